@@ -1,0 +1,77 @@
+"""The one exception hierarchy of the harness, and the exit codes of `chaos`.
+
+Every message says what happened, where, and what to do next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What `chaos` exits with. A violation outranks infrastructure, which outranks inconclusive."""
+
+    AS_EXPECTED = 0
+    VIOLATED = 1
+    USAGE = 2
+    INFRASTRUCTURE = 3
+    INCONCLUSIVE = 4
+    INTERRUPTED = 130
+
+
+class ChaosError(Exception):
+    """Base of every error the harness raises on purpose."""
+
+    exit_code: ExitCode = ExitCode.INFRASTRUCTURE
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One mistake in a scenario file, with its place.
+
+    `line` and `column` count from 1; 0 means that the place is the file as a whole.
+    """
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        """Format as `file:line:column: path: message`, which editors and CI annotations understand."""
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{where}: {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
+
+
+class ScenarioError(ChaosError):
+    """One or more scenario files are wrong; holds every mistake found, in the order of the files."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class UsageError(ChaosError):
+    """A command was called with something it cannot take."""
+
+    exit_code = ExitCode.USAGE
+
+
+class InfrastructureError(ChaosError):
+    """The machine, the engine or the broker failed: no statement about the queue is possible."""
+
+
+class BrokerError(InfrastructureError):
+    """A broker could not be started, stopped, reached or spoken to."""
+
+
+class BackendUnavailableError(BrokerError):
+    """A backend cannot be used on this machine; the message says what to install or start."""
+
+
+class HistoryError(InfrastructureError):
+    """A run directory or an event log cannot be read or written."""

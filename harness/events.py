@@ -1,0 +1,223 @@
+"""What happens in a run, as frozen typed events.
+
+The engine emits them and knows no listener; live progress, `events.jsonl`, and the reports are listeners.
+The checks read the same events to join losses to faults. Times are `time.monotonic_ns()` of this machine, which all
+processes of a run share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+
+class Phase(StrEnum):
+    """The phases of one variant's run, in their order."""
+
+    PROVISION = "provision"
+    READY = "ready"
+    DECLARE = "declare"
+    SETTLE = "settle"
+    TRAFFIC = "traffic"
+    HEAL = "heal"
+    DRAIN = "drain"
+    CHECK = "check"
+    REPORT = "report"
+    CLEAN_UP = "clean up"
+
+
+Role = Literal["publisher", "worker"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base: when it happened and in which variant (`guarantee`, or a control's name)."""
+
+    at_ns: int
+    variant: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantStarted(Event):
+    """A variant begins: the guarantee itself, or one of its controls."""
+
+    scenario: str
+    index: int
+    total: int
+    settings: dict[str, str] = field(default_factory=dict)
+    """What a control sets, path by path; empty for the guarantee."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseChanged(Event):
+    """A phase begins (and the one before it ended)."""
+
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerStarted(Event):
+    """The broker answers: which backend and why it was chosen, and what runs."""
+
+    backend: str
+    reason: str
+    endpoint: str
+    nodes: tuple[str, ...]
+    rabbitmq: str
+    erlang: str
+    image: str = ""
+    image_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficStarted(Event):
+    """Publishers were released: the zero of the timeline's clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessStarted(Event):
+    """An incarnation of a publisher or worker began. Names are like `worker-2`; incarnations count from 1."""
+
+    role: Role
+    actor: str
+    incarnation: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessPaused(Event):
+    """A publisher or worker was frozen."""
+
+    actor: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessResumed(Event):
+    """A publisher or worker was thawed."""
+
+    actor: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessExited(Event):
+    """An incarnation ended.
+
+    `exit_code` is negative for a signal, as subprocess has it. `cause` tells an end asked for by the engine
+    (`stop`), one done by a fault (`fault`, with its id), a scripted crash on a poison message (`crash`), a natural one
+    (`finished`), and one that nobody asked for (`unexpected`: the run is an infrastructure error).
+    """
+
+    role: Role
+    actor: str
+    incarnation: int
+    exit_code: int
+    cause: Literal["stop", "fault", "crash", "finished", "unexpected"]
+    fault: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultArmed(Event):
+    """A step's trigger was met; the injection begins at this time."""
+
+    fault: int
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultInjected(Event):
+    """A fault has struck. `at_ns` is when the injection began (the earliest moment it can have had an effect)."""
+
+    fault: int
+    """Its id: the index of the step in the timeline, from 0."""
+    action: str
+    title: str
+    """As the report shows it, e.g. `kill worker-2`."""
+    family: Literal["broker", "process", "connection", "topology", "traffic", "scale"]
+    colour: str
+    targets: tuple[str, ...]
+    """The actors, nodes or queues it struck."""
+    struck_at_ns: int
+    """When the injection returned: by then it has had its effect."""
+    detail: str = ""
+    clean: bool | None = None
+    """For a clean stop: whether it was seen to be clean."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultHealed(Event):
+    """A fault is over: resumed, restarted, back."""
+
+    fault: int
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultMissed(Event):
+    """A step never struck: its trigger was not met or it found no target. The run cannot be conclusive."""
+
+    fault: int
+    action: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorObserved(Event):
+    """An AMQP error that the harness met on purpose or by the way, e.g. 406 on a second declaration."""
+
+    code: int
+    text: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress(Event):
+    """Counters so far, a few times a second. In flight is delivered and not yet settled."""
+
+    phase: Phase
+    published: int
+    confirmed: int
+    delivered: int
+    processed: int
+    acked: int
+    backlog: int
+    in_flight: int
+    expected_messages: int | None
+    """How many messages the publishers will publish in all; None when the scenario has no bound."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drained(Event):
+    """The drain ended. `complete` is False when its bound ran out first."""
+
+    complete: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InfrastructureFailed(Event):
+    """Something outside the queue's guarantee failed; one clear sentence."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note(Event):
+    """Something a reader should know, e.g. that a stop ended in SIGKILL after its grace."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantFinished(Event):
+    """A variant is judged."""
+
+    verdict: Literal["as expected", "violated", "infrastructure", "inconclusive", "interrupted"]
+    headline: str
+
+
+Listener = Callable[[Event], None]
+"""Receives each event in order, on the engine's thread."""
