@@ -1,0 +1,1 @@
+"""Where a broker runs: one small protocol, one file for each backend."""

@@ -1,0 +1,1 @@
+"""Pure functions: history and scenario in, verdict out. No clock, no I/O, no randomness."""

@@ -1,0 +1,1 @@
+"""Phases, the timeline, supervision of processes, clean-up."""

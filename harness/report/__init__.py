@@ -1,0 +1,1 @@
+"""Listeners and renderers. They never compute a verdict."""

@@ -1,0 +1,43 @@
+"""The identity that every message carries: publisher, sequence number, attempt, and a checksum of its body.
+
+It travels in the `message_id` property, so that bodies stay exactly what the scenario says, and a run's token keeps
+messages of another run from being taken for this one's. Format: `token.publisher.seq.attempt.crc32`, numbers in
+decimal, CRC-32 in hex.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from zlib import crc32
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a message is. `checksum` is the CRC-32 of the body as it was published."""
+
+    publisher: int
+    seq: int
+    attempt: int
+    checksum: int
+
+    def intact(self, body: bytes) -> bool:
+        """Whether `body` is the one that was published."""
+        return crc32(body) == self.checksum
+
+
+def encode(token: str, publisher: int, seq: int, attempt: int, body: bytes) -> str:
+    """Make the message_id of a message."""
+    return f"{token}.{publisher}.{seq}.{attempt}.{crc32(body):x}"
+
+
+def decode(token: str, message_id: str | None) -> Identity | None:
+    """Read a message_id; None where it is not one of the run that `token` names."""
+    if message_id is None:
+        return None
+    parts = message_id.split(".")
+    if len(parts) != 5 or parts[0] != token:
+        return None
+    try:
+        return Identity(int(parts[1]), int(parts[2]), int(parts[3]), int(parts[4], 16))
+    except ValueError:
+        return None
