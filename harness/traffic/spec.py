@@ -100,9 +100,7 @@ class PublisherSpec:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """How long the work of a delivery takes: `fixed` seconds, uniform in [low, high], or `per_dot` for each dot of
-    the body.
-    """
+    """How long the work of a delivery takes: fixed, uniform in [low, high], or so much for each dot of the body."""
 
     kind: Literal["fixed", "random", "dots"] = "fixed"
     fixed_s: float = 0.0
@@ -153,9 +151,7 @@ class WorkerSpec:
 
 
 def write_spec(spec: PublisherSpec | WorkerSpec, path: Path) -> None:
-    """Write a spec for a process to read. The file holds the AMQP password: it is created readable by the owner
-    only.
-    """
+    """Write a spec for a process to read. It holds the AMQP password, so only its owner may read the file."""
     path.touch(mode=0o600)
     path.write_text(json.dumps(asdict(spec)), encoding="utf-8")
 
