@@ -97,6 +97,11 @@ class BrokerSettings:
     image: str = ""
     config: dict[str, str] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
+    permit: tuple[str, ...] = ()
+    """Deprecated features to permit, e.g. `transient_nonexcl_queues` on 4.3. Set where the broker's version knows them and
+    harmless where it does not (advanced.config, whose unknown keys every version ignores)."""
+    nodes: int = 1
+    """How many nodes form the cluster."""
     start_timeout_s: float = 60.0
     stop_timeout_s: float = 30.0
 

@@ -1,0 +1,122 @@
+"""What must be seen at the end of a run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from harness.scenario.base import Model
+from harness.scenario.quantities import CountComparison, RatioComparison, ShareComparison, TimeComparison
+
+
+class LostAt(Model):
+    """Where lost messages were when they were lost."""
+
+    publisher: CountComparison | None = None
+    """Sent, and not yet written to a queue."""
+    exchange: CountComparison | None = None
+    """Sent to where no queue is bound."""
+    broker: CountComparison | None = None
+    """In a queue that did not survive."""
+    worker: CountComparison | None = None
+    """At a worker that died before it finished, already acknowledged."""
+    unknown: CountComparison | None = None
+    """No cause found."""
+
+
+class Percentiles(Model):
+    """Bounds on a latency."""
+
+    p50: TimeComparison | None = None
+    p95: TimeComparison | None = None
+    p99: TimeComparison | None = None
+    max: TimeComparison | None = None
+
+
+class Latency(Model):
+    """Bounds on latencies, over all messages of the run."""
+
+    confirm: Percentiles | None = None
+    """From publish to confirm."""
+    completion: Percentiles | None = None
+    """From publish to the completion of the work."""
+
+
+class Outage(Model):
+    """Longest time without service."""
+
+    publishers: TimeComparison | None = None
+    """Longest time in which messages waited for a confirm and none came."""
+    workers: TimeComparison | None = None
+    """Longest time in which work was waiting and none was completed."""
+
+
+class ExpectedError(Model):
+    """An AMQP error that must occur."""
+
+    code: Annotated[int, Field(ge=100, le=999)]
+    """The reply code, e.g. 406."""
+    text: str | None = None
+    """Words that its text contains."""
+    count: CountComparison | None = None
+    """How often; at least once if not given."""
+
+
+class Expectations(Model):
+    """What must hold. With nothing said: nothing lost, invented, corrupted, or duplicated without an explanation."""
+
+    lost: CountComparison | None = None
+    """Promised and gone. 0 if not given."""
+    lost_at: LostAt | None = None
+    """The lost ones by the place where they were."""
+    duplicates: CountComparison | None = None
+    """Messages processed more than once."""
+    unexplained_duplicates: CountComparison | None = None
+    """Processed more than once with no redelivery or republish to explain it. 0 if not given."""
+    phantom: CountComparison | None = None
+    """Processed and never published. 0 if not given."""
+    corrupt: CountComparison | None = None
+    """Body and checksum disagree. 0 if not given."""
+    stranded: CountComparison | None = None
+    """Still in a work queue when the drain ended. 0 if not given; else a run with stranded messages is inconclusive."""
+    published: CountComparison | None = None
+    confirmed: CountComparison | None = None
+    processed: CountComparison | None = None
+    """Messages processed at least once."""
+    redelivered: CountComparison | None = None
+    """Deliveries with the redelivered bit."""
+    dead_lettered: CountComparison | None = None
+    expired: CountComparison | None = None
+    dropped: CountComparison | None = None
+    """By a queue's length limit or delivery limit, or rejected, without a dead letter target."""
+    returned: CountComparison | None = None
+    """Unroutable messages that came back to their publisher."""
+    nacked: CountComparison | None = None
+    never_promised: CountComparison | None = None
+    """Indeterminate, nacked or returned, and not processed."""
+    recovered: CountComparison | None = None
+    resurrected: CountComparison | None = None
+    order: bool | None = None
+    """Whether every publisher's messages are first completed in the order of their sequence numbers."""
+    round_robin: bool | None = None
+    """Whether deliveries went to the workers strictly in turn."""
+    processed_by: dict[str, CountComparison | tuple[str, ...]] = Field(default_factory=dict)
+    """By worker or group: how many messages it processed, or exactly which texts, in order."""
+    shares: dict[str, ShareComparison] = Field(default_factory=dict)
+    """By worker or group: its share of all messages processed."""
+    fairness: RatioComparison | None = None
+    """The busiest worker's messages divided by the least busy one's."""
+    outage: Outage | None = None
+    latency: Latency | None = None
+    recovery: TimeComparison | None = None
+    """After each fault: from its heal to the next completed work."""
+    faster_after: dict[str, RatioComparison] = Field(default_factory=dict)
+    """By action: the rate of completed work after such a step divided by the rate before it."""
+    errors: tuple[ExpectedError, ...] = ()
+    """AMQP errors that must occur."""
+
+    @field_validator("errors", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: object) -> object:
+        return [value] if isinstance(value, dict) else value

@@ -1,0 +1,146 @@
+"""The scenario as a whole, and the variants that its controls make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, create_model, field_validator, model_validator
+
+from harness.scenario.base import Model
+from harness.scenario.expectations import Expectations
+from harness.scenario.quantities import Duration
+from harness.scenario.timeline import Action, Step
+from harness.scenario.topology import ArgumentValue, Binding, Exchange, Queue
+from harness.scenario.traffic import Publishers, Workers
+
+GUARANTEE = "guarantee"
+"""The name of the variant that is the scenario itself."""
+
+QUORUM_SETTLE_S = 5.0
+"""Measured on RabbitMQ 4.0.5: a quorum queue killed within tens of milliseconds of its declaration came back empty
+(Ra writes its name registry every 500 ms), one that was 5 s old kept everything."""
+
+
+class BrokerModel(Model):
+    """Where the broker runs and how it is set up."""
+
+    backend: Literal["auto", "container", "native", "compose", "external"] = "auto"
+    image: str | None = None
+    """The container backend's image."""
+    nodes: Annotated[int, Field(ge=1, le=9)] = 1
+    """Nodes of the cluster."""
+    config: dict[str, ArgumentValue] = Field(default_factory=dict)
+    """Keys and values of rabbitmq.conf."""
+    permit: tuple[str, ...] = ()
+    """Deprecated features that the scenario needs, e.g. transient_nonexcl_queues for non-durable queues on 4.3."""
+    plugins: tuple[str, ...] = ()
+    compose_file: str = "compose.yaml"
+    """The compose backend's project file, relative to the scenario."""
+    service: str = "rabbitmq"
+    """The compose backend's service."""
+    commands: dict[Literal["restart", "kill", "pause", "resume", "start", "stop"], str] = Field(default_factory=dict)
+    """The commands that do the faults of an external broker."""
+
+
+class Drain(Model):
+    """How long to wait for the queues to run empty at the end."""
+
+    quiet: Duration = 1.0
+    """The drain ends when nothing new was processed for so long and everything is accounted for."""
+    timeout: Duration = 60.0
+    """The drain's bound."""
+
+
+class Control(Model):
+    """A variant with a setting taken away, and what must then be seen."""
+
+    description: str = ""
+    set: Annotated[dict[str, Any], Field(min_length=1)]
+    """Settings by path, e.g. publishers.persistent: false."""
+    expect: Expectations
+    """What must be seen; what is not said is expected as in a scenario that says nothing."""
+
+
+class Scenario(Model):
+    """A scenario file."""
+
+    name: Annotated[str, Field(min_length=1, max_length=120)]
+    description: str = ""
+    broker: BrokerModel = BrokerModel()
+    queues: Annotated[dict[str, Queue], Field(min_length=1)] = Field(default_factory=lambda: {"tasks": Queue()})
+    exchanges: dict[str, Exchange] = Field(default_factory=dict)
+    bindings: tuple[Binding, ...] = ()
+    publishers: Annotated[tuple[Publishers, ...], Field(min_length=1)]
+    """One group of publishers, or a list of groups."""
+    workers: tuple[Workers, ...] = ()
+    """One group of workers, or a list of groups."""
+    backlog_first: bool = False
+    """Start the workers only when the publishers have sent everything."""
+    timeline: tuple[Step, ...] = ()
+    settle: Duration | None = None
+    """How long to wait after declaring; 5 s if there is a quorum queue, else nothing."""
+    drain: Drain = Drain()
+    time_limit: Duration = 300.0
+    """Bound on traffic and timeline."""
+    seed: int | None = None
+    """Seed of all random choices; drawn and printed if not given."""
+    expect: Expectations = Expectations()
+    controls: dict[str, Control] = Field(default_factory=dict)
+
+    @field_validator("publishers", "workers", mode="before")
+    @classmethod
+    def _one_group_is_a_list(cls, value: object) -> object:
+        return [value] if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _control_names(self) -> Self:
+        if GUARANTEE in self.controls:
+            raise ValueError(f"no control may be called {GUARANTEE!r}: that is the scenario itself")
+        return self
+
+    @property
+    def settle_s(self) -> float:
+        """How long to wait after declaring, in seconds."""
+        if self.settle is not None:
+            return self.settle
+        return QUORUM_SETTLE_S if any(queue.type == "quorum" for queue in self.queues.values()) else 0.0
+
+    @property
+    def first_queue(self) -> str:
+        """The queue meant where none is named."""
+        return next(iter(self.queues))
+
+    @property
+    def expected_messages(self) -> int | None:
+        """How many messages all publishers will publish; None where one goes by time."""
+        total = 0
+        for group in self.publishers:
+            each = group.messages_each
+            if each is None:
+                return None
+            total += each * group.count
+        return total
+
+    @property
+    def dead_letter_queues(self) -> frozenset[str]:
+        """The queues that get dead-lettered messages and that no worker consumes from: resting places, not work."""
+        targets: set[str] = set()
+        for queue in self.queues.values():
+            if isinstance(queue.dead_letter, str):
+                targets.add(queue.dead_letter)
+            elif queue.dead_letter is not None:
+                exchange, key = queue.dead_letter.exchange, queue.dead_letter.routing_key
+                targets |= {binding.queue for binding in self.bindings if binding.exchange == exchange}
+                if exchange == "" and key is not None:
+                    targets.add(key)
+        consumed = {group.queue or self.first_queue for group in self.workers}
+        return frozenset(targets & set(self.queues) - consumed)
+
+
+def scenario_model(actions: Mapping[str, type[Action]]) -> type[Scenario]:
+    """Make the scenario's model for a set of known actions; its steps have one field for each of them."""
+    fields: dict[str, Any] = {name: (action | None, None) for name, action in actions.items()}
+    step = create_model("Step", __base__=Step, **fields)
+    step.action_names = tuple(actions)
+    return create_model("Scenario", __base__=Scenario, timeline=(tuple[step, ...], ()))

@@ -1,0 +1,95 @@
+"""Steps of the timeline: a trigger and an action. The actions themselves are given from outside, by name."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from harness.scenario.base import Model
+from harness.scenario.quantities import Duration, format_duration
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class Progress(Model):
+    """A trigger by progress: all that are given must be reached, counted over all actors."""
+
+    published: Count | None = None
+    confirmed: Count | None = None
+    delivered: Count | None = None
+    processed: Count | None = None
+    acked: Count | None = None
+    backlog: Count | None = None
+    """Messages published and not yet processed."""
+    in_flight: Annotated[Count | None, Field(alias="in flight")] = None
+    """Deliveries that workers hold unsettled."""
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.thresholds():
+            raise ValueError(
+                "name at least one of published, confirmed, delivered, processed, acked, backlog, in flight"
+            )
+        return self
+
+    def thresholds(self) -> dict[str, int]:
+        """Return the counters that must be reached, by name."""
+        return {name: value for name, value in self if value is not None}
+
+    def __str__(self) -> str:
+        """Describe the trigger: `2000 confirmed and 5 in flight`."""
+        return " and ".join(f"{value} {name.replace('_', ' ')}" for name, value in self.thresholds().items())
+
+
+class Action(Model):
+    """What a step does. Its name is the key in the step; its fields are what stands behind the key."""
+
+    name: ClassVar[str]
+
+    def broker_abilities(self) -> frozenset[str]:
+        """Name the abilities of the broker that this action needs (see harness.broker.protocol.Ability)."""
+        return frozenset()
+
+    def actors(self) -> tuple[tuple[str, str], ...]:
+        """Name the (role, actor or group) pairs that must exist, for validation; roles: publisher, worker, queue."""
+        return ()
+
+    def title(self) -> str:
+        """Describe the action as planned, in a few words."""
+        return self.name
+
+
+class Step(Model):
+    """One step: `at` or `after`, and exactly one action. Real steps have a field for each known action."""
+
+    action_names: ClassVar[tuple[str, ...]] = ()
+
+    at: Duration | None = None
+    """Strike so long after the publishers were released."""
+    after: Progress | None = None
+    """Strike when the traffic has come so far."""
+
+    @model_validator(mode="after")
+    def _one_trigger_one_action(self) -> Self:
+        if (self.at is None) == (self.after is None):
+            raise ValueError("a step has exactly one trigger: `at: 3s`, or `after: {confirmed: 2000}`")
+        given = [name for name in self.action_names if getattr(self, name) is not None]
+        if len(given) != 1:
+            what = "has none" if not given else f"has {' and '.join(given)}"
+            raise ValueError(f"a step has exactly one action ({', '.join(self.action_names)}); this one {what}")
+        return self
+
+    @property
+    def action(self) -> Action:
+        """The step's action."""
+        for name in self.action_names:
+            action: Action | None = getattr(self, name)
+            if action is not None:
+                return action
+        raise AssertionError("validated: a step has an action")
+
+    @property
+    def trigger(self) -> str:
+        """The trigger in words."""
+        return f"at {format_duration(self.at)}" if self.at is not None else f"after {self.after}"

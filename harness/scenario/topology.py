@@ -1,0 +1,89 @@
+"""Queues, exchanges and bindings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from harness.scenario.base import Model
+from harness.scenario.quantities import Duration
+
+ArgumentValue = str | int | float | bool
+
+
+class DeadLetter(Model):
+    """Where a queue sends what it rejects, expires or drops."""
+
+    exchange: str = ""
+    """Name of the exchange; the default exchange if not given."""
+    routing_key: str | None = None
+    """The routing key; the message's own if not given."""
+
+
+class Queue(Model):
+    """A queue. Durable and classic unless said otherwise."""
+
+    type: Literal["classic", "quorum"] = "classic"
+    """Classic, or quorum (replicated; always durable)."""
+    durable: bool = True
+    """Whether the queue survives a restart of the broker."""
+    dead_letter: str | DeadLetter | None = None
+    """The queue (or the exchange and routing key) that gets dead-lettered messages."""
+    max_length: Annotated[int, Field(ge=0)] | None = None
+    """Most messages the queue keeps."""
+    overflow: Literal["drop-head", "reject-publish", "reject-publish-dlx"] | None = None
+    """What happens beyond max_length; RabbitMQ's own default is drop-head."""
+    message_ttl: Duration | None = None
+    """How long a message may wait before it expires."""
+    delivery_limit: Annotated[int, Field(ge=0)] | None = None
+    """How often a quorum queue delivers a message again before it gives up on it (20 by default from RabbitMQ 4.0)."""
+    arguments: dict[str, ArgumentValue] = Field(default_factory=dict)
+    """Further arguments of the declaration, as RabbitMQ names them, e.g. x-max-priority."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.type == "quorum" and not self.durable:
+            raise ValueError("a quorum queue is always durable; make it classic, or leave durable out")
+        if self.delivery_limit is not None and self.type != "quorum":
+            raise ValueError("delivery_limit works on quorum queues only; set type: quorum")
+        return self
+
+    def declaration_arguments(self) -> dict[str, Any]:
+        """Return the arguments of queue.declare, as RabbitMQ names them. Source: RabbitMQ's guide to queues."""
+        arguments: dict[str, Any] = dict(self.arguments)
+        if self.type == "quorum":
+            arguments["x-queue-type"] = "quorum"
+        match self.dead_letter:
+            case str(queue):
+                arguments |= {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue}
+            case DeadLetter(exchange=exchange, routing_key=routing_key):
+                arguments["x-dead-letter-exchange"] = exchange
+                if routing_key is not None:
+                    arguments["x-dead-letter-routing-key"] = routing_key
+        if self.max_length is not None:
+            arguments["x-max-length"] = self.max_length
+        if self.overflow is not None:
+            arguments["x-overflow"] = self.overflow
+        if self.message_ttl is not None:
+            arguments["x-message-ttl"] = round(self.message_ttl * 1000)
+        if self.delivery_limit is not None:
+            arguments["x-delivery-limit"] = self.delivery_limit
+        return arguments
+
+
+class Exchange(Model):
+    """An exchange beside the default one."""
+
+    type: Literal["direct", "fanout", "topic", "headers"] = "direct"
+    durable: bool = True
+    arguments: dict[str, ArgumentValue] = Field(default_factory=dict)
+
+
+class Binding(Model):
+    """What an exchange sends to a queue."""
+
+    exchange: str
+    queue: str
+    routing_key: str = ""
+    arguments: dict[str, ArgumentValue] = Field(default_factory=dict)

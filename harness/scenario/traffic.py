@@ -1,0 +1,163 @@
+"""Publishers and workers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from harness.scenario.base import Model
+from harness.scenario.quantities import Duration, Size
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+class Confirms(Model):
+    """Publisher confirms with a window."""
+
+    window: Annotated[int, Field(ge=1, le=65535)] = 100
+    """Most messages sent and not yet confirmed."""
+
+
+class Publishers(Model):
+    """A group of publishers that are all alike; each is a process of its own."""
+
+    name: Name = "publisher"
+    """The group's name: its publishers are called publisher-1, publisher-2, ..."""
+    count: Annotated[int, Field(ge=1, le=1000)] = 1
+    messages: Annotated[int, Field(ge=1, le=4_000_000_000)] | None = None
+    """How many messages each of them publishes."""
+    tasks: tuple[str, ...] = ()
+    """The bodies, in order; with `messages` they are repeated, without it each is sent once."""
+    duration: Duration | None = None
+    """Publish for so long, instead of a number of messages."""
+    rate: Annotated[float, Field(gt=0)] | None = None
+    """Most messages a second, each publisher; as fast as the broker takes them if not given."""
+    body: Size = 256
+    """Size of a body that is not given by `tasks`: pseudo-random bytes."""
+    persistent: bool = True
+    """Delivery mode 2: the message survives a restart in a durable queue."""
+    confirms: Confirms | bool = Confirms()
+    """Publisher confirms: true, false, or {window: N}."""
+    mandatory: bool = False
+    """Unroutable messages come back instead of vanishing."""
+    unconfirmed: Literal["republish", "drop"] = "republish"
+    """What becomes of a message whose confirm never came, or that the broker refused."""
+    to: str | tuple[str, ...] | None = None
+    """The queue or queues (in turn) to send to, through the default exchange; the first queue if not given."""
+    exchange: str | None = None
+    """Publish to this exchange instead."""
+    routing_key: str = ""
+    """With `exchange`: the routing key."""
+
+    @model_validator(mode="after")
+    def _how_much(self) -> Self:
+        given = sum((self.messages is not None or bool(self.tasks), self.duration is not None))
+        if given == 0:
+            raise ValueError("say how much to publish: messages, tasks or duration")
+        if given > 1:
+            raise ValueError("duration goes without messages and tasks")
+        if self.to is not None and self.exchange is not None:
+            raise ValueError("give either `to` (a queue) or `exchange`, not both")
+        return self
+
+    @property
+    def window(self) -> int | None:
+        """The confirm window; None when confirms are off."""
+        match self.confirms:
+            case Confirms(window=window):
+                return window
+            case True:
+                return Confirms().window
+            case _:
+                return None
+
+    @property
+    def messages_each(self) -> int | None:
+        """How many messages one of them publishes; None when it is a matter of time."""
+        return self.messages if self.messages is not None else (len(self.tasks) or None)
+
+    @property
+    def actors(self) -> tuple[str, ...]:
+        """The names of its publishers."""
+        return tuple(f"{self.name}-{number}" for number in range(1, self.count + 1))
+
+
+class RandomWork(Model):
+    """Work that takes a random time, uniform between two durations."""
+
+    random: tuple[Duration, Duration]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.random[0] > self.random[1]:
+            raise ValueError("random: the first duration must not be the longer one")
+        return self
+
+
+class DotsWork(Model):
+    """Work that takes so long for each dot in the body, as in RabbitMQ's work-queue tutorial."""
+
+    per_dot: Duration
+
+
+class Fails(Model):
+    """Deliveries that fail, and how. All the conditions given must hold."""
+
+    text: str | None = None
+    """The body contains this text."""
+    every: Annotated[int, Field(ge=1)] | None = None
+    """Every so many messages of a publisher."""
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+    """This share of the messages, chosen by the seed."""
+    by: Literal["reject", "requeue", "crash"]
+    """Reject without requeue, reject with requeue, or the worker's process dies."""
+    first_delivery_only: bool = False
+    """Only where the delivery is not marked as redelivered."""
+
+    @model_validator(mode="after")
+    def _condition(self) -> Self:
+        if self.text is None and self.every is None and self.share is None:
+            raise ValueError("say which deliveries fail: text, every or share")
+        return self
+
+
+class Workers(Model):
+    """A group of workers that are all alike; each is a process of its own."""
+
+    name: Name = "worker"
+    """The group's name: its workers are called worker-1, worker-2, ..."""
+    count: Annotated[int, Field(ge=0, le=1000)] = 1
+    queue: str | None = None
+    """The queue they consume from; the first queue if not given."""
+    acks: Literal["manual", "automatic", "early"] = "manual"
+    """After the work, by the broker on sending, or by the worker before the work."""
+    ack_every: Annotated[int, Field(ge=1, le=65535)] = 1
+    """With manual acks: acknowledge so many deliveries at once."""
+    prefetch: Annotated[int, Field(ge=0, le=65535)] = 20
+    """Most unacknowledged deliveries a worker holds; 0 is unlimited."""
+    work: Duration | Literal["dots"] | DotsWork | RandomWork = 0.0
+    """How long a delivery's work takes: a duration, {random: [low, high]}, `dots` (a second for each dot of the
+    body) or {per_dot: duration}."""
+    fails: tuple[Fails, ...] = ()
+    """Which deliveries fail."""
+    back_after: Duration | None = 0.5
+    """How long after a crash on a poison message the worker is back; null: never."""
+
+    @field_validator("fails", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: object) -> object:
+        return [value] if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _batches_fit(self) -> Self:
+        if self.acks == "manual" and 0 < self.prefetch < self.ack_every:
+            raise ValueError(
+                "ack_every must not be greater than prefetch: the worker would wait for deliveries for ever"
+            )
+        return self
+
+    @property
+    def actors(self) -> tuple[str, ...]:
+        """The names of its workers at the start."""
+        return tuple(f"{self.name}-{number}" for number in range(1, self.count + 1))
