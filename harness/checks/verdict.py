@@ -1,0 +1,301 @@
+"""The verdict: what a run proved, message by message. Every figure in a report comes from here or from the history.
+
+Times are seconds relative to the release of the publishers (the zero of the timeline), unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from harness.errors import ExitCode
+
+SCHEMA_VERSION = 1
+
+
+class Fate(StrEnum):
+    """What became of a message. Every published message has exactly one."""
+
+    PROCESSED = "processed"
+    """Completed at least once, promised."""
+    RECOVERED = "recovered"
+    """Indeterminate (never confirmed), and processed all the same."""
+    RESURRECTED = "resurrected"
+    """Nacked or returned, and processed all the same."""
+    LOST = "lost"
+    """Promised, not processed, in no queue, and no policy of the queue explains it."""
+    NEVER_PROMISED = "never promised"
+    """Indeterminate, nacked or returned, and not processed: the publisher knows."""
+    STRANDED = "stranded"
+    """Still in a work queue when the drain ended."""
+    DEAD_LETTERED = "dead-lettered"
+    EXPIRED = "expired"
+    DROPPED = "dropped"
+    """By a length limit, a delivery limit or a reject, without a dead letter target."""
+
+
+class Outcome(StrEnum):
+    """A variant's or a run's result, in words."""
+
+    AS_EXPECTED = "as expected"
+    VIOLATED = "violated"
+    INFRASTRUCTURE = "infrastructure"
+    INCONCLUSIVE = "inconclusive"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code of `chaos` for it."""
+        return {
+            Outcome.AS_EXPECTED: ExitCode.AS_EXPECTED,
+            Outcome.VIOLATED: ExitCode.VIOLATED,
+            Outcome.INFRASTRUCTURE: ExitCode.INFRASTRUCTURE,
+            Outcome.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+            Outcome.INTERRUPTED: ExitCode.INTERRUPTED,
+        }[self]
+
+
+class Place(StrEnum):
+    """Where a lost message was when it was lost."""
+
+    PUBLISHER = "publisher"
+    EXCHANGE = "exchange"
+    BROKER = "broker"
+    WORKER = "worker"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageId:
+    """Who a message is, for people: `publisher-1#42`."""
+
+    publisher: str
+    seq: int
+
+    def __str__(self) -> str:
+        """Format as `chaos trace` takes it."""
+        return f"{self.publisher}#{self.seq}"
+
+
+@dataclass(frozen=True, slots=True)
+class LifeEvent:
+    """One event in a message's life."""
+
+    at_s: float
+    what: str
+    """E.g. `published (attempt 1)`, `delivered`, `completed`."""
+    actor: str
+    """Process and incarnation, e.g. `worker-2/1`."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LostMessage:
+    """One lost message: which, where it was, what took it, what would have kept it."""
+
+    message: MessageId
+    queue: str
+    place: Place
+    actor: str
+    """The process or node that held it; empty if unknown."""
+    fault: int | None
+    """Id of the fault that took it; None if none did (e.g. an unroutable message)."""
+    setting: str
+    """The setting that would have kept it, e.g. `workers.acks: manual`."""
+    last_seen_s: float
+    life: tuple[LifeEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LossCause:
+    """Lost messages that share place, holder, fault and remedy."""
+
+    place: Place
+    actor: str
+    fault: int | None
+    fault_title: str
+    setting: str
+    count: int
+    sentence: str
+    """One sentence: how many, where, taken by what and when, what would have kept them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """A message that breaks another guarantee: phantom, corrupt, or an unexplained duplicate."""
+
+    kind: str
+    message: MessageId
+    sentence: str
+    life: tuple[LifeEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectationResult:
+    """One expectation, held against what was observed."""
+
+    path: str
+    """As in the scenario file, e.g. `lost` or `outage.workers`."""
+    expected: str
+    observed: str
+    holds: bool | None
+    """None: nothing was observed that it could be held against."""
+    stated: bool
+    """Whether the scenario says it; else it is one that always holds."""
+    explanation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultOutcome:
+    """What a fault met and what came after it."""
+
+    fault: int
+    action: str
+    title: str
+    family: str
+    colour: str
+    injected_s: float | None
+    """None: it never struck."""
+    healed_s: float | None
+    at_risk: int | None
+    """Messages in reach of it when it struck; None for an action that puts none at risk."""
+    taken: int
+    """Lost messages joined to it."""
+    recovery_s: float | None
+    """From its heal to the next completed work (or confirm, without workers); None if there was none after it."""
+    clean: bool | None = None
+    missed: str = ""
+    """Why it never struck."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A time without service."""
+
+    who: str
+    """`publishers` or `workers`."""
+    begin_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """A latency's distribution, in seconds."""
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFigures:
+    """What one worker did, over all its incarnations."""
+
+    actor: str
+    group: str
+    delivered: int
+    processed: int
+    """Deliveries completed."""
+    redelivered: int
+    acked: int
+    rejected: int
+    incarnations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The flow, in messages unless said otherwise. `fates` adds up to `published`."""
+
+    published: int = 0
+    """Distinct messages."""
+    publishes: int = 0
+    """Publishes, republishes included."""
+    confirmed: int = 0
+    nacked: int = 0
+    returned: int = 0
+    indeterminate: int = 0
+    """Messages never settled: no attempt was confirmed, nacked or returned."""
+    unconfirmed: int = 0
+    """Messages whose publisher asked for no confirms."""
+    deliveries: int = 0
+    redelivered: int = 0
+    completions: int = 0
+    duplicates: int = 0
+    """Messages completed more than once."""
+    unexplained_duplicates: int = 0
+    phantom: int = 0
+    corrupt: int = 0
+    out_of_order: int = 0
+    fates: dict[Fate, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class VariantVerdict:
+    """What one variant proved: the guarantee, or a control."""
+
+    name: str
+    description: str
+    settings: dict[str, str]
+    outcome: Outcome
+    headline: str
+    """The verdict in one sentence, for a tired person."""
+    reasons: tuple[str, ...]
+    """Why it is violated, infrastructure or inconclusive; empty when as expected."""
+    counts: Counts
+    promised: int
+    """Messages that had to arrive: the base of the loss rate."""
+    loss_rate_below: float | None
+    """With nothing lost: the 95% upper bound on the loss rate (rule of three, exact: 1 - 0.05 ** (1 / promised))."""
+    expectations: tuple[ExpectationResult, ...]
+    causes: tuple[LossCause, ...]
+    lost: tuple[LostMessage, ...]
+    """The first of them; `counts` says how many there are."""
+    anomalies: tuple[Anomaly, ...]
+    """The first of them."""
+    faults: tuple[FaultOutcome, ...]
+    outages: tuple[Outage, ...]
+    confirm_latency: Percentiles | None
+    completion_latency: Percentiles | None
+    workers: tuple[WorkerFigures, ...]
+    by_queue: dict[str, dict[Fate, int]]
+    by_publisher: dict[str, dict[Fate, int]]
+    drained: bool
+    notes: tuple[str, ...]
+    duration_s: float
+    backend: str = ""
+    rabbitmq: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunVerdict:
+    """What a run proved: the guarantee beside its controls."""
+
+    scenario: str
+    description: str
+    file: str
+    outcome: Outcome
+    headline: str
+    seed: int
+    replay: str
+    """The command that runs the same schedule again."""
+    started_at: str
+    """Wall clock, ISO 8601 with offset."""
+    duration_s: float
+    versions: dict[str, str]
+    """harness, python, pika, rabbitmq, erlang, image, image_digest, platform."""
+    variants: tuple[VariantVerdict, ...]
+    schema_version: int = SCHEMA_VERSION
+
+
+LISTED_MESSAGES = 1000
+"""Most lost messages and anomalies that a verdict lists one by one; the history has all."""
+
+
+def worst(outcomes: list[Outcome]) -> Outcome:
+    """Return the outcome of the whole: interrupted, then violated, infrastructure, inconclusive, as expected."""
+    for outcome in (Outcome.INTERRUPTED, Outcome.VIOLATED, Outcome.INFRASTRUCTURE, Outcome.INCONCLUSIVE):
+        if outcome in outcomes:
+            return outcome
+    return Outcome.AS_EXPECTED
