@@ -1,0 +1,44 @@
+"""The base of every fault: an action of the scenario language that carries its injection and its healing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from harness.faults.arena import Arena
+from harness.scenario.timeline import Action
+
+Family = Literal["broker", "process", "connection", "topology", "traffic", "scale"]
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """What an injection did.
+
+    `heal_after_s` tells when the fault heals by itself, in seconds after the strike; None leaves it to the end of the
+    run. `healable` is False for what is over at once.
+    """
+
+    title: str
+    targets: tuple[str, ...]
+    detail: str = ""
+    clean: bool | None = None
+    healable: bool = False
+    heal_after_s: float | None = None
+    held: dict[str, int] = field(default_factory=dict)
+    """How much each struck actor held, where that was looked at."""
+
+
+class Fault(Action):
+    """An action that can be done. Subclasses add their fields, and `inject` and `heal`."""
+
+    family: ClassVar[Family]
+    colour: ClassVar[str]
+    """Of its band in the report, as #rrggbb."""
+
+    def inject(self, arena: Arena) -> Strike:
+        """Do it; returns when it has had its effect. Raises NoTargetError, or BrokerError."""
+        raise NotImplementedError
+
+    def heal(self, arena: Arena, strike: Strike) -> None:
+        """Undo it; returns when it is undone."""

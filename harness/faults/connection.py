@@ -1,0 +1,55 @@
+"""Close client connections from the broker's side."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from harness.errors import BrokerError
+from harness.faults.arena import Arena
+from harness.faults.base import Fault, Strike
+from harness.scenario.quantities import Duration
+
+
+class CloseConnections(Fault):
+    """Close every client connection, once or several times. Source: rabbitmqctl close_all_connections."""
+
+    name: ClassVar[str] = "close"
+    family = "connection"
+    colour = "#d35400"
+
+    connections: Literal["all"] = "all"
+    times: Annotated[int, Field(ge=1, le=100)] = 1
+    """How often."""
+    every: Duration = 0.5
+    """Time between two closings."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        """`close: connections` stands for all of them, once."""
+        return {} if value == "connections" else value
+
+    def broker_abilities(self) -> frozenset[str]:
+        """It takes rabbitmqctl."""
+        return frozenset({"control"})
+
+    def title(self) -> str:
+        """Describe the action as planned."""
+        return "close all connections" if self.times == 1 else f"close all connections {self.times} times"
+
+    def inject(self, arena: Arena) -> Strike:
+        """Close, `times` times."""
+        for turn in range(self.times):
+            if turn:
+                arena.wait(self.every)
+            if arena.over():
+                break
+            result = arena.broker.control("close_all_connections", "closed by the scenario")
+            if result.exit_code != 0:
+                reason = (result.stderr or result.stdout).strip().splitlines()
+                raise BrokerError(
+                    f"rabbitmqctl could not close the connections: {reason[-1] if reason else 'no reason given'}"
+                )
+        return Strike(self.title(), arena.broker.nodes)

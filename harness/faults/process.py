@@ -1,0 +1,219 @@
+"""Kill, stop, pause and resume: of publishers, workers and broker nodes alike."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import model_validator
+
+from harness.faults.arena import Arena
+from harness.faults.base import Strike
+from harness.faults.targets import HOLDING, Targeted, strike_title
+from harness.scenario.quantities import Duration
+
+
+class Kill(Targeted):
+    """SIGKILL. A broker node is started again, by default at once; an actor only if `back_after` says when."""
+
+    name: ClassVar[str] = "kill"
+    family = "process"
+    colour = "#c0392b"
+
+    back_after: Duration | None = None
+    """How long until it is started again."""
+
+    def broker_abilities(self) -> frozenset[str]:
+        """A node must be killable."""
+        return frozenset({"kill"}) if self.broker is not None else frozenset()
+
+    def inject(self, arena: Arena) -> Strike:
+        """Kill; with `holding`, an actor that was seen to hold something when it was frozen."""
+        if self.broker is not None:
+            nodes = self.nodes(arena)
+            for node in nodes:
+                arena.broker.kill(node)
+            names = tuple(arena.broker.nodes[node] for node in nodes)
+            return Strike(strike_title("kill", names), names, healable=True, heal_after_s=self.back_after or 0.0)
+        held: dict[str, int] = {}
+        if self.selector in HOLDING:
+            actor, amount = self.kill_holding(arena)
+            names, held = (actor,), {actor: amount}
+        else:
+            names = self.choose(arena)
+            for actor in names:
+                arena.actors.kill(actor, arena.fault)
+        return Strike(
+            strike_title("kill", names),
+            names,
+            held=held,
+            detail="; ".join(f"{actor} held {amount}" for actor, amount in held.items()),
+            healable=self.back_after is not None,
+            heal_after_s=self.back_after,
+        )
+
+    def heal(self, arena: Arena, strike: Strike) -> None:
+        """Start again what was killed."""
+        _start_again(self, arena, strike)
+
+
+class Stop(Targeted):
+    """Stop in order: a worker settles what it holds, a publisher waits for its confirms, a node shuts down."""
+
+    name: ClassVar[str] = "stop"
+    family = "process"
+    colour = "#b9770e"
+
+    back_after: Duration | None = None
+    """How long until it is started again; a broker node comes back at the end of the traffic otherwise."""
+
+    def broker_abilities(self) -> frozenset[str]:
+        """A node must be restartable."""
+        return frozenset({"restart"}) if self.broker is not None else frozenset()
+
+    def inject(self, arena: Arena) -> Strike:
+        """Stop, and say whether it was seen to be clean."""
+        if self.broker is not None:
+            return _stop_nodes(self, arena, "stop", self.back_after)
+        names = self.choose(arena)
+        codes = {actor: arena.actors.stop(actor, arena.fault) for actor in names}
+        return Strike(
+            strike_title("stop", names),
+            names,
+            clean=all(code == 0 for code in codes.values()),
+            detail="; ".join(f"{actor} ended with {code}" for actor, code in codes.items() if code != 0),
+            healable=self.back_after is not None,
+            heal_after_s=self.back_after,
+        )
+
+    def heal(self, arena: Arena, strike: Strike) -> None:
+        """Start again what was stopped."""
+        _start_again(self, arena, strike)
+
+
+class Restart(Targeted):
+    """Stop in order and start again."""
+
+    name: ClassVar[str] = "restart"
+    family = "broker"
+    colour = "#2471a3"
+
+    down_for: Duration = 0.0
+    """How long it stays down."""
+
+    def broker_abilities(self) -> frozenset[str]:
+        """A node must be restartable."""
+        return frozenset({"restart"}) if self.broker is not None else frozenset()
+
+    def inject(self, arena: Arena) -> Strike:
+        """Stop; the start is the healing."""
+        if self.broker is not None:
+            return _stop_nodes(self, arena, "restart", self.down_for)
+        names = self.choose(arena)
+        codes = [arena.actors.stop(actor, arena.fault) for actor in names]
+        return Strike(
+            strike_title("restart", names),
+            names,
+            clean=all(code == 0 for code in codes),
+            healable=True,
+            heal_after_s=self.down_for,
+        )
+
+    def heal(self, arena: Arena, strike: Strike) -> None:
+        """Start again."""
+        _start_again(self, arena, strike)
+
+
+class Pause(Targeted):
+    """Freeze (SIGSTOP), and thaw after `for`; without it, at the end of the traffic or by `resume`."""
+
+    name: ClassVar[str] = "pause"
+    family = "process"
+    colour = "#7d3c98"
+
+    duration: Duration | None = None
+    """How long; written `for` in the scenario."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _for(cls, value: object) -> object:
+        """`for` is a word of the language and of Python, so the field has another name."""
+        if isinstance(value, dict) and "for" in value:
+            value = {("duration" if key == "for" else key): item for key, item in value.items()}
+        return value
+
+    def broker_abilities(self) -> frozenset[str]:
+        """A node must be freezable."""
+        return frozenset({"pause"}) if self.broker is not None else frozenset()
+
+    def inject(self, arena: Arena) -> Strike:
+        """Freeze."""
+        if self.broker is not None:
+            nodes = self.nodes(arena)
+            for node in nodes:
+                arena.broker.pause(node)
+            names = tuple(arena.broker.nodes[node] for node in nodes)
+        else:
+            names = self.choose(arena)
+            for actor in names:
+                arena.actors.pause(actor)
+        return Strike(strike_title("pause", names), names, healable=True, heal_after_s=self.duration)
+
+    def heal(self, arena: Arena, strike: Strike) -> None:
+        """Thaw."""
+        for name in strike.targets:
+            if self.broker is not None:
+                arena.broker.resume(arena.broker.nodes.index(name))
+            else:
+                arena.actors.resume(name)
+
+
+class Resume(Targeted):
+    """Thaw what an earlier step paused."""
+
+    name: ClassVar[str] = "resume"
+    family = "process"
+    colour = "#229954"
+
+    def broker_abilities(self) -> frozenset[str]:
+        """A node must be freezable."""
+        return frozenset({"pause"}) if self.broker is not None else frozenset()
+
+    def inject(self, arena: Arena) -> Strike:
+        """Thaw."""
+        if self.broker is not None:
+            nodes = self.nodes(arena)
+            for node in nodes:
+                arena.broker.resume(node)
+            names = tuple(arena.broker.nodes[node] for node in nodes)
+        else:
+            names = self.choose(arena)
+            for actor in names:
+                arena.actors.resume(actor)
+        return Strike(strike_title("resume", names), names)
+
+
+def _stop_nodes(fault: Targeted, arena: Arena, name: str, back_after_s: float | None) -> Strike:
+    nodes = fault.nodes(arena)
+    reports = [arena.broker.stop(node) for node in nodes]
+    names = tuple(arena.broker.nodes[node] for node in nodes)
+    details = [
+        f"{node} was not seen to stop cleanly (exit code {report.exit_code}) {report.detail}".rstrip()
+        for node, report in zip(names, reports, strict=True)
+        if not report.clean
+    ]
+    return Strike(
+        strike_title(name, names),
+        names,
+        clean=all(report.clean for report in reports),
+        detail="; ".join(details),
+        healable=True,
+        heal_after_s=back_after_s,
+    )
+
+
+def _start_again(fault: Targeted, arena: Arena, strike: Strike) -> None:
+    for name in strike.targets:
+        if fault.broker is not None:
+            arena.broker.start_node(arena.broker.nodes.index(name))
+        else:
+            arena.actors.start(name)

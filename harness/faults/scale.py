@@ -1,0 +1,36 @@
+"""Scale a group of workers up or down."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from harness.faults.arena import Arena
+from harness.faults.base import Fault, Strike
+
+
+class Scale(Fault):
+    """Bring a group of workers to another number; surplus workers stop in order."""
+
+    name: ClassVar[str] = "scale"
+    family = "scale"
+    colour = "#148f77"
+
+    to: Annotated[int, Field(ge=0, le=1000)]
+    """How many workers there shall be."""
+    workers: str | None = None
+    """The group; the only one if not given."""
+
+    def actors(self) -> tuple[tuple[str, str], ...]:
+        """The group must exist."""
+        return (("worker group", self.workers),) if self.workers is not None else ()
+
+    def title(self) -> str:
+        """Describe the action as planned."""
+        return f"scale {self.workers or 'workers'} to {self.to}"
+
+    def inject(self, arena: Arena) -> Strike:
+        """Start or stop workers."""
+        names = arena.actors.scale(self.workers, self.to, arena.fault)
+        return Strike(self.title(), names, detail=f"{len(names)} workers changed")

@@ -1,0 +1,134 @@
+"""How a step names what it strikes: a node, or publishers and workers by name, number or what they hold."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, model_validator
+
+from harness.events import Role
+from harness.faults.arena import Arena, NoTargetError
+from harness.faults.base import Fault, Strike
+
+ANY: Final = "any"
+ALL: Final = "all"
+HOLDING: Final = ("holding deliveries", "holding unconfirmed", "holding")
+FIND_TARGET_TIMEOUT_S: Final = 30.0
+
+ActorSelector = Annotated[
+    int | str,
+    Field(
+        union_mode="left_to_right",
+        description="A name (worker-2), a number, any, all, or `holding deliveries` / `holding unconfirmed`.",
+    ),
+]
+NodeSelector = Annotated[
+    int | Literal["any", "all", "node", "leader"],
+    Field(union_mode="left_to_right", description="The node's number from 0, any, or all; a single broker is `any`."),
+]
+
+
+class Targeted(Fault):
+    """A fault that strikes a broker node, workers or publishers: exactly one of the three is given."""
+
+    broker: NodeSelector | None = None
+    worker: ActorSelector | None = None
+    publisher: ActorSelector | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        """`kill: broker`, `kill: worker-2`, `kill: publisher` stand for their long forms."""
+        if not isinstance(value, str):
+            return value
+        if value in ("broker", "worker", "publisher"):
+            return {value: ANY}
+        return {"publisher" if value.startswith("publisher") else "worker": value}
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Targeted:
+        given = [kind for kind in ("broker", "worker", "publisher") if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise ValueError(f"{self.name} strikes exactly one of broker, worker or publisher")
+        return self
+
+    @property
+    def role(self) -> Role | None:
+        """The role of the actors it strikes; None for the broker."""
+        if self.worker is not None:
+            return "worker"
+        return "publisher" if self.publisher is not None else None
+
+    @property
+    def selector(self) -> int | str:
+        """What selects the actor or node."""
+        for value in (self.broker, self.worker, self.publisher):
+            if value is not None:
+                return value
+        raise AssertionError("validated: a target is given")
+
+    def actors(self) -> tuple[tuple[str, str], ...]:
+        """Name the actor that must exist, where one is named."""
+        role, selector = self.role, self.selector
+        if role is None or not isinstance(selector, str) or selector in (ANY, ALL, *HOLDING):
+            return ()
+        return ((role, selector),)
+
+    def title(self) -> str:
+        """Describe the action as planned."""
+        kind = "broker" if self.role is None else self.role
+        return f"{self.name} {kind}" if self.selector == ANY else f"{self.name} {kind} {self.selector}"
+
+    def nodes(self, arena: Arena) -> tuple[int, ...]:
+        """Choose the nodes to strike."""
+        count = len(arena.broker.nodes)
+        match self.broker:
+            case int(number):
+                if number >= count:
+                    raise NoTargetError(f"there is no node {number}: the broker has {count}")
+                return (number,)
+            case "all":
+                return tuple(range(count))
+            case _:
+                return (arena.random.randrange(count),)
+
+    def choose(self, arena: Arena) -> tuple[str, ...]:
+        """Choose the actors to strike among the living; every selector but `holding`."""
+        role, selector = self.role, self.selector
+        assert role is not None  # noqa: S101 - callers strike the broker by `nodes`
+        living = arena.actors.living(role)
+        if selector == ALL:
+            chosen = living
+        elif selector == ANY:
+            chosen = (arena.random.choice(living),) if living else ()
+        elif isinstance(selector, int):
+            chosen = tuple(name for name in living if name.rsplit("-", 1)[-1] == str(selector))[:1]
+        else:
+            chosen = tuple(name for name in living if name == selector)
+        if not chosen:
+            raise NoTargetError(f"no living {role} matches {selector!r} (living: {', '.join(living) or 'none'})")
+        return chosen
+
+    def kill_holding(self, arena: Arena) -> tuple[str, int]:
+        """Kill one actor that holds something unsettled; waits for one, within a bound."""
+        role = self.role
+        assert role is not None  # noqa: S101 - `holding` is a selector of actors
+        deadline = time.monotonic() + FIND_TARGET_TIMEOUT_S
+        while time.monotonic() < deadline and not arena.over():
+            living = list(arena.actors.living(role))
+            arena.random.shuffle(living)
+            for actor in living:
+                held = arena.actors.kill_if_holding(actor, arena.fault)
+                if held is not None:
+                    return actor, held
+            arena.wait(0.005)
+        raise NoTargetError(f"no {role} held anything unsettled within {FIND_TARGET_TIMEOUT_S:g} s")
+
+
+def strike_title(name: str, targets: tuple[str, ...]) -> str:
+    """Describe what was struck: `kill worker-2`."""
+    return f"{name} {', '.join(targets)}"
+
+
+__all__ = ["ALL", "ANY", "HOLDING", "ActorSelector", "NodeSelector", "Strike", "Targeted", "strike_title"]
