@@ -1,0 +1,138 @@
+"""Live counters, read from the processes' own logs while they write them: what progress triggers and displays go by.
+
+The verdict does not use them; it reads the finished logs. Both come from the same records.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from harness.history.read import LogTail
+from harness.history.records import Flag, Kind
+
+
+@dataclass(slots=True)
+class ActorCounters:
+    """What one incarnation has done so far. `held` counts what would be at stake if it died now."""
+
+    published: int = 0
+    """First attempts."""
+    publishes: int = 0
+    confirmed: int = 0
+    nacked: int = 0
+    delivered: int = 0
+    processed: int = 0
+    acked: int = 0
+    rejected: int = 0
+    connected: bool = False
+    consuming: bool = False
+    exhausted: bool = False
+    last_processed_ns: int = 0
+    in_flight: int = 0
+    """Deliveries of the present connection that are not settled (manual acks), or not completed."""
+    unsettled: int = 0
+    """Publishes of the present connection without confirm or nack."""
+    uncompleted: int = 0
+    """Deliveries of the present connection whose work is not done."""
+
+
+class LiveLog:
+    """One incarnation's log, followed while it grows."""
+
+    def __init__(self, path: Path, *, settles: bool) -> None:
+        """Follow the log at `path`, which need not exist yet. `settles`: acks (or confirms) are in use."""
+        self._tail = LogTail(path)
+        self._settles = settles
+        self.counters = ActorCounters()
+
+    def advance(self) -> ActorCounters:
+        """Read what is new, and return the counters."""
+        records = self._tail.advance()
+        if len(records):
+            self._count(records)
+        return self.counters
+
+    def _count(self, records: np.ndarray) -> None:
+        counters = self.counters
+        kinds = records["kind"]
+        present = np.bincount(kinds, minlength=64)
+        if present[Kind.PUBLISHED]:
+            published = records[kinds == Kind.PUBLISHED]
+            counters.publishes += len(published)
+            counters.published += int(np.count_nonzero(published["attempt"] == 1))
+        counters.confirmed += _sum_of_ranges(records, kinds, present, Kind.CONFIRMED)
+        counters.nacked += _sum_of_ranges(records, kinds, present, Kind.NACKED)
+        counters.acked += _sum_of_ranges(records, kinds, present, Kind.ACKED)
+        counters.rejected += int(present[Kind.REJECTED])
+        counters.delivered += int(present[Kind.DELIVERED])
+        completed = kinds == Kind.COMPLETED
+        if present[Kind.DELIVERED]:
+            completed |= (kinds == Kind.DELIVERED) & ((records["flags"] & Flag.DONE) != 0)
+        number_completed = int(np.count_nonzero(completed))
+        if number_completed:
+            counters.processed += number_completed
+            counters.last_processed_ns = int(records["at_ns"][np.flatnonzero(completed)[-1]])
+        counters.exhausted |= bool(present[Kind.EXHAUSTED])
+        for kind in kinds[(kinds >= Kind.CONNECTED) & (kinds <= Kind.CANCELLED)].tolist():
+            match kind:
+                case Kind.CONNECTED:
+                    counters.connected = True
+                case Kind.CONNECTION_LOST | Kind.CHANNEL_CLOSED:
+                    counters.connected = counters.consuming = False
+                case Kind.CONSUMING:
+                    counters.consuming = True
+                case Kind.CANCELLED:
+                    counters.consuming = False
+        self._holdings(records, kinds, present, number_completed)
+
+    def _holdings(self, records: np.ndarray, kinds: np.ndarray, present: np.ndarray, completed: int) -> None:
+        counters = self.counters
+        if present[Kind.CONNECTION_LOST] or present[Kind.CHANNEL_CLOSED]:
+            lost = (kinds == Kind.CONNECTION_LOST) | (kinds == Kind.CHANNEL_CLOSED)
+            records = records[np.flatnonzero(lost)[-1] + 1 :]
+            counters.in_flight = counters.unsettled = counters.uncompleted = 0
+            if not len(records):
+                return
+            kinds = records["kind"]
+            present = np.bincount(kinds, minlength=64)
+            done = (kinds == Kind.DELIVERED) & ((records["flags"] & Flag.DONE) != 0)
+            completed = int(present[Kind.COMPLETED]) + int(np.count_nonzero(done))
+        delivered, rejected = int(present[Kind.DELIVERED]), int(present[Kind.REJECTED])
+        acked = _sum_of_ranges(records, kinds, present, Kind.ACKED)
+        settled = _sum_of_ranges(records, kinds, present, Kind.CONFIRMED)
+        settled += _sum_of_ranges(records, kinds, present, Kind.NACKED)
+        counters.unsettled = max(0, counters.unsettled + int(present[Kind.PUBLISHED]) - settled)
+        counters.uncompleted = max(0, counters.uncompleted + delivered - completed - rejected)
+        if self._settles:
+            counters.in_flight = max(0, counters.in_flight + delivered - acked - rejected)
+        else:
+            counters.in_flight = counters.uncompleted
+
+
+def _sum_of_ranges(records: np.ndarray, kinds: np.ndarray, present: np.ndarray, kind: Kind) -> int:
+    return int(records["arg"][kinds == kind].sum()) if present[kind] else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counters summed over all incarnations of all actors."""
+
+    published: int = 0
+    confirmed: int = 0
+    delivered: int = 0
+    processed: int = 0
+    acked: int = 0
+    in_flight: int = 0
+    last_processed_ns: int = 0
+
+    @property
+    def backlog(self) -> int:
+        """Messages published and not yet processed, as far as counting goes (duplicates make it too small)."""
+        return max(0, self.published - self.processed)
+
+    def reached(self, thresholds: dict[str, int]) -> bool:
+        """Whether every threshold is reached."""
+        return all(getattr(self, name) >= value for name, value in thresholds.items())

@@ -1,0 +1,167 @@
+"""From a scenario to what is really started: actors with their specs, and the topology to declare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.events import Role
+from harness.scenario.scenario import Scenario
+from harness.scenario.traffic import DotsWork, Publishers, RandomWork, Workers
+from harness.traffic.spec import Acks, Failure, PublisherSpec, Route, Target, Work, WorkerSpec
+from harness.traffic.topology import BindingDeclaration, ExchangeDeclaration, QueueDeclaration
+
+
+@dataclass(frozen=True, slots=True)
+class ActorPlan:
+    """One publisher or worker: who it is, and its group in the scenario."""
+
+    role: Role
+    actor: str
+    number: int
+    """From 1, over all groups of the role; a publisher's is in its messages' identities."""
+    group: Publishers | Workers
+
+    @property
+    def settles(self) -> bool:
+        """Whether what it does is settled later: confirms for a publisher, manual acks for a worker."""
+        match self.group:
+            case Publishers():
+                return self.group.window is not None
+            case Workers():
+                return self.group.acks == "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What all processes of a run share."""
+
+    target: Target
+    token: str
+    seed: int
+    queue_names: tuple[str, ...]
+
+
+def publishers(scenario: Scenario) -> tuple[ActorPlan, ...]:
+    """Plan the publishers, numbered over all groups."""
+    named = [(actor, group) for group in scenario.publishers for actor in group.actors]
+    return tuple(ActorPlan("publisher", actor, number, group) for number, (actor, group) in enumerate(named, start=1))
+
+
+def workers(scenario: Scenario) -> tuple[ActorPlan, ...]:
+    """Plan the workers there are at the start, numbered over all groups."""
+    named = [(actor, group) for group in scenario.workers for actor in group.actors]
+    return tuple(ActorPlan("worker", actor, number, group) for number, (actor, group) in enumerate(named, start=1))
+
+
+def routes(group: Publishers, scenario: Scenario) -> tuple[Route, ...]:
+    """Return where a group's messages go, in turn."""
+    if group.exchange is not None:
+        return (Route(f"{group.exchange}/{group.routing_key}", group.exchange, group.routing_key),)
+    targets = (group.to,) if isinstance(group.to, str) else group.to or (scenario.first_queue,)
+    return tuple(Route(queue, "", queue) for queue in targets)
+
+
+def publisher_spec(
+    plan: ActorPlan,
+    scenario: Scenario,
+    session: Session,
+    *,
+    log: Path,
+    incarnation: int,
+    start: int,
+    republish: tuple[tuple[int, int], ...],
+) -> PublisherSpec:
+    """Make the spec of a publisher's next incarnation."""
+    group = plan.group
+    assert isinstance(group, Publishers)  # noqa: S101 - a publisher's plan holds publishers
+    return PublisherSpec(
+        target=session.target,
+        log=str(log),
+        actor=plan.actor,
+        number=plan.number,
+        incarnation=incarnation,
+        routes=routes(group, scenario),
+        messages=group.messages_each,
+        start=start,
+        republish=republish,
+        texts=group.tasks,
+        body_bytes=group.body,
+        rate_per_s=group.rate,
+        persistent=group.persistent,
+        mandatory=group.mandatory,
+        confirms=group.window is not None,
+        window=group.window or 1,
+        republish_unconfirmed=group.unconfirmed == "republish",
+        token=session.token,
+        seed=session.seed,
+    )
+
+
+def worker_spec(plan: ActorPlan, scenario: Scenario, session: Session, *, log: Path, incarnation: int) -> WorkerSpec:
+    """Make the spec of a worker's next incarnation."""
+    group = plan.group
+    assert isinstance(group, Workers)  # noqa: S101 - a worker's plan holds workers
+    return WorkerSpec(
+        target=session.target,
+        log=str(log),
+        actor=plan.actor,
+        number=plan.number,
+        incarnation=incarnation,
+        queue=group.queue or scenario.first_queue,
+        queue_names=session.queue_names,
+        acks=Acks(group.acks),
+        prefetch=group.prefetch,
+        ack_every=group.ack_every,
+        work=_work(group),
+        failures=tuple(
+            Failure(
+                how=fails.by,
+                text=fails.text,
+                every=fails.every,
+                share=fails.share,
+                first_delivery_only=fails.first_delivery_only,
+            )
+            for fails in group.fails
+        ),
+        token=session.token,
+        seed=session.seed,
+    )
+
+
+def _work(group: Workers) -> Work:
+    match group.work:
+        case "dots":
+            return Work(kind="dots", per_dot_s=1.0)
+        case DotsWork(per_dot=per_dot):
+            return Work(kind="dots", per_dot_s=per_dot)
+        case RandomWork(random=(low, high)):
+            return Work(kind="random", low_s=low, high_s=high)
+        case float(seconds):
+            return Work(kind="fixed", fixed_s=seconds)
+        case other:
+            raise AssertionError(f"validated: {other!r} is no kind of work")
+
+
+def declarations(
+    scenario: Scenario,
+) -> tuple[tuple[ExchangeDeclaration, ...], tuple[QueueDeclaration, ...], tuple[BindingDeclaration, ...]]:
+    """Return what is to be declared, as the AMQP layer takes it."""
+    exchanges = tuple(
+        ExchangeDeclaration(name=name, type=exchange.type, durable=exchange.durable, arguments=dict(exchange.arguments))
+        for name, exchange in scenario.exchanges.items()
+    )
+    queues = tuple(
+        QueueDeclaration(name=name, durable=queue.durable, arguments=queue.declaration_arguments())
+        for name, queue in scenario.queues.items()
+    )
+    bindings = tuple(
+        BindingDeclaration(
+            exchange=binding.exchange,
+            queue=binding.queue,
+            routing_key=binding.routing_key,
+            arguments=dict(binding.arguments),
+        )
+        for binding in scenario.bindings
+    )
+    return exchanges, queues, bindings

@@ -1,0 +1,237 @@
+"""The timeline: fires each step when its trigger is met, and heals what heals by itself.
+
+Injections and healings block (a broker's restart takes seconds), so each runs in a thread of its own; the engine's loop goes on
+and calls `advance`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from random import Random
+
+from harness.broker.protocol import Broker
+from harness.engine.counters import Totals
+from harness.engine.processes import Processes
+from harness.events import ErrorObserved, Event, FaultArmed, FaultHealed, FaultInjected, FaultMissed
+from harness.faults.arena import Arena, NoTargetError
+from harness.faults.base import Fault, Strike
+from harness.scenario.scenario import Scenario
+from harness.scenario.timeline import Step
+from harness.traffic.spec import Target
+
+
+@dataclass(slots=True)
+class _Step:
+    index: int
+    step: Step
+    fault: Fault
+    arena: Arena
+    injection: Future[Strike] | None = None
+    strike: Strike | None = None
+    heal_at: float | None = None
+    """When it heals by itself (time.monotonic)."""
+    healing: Future[None] | None = None
+    over: bool = False
+
+
+class Timeline:
+    """All steps of one variant's run."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        broker: Broker,
+        processes: Processes,
+        target: Target,
+        publish: Callable[[str, str, int], None],
+        seed: int,
+        emit: Callable[[Event], None],
+        variant: str,
+    ) -> None:
+        """Prepare; `seed` makes every random choice of a step, independent of the other steps."""
+        self._emit = emit
+        self._variant = variant
+        self._ending = threading.Event()
+        self._pool = ThreadPoolExecutor(max_workers=max(4, 2 * len(scenario.timeline)), thread_name_prefix="fault")
+        self._steps = [
+            self._prepare(index, step, scenario, broker, processes, target, publish, seed)
+            for index, step in enumerate(scenario.timeline)
+        ]
+        self.broker_down = False
+        """Whether a step has the broker down or frozen at the moment."""
+
+    def _prepare(
+        self,
+        index: int,
+        step: Step,
+        scenario: Scenario,
+        broker: Broker,
+        processes: Processes,
+        target: Target,
+        publish: Callable[[str, str, int], None],
+        seed: int,
+    ) -> _Step:
+        fault = step.action
+        assert isinstance(fault, Fault)  # noqa: S101 - the registry holds nothing else
+        arena = Arena(
+            fault=index,
+            broker=broker,
+            actors=processes,
+            target=target,
+            queues=scenario.queues,
+            random=Random(f"{seed}/{index}"),  # noqa: S311 - reproducible on purpose
+            error_observed=self._error_observed,
+            publish=publish,
+            wait=self._wait,
+            over=self._ending.is_set,
+        )
+        return _Step(index, step, fault, arena)
+
+    def _wait(self, seconds: float) -> None:
+        self._ending.wait(seconds)
+
+    def _error_observed(self, code: int, text: str, where: str) -> None:
+        self._emit(ErrorObserved(at_ns=time.monotonic_ns(), variant=self._variant, code=code, text=text, where=where))
+
+    @property
+    def finished(self) -> bool:
+        """Whether every step has struck and healed, or was missed. What heals only at the end counts as healed."""
+        return all(step.over or (step.strike is not None and _waits_for_the_end(step)) for step in self._steps)
+
+    @property
+    def progress_pending(self) -> bool:
+        """Whether a step still waits for progress, so that counters must be read often."""
+        return any(step.injection is None and step.step.after is not None for step in self._steps)
+
+    def advance(self, totals: Totals, elapsed_s: float) -> None:
+        """Fire what is due, take up what has struck or healed. Raises what an injection or healing raised."""
+        for step in self._steps:
+            if step.over:
+                continue
+            if step.injection is None:
+                if _due(step.step, totals, elapsed_s):
+                    self._fire(step)
+            elif step.strike is None:
+                if step.injection.done():
+                    self._struck(step)
+            elif step.healing is not None:
+                if step.healing.done():
+                    self._healed(step)
+            elif step.heal_at is not None and time.monotonic() >= step.heal_at:
+                step.healing = self._pool.submit(step.fault.heal, step.arena, step.strike)
+        self.broker_down = any(_holds_broker(step) for step in self._steps)
+
+    def _fire(self, step: _Step) -> None:
+        at_ns = time.monotonic_ns()
+        step.injection = self._pool.submit(self._inject, step, at_ns)
+        self._emit(FaultArmed(at_ns=at_ns, variant=self._variant, fault=step.index, action=step.fault.name))
+
+    def _inject(self, step: _Step, at_ns: int) -> Strike:
+        strike = step.fault.inject(step.arena)
+        self._emit(
+            FaultInjected(
+                at_ns=at_ns,
+                variant=self._variant,
+                fault=step.index,
+                action=step.fault.name,
+                title=strike.title,
+                family="broker" if getattr(step.fault, "broker", None) is not None else step.fault.family,
+                colour=step.fault.colour,
+                targets=strike.targets,
+                struck_at_ns=time.monotonic_ns(),
+                detail=strike.detail,
+                clean=strike.clean,
+            )
+        )
+        return strike
+
+    def _struck(self, step: _Step) -> None:
+        assert step.injection is not None  # noqa: S101 - it has just been seen to be done
+        try:
+            strike = step.injection.result()
+        except NoTargetError as error:
+            self._missed(step, str(error))
+            return
+        step.strike = strike
+        if not strike.healable:
+            self._over(step)
+        elif strike.heal_after_s is not None:
+            step.heal_at = time.monotonic() + strike.heal_after_s
+
+    def _healed(self, step: _Step) -> None:
+        assert step.healing is not None  # noqa: S101 - it has just been seen to be done
+        step.healing.result()
+        self._over(step)
+
+    def _over(self, step: _Step) -> None:
+        step.over = True
+        self._emit(
+            FaultHealed(at_ns=time.monotonic_ns(), variant=self._variant, fault=step.index, action=step.fault.name)
+        )
+
+    def _missed(self, step: _Step, reason: str) -> None:
+        step.over = True
+        self._emit(
+            FaultMissed(
+                at_ns=time.monotonic_ns(),
+                variant=self._variant,
+                fault=step.index,
+                action=step.fault.name,
+                reason=reason,
+            )
+        )
+
+    def end(self) -> None:
+        """Let nothing new strike: steps that never fired are missed, searches for a target give up."""
+        self._ending.set()
+        for step in self._steps:
+            if step.injection is None and not step.over:
+                self._missed(step, f"its trigger ({step.step.trigger}) was not met before the traffic ended")
+
+    def heal(self, timeout_s: float) -> list[BaseException]:
+        """End, and revert what is still in force; bounded. Returns the errors met, so that one does not hide another."""
+        self.end()
+        errors: list[BaseException] = []
+        deadline = time.monotonic() + timeout_s
+        for step in reversed(self._steps):
+            if step.over or step.injection is None:
+                continue
+            try:
+                if step.strike is None:
+                    step.strike = step.injection.result(timeout=max(0.0, deadline - time.monotonic()))
+                if step.strike.healable:
+                    step.healing = step.healing or self._pool.submit(step.fault.heal, step.arena, step.strike)
+                    step.healing.result(timeout=max(0.0, deadline - time.monotonic()))
+                self._over(step)
+            except NoTargetError as error:
+                self._missed(step, str(error))
+            except Exception as error:
+                step.over = True
+                errors.append(error)
+        self.broker_down = False
+        return errors
+
+    def close(self) -> None:
+        """Release the threads."""
+        self._ending.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _due(step: Step, totals: Totals, elapsed_s: float) -> bool:
+    if step.at is not None:
+        return elapsed_s >= step.at
+    return step.after is not None and totals.reached(step.after.thresholds())
+
+
+def _waits_for_the_end(step: _Step) -> bool:
+    return step.strike is not None and step.strike.healable and step.strike.heal_after_s is None
+
+
+def _holds_broker(step: _Step) -> bool:
+    strikes_broker = getattr(step.fault, "broker", None) is not None or step.fault.family == "broker"
+    return strikes_broker and step.injection is not None and not step.over

@@ -1,0 +1,71 @@
+"""The tutorial by hand: one message published, and a worker in a console."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import NackError, UnroutableError
+
+from harness.errors import BrokerError
+from harness.traffic import topology
+from harness.traffic.spec import Target
+
+
+def publish_text(
+    target: Target, text: str, *, queue: str, durable: bool, persistent: bool, quorum: bool = False
+) -> None:
+    """Declare the queue and publish one confirmed message to it. Raises BrokerError."""
+    with topology.channel(target, f"publishing to queue {queue!r}") as channel:
+        _declare(channel, queue, durable=durable, quorum=quorum)
+        channel.confirm_delivery()
+        try:
+            channel.basic_publish(
+                "",
+                queue,
+                text.encode(),
+                pika.BasicProperties(content_type="text/plain", delivery_mode=2 if persistent else 1),
+                mandatory=True,
+            )
+        except (NackError, UnroutableError) as error:
+            raise BrokerError(f"the broker did not take the message: {error!r}") from error
+
+
+def work(
+    target: Target,
+    *,
+    queue: str,
+    durable: bool,
+    quorum: bool,
+    automatic_acks: bool,
+    prefetch: int,
+    per_dot_s: float,
+    say: Callable[[str], None],
+) -> None:
+    """Consume until interrupted: a message takes so long for each of its dots. Raises BrokerError, KeyboardInterrupt."""
+    with topology.channel(target, f"working on queue {queue!r}") as channel:
+        _declare(channel, queue, durable=durable, quorum=quorum)
+        if prefetch:
+            channel.basic_qos(prefetch_count=prefetch)
+
+        def on_message(channel: BlockingChannel, method: Any, _properties: object, body: bytes) -> None:
+            again = " (redelivered)" if method.redelivered else ""
+            say(f" [x] Received {body.decode(errors='replace')}{again}")
+            # process_data_events keeps heartbeats flowing, where a sleep would lose the connection.
+            end = time.monotonic() + per_dot_s * body.count(b".")
+            while (left := end - time.monotonic()) > 0:
+                channel.connection.sleep(left)
+            say(" [x] Done")
+            if not automatic_acks:
+                channel.basic_ack(method.delivery_tag)
+
+        channel.basic_consume(queue, on_message, auto_ack=automatic_acks)
+        say(" [*] Waiting for messages. To exit press CTRL+C")
+        channel.start_consuming()
+
+
+def _declare(channel: BlockingChannel, queue: str, *, durable: bool, quorum: bool) -> None:
+    channel.queue_declare(queue, durable=durable, arguments={"x-queue-type": "quorum"} if quorum else None)

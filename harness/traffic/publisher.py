@@ -1,0 +1,284 @@
+"""The publisher program: `python -m harness.traffic.publisher SPEC.json`.
+
+It keeps a window of outstanding confirms, tracks every delivery tag, and records each publish before the send.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import pika
+from pika.channel import Channel
+
+from harness.history.records import Flag, Kind, LogHeader
+from harness.traffic import identity
+from harness.traffic.connection import Client
+from harness.traffic.log import EventLog
+from harness.traffic.spec import PublisherSpec, read_publisher_spec
+
+BATCH = 100
+"""Most publishes in one turn of the loop, so that confirms are read in between."""
+UNCONFIRMED_WINDOW = 2000
+"""Without confirms: most publishes between two round trips, so that pika's output buffer stays bounded."""
+
+
+class Publisher(Client):
+    """One incarnation of a publisher."""
+
+    def __init__(self, spec: PublisherSpec, log: EventLog) -> None:
+        """Prepare what is left to publish."""
+        super().__init__(spec.target, log, f"{spec.seed}/{spec.actor}/{spec.incarnation}")
+        self._spec = spec
+        self._again: deque[tuple[int, int]] = deque(spec.republish)
+        self._next_seq = spec.start
+        self._outstanding: dict[int, tuple[int, int]] = {}
+        """Delivery tag to (seq, attempt): dense and in order, so the oldest tag is the first key."""
+        self._next_tag = 1
+        self._released = False
+        self._turn_pending = False
+        self._sent_since_sync = 0
+        self._syncing = False
+        self._rate_origin_s = 0.0
+        self._rate_sent = 0
+        self._exhausted = False
+        self._body_source = random.Random(f"{spec.seed}/{spec.number}").randbytes(spec.body_bytes + 1024)  # noqa: S311
+        self._texts = tuple(text.encode() for text in spec.texts)
+        self._flags = int(
+            (Flag.PERSISTENT if spec.persistent else Flag.NONE) | (Flag.MANDATORY if spec.mandatory else Flag.NONE)
+        )
+        self._properties = pika.BasicProperties(
+            content_type="text/plain" if spec.texts else "application/octet-stream",
+            delivery_mode=2 if spec.persistent else 1,
+        )
+
+    # Connection.
+
+    def on_ready(self, channel: Channel) -> None:
+        """Switch confirms and returns on, then publish."""
+        self._next_tag = 1
+        self._sent_since_sync = 0
+        self._syncing = False
+        channel.add_on_return_callback(self._on_return)
+        if self._spec.confirms:
+            channel.confirm_delivery(self._on_settled, callback=lambda _frame: self._ready())
+        else:
+            self._ready()
+
+    def _ready(self) -> None:
+        self.connected()
+        self.served()
+        self._schedule()
+
+    def on_lost(self) -> None:
+        """What was outstanding is indeterminate now: republish it or let it go."""
+        lost = list(self._outstanding.values())
+        self._outstanding.clear()
+        if self._spec.republish_unconfirmed:
+            self._again.extendleft(reversed([(seq, attempt + 1) for seq, attempt in lost]))
+        if self.stopping:
+            self._finish_if_done()
+
+    def on_go(self) -> None:
+        """Begin publishing."""
+        self._released = True
+        self._rate_origin_s = time.monotonic()
+        self._schedule()
+
+    def on_stop(self) -> None:
+        """Send nothing more; wait for what is outstanding, within a bound."""
+        self.call_later(self._spec.settle_timeout_s, self.finish)
+        self._finish_if_done()
+
+    # Publishing.
+
+    def _schedule(self, delay_s: float = 0.0) -> None:
+        if self._turn_pending or not self._released or self.stopping or self.channel is None:
+            return
+        self._turn_pending = True
+        self.call_later(delay_s, self._turn)
+
+    def _turn(self) -> None:
+        self._turn_pending = False
+        channel = self.channel
+        if channel is None or not channel.is_open or self.blocked or self.stopping:
+            if self.blocked:
+                self._schedule(0.05)
+            return
+        allowed, wait_s = self._allowance()
+        for _ in range(allowed):
+            item = self._next()
+            if item is None:
+                break
+            self._publish(channel, *item)
+        if not self._more():
+            self._finish_if_done()
+        elif self._spec.confirms:
+            if len(self._outstanding) < self._spec.window:
+                self._schedule(wait_s)
+        elif self._sent_since_sync >= UNCONFIRMED_WINDOW:
+            self._sync(channel)
+        else:
+            self._schedule(wait_s)
+
+    def _allowance(self) -> tuple[int, float]:
+        """How many may be published now, and how long to wait for the next turn."""
+        allowed, wait_s = BATCH, 0.0
+        if self._spec.confirms:
+            allowed = min(allowed, self._spec.window - len(self._outstanding))
+        else:
+            allowed = min(allowed, UNCONFIRMED_WINDOW - self._sent_since_sync)
+        if self._spec.rate_per_s is not None:
+            due = (time.monotonic() - self._rate_origin_s) * self._spec.rate_per_s + 1 - self._rate_sent
+            allowed = min(allowed, max(0, int(due)))
+            wait_s = max(0.001, (1 - (due - int(due))) / self._spec.rate_per_s)
+            self._rate_sent += allowed
+        return max(0, allowed), wait_s
+
+    def _more(self) -> bool:
+        return bool(self._again) or self._spec.messages is None or self._next_seq < self._spec.messages
+
+    def _next(self) -> tuple[int, int] | None:
+        if self._again:
+            return self._again.popleft()
+        if self._spec.messages is not None and self._next_seq >= self._spec.messages:
+            return None
+        seq = self._next_seq
+        self._next_seq += 1
+        return seq, 1
+
+    def _publish(self, channel: Channel, seq: int, attempt: int) -> None:
+        spec = self._spec
+        body = self._body(seq)
+        route_index = seq % len(spec.routes)
+        route = spec.routes[route_index]
+        tag = 0
+        if spec.confirms:
+            tag = self._next_tag
+            self._next_tag += 1
+            self._outstanding[tag] = (seq, attempt)
+        self._sent_since_sync += 1
+        self._properties.message_id = identity.encode(spec.token, spec.number, seq, attempt, body)
+        self.log.write(
+            Kind.PUBLISHED,
+            seq=seq,
+            tag=tag,
+            publisher=spec.number,
+            attempt=attempt,
+            queue=route_index,
+            connection=self.connection_number,
+            flags=self._flags,
+        )
+        channel.basic_publish(route.exchange, route.routing_key, body, self._properties, mandatory=spec.mandatory)
+
+    def _body(self, seq: int) -> bytes:
+        if self._texts:
+            return self._texts[seq % len(self._texts)]
+        start = seq % 1024
+        return self._body_source[start : start + self._spec.body_bytes]
+
+    def _sync(self, channel: Channel) -> None:
+        """Without confirms: one round trip, answered only once the broker has read all that was sent before it."""
+        if not self._syncing:
+            self._syncing = True
+            channel.basic_qos(prefetch_count=0, callback=self._on_synced)
+
+    def _on_synced(self, _frame: Any) -> None:
+        self._syncing = False
+        self._sent_since_sync = 0
+        if self._more():
+            self._schedule()
+        else:
+            self._finish_if_done()
+
+    # Settlement.
+
+    def _on_settled(self, frame: Any) -> None:
+        method = frame.method
+        kind = Kind.NACKED if isinstance(method, pika.spec.Basic.Nack) else Kind.CONFIRMED
+        tag = method.delivery_tag
+        if method.multiple:
+            first = next(iter(self._outstanding), tag)
+            tags = range(first, (tag or self._next_tag - 1) + 1)
+        else:
+            tags = range(tag, tag + 1)
+        # Within a range some tags may have been settled before, out of order: record each run of new ones.
+        at_ns = time.monotonic_ns()
+        run_start = 0
+        run_length = 0
+        for each in tags:
+            settled = self._outstanding.pop(each, None)
+            if settled is None:
+                if run_length:
+                    self._record_range(kind, at_ns, run_start, run_length)
+                    run_length = 0
+                continue
+            if kind is Kind.NACKED and self._spec.republish_unconfirmed:
+                self._again.append((settled[0], settled[1] + 1))
+            if not run_length:
+                run_start = each
+            run_length += 1
+        if run_length:
+            self._record_range(kind, at_ns, run_start, run_length)
+        if self._more():
+            self._schedule()
+        self._finish_if_done()
+
+    def _record_range(self, kind: Kind, at_ns: int, first: int, count: int) -> None:
+        self.log.write(
+            kind,
+            at_ns=at_ns,
+            tag=first,
+            arg=count,
+            publisher=self._spec.number,
+            connection=self.connection_number,
+        )
+
+    def _on_return(self, _channel: Channel, method: Any, properties: pika.BasicProperties, _body: bytes) -> None:
+        found = identity.decode(self._spec.token, properties.message_id)
+        if found is not None:
+            self.log.write(
+                Kind.RETURNED,
+                seq=found.seq,
+                attempt=found.attempt,
+                publisher=found.publisher,
+                arg=method.reply_code,
+                connection=self.connection_number,
+            )
+
+    def _finish_if_done(self) -> None:
+        if self._outstanding or (self._more() and not self.stopping) or not (self._released or self.stopping):
+            return
+        if self.stopping:
+            self.finish()
+            return
+        if not self._spec.confirms and self._sent_since_sync and self.channel is not None and self.channel.is_open:
+            self._sync(self.channel)  # what is in the buffer leaves before the process does
+            return
+        if not self._exhausted:
+            self._exhausted = True
+            self.log.write(Kind.EXHAUSTED, publisher=self._spec.number, connection=self.connection_number)
+        self.finish()
+
+
+def main(spec_path: str) -> int:
+    """Run the publisher that a spec file describes; returns the exit code."""
+    spec = read_publisher_spec(Path(spec_path))
+    header = LogHeader(
+        role="publisher",
+        actor=spec.actor,
+        number=spec.number,
+        incarnation=spec.incarnation,
+        pid=os.getpid(),
+        names=tuple(route.name for route in spec.routes),
+    )
+    return Publisher(spec, EventLog(Path(spec.log), header)).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

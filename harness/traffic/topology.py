@@ -1,0 +1,135 @@
+"""Declaring, purging, publishing by hand, and asking the broker: short errands over one blocking connection each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
+
+from harness.errors import BrokerError
+from harness.traffic.connection import parameters, reply_code
+from harness.traffic.spec import Target
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDeclaration:
+    """A queue as queue.declare takes it."""
+
+    name: str
+    durable: bool = True
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeDeclaration:
+    """An exchange as exchange.declare takes it."""
+
+    name: str
+    type: str = "direct"
+    durable: bool = True
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BindingDeclaration:
+    """A binding as queue.bind takes it."""
+
+    exchange: str
+    queue: str
+    routing_key: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def channel(target: Target, doing: str) -> Iterator[BlockingChannel]:
+    """Open a connection and a channel for one errand; what goes wrong is a BrokerError that names the errand."""
+    connection = None
+    try:
+        connection = pika.BlockingConnection([parameters(target, turn) for turn in range(len(target.addresses))])
+        yield connection.channel()
+    except (AMQPError, OSError) as error:
+        code, text = reply_code(error), getattr(error, "reply_text", "") or str(error) or type(error).__name__
+        raise BrokerError(f"{doing} failed: {f'{code} ' if code else ''}{text}") from error
+    finally:
+        if connection is not None and connection.is_open:
+            connection.close()
+
+
+def declare(
+    target: Target,
+    exchanges: Sequence[ExchangeDeclaration],
+    queues: Sequence[QueueDeclaration],
+    bindings: Sequence[BindingDeclaration],
+) -> None:
+    """Declare everything, exchanges first. Raises BrokerError, e.g. when a queue exists with other properties (406)."""
+    for exchange in exchanges:
+        with channel(target, f"declaring exchange {exchange.name!r}") as open_channel:
+            open_channel.exchange_declare(
+                exchange.name, exchange.type, durable=exchange.durable, arguments=exchange.arguments
+            )
+    for queue in queues:
+        with channel(target, f"declaring queue {queue.name!r}") as open_channel:
+            open_channel.queue_declare(queue.name, durable=queue.durable, arguments=queue.arguments)
+    for binding in bindings:
+        with channel(target, f"binding queue {binding.queue!r} to {binding.exchange!r}") as open_channel:
+            open_channel.queue_bind(
+                binding.queue, binding.exchange, routing_key=binding.routing_key, arguments=binding.arguments
+            )
+
+
+def delete(target: Target, queues: Sequence[str], exchanges: Sequence[str]) -> None:
+    """Delete queues and exchanges, whatever they hold; no error for what is not there."""
+    with channel(target, "deleting the scenario's queues") as open_channel:
+        for queue in queues:
+            open_channel.queue_delete(queue)
+        for exchange in exchanges:
+            open_channel.exchange_delete(exchange)
+
+
+def redeclare(target: Target, queue: QueueDeclaration) -> tuple[int, str] | None:
+    """Declare a queue that exists; returns the error (code, text) that the broker closed the channel with, or None."""
+    with channel(target, f"declaring queue {queue.name!r} again") as open_channel:
+        try:
+            open_channel.queue_declare(queue.name, durable=queue.durable, arguments=queue.arguments)
+        except ChannelClosedByBroker as error:
+            return error.reply_code, error.reply_text
+    return None
+
+
+def purge(target: Target, queue: str) -> int:
+    """Purge a queue; returns how many ready messages it held."""
+    with channel(target, f"purging queue {queue!r}") as open_channel:
+        return int(open_channel.queue_purge(queue).method.message_count)
+
+
+def ready_messages(target: Target, queues: Sequence[str]) -> Mapping[str, int | None]:
+    """Ask the queues themselves how many messages are ready (passive declare); None for a queue that is not there."""
+    counts: dict[str, int | None] = {}
+    for queue in queues:
+        with channel(target, f"asking for the depth of queue {queue!r}") as open_channel:
+            try:
+                counts[queue] = open_channel.queue_declare(queue, passive=True).method.message_count
+            except ChannelClosedByBroker as error:
+                if error.reply_code != 404:
+                    raise
+                counts[queue] = None
+    return counts
+
+
+def round_trip(target: Target) -> None:
+    """Prove that the broker serves: a confirmed publish and a consume of it, on a queue of this connection only."""
+    with channel(target, "the readiness check (a confirmed publish and a consume of it)") as open_channel:
+        queue = open_channel.queue_declare("", exclusive=True).method.queue
+        open_channel.confirm_delivery()
+        try:
+            open_channel.basic_publish("", queue, b"ready?", mandatory=True)
+        except (NackError, UnroutableError) as error:
+            raise BrokerError(f"the broker did not take a message in the readiness check: {error!r}") from error
+        _, _, body = open_channel.basic_get(queue, auto_ack=True)
+        if body != b"ready?":
+            raise BrokerError("the broker confirmed a message in the readiness check and did not give it back")

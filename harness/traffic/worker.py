@@ -1,0 +1,286 @@
+"""The worker program: `python -m harness.traffic.worker SPEC.json`.
+
+Deliveries wait in the client and are worked through one at a time; the work is a timer, so that heartbeats and
+further deliveries still flow.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pika
+from pika.channel import Channel
+
+from harness.history.records import FOREIGN, Flag, Kind, LogHeader
+from harness.traffic import identity
+from harness.traffic.connection import Client
+from harness.traffic.log import EventLog
+from harness.traffic.spec import CRASH_EXIT_CODE, Acks, Failure, WorkerSpec, read_worker_spec
+
+BATCH = 200
+"""Most deliveries without work that are settled in one turn of the loop."""
+
+
+@dataclass(slots=True)
+class _Delivery:
+    publisher: int
+    seq: int
+    attempt: int
+    tag: int
+    connection: int
+    body: bytes
+    redelivered: bool
+
+
+class Worker(Client):
+    """One incarnation of a worker."""
+
+    def __init__(self, spec: WorkerSpec, log: EventLog) -> None:
+        """Prepare."""
+        super().__init__(spec.target, log, f"{spec.seed}/{spec.actor}/{spec.incarnation}")
+        self._spec = spec
+        self._queue_index = spec.queue_names.index(spec.queue)
+        self._waiting: deque[_Delivery] = deque()
+        self._busy = False
+        self._unacked_first = 0
+        self._unacked_count = 0
+        """Completed deliveries whose ack is still to be sent: a run of dense tags."""
+        self._work_random = random.Random(f"{spec.seed}/{spec.actor}/{spec.incarnation}/work")  # noqa: S311
+        self._works = spec.work.kind != "fixed" or spec.work.fixed_s > 0
+
+    # Connection.
+
+    def on_ready(self, channel: Channel) -> None:
+        """Set the prefetch and consume."""
+        channel.add_on_cancel_callback(self._on_cancelled)
+        if self._spec.prefetch and self._spec.acks is not Acks.AUTOMATIC:
+            channel.basic_qos(prefetch_count=self._spec.prefetch, callback=lambda _frame: self._consume(channel))
+        else:
+            self._consume(channel)
+
+    def _consume(self, channel: Channel) -> None:
+        self.connected()
+        channel.basic_consume(
+            self._spec.queue,
+            self._on_delivery,
+            auto_ack=self._spec.acks is Acks.AUTOMATIC,
+            consumer_tag=f"{self._spec.actor}.{self._spec.incarnation}.{self.connection_number}",
+            callback=self._on_consuming,
+        )
+
+    def _on_consuming(self, _frame: Any) -> None:
+        self.served()
+        self.log.write(Kind.CONSUMING, queue=self._queue_index, connection=self.connection_number)
+
+    def _on_cancelled(self, _frame: Any) -> None:
+        self.log.write(Kind.CANCELLED, queue=self._queue_index, connection=self.connection_number)
+        channel = self.channel
+        if channel is not None and not self.stopping:
+            # The queue may come back (a mirror or leader moves): a fresh channel consumes again.
+            self.call_later(0.2, lambda: channel.close() if channel.is_open else None)
+
+    def on_lost(self) -> None:
+        """Deliveries of the lost connection come back by themselves, unless the broker took them as acknowledged."""
+        self._unacked_count = 0
+        if self._spec.acks is Acks.MANUAL:
+            self._waiting.clear()
+        if self.stopping:
+            self._finish_if_done()
+
+    def on_stop(self) -> None:
+        """Take nothing more, finish what is held, settle it, close."""
+        channel = self.channel
+        if channel is None or not channel.is_open:
+            self._finish_if_done()
+            return
+        if not channel.consumer_tags:
+            self._finish_if_done()
+            return
+        for tag in channel.consumer_tags:
+            channel.basic_cancel(tag, callback=lambda _frame: self._finish_if_done())
+
+    # Deliveries.
+
+    def _on_delivery(self, _channel: Channel, method: Any, properties: pika.BasicProperties, body: bytes) -> None:
+        found = identity.decode(self._spec.token, properties.message_id)
+        flags = Flag.NONE
+        if method.redelivered:
+            flags |= Flag.REDELIVERED
+        if properties.headers and "x-death" in properties.headers:
+            flags |= Flag.DEAD_LETTERED
+        publisher, seq, attempt = FOREIGN, 0, 0
+        if found is not None:
+            publisher, seq, attempt = found.publisher, found.seq, found.attempt
+            if not found.intact(body):
+                flags |= Flag.CORRUPT
+        delivery = _Delivery(
+            publisher, seq, attempt, method.delivery_tag, self.connection_number, body, method.redelivered
+        )
+        at_once = not self._works and not self._busy and not self._waiting and self._failure_of(delivery) is None
+        early = self._spec.acks is Acks.EARLY
+        if at_once:
+            flags |= Flag.DONE
+        self.log.write(
+            Kind.DELIVERED,
+            seq=seq,
+            tag=method.delivery_tag,
+            publisher=publisher,
+            attempt=attempt,
+            queue=self._queue_index,
+            connection=self.connection_number,
+            flags=flags,
+        )
+        if early:
+            self._ack(delivery.tag, 1)
+        if at_once:
+            self._settle(delivery)
+        else:
+            self._waiting.append(delivery)
+            self._next()
+
+    def _next(self) -> None:
+        if self._busy:
+            return
+        if not self._waiting:
+            self._flush()
+            if self.stopping:
+                self._finish_if_done()
+            return
+        delivery = self._waiting.popleft()
+        self._busy = True
+        self.call_later(self._work_s(delivery), lambda: self._work_done(delivery))
+
+    def _work_s(self, delivery: _Delivery) -> float:
+        work = self._spec.work
+        match work.kind:
+            case "dots":
+                return work.per_dot_s * delivery.body.count(b".")
+            case "random":
+                return self._work_random.uniform(work.low_s, work.high_s)
+            case _:
+                return work.fixed_s
+
+    def _work_done(self, delivery: _Delivery) -> None:
+        self._busy = False
+        failure = self._failure_of(delivery)
+        if failure is not None:
+            self._fail_delivery(delivery, failure)
+        else:
+            self.log.write(
+                Kind.COMPLETED,
+                seq=delivery.seq,
+                tag=delivery.tag,
+                publisher=delivery.publisher,
+                attempt=delivery.attempt,
+                queue=self._queue_index,
+                connection=delivery.connection,
+            )
+            self._settle(delivery)
+        self._next()
+
+    def _failure_of(self, delivery: _Delivery) -> Failure | None:
+        return next((failure for failure in self._spec.failures if self._fails(failure, delivery)), None)
+
+    def _fails(self, failure: Failure, delivery: _Delivery) -> bool:
+        if failure.first_delivery_only and delivery.redelivered:
+            return False
+        if failure.text is not None and failure.text.encode() not in delivery.body:
+            return False
+        if failure.every is not None and (delivery.seq + 1) % failure.every:
+            return False
+        if failure.share is not None:
+            drawn = random.Random(f"{self._spec.seed}/{delivery.publisher}/{delivery.seq}").random()  # noqa: S311
+            return drawn < failure.share
+        return True
+
+    def _fail_delivery(self, delivery: _Delivery, failure: Failure) -> None:
+        def record(kind: Kind, flags: Flag = Flag.NONE) -> None:
+            self.log.write(
+                kind,
+                seq=delivery.seq,
+                tag=delivery.tag,
+                publisher=delivery.publisher,
+                attempt=delivery.attempt,
+                queue=self._queue_index,
+                connection=delivery.connection,
+                flags=flags,
+            )
+
+        if failure.how == "crash":
+            record(Kind.CRASHING)
+            os._exit(CRASH_EXIT_CODE)
+        if not self._settles(delivery):
+            return
+        self._flush()
+        requeue = failure.how == "requeue"
+        record(Kind.REJECTED, Flag.REQUEUE if requeue else Flag.NONE)
+        assert self.channel is not None  # noqa: S101 - _settles has looked
+        self.channel.basic_reject(delivery.tag, requeue=requeue)
+
+    # Acknowledgements.
+
+    def _settles(self, delivery: _Delivery) -> bool:
+        """Whether the delivery can still be settled: manual acks, and the channel it came on is open."""
+        return (
+            self._spec.acks is Acks.MANUAL
+            and delivery.connection == self.connection_number
+            and self.channel is not None
+            and self.channel.is_open
+        )
+
+    def _settle(self, delivery: _Delivery) -> None:
+        if not self._settles(delivery):
+            return
+        if not self._unacked_count:
+            self._unacked_first = delivery.tag
+        self._unacked_count = delivery.tag - self._unacked_first + 1
+        if self._unacked_count >= self._spec.ack_every:
+            self._flush()
+        elif self._unacked_count == 1:
+            connection = self.connection_number
+            self.call_later(0.05, lambda: self._flush_if_idle(connection))
+
+    def _flush_if_idle(self, connection: int) -> None:
+        if connection == self.connection_number and not self._busy and not self._waiting:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._unacked_count:
+            first, count = self._unacked_first, self._unacked_count
+            self._unacked_count = 0
+            if self.channel is not None and self.channel.is_open:
+                self._ack(first, count)
+
+    def _ack(self, first: int, count: int) -> None:
+        assert self.channel is not None  # noqa: S101 - callers have looked
+        self.log.write(Kind.ACKED, tag=first, arg=count, queue=self._queue_index, connection=self.connection_number)
+        self.channel.basic_ack(first + count - 1, multiple=count > 1)
+
+    def _finish_if_done(self) -> None:
+        if self.stopping and not self._busy and not self._waiting:
+            self._flush()
+            self.finish()
+
+
+def main(spec_path: str) -> int:
+    """Run the worker that a spec file describes; returns the exit code."""
+    spec = read_worker_spec(Path(spec_path))
+    header = LogHeader(
+        role="worker",
+        actor=spec.actor,
+        number=spec.number,
+        incarnation=spec.incarnation,
+        pid=os.getpid(),
+        names=spec.queue_names,
+    )
+    return Worker(spec, EventLog(Path(spec.log), header)).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
