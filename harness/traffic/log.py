@@ -31,24 +31,20 @@ class EventLog:
             raise HistoryError(
                 f"the header of {path} has {len(encoded)} bytes, more than {HEADER_BYTES}: too many queues"
             )
-        self._capacity = 0
-        self._map: mmap.mmap | None = None
-        self._grow()
-        assert self._map is not None  # noqa: S101 - _grow made it
-        self._map[HEADER_BYTES - 1] = 0
-        self._map[: len(encoded)] = encoded
+        self._closed = False
         self._offset = HEADER_BYTES
+        self._capacity = 0
+        self._map = self._next_block()
+        self._map[: len(encoded)] = encoded
 
-    def _grow(self) -> None:
-        """Allocate the next block for real: a full disk is an error here, not a SIGBUS at the write."""
+    def _next_block(self) -> mmap.mmap:
+        """Allocate one block more for real: a full disk is an error here, not a SIGBUS at the write."""
         try:
             os.posix_fallocate(self._fd, self._capacity, BLOCK_BYTES)
         except OSError as error:
             raise HistoryError(f"cannot grow the event log {self.path}: {error.strerror}") from error
         self._capacity += BLOCK_BYTES
-        if self._map is not None:
-            self._map.close()
-        self._map = mmap.mmap(self._fd, self._capacity)
+        return mmap.mmap(self._fd, self._capacity)
 
     def write(
         self,
@@ -67,9 +63,11 @@ class EventLog:
         """Append one record; `at_ns` is now if not given. struct packs in order, so the kind is stored last."""
         offset = self._offset
         if offset + RECORD_BYTES > self._capacity:
-            self._grow()
+            grown = self._next_block()
+            self._map.close()
+            self._map = grown
         RECORD.pack_into(
-            self._map,  # type: ignore[arg-type]
+            self._map,
             offset,
             at_ns or time.monotonic_ns(),
             seq,
@@ -87,9 +85,9 @@ class EventLog:
 
     def close(self) -> None:
         """Cut the file to its records; a log that was never closed only has zeros behind them."""
-        if self._map is None:
+        if self._closed:
             return
+        self._closed = True
         self._map.close()
-        self._map = None
         os.ftruncate(self._fd, self._offset)
         os.close(self._fd)
