@@ -108,6 +108,19 @@ class Timeline:
         """Whether a step still waits for progress, so that counters must be read often."""
         return any(step.injection is None and step.step.after is not None for step in self._steps)
 
+    @property
+    def active(self) -> bool:
+        """Whether a step is striking or healing just now."""
+        return any(
+            not step.over and step.injection is not None and not (step.strike is not None and _waits_for_the_end(step))
+            for step in self._steps
+        )
+
+    @property
+    def clock_pending(self) -> bool:
+        """Whether a step still waits for its time."""
+        return any(step.injection is None and step.step.at is not None for step in self._steps)
+
     def advance(self, totals: Totals, elapsed_s: float) -> None:
         """Fire what is due, take up what has struck or healed. Raises what an injection or healing raised."""
         for step in self._steps:

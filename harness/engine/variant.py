@@ -1,0 +1,403 @@
+"""One variant's run through its phases: provision, ready, declare, settle, traffic, heal, drain, collect, clean up."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.broker.protocol import Broker
+from harness.engine import plan as planning
+from harness.engine.by_hand import Hand
+from harness.engine.drain import drain
+from harness.engine.plan import Session
+from harness.engine.processes import Processes
+from harness.engine.timeline import Timeline
+from harness.errors import BrokerError, ChaosError, InfrastructureError
+from harness.events import (
+    BrokerStarted,
+    Drained,
+    Event,
+    InfrastructureFailed,
+    Listener,
+    Note,
+    Phase,
+    PhaseChanged,
+    Progress,
+    TrafficStarted,
+)
+from harness.history.records import LogHeader
+from harness.ledger import Ledger
+from harness.scenario.scenario import Scenario
+from harness.traffic import topology
+from harness.traffic.collector import collect
+from harness.traffic.log import EventLog
+from harness.traffic.spec import Target
+
+PROGRESS_EVERY_S = 0.2
+BUSY_POLL_S = 0.002
+"""How often counters are read while a step waits for progress."""
+IDLE_POLL_S = 0.01
+WATCH_BROKER_EVERY_S = 1.0
+START_TIMEOUT_S = 30.0
+"""How long processes may take to connect and consume."""
+HEAL_TIMEOUT_S = 120.0
+PUBLISHER_FINISH_TIMEOUT_S = 120.0
+"""How long publishers may take, after everything is healed, to send the rest and get it confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class VariantSetting:
+    """What one variant's run is made of."""
+
+    name: str
+    scenario: Scenario
+    directory: Path
+    """logs/, events.jsonl and broker/ go here."""
+    seed: int
+    token: str
+    """Names the variant's run in message identities."""
+
+
+class VariantRun:
+    """Runs one variant and leaves its logs and events behind. It judges nothing."""
+
+    def __init__(
+        self,
+        setting: VariantSetting,
+        make_broker: Callable[[], tuple[Broker, str]],
+        *,
+        ledger: Ledger,
+        listeners: Sequence[Listener],
+    ) -> None:
+        """Prepare; `make_broker` returns a broker that is not started yet, and why this one."""
+        self._setting = setting
+        self._scenario = setting.scenario
+        self._make_broker = make_broker
+        self._ledger = ledger
+        self._listeners = listeners
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._phase = Phase.PROVISION
+        self._phase_began_ns = 0
+        self._broker: Broker | None = None
+        self._processes: Processes | None = None
+        self._timeline: Timeline | None = None
+        self._hand: Hand | None = None
+        self._last_progress = 0.0
+        self._last_watch = time.monotonic()
+        self._watch: threading.Thread | None = None
+        self._dead_node: str | None = None
+
+    def execute(self) -> None:
+        """Run every phase. Infrastructure failures become an event; KeyboardInterrupt is passed on, cleaned up."""
+        try:
+            self._run()
+        except ChaosError as error:
+            self._emit(InfrastructureFailed(at_ns=_now(), variant=self._setting.name, message=str(error)))
+        except OSError as error:
+            self._emit(InfrastructureFailed(at_ns=_now(), variant=self._setting.name, message=_describe(error)))
+        finally:
+            self._clean_up()
+
+    # Phases.
+
+    def _run(self) -> None:
+        broker = self._provision()
+        target = self._target(broker)
+        self._enter(Phase.DECLARE)
+        topology.declare(target, *planning.declarations(self._scenario))
+        if self._scenario.settle_s:
+            self._enter(Phase.SETTLE)
+            self._wait_until(time.monotonic() + self._scenario.settle_s)
+        self._traffic(broker, target)
+        self._heal()
+        self._drain(target)
+        self._collect(target)
+
+    def _provision(self) -> Broker:
+        self._enter(Phase.PROVISION)
+        self._setting.directory.mkdir(parents=True, exist_ok=True)
+        broker, reason = self._make_broker()
+        self._broker = broker
+        broker.start()
+        self._enter(Phase.READY)
+        topology.round_trip(self._target(broker))
+        versions = broker.versions()
+        self._emit(
+            BrokerStarted(
+                at_ns=_now(),
+                variant=self._setting.name,
+                backend=broker.name,
+                reason=reason,
+                endpoint=str(broker.endpoint()),
+                nodes=broker.nodes,
+                rabbitmq=versions.rabbitmq,
+                erlang=versions.erlang,
+                image=versions.image,
+                image_digest=versions.image_digest,
+            )
+        )
+        return broker
+
+    def _target(self, broker: Broker) -> Target:
+        endpoints = [broker.endpoint(node) for node in range(max(1, len(broker.nodes)))]
+        first = endpoints[0]
+        return Target(
+            addresses=tuple((endpoint.host, endpoint.port) for endpoint in endpoints),
+            username=first.username,
+            password=first.password,
+            virtual_host=first.virtual_host,
+            tls=first.tls,
+        )
+
+    def _traffic(self, broker: Broker, target: Target) -> None:
+        self._enter(Phase.TRAFFIC)
+        setting, scenario = self._setting, self._scenario
+        queue_names = tuple(scenario.queues)
+        publishers = planning.publishers(scenario)
+        processes = self._processes = Processes(
+            scenario,
+            Session(target, setting.token, setting.seed, queue_names),
+            setting.directory,
+            ledger=self._ledger,
+            emit=self._events.put,
+            variant=setting.name,
+        )
+        self._hand = Hand(
+            setting.directory / "logs", target, token=setting.token, number=len(publishers) + 1, queues=queue_names
+        )
+        timeline = self._timeline = Timeline(
+            scenario,
+            broker=broker,
+            processes=processes,
+            target=target,
+            publish=self._hand.publish,
+            seed=setting.seed,
+            emit=self._events.put,
+            variant=setting.name,
+        )
+        if not scenario.backlog_first:
+            self._start_workers()
+        processes.add(publishers)
+        self._wait_for(processes.connected, START_TIMEOUT_S, "the publishers to connect")
+        self._emit(TrafficStarted(at_ns=_now(), variant=setting.name))
+        released = time.monotonic()
+        processes.release()
+        stop_at = self._stop_publishing_at(released)
+        workers_started = not scenario.backlog_first
+        while not (processes.publishers_done() and timeline.finished and workers_started):
+            elapsed = time.monotonic() - released
+            if elapsed > scenario.time_limit:
+                self._note(f"the time limit of {scenario.time_limit:g} s ended the traffic before everything was sent")
+                processes.stop_all("publisher")
+                break
+            if stop_at is not None and time.monotonic() >= stop_at:
+                stop_at = None
+                processes.stop_all("publisher")
+            if not workers_started and processes.publishers_done():
+                workers_started = True
+                self._start_workers()
+            self._step(timeline, processes, elapsed)
+            if processes.publishers_done() and workers_started and not self._can_still_progress(timeline, processes):
+                break
+            time.sleep(BUSY_POLL_S if timeline.progress_pending else IDLE_POLL_S)
+
+    def _start_workers(self) -> None:
+        assert self._processes is not None  # noqa: S101 - the traffic phase made it
+        self._processes.add(planning.workers(self._scenario))
+        self._wait_for(self._processes.consuming, START_TIMEOUT_S, "the workers to consume")
+
+    def _stop_publishing_at(self, released: float) -> float | None:
+        durations = [group.duration for group in self._scenario.publishers if group.duration is not None]
+        return released + max(durations) if durations else None
+
+    def _can_still_progress(self, timeline: Timeline, processes: Processes) -> bool:
+        """Whether a step that has not struck may still do so: something is under way, or work is left to be done."""
+        if timeline.active or timeline.clock_pending:
+            return True
+        totals = processes.totals()
+        idle_s = (_now() - max(totals.last_processed_ns, self._phase_began_ns)) / 1e9
+        return idle_s < self._scenario.drain.timeout and (
+            totals.backlog > 0 or totals.in_flight > 0 or idle_s < self._scenario.drain.quiet
+        )
+
+    def _step(self, timeline: Timeline, processes: Processes, elapsed: float) -> None:
+        totals = processes.totals()
+        timeline.advance(totals, elapsed)
+        self._housekeep()
+
+    def _heal(self) -> None:
+        assert self._timeline is not None and self._processes is not None  # noqa: S101, PT018 - made by the traffic phase
+        self._enter(Phase.HEAL)
+        errors = self._timeline.heal(HEAL_TIMEOUT_S)
+        self._processes.resume_all()
+        self._pump()
+        if errors:
+            raise InfrastructureError("; ".join(_describe(error) for error in errors))
+        deadline = time.monotonic() + PUBLISHER_FINISH_TIMEOUT_S
+        while not self._processes.publishers_done() and time.monotonic() < deadline:
+            self._housekeep()
+            time.sleep(IDLE_POLL_S)
+        for actor in self._processes.stop_all("publisher"):
+            self._note(f"{actor} did not stop in time and was ended with SIGKILL")
+
+    def _drain(self, target: Target) -> None:
+        assert self._processes is not None  # noqa: S101 - the traffic phase made it
+        self._enter(Phase.DRAIN)
+        result = drain(self._scenario, self._processes, target, self._housekeep)
+        self._emit(Drained(at_ns=_now(), variant=self._setting.name, complete=result.complete, reason=result.reason))
+        for actor in self._processes.stop_all("worker"):
+            self._note(f"{actor} did not stop in time and was ended with SIGKILL")
+        self._pump()
+
+    def _collect(self, target: Target) -> None:
+        header = LogHeader("collector", "collector", 0, 1, os.getpid(), tuple(self._scenario.queues))
+        log = EventLog(self._setting.directory / "logs" / "collector.log", header)
+        try:
+            found = collect(target, tuple(self._scenario.queues), log, self._setting.token)
+        finally:
+            log.close()
+        for name, count in found.items():
+            if count is None:
+                self._note(f"queue {name} is not there any more")
+
+    # Housekeeping.
+
+    def _housekeep(self) -> None:
+        """What must go on in every phase with processes: events, failures, progress, a watch on the broker."""
+        self._pump()
+        assert self._processes is not None  # noqa: S101 - only called with processes
+        failure = self._processes.poll()
+        if failure is not None:
+            self._pump()
+            raise InfrastructureError(failure)
+        now = time.monotonic()
+        if now - self._last_progress >= PROGRESS_EVERY_S:
+            self._last_progress = now
+            self._progress()
+        self._watch_broker(now)
+
+    def _watch_broker(self, now: float) -> None:
+        """Notice a broker that died by itself, without holding the loop up."""
+        broker, timeline = self._broker, self._timeline
+        if broker is None or timeline is None:
+            return
+        if self._dead_node is not None and not timeline.broker_down:
+            raise BrokerError(
+                f"node {self._dead_node} died, and no step had asked for it; see its log in the run's directory"
+            )
+        if timeline.broker_down:
+            self._dead_node = None
+            self._last_watch = now
+            return
+        if now - self._last_watch >= WATCH_BROKER_EVERY_S and (self._watch is None or not self._watch.is_alive()):
+            self._last_watch = now
+            self._watch = threading.Thread(target=self._look_at_broker, args=(broker, timeline), daemon=True)
+            self._watch.start()
+
+    def _look_at_broker(self, broker: Broker, timeline: Timeline) -> None:
+        for index, name in enumerate(broker.nodes):
+            if not broker.alive(index) and not timeline.broker_down:
+                self._dead_node = name
+
+    def _progress(self) -> None:
+        assert self._processes is not None  # noqa: S101 - only called with processes
+        totals = self._processes.totals()
+        self._emit(
+            Progress(
+                at_ns=_now(),
+                variant=self._setting.name,
+                phase=self._phase,
+                published=totals.published,
+                confirmed=totals.confirmed,
+                delivered=totals.delivered,
+                processed=totals.processed,
+                acked=totals.acked,
+                backlog=totals.backlog,
+                in_flight=totals.in_flight,
+                expected_messages=self._scenario.expected_messages,
+            )
+        )
+
+    def _wait_for(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise InfrastructureError(f"waited {timeout_s:g} s in vain for {what}")
+            self._housekeep()
+            time.sleep(BUSY_POLL_S)
+
+    def _wait_until(self, deadline: float) -> None:
+        while time.monotonic() < deadline:
+            self._pump()
+            time.sleep(min(IDLE_POLL_S, max(0.0, deadline - time.monotonic())))
+
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+        self._phase_began_ns = _now()
+        self._emit(PhaseChanged(at_ns=self._phase_began_ns, variant=self._setting.name, phase=phase))
+
+    def _note(self, message: str) -> None:
+        self._emit(Note(at_ns=_now(), variant=self._setting.name, message=message))
+
+    def _emit(self, event: Event) -> None:
+        self._events.put(event)
+        self._pump()
+
+    def _pump(self) -> None:
+        """Hand the events on, on this thread: faults and processes put theirs in from others."""
+        with suppress(queue.Empty):
+            while True:
+                event = self._events.get_nowait()
+                for listener in self._listeners:
+                    listener(event)
+
+    def _clean_up(self) -> None:
+        """Undo everything, whatever happened; what cannot be undone is said."""
+        self._enter(Phase.CLEAN_UP)
+        problems: list[str] = []
+        for undo in (self._end_timeline, self._end_processes, self._end_broker):
+            try:
+                undo()
+            except (ChaosError, OSError) as error:
+                problems.append(_describe(error))
+        if self._hand is not None:
+            self._hand.close()
+        for problem in problems:
+            self._note(f"clean-up: {problem}")
+        self._pump()
+
+    def _end_timeline(self) -> None:
+        if self._timeline is not None:
+            self._timeline.close()
+
+    def _end_processes(self) -> None:
+        if self._processes is not None:
+            self._processes.kill_all()
+
+    def _end_broker(self) -> None:
+        if self._broker is None:
+            return
+        try:
+            folder = self._setting.directory / "broker"
+            folder.mkdir(parents=True, exist_ok=True)
+            for node, log in self._broker.logs().items():
+                (folder / f"{node}.log").write_text(log, encoding="utf-8")
+        finally:
+            self._broker.destroy()
+
+
+def _now() -> int:
+    return time.monotonic_ns()
+
+
+def _describe(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        place = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror}{place}"
+    return str(error) or type(error).__name__
