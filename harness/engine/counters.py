@@ -55,6 +55,12 @@ class LiveLog:
             self._count(records)
         return self.counters
 
+    def close(self) -> ActorCounters:
+        """Read the rest and release the file; the counters stay."""
+        self.advance()
+        self._tail.close()
+        return self.counters
+
     def _count(self, records: np.ndarray) -> None:
         counters = self.counters
         kinds = records["kind"]

@@ -313,7 +313,7 @@ class Processes:
             actor.back_at = None if back_after is None else time.monotonic() + back_after
         if current.process.stdin is not None:
             _close_pipe(current.process)
-        current.log.advance()
+        current.log.close()
         self._emit(
             ProcessExited(
                 at_ns=time.monotonic_ns(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import mmap
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,41 +72,45 @@ def _written(kinds: np.ndarray) -> int:
 
 
 class LogTail:
-    """Follows a log while its writer lives. Cheap when nothing is new."""
+    """Follows a log while its writer lives. Cheap when nothing is new.
+
+    It reads and does not map: the writer cuts the file at its end, and a mapping would fault behind the cut.
+    """
+
+    _LOOK_BYTES = 256 * RECORD_BYTES
+    _READ_BYTES = 32768 * RECORD_BYTES
 
     def __init__(self, path: Path) -> None:
         """Follow the log at `path`, which need not exist yet."""
         self._path = path
-        self._map: mmap.mmap | None = None
-        self._records = EMPTY
-        self._next = 0
+        self._descriptor: int | None = None
+        self._offset = HEADER_BYTES
 
     def advance(self) -> np.ndarray:
-        """Return a copy of the records written since the last call; none while the file does not exist."""
-        if self._next >= len(self._records) and not self._remap():
+        """Return the records written since the last call; none while the file does not exist."""
+        if self._descriptor is None:
+            try:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return EMPTY
+        parts: list[np.ndarray] = []
+        wanted = self._LOOK_BYTES
+        while True:
+            data = os.pread(self._descriptor, wanted, self._offset)
+            records = np.frombuffer(data, dtype=DTYPE, count=len(data) // RECORD_BYTES)
+            records = records[: _written(records["kind"])]
+            self._offset += len(records) * RECORD_BYTES
+            if len(records):
+                parts.append(records)
+            if len(records) * RECORD_BYTES < wanted:
+                break
+            wanted = self._READ_BYTES
+        if not parts:
             return EMPTY
-        kinds = self._records["kind"][self._next :]
-        if not kinds[0]:
-            return EMPTY
-        new = self._records[self._next : self._next + _written(kinds)].copy()
-        self._next += len(new)
-        if self._next >= len(self._records):
-            rest = self.advance()
-            if len(rest):
-                return np.concatenate([new, rest])
-        return new
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _remap(self) -> bool:
-        try:
-            descriptor = os.open(self._path, os.O_RDONLY)
-        except FileNotFoundError:
-            return False
-        try:
-            size = (os.fstat(descriptor).st_size - HEADER_BYTES) // RECORD_BYTES
-            if size <= len(self._records):
-                return False
-            self._map = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-        finally:
-            os.close(descriptor)
-        self._records = np.frombuffer(self._map, dtype=DTYPE, count=size, offset=HEADER_BYTES)
-        return True
+    def close(self) -> None:
+        """Release the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
