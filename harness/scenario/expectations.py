@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from harness.scenario.base import Model
+from harness.scenario.base import Many, Model, OneOrMany
 from harness.scenario.quantities import CountComparison, RatioComparison, ShareComparison, TimeComparison
 
 
@@ -29,9 +29,13 @@ class Percentiles(Model):
     """Bounds on a latency."""
 
     p50: TimeComparison | None = None
+    """The median."""
     p95: TimeComparison | None = None
+    """95 of 100 are at most this."""
     p99: TimeComparison | None = None
+    """99 of 100 are at most this."""
     max: TimeComparison | None = None
+    """The longest."""
 
 
 class Latency(Model):
@@ -81,42 +85,46 @@ class Expectations(Model):
     stranded: CountComparison | None = None
     """Still in a work queue when the drain ended. 0 if not given; else a run with stranded messages is inconclusive."""
     published: CountComparison | None = None
+    """Distinct messages sent."""
     confirmed: CountComparison | None = None
+    """Messages that the broker confirmed."""
     processed: CountComparison | None = None
     """Messages processed at least once."""
     redelivered: CountComparison | None = None
     """Deliveries with the redelivered bit."""
     dead_lettered: CountComparison | None = None
+    """Messages that rest in a dead letter queue at the end."""
     expired: CountComparison | None = None
+    """Messages that outlived their queue's message_ttl."""
     dropped: CountComparison | None = None
     """By a queue's length limit or delivery limit, or rejected, without a dead letter target."""
     returned: CountComparison | None = None
     """Unroutable messages that came back to their publisher."""
     nacked: CountComparison | None = None
+    """Messages that the broker refused."""
     never_promised: CountComparison | None = None
     """Indeterminate, nacked or returned, and not processed."""
     recovered: CountComparison | None = None
+    """Indeterminate (never confirmed), and processed all the same."""
     resurrected: CountComparison | None = None
+    """Nacked or returned, and processed all the same."""
     order: bool | None = None
     """Whether every publisher's messages are first completed in the order of their sequence numbers."""
     round_robin: bool | None = None
     """Whether deliveries went to the workers strictly in turn."""
-    processed_by: dict[str, CountComparison | tuple[str, ...]] = Field(default_factory=dict)
+    processed_by: dict[str, CountComparison | Many[str]] = Field(default_factory=dict)
     """By worker or group: how many messages it processed, or exactly which texts, in order."""
     shares: dict[str, ShareComparison] = Field(default_factory=dict)
     """By worker or group: its share of all messages processed."""
     fairness: RatioComparison | None = None
     """The busiest worker's messages divided by the least busy one's."""
     outage: Outage | None = None
+    """Longest times without service."""
     latency: Latency | None = None
+    """Bounds on latencies."""
     recovery: TimeComparison | None = None
     """After each fault: from its heal to the next completed work."""
     faster_after: dict[str, RatioComparison] = Field(default_factory=dict)
     """By action: the rate of completed work after such a step divided by the rate before it."""
-    errors: tuple[ExpectedError, ...] = ()
+    errors: OneOrMany[ExpectedError] = ()
     """AMQP errors that must occur."""
-
-    @field_validator("errors", mode="before")
-    @classmethod
-    def _one_is_a_list(cls, value: object) -> object:
-        return [value] if isinstance(value, dict) else value

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(us|ms|s|m|h)\s*$")
-_SIZE = re.compile(r"^\s*(\d+)\s*(B|KB|MB|KiB|MiB)\s*$")
-_COMPARISON = re.compile(r"^\s*(<=|>=|==|<|>|=)?\s*(\S.*?)\s*$")
-_RANGE = re.compile(r"^\s*(\S+?)\s*\.\.\s*(\S+?)\s*$")
+from harness.scenario.base import Form
+
+_NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
+_SIGN = r"(?:<=|>=|==|<|>|=)"
+_COUNT = r"\d{1,3}(?:,\d{3})+|\d[\d_]{0,17}"
+_TIME = rf"{_NUMBER}\s*(?:us|ms|s|m|h)|0"
+_SHARE = rf"{_NUMBER}\s*%"
+
+_DURATION = re.compile(rf"^\s*({_NUMBER})\s*(us|ms|s|m|h)\s*$")
+_SIZE = re.compile(r"^\s*(\d{1,12})\s*(B|KB|MB|KiB|MiB)\s*$")
 
 _SECONDS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES: Final = {"B": 1, "KB": 1000, "MB": 1000**2, "KiB": 1024, "MiB": 1024**2}
+_LONGEST_S: Final = 366 * 24 * 3600.0
 _OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -25,19 +33,24 @@ _OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
     "==": operator.eq,
 }
 
+A_DURATION: Final = "a duration such as 500ms, 2s or 1m"
+A_SIZE: Final = "a size such as 256B, 1KiB or 1MB"
+A_COUNT: Final = 'a count or a comparison, such as 0, ">= 1" or 1..5'
+A_RATIO: Final = 'a ratio or a comparison, such as "<= 1.5" or 1..2'
+A_SHARE: Final = 'a share or a comparison, such as ">= 60%" or 40%..60%'
+A_TIME: Final = 'a comparison with a duration, such as "< 500ms" or 1s..2s'
+
 
 def parse_duration(value: object) -> float:
     """Read `2ms`, `1.5s`, `2m` or a plain number of seconds. Returns seconds; raises ValueError."""
-    if isinstance(value, bool) or value is None:
-        raise ValueError("a duration is a number with a unit, such as 500ms, 2s or 1m")
-    if isinstance(value, int | float):
-        if value < 0:
-            raise ValueError("a duration cannot be negative")
-        return float(value)
-    match = _DURATION.match(str(value))
-    if match is None:
-        raise ValueError(f"{value!r} is no duration; write a number with a unit, such as 500ms, 2s or 1m")
-    return float(match[1]) * _SECONDS[match[2]]
+    seconds = math.nan
+    if isinstance(value, str) and (match := _DURATION.match(value)):
+        seconds = float(match[1]) * _SECONDS[match[2]]
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = float(min(value, 2 * _LONGEST_S))
+    if not 0 <= seconds <= _LONGEST_S:
+        raise ValueError(f"must be {A_DURATION}, not {value!r}")
+    return seconds
 
 
 def format_duration(seconds: float) -> str:
@@ -49,16 +62,22 @@ def format_duration(seconds: float) -> str:
     return f"{seconds / 60:.3g} min"
 
 
+def write_duration(seconds: float) -> str | float:
+    """Write seconds so that `parse_duration` reads exactly the same number again, with a unit where that can be."""
+    for unit in ("m", "s", "ms", "us"):
+        text = f"{seconds / _SECONDS[unit]:.15g}{unit}"
+        if _DURATION.match(text) and not text.startswith("0.") and parse_duration(text) == seconds:
+            return text
+    return "0s" if seconds == 0 else seconds
+
+
 def parse_size(value: object) -> int:
     """Read `256B`, `1 KiB` or a plain number of bytes. Returns bytes; raises ValueError."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 0:
-            raise ValueError("a size cannot be negative")
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    match = _SIZE.match(str(value))
-    if match is None:
-        raise ValueError(f"{value!r} is no size; write a whole number with a unit, such as 256B, 1KiB or 1MB")
-    return int(match[1]) * _BYTES[match[2]]
+    if isinstance(value, str) and (match := _SIZE.match(value)):
+        return int(match[1]) * _BYTES[match[2]]
+    raise ValueError(f"must be {A_SIZE}, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,100 +91,136 @@ class Comparison:
         """Whether `value` fulfils every bound."""
         return all(_OPERATORS[sign](value, bound) for sign, bound in self.bounds)
 
+    @property
+    def least(self) -> float:
+        """No value below it fulfils the comparison: its lower bound, 0 if it has none."""
+        return max((bound for sign, bound in self.bounds if sign in (">", ">=", "==")), default=0.0)
+
     def __str__(self) -> str:
         """Give the comparison as it was written."""
         return self.text
 
 
-def _parse_comparison(value: object, number: Callable[[str], float], example: str) -> Comparison:
-    if isinstance(value, Comparison):
-        return value
-    if isinstance(value, bool) or value is None:
-        raise ValueError(f"write a figure or a comparison, such as {example}")
-    text = str(value)
-    if between := _RANGE.match(text):
-        low, high = number(between[1]), number(between[2])
-        if low > high:
-            raise ValueError(f"{text!r} is an empty range")
-        return Comparison(text, ((">=", low), ("<=", high)))
-    match = _COMPARISON.match(text)
-    if match is None:
-        raise ValueError(f"{text!r} is no comparison; write one such as {example}")
-    sign = {"=": "==", None: "=="}.get(match[1], match[1])
-    return Comparison(text, ((sign, number(match[2])),))
+@dataclass(frozen=True, slots=True)
+class _Notation:
+    """One kind of comparison: how its figures look, and what they are worth."""
+
+    figure: str
+    number: Callable[[str], float]
+    form: str
+
+    @property
+    def pattern(self) -> str:
+        """Of the whole comparison, for the JSON Schema; a range or a figure with an optional sign."""
+        return rf"^\s*(?:(?:{self.figure})\s*\.\.\s*(?:{self.figure})|{_SIGN}?\s*(?:{self.figure}))\s*$"
+
+    def parse(self, value: object) -> Comparison:
+        """Read a comparison; raises ValueError."""
+        if isinstance(value, Comparison):
+            return value
+        text = str(value)
+        if not isinstance(value, bool) and isinstance(value, str | int | float):
+            if between := re.match(rf"^\s*({self.figure})\s*\.\.\s*({self.figure})\s*$", text):
+                low, high = self.number(between[1]), self.number(between[2])
+                if low > high:
+                    raise ValueError(f"{text!r} is an empty range: its first figure is the greater one")
+                return Comparison(text, ((">=", low), ("<=", high)))
+            if match := re.match(rf"^\s*({_SIGN})?\s*({self.figure})\s*$", text):
+                sign = {"=": "==", None: "=="}.get(match[1], match[1])
+                return Comparison(text, ((sign, self.number(match[2])),))
+        raise ValueError(f"must be {self.form}, not {text!r}" if value is not None else f"must be {self.form}")
 
 
-def _plain(example: str) -> Callable[[str], float]:
-    def number(text: str) -> float:
-        try:
-            return float(text.replace("_", "").replace(",", ""))
-        except ValueError:
-            raise ValueError(f"{text!r} is no number; write a comparison such as {example}") from None
-
-    return number
+def _plain(text: str) -> float:
+    return float(text.replace("_", "").replace(",", ""))
 
 
-def _percent(text: str) -> float:
-    if not text.endswith("%"):
-        raise ValueError(f"{text!r} is no share; write a percentage, such as >= 60%")
-    return _plain(">= 60%")(text[:-1]) / 100
-
-
-def _seconds(text: str) -> float:
-    return parse_duration(float(text) if text == "0" else text)
+_COUNTS: Final = _Notation(_COUNT, _plain, A_COUNT)
+_RATIOS: Final = _Notation(_NUMBER, float, A_RATIO)
+_SHARES: Final = _Notation(_SHARE, lambda text: float(text.rstrip("% ")) / 100, A_SHARE)
+_TIMES: Final = _Notation(_TIME, lambda text: 0.0 if text == "0" else parse_duration(text), A_TIME)
 
 
 def parse_count(value: object) -> Comparison:
     """Read a comparison of counts: `0`, `>= 1`, `1..5`."""
-    return _parse_comparison(value, _plain('0, ">= 1" or 1..5'), '0, ">= 1" or 1..5')
+    return _COUNTS.parse(value)
 
 
 def parse_ratio(value: object) -> Comparison:
     """Read a comparison of ratios: `<= 1.5`."""
-    return _parse_comparison(value, _plain('"<= 1.5"'), '"<= 1.5"')
+    return _RATIOS.parse(value)
 
 
 def parse_share(value: object) -> Comparison:
     """Read a comparison of shares; bounds are fractions of 1: `>= 60%`."""
-    return _parse_comparison(value, _percent, '">= 60%" or 40%..60%')
+    return _SHARES.parse(value)
 
 
 def parse_time(value: object) -> Comparison:
     """Read a comparison of durations; bounds are seconds: `< 500ms`."""
-    return _parse_comparison(value, _seconds, '"< 500ms" or 1s..2s')
+    return _TIMES.parse(value)
 
 
-def _schema(kind: str, pattern: str, description: str, examples: list[Any]) -> WithJsonSchema:
-    plain = {"type": kind, "minimum": 0}
-    text = {"type": "string", "pattern": pattern}
-    return WithJsonSchema({"anyOf": [plain, text], "description": description, "examples": examples})
+def _write_comparison(comparison: Comparison) -> str | int:
+    return int(comparison.text) if re.fullmatch(r"0|[1-9]\d{0,17}", comparison.text) else comparison.text
 
 
-_BOUND = r"^\s*(<=|>=|==|<|>|=)?\s*\S.*$"
+def _schema(
+    text: dict[str, Any], plain: dict[str, Any] | None, description: str, examples: list[Any]
+) -> WithJsonSchema:
+    pattern = {"type": "string"} | text
+    either = {"anyOf": [plain, pattern]} if plain is not None else pattern
+    return WithJsonSchema(either | {"description": description, "examples": examples})
+
+
+_WHOLE: Final = {"type": "integer", "minimum": 0}
+_REAL: Final = {"type": "number", "minimum": 0}
 
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
-    _schema("number", _DURATION.pattern, "A duration: a number with a unit (us, ms, s, m, h).", ["2ms", "1.5s"]),
+    PlainSerializer(write_duration, when_used="json"),
+    Form(A_DURATION),
+    _schema(
+        {"pattern": _DURATION.pattern},
+        _REAL | {"maximum": _LONGEST_S},
+        "A duration: a number with a unit (us, ms, s, m, h).",
+        ["2ms", "1.5s"],
+    ),
 ]
 Size = Annotated[
     int,
     BeforeValidator(parse_size),
-    _schema("integer", _SIZE.pattern, "A size: a number with a unit (B, KB, MB, KiB, MiB).", ["256B", "1KiB"]),
+    Form(A_SIZE),
+    _schema(
+        {"pattern": _SIZE.pattern}, _WHOLE, "A size: a number with a unit (B, KB, MB, KiB, MiB).", ["256B", "1KiB"]
+    ),
 ]
 CountComparison = Annotated[
     Comparison,
     BeforeValidator(parse_count),
-    _schema("integer", _BOUND, "A count, or a comparison with one.", [0, ">= 1", "1..5"]),
+    PlainSerializer(_write_comparison, when_used="json"),
+    Form(A_COUNT),
+    _schema({"pattern": _COUNTS.pattern}, _WHOLE, "A count, or a comparison with one.", [0, ">= 1", "1..5"]),
 ]
 RatioComparison = Annotated[
     Comparison,
     BeforeValidator(parse_ratio),
-    _schema("number", _BOUND, "A ratio, or a comparison with one.", ["<= 1.5"]),
+    PlainSerializer(_write_comparison, when_used="json"),
+    Form(A_RATIO),
+    _schema({"pattern": _RATIOS.pattern}, _REAL, "A ratio, or a comparison with one.", ["<= 1.5"]),
 ]
 ShareComparison = Annotated[
-    Comparison, BeforeValidator(parse_share), _schema("number", _BOUND, "A comparison with a share.", [">= 60%"])
+    Comparison,
+    BeforeValidator(parse_share),
+    PlainSerializer(_write_comparison, when_used="json"),
+    Form(A_SHARE),
+    _schema({"pattern": _SHARES.pattern}, None, "A comparison with a share.", [">= 60%"]),
 ]
 TimeComparison = Annotated[
-    Comparison, BeforeValidator(parse_time), _schema("number", _BOUND, "A comparison with a duration.", ["< 500ms"])
+    Comparison,
+    BeforeValidator(parse_time),
+    PlainSerializer(_write_comparison, when_used="json"),
+    Form(A_TIME),
+    _schema({"pattern": _TIMES.pattern}, {"const": 0}, "A comparison with a duration.", ["< 500ms"]),
 ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from functools import cache
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, create_model, field_validator, model_validator
+from pydantic import Field, create_model
 
-from harness.scenario.base import Model
+from harness.scenario.base import Form, Many, Model, OneOrMany
 from harness.scenario.expectations import Expectations
 from harness.scenario.quantities import Duration
 from harness.scenario.timeline import Action, Step
@@ -26,15 +27,17 @@ class BrokerModel(Model):
     """Where the broker runs and how it is set up."""
 
     backend: Literal["auto", "container", "native", "compose", "external"] = "auto"
+    """Where it runs; auto takes a container where there is a Docker engine, else a native node."""
     image: str | None = None
     """The container backend's image."""
     nodes: Annotated[int, Field(ge=1, le=9)] = 1
     """Nodes of the cluster."""
     config: dict[str, ArgumentValue] = Field(default_factory=dict)
     """Keys and values of rabbitmq.conf."""
-    permit: tuple[str, ...] = ()
+    permit: Many[str] = ()
     """Deprecated features that the scenario needs, e.g. transient_nonexcl_queues for non-durable queues on 4.3."""
-    plugins: tuple[str, ...] = ()
+    plugins: Many[str] = ()
+    """Plugins to enable."""
     compose_file: str = "compose.yaml"
     """The compose backend's project file, relative to the scenario."""
     service: str = "rabbitmq"
@@ -48,7 +51,7 @@ class Drain(Model):
 
     quiet: Duration = 1.0
     """The drain ends when nothing new was processed for so long and everything is accounted for."""
-    timeout: Duration = 60.0
+    timeout: Annotated[Duration, Field(gt=0)] = 60.0
     """The drain's bound."""
 
 
@@ -56,6 +59,7 @@ class Control(Model):
     """A variant with a setting taken away, and what must then be seen."""
 
     description: str = ""
+    """What is taken away, and what that must show."""
     set: Annotated[dict[str, Any], Field(min_length=1)]
     """Settings by path, e.g. publishers.persistent: false."""
     expect: Expectations
@@ -65,39 +69,40 @@ class Control(Model):
 class Scenario(Model):
     """A scenario file."""
 
-    name: Annotated[str, Field(min_length=1, max_length=120)]
+    name: Annotated[
+        str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,120}$"), Form("a name of one line, at most 120 characters")
+    ]
+    """The scenario's name, as reports show it."""
     description: str = ""
+    """What it shows, in a sentence or two."""
     broker: BrokerModel = BrokerModel()
+    """Where the broker runs and how it is set up."""
     queues: Annotated[dict[str, Queue], Field(min_length=1)] = Field(default_factory=lambda: {"tasks": Queue()})
+    """The queues by name; a durable classic queue called tasks if not given."""
     exchanges: dict[str, Exchange] = Field(default_factory=dict)
-    bindings: tuple[Binding, ...] = ()
-    publishers: Annotated[tuple[Publishers, ...], Field(min_length=1)]
+    """Further exchanges, by name."""
+    bindings: Many[Binding] = ()
+    """What the exchanges send to which queue."""
+    publishers: Annotated[OneOrMany[Publishers], Field(min_length=1)]
     """One group of publishers, or a list of groups."""
-    workers: tuple[Workers, ...] = ()
+    workers: OneOrMany[Workers] = ()
     """One group of workers, or a list of groups."""
     backlog_first: bool = False
     """Start the workers only when the publishers have sent everything."""
-    timeline: tuple[Step, ...] = ()
+    timeline: Many[Step] = ()
+    """What happens while the traffic flows, step by step."""
     settle: Duration | None = None
     """How long to wait after declaring; 5 s if there is a quorum queue, else nothing."""
     drain: Drain = Drain()
-    time_limit: Duration = 300.0
+    """When the run ends."""
+    time_limit: Annotated[Duration, Field(gt=0)] = 300.0
     """Bound on traffic and timeline."""
-    seed: int | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Seed of all random choices; drawn and printed if not given."""
     expect: Expectations = Expectations()
+    """What must be seen at the end."""
     controls: dict[str, Control] = Field(default_factory=dict)
-
-    @field_validator("publishers", "workers", mode="before")
-    @classmethod
-    def _one_group_is_a_list(cls, value: object) -> object:
-        return [value] if isinstance(value, dict) else value
-
-    @model_validator(mode="after")
-    def _control_names(self) -> Self:
-        if GUARANTEE in self.controls:
-            raise ValueError(f"no control may be called {GUARANTEE!r}: that is the scenario itself")
-        return self
+    """Variants that must show the loss, by name."""
 
     @property
     def settle_s(self) -> float:
@@ -140,7 +145,23 @@ class Scenario(Model):
 
 def scenario_model(actions: Mapping[str, type[Action]]) -> type[Scenario]:
     """Make the scenario's model for a set of known actions; its steps have one field for each of them."""
-    fields: dict[str, Any] = {name: (action | None, None) for name, action in actions.items()}
-    step = create_model("Step", __base__=Step, **fields)
-    step.action_names = tuple(actions)
-    return create_model("Scenario", __base__=Scenario, timeline=(tuple[step, ...], ()))
+    return _scenario_model(tuple(actions.items()))
+
+
+@cache
+def _scenario_model(actions: tuple[tuple[str, type[Action]], ...]) -> type[Scenario]:
+    fields: dict[str, Any] = {
+        name: (action | None, Field(None, description=_summary(action))) for name, action in actions
+    }
+    step = create_model("Step", __base__=Step, __doc__=Step.__doc__, **fields)
+    step.action_names = tuple(fields)
+    return create_model(
+        "Scenario",
+        __base__=Scenario,
+        __doc__=Scenario.__doc__,
+        timeline=(Many[step], Field((), description=Scenario.model_fields["timeline"].description)),
+    )
+
+
+def _summary(action: type[Action]) -> str:
+    return (action.__doc__ or action.name).split("\n", 1)[0]

@@ -9,17 +9,22 @@ from pydantic import Field, model_validator
 from harness.scenario.base import Model
 from harness.scenario.quantities import Duration, format_duration
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1, lt=2**63)]
 
 
 class Progress(Model):
     """A trigger by progress: all that are given must be reached, counted over all actors."""
 
     published: Count | None = None
+    """Messages sent."""
     confirmed: Count | None = None
+    """Messages that the broker confirmed."""
     delivered: Count | None = None
+    """Deliveries that workers received."""
     processed: Count | None = None
+    """Deliveries whose work was completed."""
     acked: Count | None = None
+    """Deliveries that workers acknowledged."""
     backlog: Count | None = None
     """Messages published and not yet processed."""
     in_flight: Annotated[Count | None, Field(alias="in flight")] = None
@@ -52,8 +57,19 @@ class Action(Model):
         return frozenset()
 
     def actors(self) -> tuple[tuple[str, str], ...]:
-        """Name the (role, actor or group) pairs that must exist, for validation; roles: publisher, worker, queue."""
+        """Name the (role, name) pairs that must exist, for validation.
+
+        Roles: publisher, worker (names, or numbers as texts), worker group, queue, exchange, node (numbers from 0).
+        """
         return ()
+
+    def publishes(self) -> tuple[int, str]:
+        """Tell how many messages it adds to the publishers', and their text; for validation."""
+        return 0, ""
+
+    def scales(self) -> tuple[str | None, int] | None:
+        """Tell which group of workers (None: the only one) has how many after it; None if it changes none."""
+        return None
 
     def title(self) -> str:
         """Describe the action as planned, in a few words."""

@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from harness.scenario.base import Model
 from harness.scenario.quantities import Duration
 
+LONGEST_TTL_S = 4_294_967
+"""RabbitMQ keeps times to live in 32 bits of milliseconds. Source: RabbitMQ's guide to time-to-live."""
+
 ArgumentValue = str | int | float | bool
 
 
@@ -30,13 +33,13 @@ class Queue(Model):
     """Whether the queue survives a restart of the broker."""
     dead_letter: str | DeadLetter | None = None
     """The queue (or the exchange and routing key) that gets dead-lettered messages."""
-    max_length: Annotated[int, Field(ge=0)] | None = None
+    max_length: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Most messages the queue keeps."""
     overflow: Literal["drop-head", "reject-publish", "reject-publish-dlx"] | None = None
     """What happens beyond max_length; RabbitMQ's own default is drop-head."""
-    message_ttl: Duration | None = None
+    message_ttl: Annotated[Duration, Field(le=LONGEST_TTL_S)] | None = None
     """How long a message may wait before it expires."""
-    delivery_limit: Annotated[int, Field(ge=0)] | None = None
+    delivery_limit: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     """How often a quorum queue delivers a message again before it gives up on it (20 by default from RabbitMQ 4.0)."""
     arguments: dict[str, ArgumentValue] = Field(default_factory=dict)
     """Further arguments of the declaration, as RabbitMQ names them, e.g. x-max-priority."""
@@ -76,14 +79,21 @@ class Exchange(Model):
     """An exchange beside the default one."""
 
     type: Literal["direct", "fanout", "topic", "headers"] = "direct"
+    """How it chooses among its bindings."""
     durable: bool = True
+    """Whether the exchange survives a restart of the broker."""
     arguments: dict[str, ArgumentValue] = Field(default_factory=dict)
+    """Further arguments of the declaration, as RabbitMQ names them, e.g. alternate-exchange."""
 
 
 class Binding(Model):
     """What an exchange sends to a queue."""
 
     exchange: str
+    """The exchange that sends."""
     queue: str
+    """The queue that it sends to."""
     routing_key: str = ""
+    """The routing key (for a topic exchange: the pattern) of the messages that are sent."""
     arguments: dict[str, ArgumentValue] = Field(default_factory=dict)
+    """Of a headers exchange: the headers to match."""

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, Strict, model_validator
 
-from harness.scenario.base import Model
+from harness.scenario.base import Form, Many, Model, OneOrMany
 from harness.scenario.quantities import Duration, Size
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Name = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"),
+    Form("a name of letters, digits, _ . and -, at most 64, beginning with a letter or digit"),
+]
+
+LARGEST_BODY = 512 * 1024**2
+"""RabbitMQ accepts no larger message, however it is set up. Source: rabbitmq.conf, max_message_size."""
 
 
 class Confirms(Model):
@@ -25,15 +32,16 @@ class Publishers(Model):
     name: Name = "publisher"
     """The group's name: its publishers are called publisher-1, publisher-2, ..."""
     count: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How many publishers there are."""
     messages: Annotated[int, Field(ge=1, le=4_000_000_000)] | None = None
     """How many messages each of them publishes."""
-    tasks: tuple[str, ...] = ()
+    tasks: Many[str] = ()
     """The bodies, in order; with `messages` they are repeated, without it each is sent once."""
-    duration: Duration | None = None
+    duration: Annotated[Duration, Field(gt=0)] | None = None
     """Publish for so long, instead of a number of messages."""
-    rate: Annotated[float, Field(gt=0)] | None = None
+    rate: Annotated[float, Field(gt=0, le=10_000_000)] | None = None
     """Most messages a second, each publisher; as fast as the broker takes them if not given."""
-    body: Size = 256
+    body: Annotated[Size, Field(le=LARGEST_BODY)] = 256
     """Size of a body that is not given by `tasks`: pseudo-random bytes."""
     persistent: bool = True
     """Delivery mode 2: the message survives a restart in a durable queue."""
@@ -43,7 +51,7 @@ class Publishers(Model):
     """Unroutable messages come back instead of vanishing."""
     unconfirmed: Literal["republish", "drop"] = "republish"
     """What becomes of a message whose confirm never came, or that the broker refused."""
-    to: str | tuple[str, ...] | None = None
+    to: str | Many[str] | None = None
     """The queue or queues (in turn) to send to, through the default exchange; the first queue if not given."""
     exchange: str | None = None
     """Publish to this exchange instead."""
@@ -59,6 +67,10 @@ class Publishers(Model):
             raise ValueError("duration goes without messages and tasks")
         if self.to is not None and self.exchange is not None:
             raise ValueError("give either `to` (a queue) or `exchange`, not both")
+        if self.routing_key and self.exchange is None:
+            raise ValueError("routing_key goes with `exchange`; to send to a queue by its name, write `to`")
+        if self.to == ():
+            raise ValueError("`to` names no queue")
         return self
 
     @property
@@ -86,12 +98,15 @@ class Publishers(Model):
 class RandomWork(Model):
     """Work that takes a random time, uniform between two durations."""
 
-    random: tuple[Duration, Duration]
+    random: Annotated[
+        tuple[Duration, Duration], Strict(False), Form("the shortest and the longest duration, as in [1ms, 5ms]")
+    ]
+    """The shortest and the longest duration."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.random[0] > self.random[1]:
-            raise ValueError("random: the first duration must not be the longer one")
+            raise ValueError("the first duration must not be the longer one")
         return self
 
 
@@ -99,6 +114,7 @@ class DotsWork(Model):
     """Work that takes so long for each dot in the body, as in RabbitMQ's work-queue tutorial."""
 
     per_dot: Duration
+    """How long for each dot."""
 
 
 class Fails(Model):
@@ -128,6 +144,7 @@ class Workers(Model):
     name: Name = "worker"
     """The group's name: its workers are called worker-1, worker-2, ..."""
     count: Annotated[int, Field(ge=0, le=1000)] = 1
+    """How many workers there are at the start."""
     queue: str | None = None
     """The queue they consume from; the first queue if not given."""
     acks: Literal["manual", "automatic", "early"] = "manual"
@@ -139,15 +156,10 @@ class Workers(Model):
     work: Duration | Literal["dots"] | DotsWork | RandomWork = 0.0
     """How long a delivery's work takes: a duration, {random: [low, high]}, `dots` (a second for each dot of the
     body) or {per_dot: duration}."""
-    fails: tuple[Fails, ...] = ()
+    fails: OneOrMany[Fails] = ()
     """Which deliveries fail."""
     back_after: Duration | None = 0.5
     """How long after a crash on a poison message the worker is back; null: never."""
-
-    @field_validator("fails", mode="before")
-    @classmethod
-    def _one_is_a_list(cls, value: object) -> object:
-        return [value] if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _batches_fit(self) -> Self:

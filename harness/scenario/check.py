@@ -1,0 +1,101 @@
+"""Everything that can be wrong with a scenario that is well-formed: pure, and independent of the broker's version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from harness.scenario.mistake import Mistake, Path, enumerated, nearest
+from harness.scenario.quantities import format_duration
+from harness.scenario.reach import unreachable
+from harness.scenario.references import dangling
+from harness.scenario.scenario import GUARANTEE, BrokerModel, Scenario
+from harness.scenario.topology import ArgumentValue
+
+TRANSIENT_QUEUES: Final = "transient_nonexcl_queues"
+"""The deprecated feature that non-durable queues are. RabbitMQ refuses them from 4.3 on unless it is permitted."""
+
+_DEPRECATED_FEATURES: Final = (
+    TRANSIENT_QUEUES,
+    "amqp_address_v1",
+    "amqp_filter_set_bug",
+    "classic_queue_mirroring",
+    "global_qos",
+    "management_metrics_collection",
+    "queue_master_locator",
+    "ram_node_type",
+)
+_LARGEST_INTEGER: Final = 2**63
+
+Abilities = Callable[[BrokerModel], frozenset[str]]
+"""Tells what can be done to the broker that a scenario asks for (names as in harness.broker.protocol.Ability)."""
+
+
+def declared_abilities(broker: BrokerModel) -> frozenset[str]:
+    """Tell what can be done to a broker by what the scenario says alone: to an external one, what it has commands for."""
+    if broker.backend != "external":
+        return frozenset({"restart", "kill", "pause", "control"})
+    named = set(broker.commands)
+    needed = {"restart": ({"restart"}, {"stop", "start"}), "kill": ({"kill"},), "pause": ({"pause", "resume"},)}
+    return frozenset(ability for ability, ways in needed.items() if any(way <= named for way in ways))
+
+
+def check(scenario: Scenario, abilities: Abilities = declared_abilities) -> tuple[Mistake, ...]:
+    """Find every mistake of meaning, each at its path in the scenario's long form."""
+    return (
+        *dangling(scenario),
+        *unreachable(scenario),
+        *_broker(scenario, abilities(scenario.broker)),
+        *_queues(scenario),
+        *_rest(scenario),
+    )
+
+
+def _broker(scenario: Scenario, able: frozenset[str]) -> Iterator[Mistake]:
+    for index, name in enumerate(scenario.broker.permit):
+        meant = nearest(name, _DEPRECATED_FEATURES)
+        if meant is not None and meant != name:
+            yield Mistake(("broker", "permit", index), f"unknown deprecated feature, did you mean {meant}?")
+    for index, step in enumerate(scenario.timeline):
+        if lacking := step.action.broker_abilities() - able:
+            what = enumerated(sorted(lacking), "and")
+            yield Mistake(
+                ("timeline", index, step.action.name),
+                f"this broker has no way to {what}; name the commands that do it under broker.commands"
+                if "control" not in lacking
+                else "this broker cannot be controlled (rabbitmqctl); run the scenario on another backend",
+            )
+
+
+def _queues(scenario: Scenario) -> Iterator[Mistake]:
+    permitted = TRANSIENT_QUEUES in scenario.broker.permit
+    permitted |= scenario.broker.config.get(f"deprecated_features.permit.{TRANSIENT_QUEUES}") is True
+    for name, queue in scenario.queues.items():
+        if not queue.durable and not permitted:
+            yield Mistake(
+                ("queues", name, "durable"),
+                f"RabbitMQ refuses non-durable queues from 4.3 on; say `broker: {{permit: [{TRANSIENT_QUEUES}]}}`, "
+                "which older ones take as well",
+            )
+        yield from _arguments(("queues", name, "arguments"), queue.arguments)
+    for name, exchange in scenario.exchanges.items():
+        yield from _arguments(("exchanges", name, "arguments"), exchange.arguments)
+    for index, binding in enumerate(scenario.bindings):
+        yield from _arguments(("bindings", index, "arguments"), binding.arguments)
+
+
+def _arguments(path: Path, arguments: dict[str, ArgumentValue]) -> Iterator[Mistake]:
+    for key, value in arguments.items():
+        if isinstance(value, int) and not -_LARGEST_INTEGER <= value < _LARGEST_INTEGER:
+            yield Mistake((*path, key), "does not fit into the 64 bits of an AMQP integer")
+
+
+def _rest(scenario: Scenario) -> Iterator[Mistake]:
+    drain = scenario.drain
+    if drain.quiet > drain.timeout:
+        quiet, timeout = format_duration(drain.quiet), format_duration(drain.timeout)
+        yield Mistake(("drain", "quiet"), f"is longer than the drain's timeout ({quiet} against {timeout})")
+    for name in scenario.controls:
+        if name.strip().casefold() == GUARANTEE:
+            message = f"no control may be called {GUARANTEE}: that is the scenario itself"
+            yield Mistake(("controls", name), message, about_key=True)

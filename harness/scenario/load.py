@@ -1,0 +1,121 @@
+"""Load scenario files: all mistakes of all files at once, each with its place, before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from harness.errors import Problem, ScenarioError
+from harness.scenario.check import Abilities, declared_abilities
+from harness.scenario.document import Document, parse, read
+from harness.scenario.mistake import dotted
+from harness.scenario.scenario import Scenario, scenario_model
+from harness.scenario.timeline import Action
+from harness.scenario.validate import validate
+from harness.scenario.variants import Variant, vary
+
+SUFFIXES: Final = (".yaml", ".yml")
+"""Of the files that a folder is searched for; a file that is named may be called anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A scenario file that is right, with what reports need of the file itself."""
+
+    path: Path
+    text: str
+    scenario: Scenario
+    _variants: tuple[Variant, ...] = field(repr=False)
+    _lines: Mapping[str, int] = field(repr=False)
+
+    def variants(self) -> tuple[Variant, ...]:
+        """Return the runs that it asks for: the guarantee, then each control in the order of the file."""
+        return self._variants
+
+    def line_of(self, path: str) -> int | None:
+        """Return the line of a path, e.g. `expect.lost`, counted from 1.
+
+        For what the file leaves to its default, the line of what would be around it; None if that is the whole file.
+        """
+        parts = path.split(".")
+        for end in range(len(parts), 0, -1):
+            if (line := self._lines.get(".".join(parts[:end]))) is not None:
+                return line
+        return None
+
+
+def load(path: Path, actions: Mapping[str, type[Action]], abilities: Abilities = declared_abilities) -> Loaded:
+    """Load one scenario file.
+
+    `actions` are the known actions by name; `abilities` tells what can be done to the broker that a scenario asks for.
+    Raises ScenarioError with every mistake in the file.
+    """
+    loaded, problems = _load(path, scenario_model(actions), abilities)
+    if loaded is None or problems:
+        raise ScenarioError(sorted(problems))
+    return loaded
+
+
+def load_all(
+    paths: Sequence[Path], actions: Mapping[str, type[Action]], abilities: Abilities = declared_abilities
+) -> tuple[Loaded, ...]:
+    """Load files, and of folders all files named *.yaml or *.yml, by name; a file that is named twice counts once.
+
+    Raises ScenarioError with every mistake in any of them.
+    """
+    model = scenario_model(actions)
+    files, problems = _files(paths)
+    loaded: list[Loaded] = []
+    for file in files:
+        one, wrong = _load(file, model, abilities)
+        problems += sorted(wrong)
+        if one is not None:
+            loaded.append(one)
+    if problems:
+        raise ScenarioError(problems)
+    return tuple(loaded)
+
+
+def _files(paths: Sequence[Path]) -> tuple[tuple[Path, ...], list[Problem]]:
+    files: dict[Path, Path] = {}
+    problems: list[Problem] = []
+    for path in paths:
+        found = [path]
+        try:
+            if path.is_dir():
+                found = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
+                if not found:
+                    problems.append(Problem(str(path), 0, 0, "", "is a folder without scenarios (*.yaml, *.yml)"))
+            for file in found:
+                files.setdefault(file.resolve(), file)
+        except (OSError, RuntimeError) as error:
+            problems.append(Problem(str(path), 0, 0, "", f"cannot be read: {error}"))
+    return tuple(files.values()), problems
+
+
+def _load(path: Path, model: type[Scenario], abilities: Abilities) -> tuple[Loaded | None, list[Problem]]:
+    file = str(path)
+    text = read(path)
+    if isinstance(text, Problem):
+        return None, [text]
+    document = parse(text, file)
+    if isinstance(document, Problem):
+        return None, [document]
+    problems = [
+        Problem(file, place.line, place.column, dotted(mistake.path), mistake.message)
+        for place, mistake in document.mistakes
+    ]
+    known = {mistake.path for _, mistake in document.mistakes}
+    validated = validate(document.data if isinstance(document.data, dict) else {}, model, known)
+    problems += (document.problem(file, validated.in_file(mistake)) for mistake in validated.mistakes)
+    if validated.scenario is None:
+        return None, problems
+    varied = vary(validated.scenario, model, abilities)
+    problems += (document.problem(file, validated.in_file(mistake)) for mistake in varied.mistakes)
+    return Loaded(path, text, validated.scenario, varied.variants, _lines(document)), problems
+
+
+def _lines(document: Document) -> dict[str, int]:
+    return {dotted(path): document.place(path, key=True).line for path in document.values if path}

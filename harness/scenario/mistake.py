@@ -1,0 +1,75 @@
+"""A mistake in a scenario, before its place in the file is known, and the words that mistakes share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+Path = tuple[str | int, ...]
+"""Keys and indices from the top of the file."""
+
+_LONGEST_SHOWN = 40
+_MOST_LISTED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong at a path; `about_key` tells the key's place from its value's."""
+
+    path: Path
+    message: str
+    about_key: bool = False
+    meant: str | None = None
+    """The key or word that was probably meant; reading goes on with it, to find what else is wrong."""
+
+
+def dotted(path: Path) -> str:
+    """Write a path as people read it: `queues.tasks.durable`, `timeline.0.kill`."""
+    return ".".join(str(part) for part in path)
+
+
+def shown(value: object) -> str:
+    """Write a value of the file for a message, shortened, in one line."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case str():
+            text = repr(value)
+            return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 4]}…'"
+        case dict():
+            return "a mapping"
+        case list() | tuple():
+            return "a list"
+        case _:
+            text = str(value)
+            return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
+
+
+def enumerated(words: Iterable[str], last: str = "or") -> str:
+    """Join words as in a sentence: `a, b or c`."""
+    items = list(words)
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate that was probably meant, None if none comes near. Case, spaces, _ and - do not count."""
+    by_plain = {_plain(candidate): candidate for candidate in sorted(candidates, reverse=True)}
+    close = difflib.get_close_matches(_plain(word), list(by_plain), n=1, cutoff=0.6)
+    return by_plain[close[0]] if close else None
+
+
+def did_you_mean(word: str, candidates: Sequence[str]) -> str:
+    """Return the end of a message about an unknown name: the likely one, or else what there is."""
+    if (meant := nearest(word, candidates)) is not None:
+        return f", did you mean {meant}?"
+    if len(candidates) < 2:
+        return f"; there is {candidates[0] if candidates else 'none'}"
+    few = list(candidates[:_MOST_LISTED])
+    return f"; there are {enumerated(few if len(few) == len(candidates) else [*few, 'others'], 'and')}"
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("_", " ").replace("-", " ").strip()

@@ -1,0 +1,142 @@
+"""What a scenario waits for or expects although it can never happen: found before the run, not at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.scenario.mistake import Mistake
+from harness.scenario.quantities import Comparison, format_duration
+from harness.scenario.references import most_workers
+from harness.scenario.scenario import Scenario
+from harness.scenario.traffic import Publishers
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """The most of each thing that can ever be; None where nothing bounds it."""
+
+    published: int | None
+    confirmed: int | None
+    workers: int
+    held: int | None
+    """Deliveries that workers can hold unsettled at once."""
+
+
+def unreachable(scenario: Scenario) -> Iterator[Mistake]:
+    """Find every trigger that is never met, every expectation that never holds, every publisher that never ends."""
+    reach = _reach(scenario)
+    yield from _endless(scenario)
+    yield from _triggers(scenario, reach)
+    yield from _counts(scenario, reach)
+    yield from _without_workers(scenario, reach)
+
+
+def _reach(scenario: Scenario) -> _Reach:
+    by_hand = sum(step.action.publishes()[0] for step in scenario.timeline)
+    most = most_workers(scenario)
+    held = [
+        most[group.name] * group.prefetch if group.acks != "automatic" and group.prefetch else None
+        for group in scenario.workers
+    ]
+    confirming = [group for group in scenario.publishers if group.window is not None]
+    return _Reach(
+        published=_sum([*map(_messages, scenario.publishers), by_hand]),
+        confirmed=_sum([*map(_messages, confirming), by_hand]),
+        workers=sum(most.values()),
+        held=_sum(held),
+    )
+
+
+def _messages(group: Publishers) -> int | None:
+    if group.messages_each is not None:
+        return group.count * group.messages_each
+    if group.duration is not None and group.rate is not None:
+        return group.count * (int(group.duration * group.rate) + 1)
+    return None
+
+
+def _sum(values: list[int | None]) -> int | None:
+    return None if None in values else sum(value for value in values if value is not None)
+
+
+def _endless(scenario: Scenario) -> Iterator[Mistake]:
+    limit = scenario.time_limit
+    for index, group in enumerate(scenario.publishers):
+        needed = group.duration
+        if group.messages_each is not None and group.rate is not None:
+            needed = group.messages_each / group.rate
+        if needed is not None and needed > limit:
+            key = "duration" if group.duration is not None else "rate"
+            message = f"publishing takes {format_duration(needed)}; time_limit is {format_duration(limit)}"
+            yield Mistake(("publishers", index, key), message)
+
+
+def _triggers(scenario: Scenario, reach: _Reach) -> Iterator[Mistake]:
+    redelivers = len(scenario.timeline) > 1 or any(group.fails for group in scenario.workers)
+    acks = any(group.acks != "automatic" for group in scenario.workers)
+    for index, step in enumerate(scenario.timeline):
+        if step.at is not None and step.at > scenario.time_limit:
+            limit = format_duration(scenario.time_limit)
+            yield Mistake(("timeline", index, "at"), f"is never reached: time_limit is {limit}")
+        for name, value in (step.after.thresholds() if step.after is not None else {}).items():
+            why = ""
+            if name in ("delivered", "processed", "acked", "in_flight") and reach.workers == 0:
+                why = "there are no workers"
+            elif name == "acked" and not acks:
+                why = "with automatic acks no worker acknowledges"
+            elif name == "confirmed" and reach.confirmed is not None and value > reach.confirmed:
+                why = _too_few("confirmed", reach.confirmed, "confirms are off")
+            elif name == "in_flight" and reach.held is not None and value > reach.held:
+                why = f"with their prefetch the workers hold {reach.held} deliveries at most"
+            elif reach.published is not None and value > reach.published and not (name == "delivered" and redelivers):
+                why = _too_few("published", reach.published, "nothing is published")
+            if why:
+                yield Mistake(("timeline", index, "after", name), f"is never reached: {why}")
+
+
+def _too_few(what: str, most: int, none: str) -> str:
+    return f"{most} messages are {what} in all" if most else none
+
+
+def _counts(scenario: Scenario, reach: _Reach) -> Iterator[Mistake]:
+    expect, queues = scenario.expect, scenario.queues.values()
+    mandatory = any(group.mandatory for group in scenario.publishers)
+    expires = any(queue.message_ttl is not None or "x-message-ttl" in queue.arguments for queue in queues)
+    rests = bool(scenario.dead_letter_queues) or any("x-dead-letter-exchange" in queue.arguments for queue in queues)
+    unconfirmed = "publishers.confirms is off" if reach.confirmed == 0 else ""
+    impossible: tuple[tuple[str, Comparison | None, str], ...] = (
+        ("confirmed", expect.confirmed, unconfirmed),
+        ("nacked", expect.nacked, unconfirmed),
+        ("recovered", expect.recovered, unconfirmed),
+        ("returned", expect.returned, "" if mandatory else "publishers.mandatory is off"),
+        ("expired", expect.expired, "" if expires else "no queue has a message_ttl"),
+        ("dead_lettered", expect.dead_lettered, "" if rests else "no queue dead-letters to one without workers"),
+        ("processed", expect.processed, "" if reach.workers else "there are no workers"),
+    )
+    told: set[str] = set()
+    for name, comparison, why in impossible:
+        if why and comparison is not None and not comparison.holds(0):
+            told.add(name)
+            yield Mistake(("expect", name), f"can never hold: {why}")
+    if reach.published is None:
+        return
+    for name in ("published", "confirmed", "processed", "lost", "duplicates", "stranded", "dead_lettered", "returned"):
+        comparison = getattr(expect, name)
+        if comparison is not None and name not in told and comparison.least > reach.published:
+            yield Mistake(
+                ("expect", name), f"can never hold: {_too_few('published', reach.published, 'nothing is sent')}"
+            )
+
+
+def _without_workers(scenario: Scenario, reach: _Reach) -> Iterator[Mistake]:
+    expect = scenario.expect
+    if reach.confirmed == 0:
+        if expect.outage is not None and expect.outage.publishers is not None:
+            yield Mistake(("expect", "outage", "publishers"), "nothing waits for a confirm: publishers.confirms is off")
+        if expect.latency is not None and expect.latency.confirm is not None:
+            yield Mistake(("expect", "latency", "confirm"), "nothing is confirmed: publishers.confirms is off")
+    if reach.workers < 2:
+        for name in ("fairness", "round_robin"):
+            if getattr(expect, name) is not None:
+                yield Mistake(("expect", name), "says something of two workers or more; there are not so many")

@@ -1,0 +1,161 @@
+"""Names in a scenario that must be those of something: queues, exchanges, groups, publishers, workers, actions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from harness.scenario.mistake import Mistake, Path, did_you_mean, nearest, shown
+from harness.scenario.scenario import Scenario
+from harness.scenario.topology import DeadLetter
+
+_BUILT_IN_EXCHANGES: Final = ("", "amq.direct", "amq.fanout", "amq.headers", "amq.match", "amq.topic")
+_LONGEST_NAME: Final = 255
+"""Bytes of an AMQP short string."""
+_SELECTORS: Final = ("any", "all", "holding deliveries", "holding unconfirmed")
+
+
+def dangling(scenario: Scenario) -> Iterator[Mistake]:
+    """Find every name that is none, and every name that is taken twice."""
+    yield from _names(scenario)
+    yield from _topology(scenario)
+    yield from _traffic(scenario)
+    yield from _timeline(scenario)
+    yield from _expectations(scenario)
+
+
+def most_workers(scenario: Scenario) -> dict[str, int]:
+    """Return how many workers each group has at its greatest, the timeline's scaling included."""
+    most: dict[str, int] = {}
+    for workers in scenario.workers:
+        most[workers.name] = max(workers.count, most.get(workers.name, 0))
+    for step in scenario.timeline:
+        if (scaling := step.action.scales()) is not None:
+            group, to = scaling
+            most |= {name: max(number, to) for name, number in most.items() if group in (None, name)}
+    return most
+
+
+def _workers(scenario: Scenario) -> tuple[str, ...]:
+    return tuple(f"{name}-{number}" for name, most in most_workers(scenario).items() for number in range(1, most + 1))
+
+
+def _publishers(scenario: Scenario) -> tuple[str, ...]:
+    return tuple(actor for group in scenario.publishers for actor in group.actors)
+
+
+def _unknown(path: Path, kind: str, word: str, known: Iterable[str]) -> Iterator[Mistake]:
+    candidates = tuple(known)
+    if word not in candidates:
+        yield Mistake(path, f"unknown {kind} {shown(word)}{did_you_mean(word, tuple(filter(None, candidates)))}")
+
+
+def _names(scenario: Scenario) -> Iterator[Mistake]:
+    for section, names in (("queues", scenario.queues), ("exchanges", scenario.exchanges)):
+        for name in names:
+            if not name or len(name.encode()) > _LONGEST_NAME:
+                yield Mistake((section, name), f"a name has 1 to {_LONGEST_NAME} bytes", about_key=True)
+            elif name.startswith("amq."):
+                yield Mistake((section, name), "names that begin with amq. are the broker's own", about_key=True)
+    actors = {*_publishers(scenario), *_workers(scenario)}
+    taken: set[str] = set()
+    for section, groups in _groups(scenario):
+        for index, name in enumerate(groups):
+            path = (section, index, "name")
+            if name in taken:
+                yield Mistake(path, f"another group is called {name} already; give each group its own name")
+            elif name in actors:
+                yield Mistake(path, f"another group calls one of its own {name}; give the group another name")
+            taken.add(name)
+
+
+def _groups(scenario: Scenario) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    publishers = tuple(group.name for group in scenario.publishers)
+    workers = tuple(group.name for group in scenario.workers)
+    return ("publishers", publishers), ("workers", workers)
+
+
+def _exchanges(scenario: Scenario) -> tuple[str, ...]:
+    return (*scenario.exchanges, *_BUILT_IN_EXCHANGES)
+
+
+def _topology(scenario: Scenario) -> Iterator[Mistake]:
+    for name, queue in scenario.queues.items():
+        path = ("queues", name, "dead_letter")
+        match queue.dead_letter:
+            case str(target):
+                yield from _unknown(path, "queue", target, scenario.queues)
+            case DeadLetter(exchange="", routing_key=None):
+                yield Mistake(path, "sends dead letters back to their own queue; name a queue, or an exchange")
+            case DeadLetter(exchange="", routing_key=str(target)):
+                yield from _unknown((*path, "routing_key"), "queue", target, scenario.queues)
+            case DeadLetter(exchange=exchange):
+                yield from _unknown((*path, "exchange"), "exchange", exchange, _exchanges(scenario))
+    for index, binding in enumerate(scenario.bindings):
+        yield from _unknown(("bindings", index, "queue"), "queue", binding.queue, scenario.queues)
+        known = tuple(filter(None, _exchanges(scenario)))
+        yield from _unknown(("bindings", index, "exchange"), "exchange", binding.exchange, known)
+
+
+def _traffic(scenario: Scenario) -> Iterator[Mistake]:
+    for index, group in enumerate(scenario.publishers):
+        match group.to:
+            case str(queue):
+                yield from _unknown(("publishers", index, "to"), "queue", queue, scenario.queues)
+            case tuple(queues):
+                for number, queue in enumerate(queues):
+                    yield from _unknown(("publishers", index, "to", number), "queue", queue, scenario.queues)
+        if group.exchange is not None:
+            path = ("publishers", index, "exchange")
+            yield from _unknown(path, "exchange", group.exchange, _exchanges(scenario))
+    for index, workers in enumerate(scenario.workers):
+        if workers.queue is not None:
+            yield from _unknown(("workers", index, "queue"), "queue", workers.queue, scenario.queues)
+
+
+def _timeline(scenario: Scenario) -> Iterator[Mistake]:
+    known = {
+        "worker": _workers(scenario),
+        "publisher": _publishers(scenario),
+        "worker group": tuple(most_workers(scenario)),
+        "queue": tuple(scenario.queues),
+        "exchange": tuple(scenario.exchanges),
+        "node": tuple(str(number) for number in range(scenario.broker.nodes)),
+    }
+    for index, step in enumerate(scenario.timeline):
+        action = step.action
+        for role, name in action.actors():
+            key = {"worker group": "workers", "node": "broker"}.get(role, role)
+            path = ("timeline", index, action.name, key)
+            names = known.get(role, ())
+            if role in ("worker", "publisher") and name.isdecimal():
+                if not any(actor.endswith(f"-{name}") for actor in names):
+                    yield Mistake(path, f"unknown {role} {name}{did_you_mean('', names)}")
+            else:
+                if role in ("worker", "publisher") and nearest(name, _SELECTORS) is not None:
+                    names = (*names, *_SELECTORS)
+                yield from _unknown(path, role, name, names)
+        scaling = action.scales()
+        if scaling is not None and scaling[0] is None and len(scenario.workers) != 1:
+            groups = tuple(group.name for group in scenario.workers)
+            hint = f"which of the groups ({', '.join(groups)})" if groups else "there are no workers"
+            yield Mistake(("timeline", index, action.name), f"say what is scaled: {hint}")
+
+
+def _expectations(scenario: Scenario) -> Iterator[Mistake]:
+    expect = scenario.expect
+    workers = (*most_workers(scenario), *_workers(scenario))
+    for section, names in (("processed_by", expect.processed_by), ("shares", expect.shares)):
+        for name in names:
+            for mistake in _unknown(("expect", section, name), "worker", name, workers):
+                yield Mistake(mistake.path, mistake.message, about_key=True)
+    texts = {text for group in scenario.publishers for text in group.tasks}
+    texts |= {step.action.publishes()[1] for step in scenario.timeline}
+    for name, expected in expect.processed_by.items():
+        if isinstance(expected, tuple):
+            for index, text in enumerate(expected):
+                yield from _unknown(("expect", "processed_by", name, index), "task", text, sorted(texts))
+    actions = tuple(dict.fromkeys(step.action.name for step in scenario.timeline))
+    for name in expect.faster_after:
+        for mistake in _unknown(("expect", "faster_after", name), "action of the timeline", name, actions):
+            yield Mistake(mistake.path, mistake.message, about_key=True)

@@ -1,0 +1,52 @@
+"""A scenario as it was understood: every default filled in, as plain values that YAML and JSON can hold."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from typing import Any, Final
+
+from harness.scenario.scenario import Scenario
+
+MASK: Final = "***"
+
+_SECRET_KEY = re.compile(r"pass(word|wd|phrase)?|secret|token|credential|private", re.IGNORECASE)
+_SECRET_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
+
+
+def canonical(scenario: Scenario) -> dict[str, Any]:
+    """Return the scenario in its long form: defaults filled in, shorthands written out. Loaded again it is equal."""
+    return scenario.model_dump(mode="json", by_alias=True)
+
+
+def resolve(scenario: Scenario, *, seed: int | None = None) -> dict[str, Any]:
+    """Return what a run directory keeps: the long form with the seed that was used, and secrets masked.
+
+    Secrets are values of `broker.config` whose key says so, and passwords in URLs in `broker.commands`.
+    """
+    resolved = canonical(scenario)
+    if seed is not None:
+        resolved["seed"] = seed
+    broker = resolved["broker"]
+    broker["config"] = {key: MASK if _SECRET_KEY.search(key) else value for key, value in broker["config"].items()}
+    broker["commands"] = {key: _SECRET_IN_URL.sub(rf"\1:{MASK}@", value) for key, value in broker["commands"].items()}
+    return resolved
+
+
+def to_yaml(resolved: dict[str, Any]) -> str:
+    """Write plain values as YAML 1.2 for people, in the order of the language."""
+    from ruamel.yaml import YAML  # noqa: PLC0415 - costs time that only the writing of a run directory need pay
+
+    yaml = YAML(typ="rt", pure=True)
+    yaml.default_flow_style = False
+    yaml.allow_unicode = True
+    yaml.width = 120
+    stream = io.StringIO()
+    yaml.dump(resolved, stream)
+    return stream.getvalue()
+
+
+def setting_text(value: object) -> str:
+    """Write the value of a setting in one line: `false`, `3`, `automatic`, `[]`."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

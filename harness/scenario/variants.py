@@ -1,0 +1,103 @@
+"""The variants of a scenario: the guarantee itself, and what each control makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from harness.scenario.check import Abilities, check
+from harness.scenario.expectations import Expectations
+from harness.scenario.mistake import Mistake, Path, dotted
+from harness.scenario.resolve import canonical, setting_text
+from harness.scenario.scenario import GUARANTEE, Control, Scenario
+from harness.scenario.settings import SettingError, with_setting
+from harness.scenario.validate import validate
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One of the runs that a scenario asks for."""
+
+    name: str
+    """`guarantee`, or the control's name."""
+    description: str
+    scenario: Scenario
+    """With the control's settings applied; its `expect` is the control's own, and it has no controls."""
+    settings: dict[str, str]
+    """What the control sets, path by path, as text; empty for the guarantee."""
+    expect: Expectations
+    """What must be seen: `scenario.expect`."""
+
+    def expectation_path(self, path: str) -> str:
+        """Return an expectation's path in the file: `lost` is at `controls.transient messages.expect.lost`."""
+        return f"expect.{path}" if self.name == GUARANTEE else f"controls.{self.name}.expect.{path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Varied:
+    """The variants that could be made, and what was wrong with the others."""
+
+    variants: tuple[Variant, ...]
+    mistakes: tuple[Mistake, ...]
+
+
+def vary(scenario: Scenario, model: type[Scenario], abilities: Abilities) -> Varied:
+    """Check a scenario, apply each of its controls, and check what comes of it."""
+    own = check(scenario, abilities)
+    variants = [Variant(GUARANTEE, scenario.description, scenario, {}, scenario.expect)]
+    mistakes = list(own)
+    plain = canonical(scenario.model_copy(update={"controls": {}, "expect": Expectations()}))
+    known = {mistake.path for mistake in own}
+    for name, control in scenario.controls.items():
+        changed, wrong = _apply(plain, name, control, model)
+        mistakes += wrong
+        if changed is None:
+            continue
+        for mistake in check(changed, abilities):
+            if mistake.path not in known:
+                mistakes.append(_in_control(mistake, name, control))
+        settings = {path: setting_text(value) for path, value in control.set.items()}
+        variants.append(Variant(name, control.description, changed, settings, control.expect))
+    return Varied(tuple(variants), tuple(dict.fromkeys(mistakes)))
+
+
+def _apply(
+    plain: dict[str, Any], name: str, control: Control, model: type[Scenario]
+) -> tuple[Scenario | None, tuple[Mistake, ...]]:
+    changed, mistakes = plain, []
+    for path, value in control.set.items():
+        try:
+            changed = with_setting(changed, path, value, model)
+        except SettingError as error:
+            mistakes.append(Mistake(("controls", name, "set", path), str(error), about_key=True))
+    validated = validate(changed, model)
+    mistakes += (_in_control(mistake, name, control) for mistake in validated.mistakes)
+    if validated.scenario is None or mistakes:
+        return None, tuple(mistakes)
+    if canonical(validated.scenario) == plain:
+        what = "it sets what is so already" if len(control.set) == 1 else "all that it sets is so already"
+        return None, (Mistake(("controls", name, "set"), f"takes nothing away: {what}"),)
+    return validated.scenario.model_copy(update={"expect": control.expect}), ()
+
+
+def _in_control(mistake: Mistake, name: str, control: Control) -> Mistake:
+    """Place a mistake that only the variant has: at the setting that brings it about, or at the expectation."""
+    if mistake.path[:1] == ("expect",):
+        return Mistake(("controls", name, *mistake.path), mistake.message, mistake.about_key)
+    path, message = _cause(mistake.path, control), mistake.message
+    if path is None:
+        return Mistake(("controls", name, "set"), f"makes {dotted(mistake.path)} wrong, which {message}")
+    same = path.split(".")[-1] == str(mistake.path[-1]) if mistake.path else False
+    return Mistake(("controls", name, "set", path), message if same else f"{dotted(mistake.path)}: {message}")
+
+
+def _cause(path: Path, control: Control) -> str | None:
+    """Find the setting whose path has most in common with the path of what went wrong."""
+    wrong = [str(part) for part in path]
+
+    def shared(setting: str) -> int:
+        parts = setting.split(".")
+        return sum(part in wrong for part in parts) if parts[0] == wrong[0] else 0
+
+    likely = max(control.set, key=shared) if wrong else None
+    return likely if likely is not None and shared(likely) else None
