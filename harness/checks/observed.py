@@ -1,0 +1,29 @@
+"""All figures of one variant that an expectation can be held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.checks.causes import Causes
+from harness.checks.tally import Tally
+from harness.checks.timing import Outages
+from harness.checks.verdict import Counts, FaultOutcome, Percentiles, WorkerFigures
+from harness.events import ErrorObserved
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What was seen."""
+
+    tally: Tally
+    counts: Counts
+    causes: Causes
+    faults: tuple[FaultOutcome, ...]
+    workers: tuple[WorkerFigures, ...]
+    outages: Outages
+    confirm_latency: Percentiles | None
+    completion_latency: Percentiles | None
+    errors: tuple[ErrorObserved, ...]
+    in_turn: tuple[bool, str]
+    speed_ups: dict[str, float | None]
+    """By action: how the rate of completed work changed after its first such step."""
