@@ -1,0 +1,46 @@
+"""The verdict as JSON, exactly there and back, and its JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness.checks.verdict import SCHEMA_VERSION, RunVerdict
+from harness.errors import HistoryError
+
+SCHEMA_FILE = Path(__file__).with_name("verdict.schema.json")
+
+
+@cache
+def _adapter() -> TypeAdapter[RunVerdict]:
+    return TypeAdapter(RunVerdict)
+
+
+def to_json(run: RunVerdict) -> str:
+    """Write a verdict."""
+    return _adapter().dump_json(run, indent=2).decode()
+
+
+def from_json(text: str) -> RunVerdict:
+    """Read a verdict. Raises HistoryError for what is none of this version."""
+    try:
+        version = json.loads(text).get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise HistoryError(f"the verdict has schema version {version}; this harness reads {SCHEMA_VERSION}")
+        return _adapter().validate_json(text)
+    except (ValueError, AttributeError, ValidationError) as error:
+        raise HistoryError(f"this is no verdict.json of this harness: {error}") from error
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of verdict.json."""
+    described = _adapter().json_schema(mode="serialization")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "verdict.json of a chaos run",
+        **described,
+    }

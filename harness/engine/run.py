@@ -1,0 +1,254 @@
+"""A whole run: the guarantee and its controls, one after the other, each on a broker of its own; then the verdict."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from harness import __version__
+from harness.broker.protocol import Broker, BrokerSettings
+from harness.checks.combine import combine
+from harness.checks.judge import judge
+from harness.checks.verdict import RunVerdict, VariantVerdict
+from harness.engine.rundir import META_FILE, RESOLVED_FILE, SCENARIO_FILE, RunDirectory, slug
+from harness.engine.variant import VariantRun, VariantSetting
+from harness.errors import HistoryError
+from harness.events import BrokerStarted, Event, Listener, Phase, PhaseChanged, VariantFinished, VariantStarted
+from harness.history import history as reading
+from harness.history.events_io import to_line
+from harness.history.history import EVENTS_FILE, History
+from harness.ledger import Ledger
+from harness.scenario.load import Loaded
+from harness.scenario.resolve import resolve, to_yaml
+from harness.scenario.variants import Variant
+
+
+class MakeBroker(Protocol):
+    """Chooses and makes a broker, not started yet, and says in one line which and why."""
+
+    def __call__(self, settings: BrokerSettings, ledger: Ledger) -> tuple[Broker, str]:
+        """Make it. Raises BrokerError."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run left: its verdict, and what the reports are written from."""
+
+    verdict: RunVerdict
+    directory: RunDirectory
+    histories: dict[str, History]
+    interrupted: bool
+
+
+def run(
+    loaded: Loaded,
+    *,
+    reports: Path,
+    seed: int,
+    make_broker: MakeBroker,
+    image: str = "",
+    replay_options: Sequence[str] = (),
+    with_controls: bool = True,
+    listeners: Sequence[Listener] = (),
+) -> RunResult:
+    """Run a scenario's variants. A KeyboardInterrupt ends it in order: what was seen so far is judged and returned."""
+    now = datetime.now().astimezone()
+    began = time.monotonic()
+    directory = RunDirectory.create(reports, loaded.scenario.name, now)
+    variants = loaded.variants() if with_controls else loaded.variants()[:1]
+    replay = shlex.join(
+        ["chaos", "run", str(loaded.path), "--seed", str(seed), *replay_options]
+        + ([] if with_controls else ["--no-controls"])
+    )
+    _keep(loaded, directory, seed, replay, now)
+    ledger = Ledger(directory.path.name)
+    verdicts: list[VariantVerdict] = []
+    histories: dict[str, History] = {}
+    interrupted = False
+    versions = _versions()
+    for index, variant in enumerate(variants):
+        folder = directory.variant(variant.name)
+        folder.mkdir(parents=True)
+        with (folder / EVENTS_FILE).open("w", encoding="utf-8") as events:
+            write = _writer(events.write, events.flush)
+            told = [write, *listeners]
+            _tell(told, _started(variant, index, len(variants), loaded))
+            settings = _settings(variant, f"{directory.path.name}-{slug(variant.name)}", folder, image)
+            try:
+                VariantRun(
+                    VariantSetting(variant.name, variant.scenario, folder, seed, _token(directory, index)),
+                    _maker(make_broker, settings, ledger),
+                    ledger=ledger,
+                    listeners=told,
+                ).execute()
+            except KeyboardInterrupt:
+                interrupted = True
+            _tell(told, PhaseChanged(at_ns=time.monotonic_ns(), variant=variant.name, phase=Phase.CHECK))
+            history = reading.load(folder)
+            verdict = judge(
+                history,
+                variant.scenario,
+                name=variant.name,
+                description=variant.description,
+                settings=variant.settings,
+            )
+            _tell(
+                told,
+                VariantFinished(
+                    at_ns=time.monotonic_ns(),
+                    variant=variant.name,
+                    verdict=verdict.outcome.value,
+                    headline=verdict.headline,
+                ),
+            )
+        verdicts.append(verdict)
+        histories[variant.name] = history
+        versions |= _broker_versions(history)
+        if interrupted:
+            break
+    ledger.close()
+    verdict_of_all = combine(
+        verdicts,
+        scenario=loaded.scenario.name,
+        description=loaded.scenario.description,
+        file=str(loaded.path),
+        seed=seed,
+        replay=replay,
+        started_at=now.isoformat(timespec="seconds"),
+        duration_s=time.monotonic() - began,
+        versions=versions,
+        interrupted=interrupted,
+    )
+    return RunResult(verdict_of_all, directory, histories, interrupted)
+
+
+def judge_again(directory: RunDirectory, loaded: Loaded) -> RunResult:
+    """Judge a run directory's histories anew, with the scenario that it holds."""
+    try:
+        meta = json.loads((directory.path / META_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HistoryError(f"{directory.path / META_FILE} cannot be read: {error}") from error
+    verdicts: list[VariantVerdict] = []
+    histories: dict[str, History] = {}
+    versions: dict[str, str] = dict(meta["versions"])
+    variants = loaded.variants()
+    present = [variant for variant in variants if (directory.variant(variant.name) / EVENTS_FILE).exists()]
+    for variant in present:
+        history = reading.load(directory.variant(variant.name))
+        histories[variant.name] = history
+        versions |= _broker_versions(history)
+        verdicts.append(
+            judge(
+                history, variant.scenario, name=variant.name, description=variant.description, settings=variant.settings
+            )
+        )
+    duration = sum(verdict.duration_s for verdict in verdicts)
+    interrupted = bool(meta.get("controls", True)) and len(present) < len(variants)
+    verdict = combine(
+        verdicts,
+        scenario=loaded.scenario.name,
+        description=loaded.scenario.description,
+        file=meta["file"],
+        seed=meta["seed"],
+        replay=meta["replay"],
+        started_at=meta["started_at"],
+        duration_s=duration,
+        versions=versions,
+        interrupted=interrupted,
+    )
+    return RunResult(verdict, directory, histories, interrupted)
+
+
+def _keep(loaded: Loaded, directory: RunDirectory, seed: int, replay: str, now: datetime) -> None:
+    """Keep the scenario as written and as resolved, and what it takes to run or judge it again."""
+    (directory.path / SCENARIO_FILE).write_text(loaded.text, encoding="utf-8")
+    resolved = to_yaml(resolve(loaded.scenario, seed=seed))
+    (directory.path / RESOLVED_FILE).write_text(resolved, encoding="utf-8")
+    meta = {
+        "file": str(loaded.path),
+        "seed": seed,
+        "replay": replay,
+        "started_at": now.isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "controls": "--no-controls" not in replay,
+    }
+    (directory.path / META_FILE).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+
+
+def _versions() -> dict[str, str]:
+    import pika  # noqa: PLC0415 - only its version is wanted, late
+
+    return {
+        "harness": __version__,
+        "python": platform.python_version(),
+        "pika": pika.__version__,
+        "platform": platform.platform(),
+    }
+
+
+def _broker_versions(history: History) -> dict[str, str]:
+    started = next((event for event in history.events if isinstance(event, BrokerStarted)), None)
+    if started is None:
+        return {}
+    found = {
+        "rabbitmq": started.rabbitmq,
+        "erlang": started.erlang,
+        "image": started.image,
+        "image_digest": started.image_digest,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _settings(variant: Variant, run_id: str, folder: Path, image: str) -> BrokerSettings:
+    broker = variant.scenario.broker
+    return BrokerSettings(
+        run_id=run_id,
+        directory=folder,
+        image=image or broker.image or "",
+        config={
+            key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in broker.config.items()
+        },
+        plugins=broker.plugins,
+        permit=broker.permit,
+        nodes=broker.nodes,
+    )
+
+
+def _maker(make: MakeBroker, settings: BrokerSettings, ledger: Ledger) -> Callable[[], tuple[Broker, str]]:
+    return lambda: make(settings, ledger)
+
+
+def _token(directory: RunDirectory, index: int) -> str:
+    """Name a variant's run in message identities: messages of another run or variant are foreign."""
+    return f"{slug(directory.path.name)}-{index}"
+
+
+def _started(variant: Variant, index: int, total: int, loaded: Loaded) -> VariantStarted:
+    return VariantStarted(
+        at_ns=time.monotonic_ns(),
+        variant=variant.name,
+        scenario=loaded.scenario.name,
+        index=index,
+        total=total,
+        settings=variant.settings,
+    )
+
+
+def _writer(write: Callable[[str], object], flush: Callable[[], None]) -> Listener:
+    def listen(event: Event) -> None:
+        write(to_line(event) + "\n")
+        flush()
+
+    return listen
+
+
+def _tell(listeners: Sequence[Listener], event: Event) -> None:
+    for listener in listeners:
+        listener(event)
