@@ -1,0 +1,23 @@
+"""The `chaos` command."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the command line; every error the harness knows is one clear message and its exit code, never a traceback."""
+    from harness.cli.app import app
+    from harness.errors import ChaosError, ExitCode
+
+    try:
+        app(standalone_mode=True)
+    except ChaosError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(int(error.exit_code))
+    except KeyboardInterrupt:
+        sys.exit(int(ExitCode.INTERRUPTED))
+    except BrokenPipeError:
+        sys.exit(0)
+    sys.exit(0)

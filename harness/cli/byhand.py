@@ -1,0 +1,126 @@
+"""broker, publish, work: the tutorial by hand, in consoles."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import unquote, urlsplit
+
+import typer
+
+from harness.cli.options import BrokerChoice, BrokerOption, Image, say
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.traffic.spec import Target
+
+DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672/"
+ADDRESS_FILE = "by-hand.url"
+POLL_S = 0.2
+
+Url = Annotated[
+    str | None,
+    typer.Option("--url", envvar="CHAOS_URL", help="The broker; the one that `chaos broker` runs, if not given."),
+]
+QueueName = Annotated[str, typer.Option("--queue", help="The queue.")]
+Durable = Annotated[bool, typer.Option(help="Declare the queue durable.")]
+Quorum = Annotated[bool, typer.Option("--quorum", help="Declare a quorum queue.")]
+
+
+def broker(choice: BrokerChoice = None, image: Image = None) -> None:
+    """Run a broker until Ctrl-C, for `chaos publish` and `chaos work` in other consoles."""
+    from harness.broker.protocol import BrokerSettings
+    from harness.cli.suite import sweep_everything
+    from harness.ledger import Ledger, state_directory
+    from harness.scenario.scenario import BrokerModel
+
+    sweep_everything()
+    run_id = f"by-hand-{int(time.time())}"
+    book = Ledger(run_id)
+    address = state_directory() / ADDRESS_FILE
+    with tempfile.TemporaryDirectory(prefix="chaos-by-hand-") as folder:
+        settings = BrokerSettings(run_id, Path(folder), image=image or "", permit=("transient_nonexcl_queues",))
+        found, reason = BrokerOption.parse(choice).make(BrokerModel(), Path("compose.yaml"), settings, book)
+        say(reason)
+        try:
+            found.start()
+            endpoint = found.endpoint()
+            address.touch(mode=0o600)
+            address.write_text(endpoint.url, encoding="utf-8")
+            say(f"RabbitMQ {found.versions().rabbitmq} answers at {endpoint}; Ctrl-C ends it")
+            while found.alive():
+                time.sleep(POLL_S)
+            say("the broker ended by itself; its log:")
+            say("\n".join(log[-2000:] for log in found.logs().values()))
+        except KeyboardInterrupt:
+            say("ending the broker; its data is removed")
+        finally:
+            address.unlink(missing_ok=True)
+            found.destroy()
+            book.close()
+
+
+def publish(
+    text: Annotated[str, typer.Argument(help="The task; each dot is a second of work.")],
+    url: Url = None,
+    queue: QueueName = "task_queue",
+    durable: Durable = True,
+    quorum: Quorum = False,
+    persistent: Annotated[bool, typer.Option(help="Persistent message (delivery mode 2).")] = True,
+) -> None:
+    """Publish one task, confirmed by the broker."""
+    from harness.traffic.console import publish_text
+
+    publish_text(_target(url), text, queue=queue, durable=durable, persistent=persistent, quorum=quorum)
+    typer.echo(f" [x] Sent {text}")
+
+
+def work(
+    url: Url = None,
+    queue: QueueName = "task_queue",
+    durable: Durable = True,
+    quorum: Quorum = False,
+    automatic_acks: Annotated[
+        bool, typer.Option("--automatic-acks", help="Let the broker acknowledge on sending.")
+    ] = False,
+    prefetch: Annotated[int, typer.Option(min=0, max=65535, help="Most deliveries held; 0 is unlimited.")] = 1,
+    per_dot: Annotated[float, typer.Option(min=0.0, help="Seconds of work for each dot.")] = 1.0,
+) -> None:
+    """Work in this console until Ctrl-C: each dot of a task is a second of work."""
+    from harness.traffic.console import work as consume
+
+    try:
+        consume(
+            _target(url),
+            queue=queue,
+            durable=durable,
+            quorum=quorum,
+            automatic_acks=automatic_acks,
+            prefetch=prefetch,
+            per_dot_s=per_dot,
+            say=typer.echo,
+        )
+    except KeyboardInterrupt:
+        typer.echo(" [*] Stopped")
+
+
+def _target(url: str | None) -> Target:
+    from harness.ledger import state_directory
+    from harness.traffic.spec import Target
+
+    by_hand = state_directory() / ADDRESS_FILE
+    if url is None and by_hand.exists():
+        url = by_hand.read_text(encoding="utf-8").strip()
+    parts = urlsplit(url or DEFAULT_URL)
+    if parts.scheme not in ("amqp", "amqps") or parts.hostname is None:
+        raise UsageError("--url takes an AMQP URL such as amqp://user:password@127.0.0.1:5672/")
+    tls = parts.scheme == "amqps"
+    return Target(
+        addresses=((parts.hostname, parts.port or (5671 if tls else 5672)),),
+        username=unquote(parts.username or "guest"),
+        password=unquote(parts.password or "guest"),
+        virtual_host=unquote(parts.path[1:]) or "/",
+        tls=tls,
+    )

@@ -1,0 +1,138 @@
+"""report, history, trace, selftest: everything that begins with a run directory."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.options import REPORTS, Reports, say
+from harness.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from harness.engine.rundir import RunDirectory
+    from harness.scenario.load import Loaded
+
+Run = Annotated[str, typer.Argument(help="A run directory, its name in the reports folder, or `latest`.")]
+VariantName = Annotated[
+    str | None, typer.Option("--variant", help="A control's name; the guarantee if not given.", show_default=False)
+]
+
+
+def report(
+    run: Run = "latest",
+    reports: Reports = REPORTS,
+    open_it: Annotated[bool, typer.Option("--open", help="Open report.html in a browser.")] = False,
+) -> None:
+    """Judge a run's history again and write its reports anew."""
+    from harness.cli.suite import write_reports
+    from harness.engine.run import judge_again
+
+    directory, loaded = _open(run, reports)
+    result = judge_again(directory, loaded)
+    problems = write_reports(result, loaded)
+    for problem in problems:
+        say(f"a report could not be written: {problem}")
+    say(result.verdict.headline)
+    page = directory.path / "report.html"
+    typer.echo(str(page))
+    if open_it:
+        webbrowser.open(page.resolve().as_uri())
+    raise typer.Exit(int(ExitCode.INFRASTRUCTURE) if problems else 0)
+
+
+def history(
+    run: Run = "latest",
+    variant: VariantName = None,
+    reports: Reports = REPORTS,
+    csv: Annotated[bool, typer.Option("--csv", help="Print every row as CSV on standard output.")] = False,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", "-i", help="Open a Python prompt with the history as `df`.")
+    ] = False,
+) -> None:
+    """Open a run's history as a pandas DataFrame: a summary, CSV, or a prompt."""
+    from harness.history.parquet import to_frame
+
+    directory, _ = _open(run, reports)
+    frame = to_frame(_variant_folder(directory, variant))
+    if csv:
+        typer.echo(frame.to_csv(index=False), nl=False)
+        return
+    if interactive:
+        import code
+
+        code.interact(banner=f"{len(frame):,} events in `df` (pandas DataFrame)", local={"df": frame})
+        return
+    typer.echo(f"{len(frame):,} events; columns: {', '.join(frame.columns)}")
+    typer.echo(frame.groupby(["role", "actor", "event"], observed=True).size().to_string())
+
+
+def trace(
+    run: Run,
+    message: Annotated[str, typer.Argument(help="The message, e.g. publisher-1#42.")],
+    variant: VariantName = None,
+    reports: Reports = REPORTS,
+) -> None:
+    """Print one message's life, event by event."""
+    from harness.history.history import load
+    from harness.history.trace import life, parse_message
+
+    directory, _ = _open(run, reports)
+    found = load(_variant_folder(directory, variant))
+    rows = life(found, *parse_message(message))
+    if not rows:
+        raise UsageError(f"{message} was never published and never delivered in this run")
+    for at_ns, what, actor, detail in rows:
+        typer.echo(f"{(at_ns - found.zero_ns) / 1e9:10.6f} s  {actor:16} {what}" + (f" ({detail})" if detail else ""))
+
+
+def selftest(
+    run: Annotated[
+        str | None, typer.Argument(help="A run directory to plant faults in; a recorded one if not given.")
+    ] = None,
+    reports: Reports = REPORTS,
+    seed: Annotated[int, typer.Option(help="Seed of what is planted.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="How often each kind is planted.")] = 5,
+) -> None:
+    """Plant faults in a recorded history (drop, duplicate, reorder, corrupt, ...): the checks must find every one."""
+    from harness.checks import selftest as planting
+    from harness.history.history import load
+
+    if run is None:
+        found, scenario = planting.recorded()
+    else:
+        directory, loaded = _open(run, reports)
+        found, scenario = load(_variant_folder(directory, None)), loaded.variants()[0].scenario
+    result = planting.selftest(found, scenario, seed=seed, rounds=rounds)
+    for row in result.rows:
+        typer.echo(f"{'found ' if row.found else 'MISSED'}  {row.kind}: {row.what}")
+    missed = sum(not row.found for row in result.rows)
+    say(f"{len(result.rows) - missed} of {len(result.rows)} planted faults found")
+    raise typer.Exit(int(ExitCode.VIOLATED) if missed else 0)
+
+
+def _open(run: str, reports: Path) -> tuple[RunDirectory, Loaded]:
+    from harness.engine.rundir import SCENARIO_FILE, RunDirectory
+    from harness.faults.registry import actions
+    from harness.scenario.load import load
+
+    directory = RunDirectory.find(run, reports)
+    return directory, load(directory.path / SCENARIO_FILE, actions(), lambda _model: frozenset(_every_ability()))
+
+
+def _every_ability() -> tuple[str, ...]:
+    from harness.broker.protocol import Ability
+
+    return tuple(str(ability) for ability in Ability)
+
+
+def _variant_folder(directory: RunDirectory, variant: str | None) -> Path:
+    from harness.scenario.scenario import GUARANTEE
+
+    folder = directory.variant(variant or GUARANTEE)
+    if not folder.is_dir():
+        present = sorted(path.name for path in (directory.path / "variants").glob("*"))
+        raise UsageError(f"the run has no variant {variant!r}; it has {', '.join(present) or 'none'}")
+    return folder

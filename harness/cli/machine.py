@@ -1,0 +1,56 @@
+"""setup, doctor, clean: the machine that the harness runs on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import say
+
+
+def setup(
+    image: Annotated[
+        bool,
+        typer.Option(
+            "--image", help="Build a RabbitMQ image out of Debian packages, for an engine without a registry."
+        ),
+    ] = False,
+    suite: Annotated[str, typer.Option(help="Debian suite of the image: trixie has RabbitMQ 4.0.")] = "trixie",
+    tag: Annotated[str | None, typer.Option(help="Tag of the image.", show_default=False)] = None,
+    compose: Annotated[bool, typer.Option("--compose", help="Install Docker's compose plugin for this user.")] = False,
+) -> None:
+    """Install what is missing: RabbitMQ for the native backend, or with options an image or the compose plugin."""
+    if image:
+        from harness.broker.image import DEFAULT_TAG, build
+
+        typer.echo(build(suite=suite, tag=tag or (DEFAULT_TAG if suite == "trixie" else None), progress=say))
+    if compose:
+        from harness.broker.compose_plugin import install as install_compose
+
+        typer.echo(str(install_compose(say)))
+    if not image and not compose:
+        from harness.broker.install import install
+
+        found = install(say)
+        typer.echo(f"RabbitMQ {found.version} for the native backend: {found.home}")
+
+
+def doctor() -> None:
+    """Say what is there, what is missing, and what to do about it; one line each."""
+    from harness.broker.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        typer.echo(f"{finding.state:8} {finding.what}" + (f": {finding.advice}" if finding.advice else ""))
+
+
+def clean() -> None:
+    """Remove what runs that were killed left behind: processes, folders, containers, volumes, networks."""
+    from harness.cli.suite import sweep_everything
+
+    removed = sweep_everything()
+    for line in removed:
+        typer.echo(f"removed {line}")
+    if not removed:
+        typer.echo("nothing to remove")

@@ -1,0 +1,116 @@
+"""Options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from harness.broker.protocol import Ability, Broker, BrokerSettings
+    from harness.ledger import Ledger
+    from harness.scenario.scenario import BrokerModel
+
+REPORTS = Path("reports")
+
+Scenarios = Annotated[list[Path], typer.Argument(help="Scenario files, or folders of them.", show_default=False)]
+Reports = Annotated[
+    Path, typer.Option("--reports", envvar="CHAOS_REPORTS", help="Folder that run directories are written to.")
+]
+BrokerChoice = Annotated[
+    str | None,
+    typer.Option(
+        "--broker",
+        envvar="CHAOS_BROKER",
+        help="auto, container, native, compose, compose:FILE, compose:FILE:SERVICE, or an amqp:// URL. "
+        "The scenario's own choice (auto if it has none) if not given.",
+        show_default=False,
+    ),
+]
+Image = Annotated[
+    str | None,
+    typer.Option(
+        "--image", help="Image of the container backend (CHAOS_IMAGE is the same by environment).", show_default=False
+    ),
+]
+Backend = Literal["auto", "container", "native", "compose", "external"]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerOption:
+    """What --broker says; None where the scenario decides."""
+
+    backend: Backend | None = None
+    url: str | None = None
+    compose_file: Path | None = None
+    service: str | None = None
+
+    @classmethod
+    def parse(cls, text: str | None) -> BrokerOption:
+        """Read the option. Raises UsageError."""
+        if text is None:
+            return cls()
+        if text.startswith(("amqp://", "amqps://")):
+            return cls("external", url=text)
+        kind, _, rest = text.partition(":")
+        if kind == "compose":
+            file, _, service = rest.partition(":")
+            return cls("compose", compose_file=Path(file) if file else None, service=service or None)
+        match text:
+            case "auto" | "container" | "native":
+                return cls(text)
+        raise UsageError(
+            f"--broker {text!r} is none of auto, container, native, compose, compose:FILE[:SERVICE] or an amqp:// URL"
+        )
+
+    def make(
+        self, model: BrokerModel, scenario_file: Path, settings: BrokerSettings, ledger: Ledger
+    ) -> tuple[Broker, str]:
+        """Choose and make the broker that a scenario and this option ask for."""
+        from harness.broker.select import select
+
+        file = self.compose_file or (scenario_file.parent / model.compose_file)
+        if self.compose_file is None and not file.exists():
+            file = Path(model.compose_file)
+        selection = select(
+            self.backend or model.backend,
+            settings,
+            ledger,
+            url=self.url,
+            compose_file=file,
+            compose_service=self.service or model.service,
+            commands={str(key): value for key, value in model.commands.items()},
+        )
+        return selection.broker, selection.reason
+
+    def abilities(self, model: BrokerModel) -> frozenset[Ability]:
+        """Tell what can be done to the broker, known before anything is started."""
+        from harness.broker.abilities import abilities
+
+        return abilities(self.backend or model.backend, {str(key): value for key, value in model.commands.items()})
+
+
+def error_console(*, no_color: bool = False) -> Console:
+    """Return the console of human text: standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True, no_color=no_color or None, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+def say(text: str) -> None:
+    """Write one line for people."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def in_ci() -> bool:
+    """Whether this runs as a GitHub Actions job, which reads annotations from the output."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"

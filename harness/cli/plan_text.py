@@ -1,0 +1,68 @@
+"""What `chaos plan` says: what would happen, in the order in which it would."""
+
+from __future__ import annotations
+
+from harness.scenario.load import Loaded
+from harness.scenario.quantities import format_duration
+from harness.scenario.scenario import Scenario
+from harness.scenario.traffic import DotsWork, Publishers, RandomWork, Workers
+
+
+def plan_text(loaded: Loaded, *, backend: str, seed: int | None) -> str:
+    """Describe every variant of a scenario."""
+    lines = [f"{loaded.path}: {loaded.scenario.name}"]
+    variants = loaded.variants()
+    for number, variant in enumerate(variants, start=1):
+        settings = ", ".join(f"{path}: {value}" for path, value in variant.settings.items())
+        lines.append(f"  {number}. {variant.name}" + (f" ({settings})" if settings else ""))
+        lines += [f"     {line}" for line in _variant(variant.scenario, backend)]
+    if seed is not None:
+        lines.append(f"  seed {seed}")
+    return "\n".join(lines)
+
+
+def _variant(scenario: Scenario, backend: str) -> list[str]:
+    nodes = f", {scenario.broker.nodes} nodes" if scenario.broker.nodes > 1 else ""
+    lines = [f"broker: {backend}{nodes}, started for this variant alone and removed after it"]
+    for name, queue in scenario.queues.items():
+        lines.append(f"declare {name}: {queue.type}, {'durable' if queue.durable else 'not durable'}")
+    if scenario.settle_s:
+        lines.append(f"settle {format_duration(scenario.settle_s)}")
+    lines += [_workers(group, scenario) for group in scenario.workers]
+    lines += [_publishers(group) for group in scenario.publishers]
+    for step in scenario.timeline:
+        lines.append(f"{step.trigger}: {step.action.title()}")
+    drain = scenario.drain
+    lines.append(f"drain: until {format_duration(drain.quiet)} quiet, at most {format_duration(drain.timeout)}")
+    stated = {path: value for path, value in scenario.expect if value not in (None, (), {})}
+    for path, value in stated.items():
+        lines.append(f"expect {path}: {value}")
+    return lines
+
+
+def _workers(group: Workers, scenario: Scenario) -> str:
+    match group.work:
+        case DotsWork(per_dot=per_dot):
+            work = f"{format_duration(per_dot)} for each dot"
+        case RandomWork(random=(low, high)):
+            work = f"{format_duration(low)} to {format_duration(high)}"
+        case "dots":
+            work = "1 s for each dot"
+        case float(seconds):
+            work = format_duration(seconds) if seconds else "no"
+        case other:
+            raise AssertionError(f"validated: {other!r} is no kind of work")
+    queue = group.queue or scenario.first_queue
+    prefetch = group.prefetch or "unlimited"
+    return f"{group.count} {group.name}: from {queue}, acks {group.acks}, prefetch {prefetch}, {work} work"
+
+
+def _publishers(group: Publishers) -> str:
+    if group.duration is not None:
+        amount = f"for {format_duration(group.duration)}"
+    else:
+        amount = f"{group.messages_each:,} messages each"
+    kind = "persistent" if group.persistent else "transient"
+    confirms = f"confirms with a window of {group.window}" if group.window is not None else "no confirms"
+    rate = f", at most {group.rate:g}/s" if group.rate is not None else ""
+    return f"{group.count} {group.name}: {amount}, {kind}, {confirms}{rate}"

@@ -1,0 +1,127 @@
+"""run, validate, plan, init, list, schema: everything that begins with a scenario file."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.options import REPORTS, BrokerChoice, BrokerOption, Image, Reports, Scenarios, error_console, say
+from harness.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from harness.checks.verdict import RunVerdict
+    from harness.scenario.load import Loaded
+
+SEEDS = 2**31
+
+
+def run(
+    scenarios: Scenarios,
+    broker: BrokerChoice = None,
+    image: Image = None,
+    reports: Reports = REPORTS,
+    seed: Annotated[int | None, typer.Option(help="Seed of all random choices; drawn if not given.")] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Runs at once.")] = 1,
+    controls: Annotated[bool, typer.Option(help="Run the scenario's controls beside the guarantee.")] = True,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print the verdicts as JSON on standard output, one run a line.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live progress.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours (NO_COLOR is the same).")] = False,
+) -> None:
+    """Run scenarios on a real broker, their controls beside them, and give a verdict."""
+    option = BrokerOption.parse(broker)
+    loaded = _load(scenarios, option)
+    from harness.cli.suite import Settings, run_all
+
+    settings = Settings(
+        option=option,
+        broker=broker,
+        image=image,
+        reports=reports,
+        seed=seed,
+        controls=controls,
+        quiet=quiet,
+        json_output=json_output,
+    )
+    code = run_all(loaded, settings, jobs=jobs, console=error_console(no_color=no_color))
+    raise typer.Exit(int(code))
+
+
+def validate(scenarios: Scenarios, broker: BrokerChoice = None) -> None:
+    """Check scenario files; every mistake with its place, nothing is started."""
+    loaded = _load(scenarios, BrokerOption.parse(broker))
+    for one in loaded:
+        count = len(one.variants()) - 1
+        say(f"{one.path}: {one.scenario.name}: valid, {count} {'control' if count == 1 else 'controls'}")
+
+
+def plan(
+    scenarios: Scenarios,
+    broker: BrokerChoice = None,
+    seed: Annotated[int | None, typer.Option(help="Seed to plan with.")] = None,
+) -> None:
+    """Say what would happen, without doing it."""
+    from harness.cli.plan_text import plan_text
+
+    option = BrokerOption.parse(broker)
+    for one in _load(scenarios, option):
+        typer.echo(plan_text(one, backend=option.backend or one.scenario.broker.backend, seed=seed))
+
+
+def init(
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("scenario.yaml"),
+) -> None:
+    """Write a scenario to start from, with comments."""
+    from harness.scenario.template import TEMPLATE
+
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(TEMPLATE)
+    except FileExistsError:
+        raise UsageError(f"{path} exists already; name another file") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+    say(f"wrote {path}; try: chaos validate {path}, then chaos run {path}")
+
+
+def list_scenarios(
+    scenarios: Annotated[list[Path] | None, typer.Argument(help="Scenario files, or folders of them.")] = None,
+) -> None:
+    """List scenarios: name, controls, and the first sentence of the description."""
+    for one in _load(scenarios or [Path("scenarios")], BrokerOption()):
+        names = ", ".join(one.scenario.controls) or "no controls"
+        sentence = one.scenario.description.strip().split(". ")[0].replace("\n", " ").rstrip(".")
+        typer.echo(f"{one.path}: {one.scenario.name} ({names})\n    {sentence}.")
+
+
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    import json
+
+    from harness.faults.registry import actions
+    from harness.scenario.schema import schema as make
+
+    typer.echo(json.dumps(make(actions()), indent=2, ensure_ascii=False))
+
+
+def _load(paths: list[Path], option: BrokerOption) -> tuple[Loaded, ...]:
+    from harness.faults.registry import actions
+    from harness.scenario.load import load_all
+
+    return load_all(paths, actions(), lambda model: frozenset(str(each) for each in option.abilities(model)))
+
+
+def draw_seed() -> int:
+    """Draw a seed for a run that was given none."""
+    return secrets.randbelow(SEEDS)
+
+
+def exit_code(verdicts: list[RunVerdict]) -> ExitCode:
+    """Return the exit code of several runs: the worst."""
+    from harness.checks.verdict import worst
+
+    return worst([verdict.outcome for verdict in verdicts]).exit_code if verdicts else ExitCode.USAGE
