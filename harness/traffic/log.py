@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import time
 from dataclasses import asdict
 from pathlib import Path
+from time import monotonic_ns
 
 from harness.errors import HistoryError
 from harness.history.records import HEADER_BYTES, RECORD, RECORD_BYTES, Kind, LogHeader
 
 BLOCK_BYTES = 4 * 1024 * 1024
-"""How much is allocated at a time; a multiple of the record and page sizes."""
+"""How much is allocated at a time, and mapped at a time, so that a long log does not fill the process's memory.
+
+A multiple of the page size and of the record size: no record lies across two blocks.
+"""
+
+_pack_into = RECORD.pack_into
 
 
 class EventLog:
@@ -21,30 +26,33 @@ class EventLog:
 
     def __init__(self, path: Path, header: LogHeader) -> None:
         """Create the file, allocate its first block and write the header. Raises HistoryError."""
-        self.path = path
-        try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-        except OSError as error:
-            raise HistoryError(f"cannot create the event log {path}: {error.strerror}") from error
         encoded = json.dumps(asdict(header)).encode()
         if len(encoded) > HEADER_BYTES:
             raise HistoryError(
-                f"the header of {path} has {len(encoded)} bytes, more than {HEADER_BYTES}: too many queues"
+                f"the header of the event log {path} has {len(encoded)} bytes, more than {HEADER_BYTES}:"
+                " give the queues fewer or shorter names"
             )
-        self._closed = False
-        self._offset = HEADER_BYTES
-        self._capacity = 0
-        self._map = self._next_block()
-        self._map[: len(encoded)] = encoded
-
-    def _next_block(self) -> mmap.mmap:
-        """Allocate one block more for real: a full disk is an error here, not a SIGBUS at the write."""
+        self.path = path
         try:
-            os.posix_fallocate(self._fd, self._capacity, BLOCK_BYTES)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise HistoryError(f"cannot grow the event log {self.path}: {error.strerror}") from error
-        self._capacity += BLOCK_BYTES
-        return mmap.mmap(self._fd, self._capacity)
+            raise HistoryError(f"cannot create the event log {path}: {error.strerror}") from error
+        self._closed = False
+        self._block_start = 0
+        self._map = self._allocate(0)
+        self._map[: len(encoded)] = encoded
+        self._offset = HEADER_BYTES
+        """Where the next record goes, within the block that is mapped."""
+
+    def _allocate(self, start: int) -> mmap.mmap:
+        """Allocate and map the block at `start`: a full disk is an error here, not a SIGBUS at the write."""
+        try:
+            os.posix_fallocate(self._fd, start, BLOCK_BYTES)
+        except OSError as error:
+            raise HistoryError(
+                f"cannot grow the event log {self.path}: {error.strerror}; make room on its disk"
+            ) from error
+        return mmap.mmap(self._fd, BLOCK_BYTES, offset=start)
 
     def write(
         self,
@@ -60,16 +68,21 @@ class EventLog:
         connection: int = 0,
         flags: int = 0,
     ) -> None:
-        """Append one record; `at_ns` is now if not given. struct packs in order, so the kind is stored last."""
+        """Append one record; `at_ns` is now if not given. Raises HistoryError when the disk is full.
+
+        struct stores the fields in their order, so the kind is written last.
+        """
         offset = self._offset
-        if offset + RECORD_BYTES > self._capacity:
-            grown = self._next_block()
+        if offset == BLOCK_BYTES:
+            grown = self._allocate(self._block_start + BLOCK_BYTES)
             self._map.close()
             self._map = grown
-        RECORD.pack_into(
+            self._block_start += BLOCK_BYTES
+            offset = 0
+        _pack_into(
             self._map,
             offset,
-            at_ns or time.monotonic_ns(),
+            at_ns or monotonic_ns(),
             seq,
             tag,
             arg,
@@ -89,5 +102,5 @@ class EventLog:
             return
         self._closed = True
         self._map.close()
-        os.ftruncate(self._fd, self._offset)
+        os.ftruncate(self._fd, self._block_start + self._offset)
         os.close(self._fd)
