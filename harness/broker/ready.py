@@ -29,9 +29,8 @@ def amqp_answers(host: str, port: int, timeout_s: float = 2.0) -> bool:
         return False
 
 
-def login_error(endpoint: Endpoint) -> str | None:
-    """Log in once; returns why it failed, or None."""
-    parameters = pika.ConnectionParameters(
+def _parameters(endpoint: Endpoint) -> pika.ConnectionParameters:
+    return pika.ConnectionParameters(
         host=endpoint.host,
         port=endpoint.port,
         virtual_host=endpoint.virtual_host,
@@ -40,10 +39,41 @@ def login_error(endpoint: Endpoint) -> str | None:
         stack_timeout=10,
         ssl_options=pika.SSLOptions(ssl.create_default_context(), endpoint.host) if endpoint.tls else None,
     )
+
+
+def login_error(endpoint: Endpoint) -> str | None:
+    """Log in once; returns why it failed, or None."""
     try:
-        pika.BlockingConnection(parameters).close()
+        pika.BlockingConnection(_parameters(endpoint)).close()
     except (AMQPError, OSError) as error:
         return f"{type(error).__name__} {error}".strip()
+    return None
+
+
+def server_version(endpoint: Endpoint) -> str:
+    """Return the version that a broker tells when a connection is opened (connection.start); empty if it tells none."""
+    try:
+        with socket.create_connection((endpoint.host, endpoint.port), timeout=5) as plain:
+            connection = (
+                ssl.create_default_context().wrap_socket(plain, server_hostname=endpoint.host)
+                if endpoint.tls
+                else plain
+            )
+            connection.settimeout(5)
+            connection.sendall(_PROTOCOL_HEADER)
+            start = _one_frame(connection)
+    except OSError:
+        return ""
+    return str(start.method.server_properties.get("version", "")) if start is not None else ""
+
+
+def _one_frame(connection: socket.socket) -> pika.frame.Method | None:
+    received = b""
+    while data := connection.recv(4096):
+        received += data
+        _, frame = pika.frame.decode_frame(received)
+        if frame is not None:
+            return frame if isinstance(frame, pika.frame.Method) else None
     return None
 
 

@@ -1,0 +1,40 @@
+"""Docker's compose plugin for this user, out of Debian's packages, where the distribution's own is missing or too old."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.broker import debian
+from harness.broker.compose import compose_command
+from harness.errors import BackendUnavailableError
+
+SUITE = "trixie"
+"""Debian's first suite with compose 2; its binary is static enough for older ones (it needs libc 2.34)."""
+
+
+def install(progress: Callable[[str], None]) -> Path:
+    """Put the plugin into the user's Docker configuration; does nothing where compose 2 is there. Raises BackendUnavailableError."""
+    try:
+        return Path(shutil.which(compose_command()[0]) or "")
+    except BackendUnavailableError:
+        pass
+    configuration = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    target = configuration / "cli-plugins" / "docker-compose"
+    progress(f"unpacking Debian's docker-compose into {target}")
+    with tempfile.TemporaryDirectory(prefix="chaos-compose-") as scratch:
+        debian.fetch(["docker-compose"], Path(scratch) / "root", suite=SUITE, keep=("docker-compose",))
+        binaries = [path for path in (Path(scratch) / "root").rglob("docker-compose") if path.is_file()]
+        if not binaries:
+            raise BackendUnavailableError(
+                "Debian's docker-compose package holds no docker-compose; install the plugin by hand"
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_suffix(".new")
+        shutil.copy2(max(binaries, key=lambda path: path.stat().st_size), temporary)
+        temporary.chmod(0o755)
+        temporary.replace(target)
+    return target

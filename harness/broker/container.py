@@ -1,0 +1,279 @@
+"""The container backend: RabbitMQ in containers of the run's own, published on 127.0.0.1 only."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import tarfile
+import time
+from contextlib import suppress
+
+import docker
+from docker.errors import APIError, NotFound
+from docker.models.containers import Container
+
+from harness.broker import config
+from harness.broker.docker_engine import LABEL_OWNER, LABEL_RUN, connect, engine_errors, image_present
+from harness.broker.docker_node import DockerNode
+from harness.broker.ports import free_port
+from harness.broker.protocol import Ability, BrokerSettings, BrokerVersions, ControlResult, Endpoint, StopReport
+from harness.broker.ready import wait_until_ready
+from harness.errors import BrokerError
+from harness.ledger import Ledger, owner_alive, owner_label
+
+DEFAULT_IMAGE = "rabbitmq:4-management"
+BUILT_IMAGE = "chaos-rabbitmq:4"
+AMQP_PORT = 5672
+DATA = "/var/lib/rabbitmq"
+START_ATTEMPTS = 3
+"""How often to start with another port when the chosen one was taken in between."""
+
+
+class ContainerBroker:
+    """One node, or a cluster of several, each in a container with a pinned hostname, a volume and a fixed port."""
+
+    name = "container"
+    abilities = frozenset(Ability)
+
+    def __init__(self, settings: BrokerSettings, ledger: Ledger) -> None:
+        """Prepare; nothing is started. The ledger's owner is written into labels, so that a sweep knows it."""
+        self._settings = settings
+        self._ledger = ledger
+        self._image = settings.image or DEFAULT_IMAGE
+        self._client: docker.DockerClient | None = None
+        self._nodes: list[DockerNode] = []
+        self._ports: list[int] = []
+        self._last_logs: dict[str, str] = {}
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes' names."""
+        return tuple(node.name for node in self._nodes)
+
+    def start(self) -> None:
+        """Make network, volumes and containers, start them; waits until each answers and, if several, they are a cluster."""
+        client = self._client = connect()
+        if not image_present(client, self._image):
+            raise BrokerError(
+                f"the engine has no image {self._image}; pull it (docker pull {self._image}) or build one (chaos setup --image)"
+            )
+        self._ports = [free_port() for _ in range(self._settings.nodes)]
+        hostnames = [f"n{number}" for number in range(1, self._settings.nodes + 1)]
+        network = self._make_network(client) if len(hostnames) > 1 else None
+        cookie = secrets.token_hex(20)
+        for index, hostname in enumerate(hostnames):
+            container = self._create(client, index, hostname, hostnames, network, cookie)
+            self._nodes.append(DockerNode(container, f"rabbit@{hostname}"))
+        for index in range(len(self._nodes)):
+            self.ready(index)
+        self._await_cluster()
+
+    def _make_network(self, client: docker.DockerClient) -> str:
+        name = f"chaos-{self._settings.run_id}"
+        with engine_errors("making the cluster's network"):
+            client.networks.create(name, driver="bridge", labels=self._labels())
+        return name
+
+    def _create(
+        self,
+        client: docker.DockerClient,
+        index: int,
+        hostname: str,
+        hostnames: list[str],
+        network: str | None,
+        cookie: str,
+    ) -> Container:
+        name = f"chaos-{self._settings.run_id}-{hostname}"
+        for attempt in range(START_ATTEMPTS):
+            with engine_errors(f"creating the container {name}"):
+                volume = client.volumes.create(f"{name}-data-{attempt}", labels=self._labels())
+                container = client.containers.create(
+                    self._image,
+                    name=name,
+                    hostname=hostname,
+                    labels=self._labels(),
+                    ports={f"{AMQP_PORT}/tcp": ("127.0.0.1", self._ports[index])},
+                    volumes={volume.name: {"bind": DATA, "mode": "rw"}},
+                    network=network,
+                    environment={"RABBITMQ_NODENAME": f"rabbit@{hostname}"},
+                )
+                container.put_archive("/etc/rabbitmq", self._configuration(hostnames))
+                if network is not None:
+                    container.put_archive(DATA, _archive({".erlang.cookie": (cookie, 0o400)}, *_rabbit_ids(container)))
+            try:
+                # A port that was taken meanwhile shows at the start; try it here, where another can still be had.
+                container.start()
+            except APIError as error:
+                container.remove(force=True, v=True)
+                with suppress(APIError):
+                    volume.remove()
+                if "port" not in str(error).lower() or attempt == START_ATTEMPTS - 1:
+                    raise BrokerError(f"starting the container {name} failed: {error.explanation}") from error
+                self._ports[index] = free_port()
+            else:
+                return container
+        raise BrokerError(f"no free port was found for the container {name}")
+
+    def _configuration(self, hostnames: list[str]) -> bytes:
+        settings = self._settings
+        files = {
+            "conf.d/90-chaos.conf": (
+                config.render(
+                    settings.config, listener=str(AMQP_PORT), cluster=[f"rabbit@{hostname}" for hostname in hostnames]
+                ),
+                0o644,
+            )
+        }
+        if settings.permit:
+            files["advanced.config"] = (config.render_advanced(settings.permit), 0o644)
+        if settings.plugins:
+            files["enabled_plugins"] = (config.render_plugins(["rabbitmq_management", *settings.plugins]), 0o644)
+        return _archive(files, 0, 0)
+
+    def _labels(self) -> dict[str, str]:
+        return {LABEL_RUN: self._settings.run_id, LABEL_OWNER: owner_label()}
+
+    def _await_cluster(self) -> None:
+        if len(self._nodes) < 2:
+            return
+        deadline = time.monotonic() + self._settings.start_timeout_s
+        while time.monotonic() < deadline:
+            result = self.control("cluster_status", "--formatter", "json")
+            if result.exit_code == 0 and all(result.stdout.count(f'"{node}"') > 1 for node in self.nodes):
+                return
+            time.sleep(0.2)
+        raise BrokerError(
+            f"the nodes {', '.join(self.nodes)} formed no cluster within {self._settings.start_timeout_s:g} s"
+        )
+
+    def endpoint(self, node: int = 0) -> Endpoint:
+        """Where clients connect to: the published port, the same over restarts."""
+        return Endpoint("127.0.0.1", self._ports[node])
+
+    def ready(self, node: int = 0, *, timeout_s: float | None = None) -> None:
+        """Wait for handshake and login; a container that ended is told at once."""
+        chosen = self._nodes[node]
+        wait_until_ready(self.endpoint(node), timeout_s or self._settings.start_timeout_s, gone=chosen.exit_sentence)
+
+    def stop(self, node: int = 0) -> StopReport:
+        """Stop a node in order."""
+        return self._nodes[node].stop(self._settings.stop_timeout_s)
+
+    def start_node(self, node: int = 0) -> None:
+        """Start a node again with its data."""
+        self._nodes[node].start()
+        self.ready(node)
+
+    def kill(self, node: int = 0) -> None:
+        """SIGKILL."""
+        self._nodes[node].kill()
+
+    def pause(self, node: int = 0) -> None:
+        """Freeze."""
+        self._nodes[node].pause()
+
+    def resume(self, node: int = 0) -> None:
+        """Thaw."""
+        self._nodes[node].resume()
+
+    def alive(self, node: int = 0) -> bool:
+        """Whether the container runs (frozen counts)."""
+        return self._nodes[node].state() in ("running", "paused")
+
+    def control(self, *arguments: str, node: int = 0, timeout_s: float = 30.0) -> ControlResult:
+        """Run rabbitmqctl in the container; the engine's own bound on a call applies, `timeout_s` goes to rabbitmqctl."""
+        return self._nodes[node].execute(["rabbitmqctl", "-q", "-t", str(int(timeout_s)), *arguments])
+
+    def versions(self) -> BrokerVersions:
+        """What the node says of itself, and the image's digest (its id, for an image that came from no registry)."""
+        assert self._client is not None  # noqa: S101 - asked after the start
+        asked = 'io:format("~s ~s", [rabbit_misc:version(), erlang:system_info(otp_release)]).'
+        said = self.control("eval", asked).stdout.split()
+        with engine_errors(f"looking at the image {self._image}"):
+            image = self._client.images.get(self._image)
+        digests = image.attrs.get("RepoDigests") or [image.id]
+        return BrokerVersions(
+            rabbitmq=said[0] if said else "",
+            erlang=said[1].removesuffix("ok") if len(said) > 1 else "",
+            image=self._image,
+            image_digest=str(digests[0]),
+        )
+
+    def logs(self) -> dict[str, str]:
+        """Each node's console log so far."""
+        if not self._nodes:
+            return self._last_logs
+        return {node.name: node.log() for node in self._nodes}
+
+    def destroy(self) -> None:
+        """Remove containers, volumes and network of this run."""
+        if self._client is None:
+            return
+        with suppress(BrokerError):
+            self._last_logs = self.logs()
+        self._nodes = []
+        _remove(self._client, {"label": f"{LABEL_RUN}={self._settings.run_id}"})
+        self._client.close()
+        self._client = None
+
+
+def _rabbit_ids(container: Container) -> tuple[int, int]:
+    """Return uid and gid of the user that the data belongs to, as the image has them."""
+    stream, _ = container.get_archive(DATA)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+        member = archive.getmembers()[0]
+    return member.uid, member.gid
+
+
+def _archive(files: dict[str, tuple[str, int]], uid: int, gid: int) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, (text, mode) in files.items():
+            data = text.encode()
+            member = tarfile.TarInfo(name)
+            member.size, member.mode, member.uid, member.gid = len(data), mode, uid, gid
+            member.mtime = int(time.time())
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def _remove(client: docker.DockerClient, filters: dict[str, str]) -> list[str]:
+    """Remove labelled containers, then volumes and networks; what is gone already is no error."""
+    removed = []
+    with engine_errors("removing what the run started"):
+        for container in client.containers.list(all=True, filters=filters):
+            with suppress(NotFound):
+                container.remove(force=True, v=True)
+                removed.append(f"container {container.name}")
+        for volume in client.volumes.list(filters=filters):
+            with suppress(NotFound):
+                volume.remove(force=True)
+                removed.append(f"volume {volume.name}")
+        for network in client.networks.list(filters=filters):
+            with suppress(NotFound):
+                network.remove()
+                removed.append(f"network {network.name}")
+    return removed
+
+
+def sweep() -> tuple[str, ...]:
+    """Remove containers, volumes and networks whose owner is dead; returns what was removed. Raises BrokerError without an engine."""
+    client = connect(timeout_s=10)
+    removed: list[str] = []
+    with engine_errors("looking for what dead runs left"):
+        found = [
+            *client.containers.list(all=True, filters={"label": LABEL_OWNER}),
+            *client.volumes.list(filters={"label": LABEL_OWNER}),
+            *client.networks.list(filters={"label": LABEL_OWNER}),
+        ]
+        owners = {_labels_of(each).get(LABEL_OWNER, "") for each in found}
+    for owner in owners:
+        if owner and not owner_alive(owner):
+            removed += _remove(client, {"label": f"{LABEL_OWNER}={owner}"})
+    client.close()
+    return tuple(removed)
+
+
+def _labels_of(thing: object) -> dict[str, str]:
+    attributes = getattr(thing, "attrs", {})
+    return dict(attributes.get("Labels") or attributes.get("Config", {}).get("Labels") or {})

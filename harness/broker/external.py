@@ -1,0 +1,127 @@
+"""The external backend: a broker that exists already. It is never started or ended; faults are commands that the scenario names."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
+
+from harness.broker.abilities import abilities
+from harness.broker.protocol import Ability, BrokerSettings, BrokerVersions, ControlResult, Endpoint, StopReport
+from harness.broker.ready import amqp_answers, server_version, wait_until_ready
+from harness.errors import BrokerError, UsageError
+
+COMMAND_TIMEOUT_S = 300.0
+
+
+def parse_url(url: str) -> Endpoint:
+    """Read an AMQP URL. Raises UsageError, which never repeats the password."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in ("amqp", "amqps") or not parts.hostname or port == -1:
+        raise UsageError("the broker's address must look like amqp://user:password@host:5672/virtual-host")
+    tls = parts.scheme == "amqps"
+    return Endpoint(
+        host=parts.hostname,
+        port=port or (5671 if tls else 5672),
+        username=unquote(parts.username or "guest"),
+        password=unquote(parts.password or "guest"),
+        virtual_host=unquote(parts.path[1:]) or "/",
+        tls=tls,
+    )
+
+
+class ExternalBroker:
+    """Somebody's broker at an AMQP URL."""
+
+    name = "external"
+
+    def __init__(self, settings: BrokerSettings, url: str, commands: Mapping[str, str]) -> None:
+        """Prepare. `commands` are shell command lines by what they do: restart, kill, pause, resume, start, stop."""
+        self._settings = settings
+        self._endpoint = parse_url(url)
+        self._commands = dict(commands)
+        self.abilities: frozenset[Ability] = abilities("external", commands)
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """One node as far as the harness knows."""
+        return (f"{self._endpoint.host}:{self._endpoint.port}",)
+
+    def start(self) -> None:
+        """Wait until it answers."""
+        self.ready()
+
+    def endpoint(self, node: int = 0) -> Endpoint:  # noqa: ARG002 - one node
+        """Where clients connect to."""
+        return self._endpoint
+
+    def ready(self, node: int = 0, *, timeout_s: float | None = None) -> None:  # noqa: ARG002
+        """Wait for handshake and login."""
+        wait_until_ready(self._endpoint, timeout_s or self._settings.start_timeout_s)
+
+    def stop(self, node: int = 0) -> StopReport:  # noqa: ARG002
+        """Run `stop`; without it `restart` does both, and the start that follows only waits."""
+        self._run("stop" if "stop" in self._commands else "restart")
+        return StopReport(clean=True, exit_code=None, detail="by the scenario's command")
+
+    def start_node(self, node: int = 0) -> None:
+        """Run `start` if there is one, and wait until it answers."""
+        if "start" in self._commands:
+            self._run("start")
+        self.ready(node)
+
+    def kill(self, node: int = 0) -> None:  # noqa: ARG002
+        """Run `kill`."""
+        self._run("kill")
+
+    def pause(self, node: int = 0) -> None:  # noqa: ARG002
+        """Run `pause`."""
+        self._run("pause")
+
+    def resume(self, node: int = 0) -> None:  # noqa: ARG002
+        """Run `resume`."""
+        self._run("resume")
+
+    def alive(self, node: int = 0) -> bool:  # noqa: ARG002
+        """Whether it answers the handshake; with TLS that is not looked at."""
+        return self._endpoint.tls or amqp_answers(self._endpoint.host, self._endpoint.port)
+
+    def control(self, *arguments: str, node: int = 0, timeout_s: float = 30.0) -> ControlResult:  # noqa: ARG002
+        """Refuse: nobody gave the harness a way to run rabbitmqctl there."""
+        raise BrokerError(f"rabbitmqctl {arguments[0]} cannot be run on an external broker")
+
+    def versions(self) -> BrokerVersions:
+        """What the broker says in its handshake."""
+        return BrokerVersions(rabbitmq=server_version(self._endpoint))
+
+    def logs(self) -> dict[str, str]:
+        """Nothing: its logs are elsewhere."""
+        return {}
+
+    def destroy(self) -> None:
+        """Leave the broker alone."""
+
+    def _run(self, what: str) -> None:
+        command = self._commands.get(what)
+        if command is None:
+            raise BrokerError(f"the scenario names no command to {what} the external broker (broker.commands.{what})")
+        try:
+            done = subprocess.run(
+                command,
+                shell=True,
+                capture_output=True,
+                text=True,
+                timeout=COMMAND_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BrokerError(f"broker.commands.{what} did not end within {COMMAND_TIMEOUT_S:g} s") from error
+        if done.returncode != 0:
+            lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+            said = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", lines[-1]) if lines else "it said nothing"
+            raise BrokerError(f"broker.commands.{what} ended with exit code {done.returncode}: {said}")
