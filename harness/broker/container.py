@@ -212,7 +212,7 @@ class ContainerBroker:
         with suppress(BrokerError):
             self._last_logs = self.logs()
         self._nodes = []
-        _remove(self._client, {"label": f"{LABEL_RUN}={self._settings.run_id}"})
+        _remove(self._client, f"{LABEL_RUN}={self._settings.run_id}")
         self._client.close()
         self._client = None
 
@@ -237,19 +237,19 @@ def _archive(files: dict[str, tuple[str, int]], uid: int, gid: int) -> bytes:
     return buffer.getvalue()
 
 
-def _remove(client: docker.DockerClient, filters: dict[str, str]) -> list[str]:
-    """Remove labelled containers, then volumes and networks; what is gone already is no error."""
+def _remove(client: docker.DockerClient, label: str) -> list[str]:
+    """Remove what carries a label: containers, then volumes and networks; what is gone already is no error."""
     removed = []
     with engine_errors("removing what the run started"):
-        for container in client.containers.list(all=True, filters=filters):
+        for container in client.containers.list(all=True, filters={"label": label}):
             with suppress(NotFound):
                 container.remove(force=True, v=True)
                 removed.append(f"container {container.name}")
-        for volume in client.volumes.list(filters=filters):
+        for volume in client.volumes.list(filters={"label": label}):
             with suppress(NotFound):
                 volume.remove(force=True)
                 removed.append(f"volume {volume.name}")
-        for network in client.networks.list(filters=filters):
+        for network in client.networks.list(filters={"label": label}):
             with suppress(NotFound):
                 network.remove()
                 removed.append(f"network {network.name}")
@@ -269,7 +269,7 @@ def sweep() -> tuple[str, ...]:
         owners = {_labels_of(each).get(LABEL_OWNER, "") for each in found}
     for owner in owners:
         if owner and not owner_alive(owner):
-            removed += _remove(client, {"label": f"{LABEL_OWNER}={owner}"})
+            removed += _remove(client, f"{LABEL_OWNER}={owner}")
     client.close()
     return tuple(removed)
 

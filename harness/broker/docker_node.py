@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from docker.models.containers import Container
 
 from harness.broker.docker_engine import engine_errors
@@ -66,11 +68,9 @@ class DockerNode:
     def execute(self, command: list[str]) -> ControlResult:
         """Run a command in it."""
         with engine_errors(f"running {command[0]} in {self.name}"):
-            done = self._container.exec_run(command, demux=True)
-        out, err = done.output
-        return ControlResult(
-            int(done.exit_code), (out or b"").decode(errors="replace"), (err or b"").decode(errors="replace")
-        )
+            code, output = self._container.exec_run(command, demux=True)
+        out, err = cast("tuple[bytes | None, bytes | None]", output)
+        return ControlResult(code or 0, (out or b"").decode(errors="replace"), (err or b"").decode(errors="replace"))
 
     def log(self) -> str:
         """Return what it has said so far."""

@@ -134,7 +134,6 @@ def write_reports(result: RunResult, loaded: Loaded) -> tuple[str, ...]:
             histories=result.histories,
             resolved_scenario=to_yaml(resolve(loaded.scenario, seed=result.verdict.seed)),
             broker_logs=logs,
-            line_of=line_of(loaded),
         )
     except ChaosError as error:
         problems.append(str(error))
