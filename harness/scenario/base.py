@@ -22,6 +22,7 @@ class Model(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, populate_by_name=True, use_attribute_docstrings=True
     )
+    """Subclasses that check several fields against each other say what they can of it in `json_schema_extra`."""
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -90,12 +91,19 @@ def _arguments(path: Path, arguments: dict[str, ArgumentValue]) -> Iterator[Mist
             yield Mistake((*path, key), "does not fit into the 64 bits of an AMQP integer")
 
 
+def _plain(name: str) -> str:
+    """Return what tells names apart: each variant's files go to a folder named by its letters and digits."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60]
+
+
 def _rest(scenario: Scenario) -> Iterator[Mistake]:
     drain = scenario.drain
     if drain.quiet > drain.timeout:
         quiet, timeout = format_duration(drain.quiet), format_duration(drain.timeout)
         yield Mistake(("drain", "quiet"), f"is longer than the drain's timeout ({quiet} against {timeout})")
+    seen = {_plain(GUARANTEE): GUARANTEE}
     for name in scenario.controls:
-        if name.strip().casefold() == GUARANTEE:
-            message = f"no control may be called {GUARANTEE}: that is the scenario itself"
-            yield Mistake(("controls", name), message, about_key=True)
+        other = seen.setdefault(_plain(name), name)
+        if other is not name:
+            what = "the scenario itself is called that" if other == GUARANTEE else f"{other} is called nearly that"
+            yield Mistake(("controls", name), f"{what}; give the control another name", about_key=True)

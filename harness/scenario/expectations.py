@@ -114,6 +114,8 @@ class Expectations(Model):
     """Whether deliveries went to the workers strictly in turn."""
     processed_by: dict[str, CountComparison | Many[str]] = Field(default_factory=dict)
     """By worker or group: how many messages it processed, or exactly which texts, in order."""
+    dealt: Many[Many[str]] = ()
+    """Which texts each worker processed, in its order, whichever worker that was: a list for each worker that got any."""
     shares: dict[str, ShareComparison] = Field(default_factory=dict)
     """By worker or group: its share of all messages processed."""
     fairness: RatioComparison | None = None

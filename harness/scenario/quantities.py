@@ -33,6 +33,9 @@ _OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
     "==": operator.eq,
 }
 
+QUANTITY: Final = "x-quantity"
+"""Marks a quantity in the JSON Schema: its name there, and its form in words."""
+
 A_DURATION: Final = "a duration such as 500ms, 2s or 1m"
 A_SIZE: Final = "a size such as 256B, 1KiB or 1MB"
 A_COUNT: Final = 'a count or a comparison, such as 0, ">= 1" or 1..5'
@@ -165,12 +168,10 @@ def _write_comparison(comparison: Comparison) -> str | int:
     return int(comparison.text) if re.fullmatch(r"0|[1-9]\d{0,17}", comparison.text) else comparison.text
 
 
-def _schema(
-    text: dict[str, Any], plain: dict[str, Any] | None, description: str, examples: list[Any]
-) -> WithJsonSchema:
-    pattern = {"type": "string"} | text
-    either = {"anyOf": [plain, pattern]} if plain is not None else pattern
-    return WithJsonSchema(either | {"description": description, "examples": examples})
+def _schema(title: str, pattern: str, plain: dict[str, Any] | None, form: str, examples: list[Any]) -> WithJsonSchema:
+    text = {"type": "string", "pattern": pattern}
+    either = {"anyOf": [plain, text]} if plain is not None else text
+    return WithJsonSchema({QUANTITY: f"{title}: {form}"} | either | {"examples": examples})
 
 
 _WHOLE: Final = {"type": "integer", "minimum": 0}
@@ -181,46 +182,43 @@ Duration = Annotated[
     BeforeValidator(parse_duration),
     PlainSerializer(write_duration, when_used="json"),
     Form(A_DURATION),
-    _schema(
-        {"pattern": _DURATION.pattern},
-        _REAL | {"maximum": _LONGEST_S},
-        "A duration: a number with a unit (us, ms, s, m, h).",
-        ["2ms", "1.5s"],
-    ),
+    _schema("Duration", _DURATION.pattern, _REAL | {"maximum": _LONGEST_S}, A_DURATION, ["2ms", "1.5s"]),
 ]
+"""Seconds."""
+
 Size = Annotated[
     int,
     BeforeValidator(parse_size),
     Form(A_SIZE),
-    _schema(
-        {"pattern": _SIZE.pattern}, _WHOLE, "A size: a number with a unit (B, KB, MB, KiB, MiB).", ["256B", "1KiB"]
-    ),
+    _schema("Size", _SIZE.pattern, _WHOLE, A_SIZE, ["256B", "1KiB"]),
 ]
+"""Bytes."""
+
 CountComparison = Annotated[
     Comparison,
     BeforeValidator(parse_count),
     PlainSerializer(_write_comparison, when_used="json"),
     Form(A_COUNT),
-    _schema({"pattern": _COUNTS.pattern}, _WHOLE, "A count, or a comparison with one.", [0, ">= 1", "1..5"]),
+    _schema("Count", _COUNTS.pattern, _WHOLE, A_COUNT, [0, ">= 1", "1..5"]),
 ]
 RatioComparison = Annotated[
     Comparison,
     BeforeValidator(parse_ratio),
     PlainSerializer(_write_comparison, when_used="json"),
     Form(A_RATIO),
-    _schema({"pattern": _RATIOS.pattern}, _REAL, "A ratio, or a comparison with one.", ["<= 1.5"]),
+    _schema("Ratio", _RATIOS.pattern, _REAL, A_RATIO, ["<= 1.5"]),
 ]
 ShareComparison = Annotated[
     Comparison,
     BeforeValidator(parse_share),
     PlainSerializer(_write_comparison, when_used="json"),
     Form(A_SHARE),
-    _schema({"pattern": _SHARES.pattern}, None, "A comparison with a share.", [">= 60%"]),
+    _schema("Share", _SHARES.pattern, None, A_SHARE, [">= 60%"]),
 ]
 TimeComparison = Annotated[
     Comparison,
     BeforeValidator(parse_time),
     PlainSerializer(_write_comparison, when_used="json"),
     Form(A_TIME),
-    _schema({"pattern": _TIMES.pattern}, {"const": 0}, "A comparison with a duration.", ["< 500ms"]),
+    _schema("Time", _TIMES.pattern, {"const": 0}, A_TIME, ["< 500ms"]),
 ]

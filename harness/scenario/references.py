@@ -155,6 +155,9 @@ def _expectations(scenario: Scenario) -> Iterator[Mistake]:
         if isinstance(expected, tuple):
             for index, text in enumerate(expected):
                 yield from _unknown(("expect", "processed_by", name, index), "task", text, sorted(texts))
+    for hand, dealt in enumerate(expect.dealt):
+        for index, text in enumerate(dealt):
+            yield from _unknown(("expect", "dealt", hand, index), "task", text, sorted(texts))
     actions = tuple(dict.fromkeys(step.action.name for step in scenario.timeline))
     for name in expect.faster_after:
         for mistake in _unknown(("expect", "faster_after", name), "action of the timeline", name, actions):

@@ -15,13 +15,14 @@ from harness.scenario.grammar import Alternative, below, keys
 from harness.scenario.mistake import did_you_mean
 from harness.scenario.scenario import Scenario
 
-_NOT_SETTABLE: Final = {
+NOT_SETTABLE: Final = {
     "name": "the scenario's name",
     "description": "the description; a control has its own",
     "expect": "expectations; a control has its own `expect`",
     "controls": "controls",
     "seed": "the seed: a control differs from the guarantee by what it takes away alone",
 }
+"""What a control cannot set, and what to say of it."""
 
 
 class SettingError(ValueError):
@@ -31,7 +32,7 @@ class SettingError(ValueError):
 def with_setting(scenario: dict[str, Any], path: str, value: Any, model: type[Scenario]) -> dict[str, Any]:
     """Return a scenario in its long form with one setting changed; raises SettingError."""
     parts = path.split(".")
-    if (what := _NOT_SETTABLE.get(parts[0])) is not None:
+    if (what := NOT_SETTABLE.get(parts[0])) is not None:
         raise SettingError(f"a control cannot set {what}")
     changed = copy.deepcopy(scenario)
     _set(changed, parts, value, (Alternative(model),))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from harness.scenario.base import Model
 from harness.scenario.quantities import Duration, format_duration
@@ -14,6 +14,8 @@ Count = Annotated[int, Field(ge=1, lt=2**63)]
 
 class Progress(Model):
     """A trigger by progress: all that are given must be reached, counted over all actors."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     published: Count | None = None
     """Messages sent."""
@@ -77,9 +79,10 @@ class Action(Model):
 
 
 class Step(Model):
-    """One step: `at` or `after`, and exactly one action. Real steps have a field for each known action."""
+    """One step: `at` or `after`, and exactly one action."""
 
     action_names: ClassVar[tuple[str, ...]] = ()
+    """The known actions; subclasses have a field for each of them."""
 
     at: Duration | None = None
     """Strike so long after the publishers were released."""

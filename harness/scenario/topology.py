@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from harness.scenario.base import Model
 from harness.scenario.quantities import Duration
@@ -26,6 +26,17 @@ class DeadLetter(Model):
 
 class Queue(Model):
     """A queue. Durable and classic unless said otherwise."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {
+                "properties": {"type": {"const": "quorum"}, "durable": {"const": False}},
+                "required": ["type", "durable"],
+            },
+            "if": {"required": ["delivery_limit"]},
+            "then": {"properties": {"type": {"const": "quorum"}}, "required": ["type"]},
+        }
+    )
 
     type: Literal["classic", "quorum"] = "classic"
     """Classic, or quorum (replicated; always durable)."""

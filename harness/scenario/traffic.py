@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, Strict, model_validator
+from pydantic import ConfigDict, Field, Strict, model_validator
 
 from harness.scenario.base import Form, Many, Model, OneOrMany
 from harness.scenario.quantities import Duration, Size
@@ -28,6 +28,16 @@ class Confirms(Model):
 
 class Publishers(Model):
     """A group of publishers that are all alike; each is a process of its own."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"anyOf": [{"required": ["messages"]}, {"required": ["tasks"]}]},
+                {"required": ["duration"]},
+            ],
+            "not": {"required": ["to", "exchange"]},
+        }
+    )
 
     name: Name = "publisher"
     """The group's name: its publishers are called publisher-1, publisher-2, ..."""
@@ -119,6 +129,10 @@ class DotsWork(Model):
 
 class Fails(Model):
     """Deliveries that fail, and how. All the conditions given must hold."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["text"]}, {"required": ["every"]}, {"required": ["share"]}]}
+    )
 
     text: str | None = None
     """The body contains this text."""
