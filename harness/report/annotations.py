@@ -26,8 +26,12 @@ def annotations(run: RunVerdict, line_of: Callable[[str, str], int | None]) -> l
         for result in failed:
             line = line_of(variant.name, result.path) or 1
             text = f"{variant.name}: {result.path}: expected {result.expected}, observed {result.observed}"
-            found.append(f"::{level} file={_property(run.file)},line={line},title={_property(run.scenario)}::{_data(text)}")
+            found.append(
+                f"::{level} file={_property(run.file)},line={line},title={_property(run.scenario)}::{_data(text)}"
+            )
         if not failed:
             title = _property(run.scenario)
-            found.append(f"::{level} file={_property(run.file)},line=1,title={title}::{_data(f'{variant.name}: {variant.headline}')}")
+            found.append(
+                f"::{level} file={_property(run.file)},line=1,title={title}::{_data(f'{variant.name}: {variant.headline}')}"
+            )
     return found

@@ -60,4 +60,11 @@ def _details(variant: VariantVerdict) -> list[str]:
     told += [f"{anomaly.message}: {anomaly.sentence}" for anomaly in variant.anomalies[:20]]
     if not told:
         return []
-    return ["", f"<details><summary>{_safe(variant.name)}</summary>", "", *(f"- {_safe(each)}" for each in told), "", "</details>"]
+    return [
+        "",
+        f"<details><summary>{_safe(variant.name)}</summary>",
+        "",
+        *(f"- {_safe(each)}" for each in told),
+        "",
+        "</details>",
+    ]

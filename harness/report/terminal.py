@@ -63,7 +63,9 @@ class LiveProgress:
             case VariantStarted():
                 settings = ", ".join(f"{path}: {value}" for path, value in event.settings.items())
                 name = event.variant + (f" ({settings})" if settings else "")
-                self._say(Text(f"{plain(event.scenario)} [{event.index + 1}/{event.total}] {plain(name)}", style="bold"))
+                self._say(
+                    Text(f"{plain(event.scenario)} [{event.index + 1}/{event.total}] {plain(name)}", style="bold")
+                )
                 self._zero_ns, self._last = 0, None
             case BrokerStarted():
                 self._say(Text(f"  broker: RabbitMQ {event.rabbitmq}, {plain(event.reason)}", style="dim"))
@@ -78,7 +80,9 @@ class LiveProgress:
                 self._say(Text(f"  {self._clock(event)}{plain(event.title)}{detail}", style=event.colour))
             case FaultHealed():
                 self._say(Text(f"  {self._clock(event)}{event.action} of step {event.fault + 1} is over", style="dim"))
-            case FaultMissed() | InfrastructureFailed() | Note() | Drained(complete=False) | ProcessExited(cause="crash"):
+            case (
+                FaultMissed() | InfrastructureFailed() | Note() | Drained(complete=False) | ProcessExited(cause="crash")
+            ):
                 self._warn(event)
             case Progress():
                 self._progress(event)
@@ -106,7 +110,9 @@ class LiveProgress:
         self._say(Text(f"  {self._clock(event)}{plain(text)}", style="yellow"))
 
     def _clock(self, event: Event) -> str:
-        return f"{(event.at_ns - self._zero_ns) / 1e9:7.2f} s  " if self._zero_ns and event.at_ns >= self._zero_ns else ""
+        return (
+            f"{(event.at_ns - self._zero_ns) / 1e9:7.2f} s  " if self._zero_ns and event.at_ns >= self._zero_ns else ""
+        )
 
     def _progress(self, event: Progress) -> None:
         if self._last is not None and event.at_ns > self._last.at_ns:
@@ -157,7 +163,9 @@ class LiveProgress:
 def print_verdict(run: RunVerdict, console: Console, *, directory: Path) -> None:
     """Print the verdict: the sentence first, then the guarantee beside its controls, then what failed and why."""
     console.print()
-    console.print(Text(run.outcome.value.upper(), style=_STYLES[run.outcome]).append(f"  {plain(run.scenario)}", style="bold"))
+    console.print(
+        Text(run.outcome.value.upper(), style=_STYLES[run.outcome]).append(f"  {plain(run.scenario)}", style="bold")
+    )
     console.print(Text(plain(run.headline)))
     console.print()
     console.print(_table(run))

@@ -29,13 +29,15 @@ def write_all(
         "verdict.json": lambda: to_json(run) + "\n",
         "junit.xml": lambda: junit(run),
         "summary.md": lambda: markdown(run),
-        "report.html": lambda: html(run, histories=histories, resolved_scenario=resolved_scenario, broker_logs=broker_logs),
+        "report.html": lambda: html(
+            run, histories=histories, resolved_scenario=resolved_scenario, broker_logs=broker_logs
+        ),
     }
     problems = []
     for name, make in makers.items():
         try:
             _write(directory / name, make())
-        except Exception as error:  # noqa: BLE001 - every other artefact must still be written; all are told at the end
+        except Exception as error:
             problems.append(f"{directory / name}: {error}")
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
