@@ -117,6 +117,9 @@ class _Finder:
         session_index = int(publishes.session[last])
         at_ns = int(publishes.at_ns[last])
         known = bool(tally.first_confirmed_ns[message] != NEVER) or last <= int(self._arrived[session_index])
+        gone = self._queue_gone_before(queue, at_ns)
+        if gone is not None:
+            return Cause(Place.EXCHANGE, "", gone.fault, f"queues.{queue}.durable: true")
         broker = self._first(lambda happening: happening.destroys_in_broker and happening.struck_ns >= at_ns)
         pushed = "automatic" in acks_of(queue, self._scenario)
         ends = [(lost_ns, index) for lost_ns, index in self._worker_ends if lost_ns >= at_ns]
@@ -133,6 +136,12 @@ class _Finder:
             fault = self._fault_that_ended(ended.actor, ended.incarnation, ended.lost_ns)
             return Cause(Place.PUBLISHER, ended.actor, fault, "publishers.confirms: true")
         return Cause(Place.UNKNOWN, "", None, NO_CAUSE)
+
+    def _queue_gone_before(self, queue: str, at_ns: int) -> Happening | None:
+        """Return the fault that took a non-durable queue away before `at_ns`: nothing declares it again, so all later messages go nowhere."""
+        if self._scenario.queues[queue].durable:
+            return None
+        return self._first(lambda each: each.family == "broker" and each.destroys_in_broker and each.struck_ns < at_ns)
 
     def _in_broker(self, message: int, queue: str, since_ns: int, *, known: bool) -> Cause:
         happening = self._first(
@@ -216,7 +225,8 @@ def _sentence(cause: Cause, count: int, happening: Happening | None, tally: Tall
     were = f"{count:,} {'message was' if count == 1 else 'messages were'} lost"
     holder = {
         Place.PUBLISHER: f"on the way from {cause.actor or 'a publisher'} to the queue",
-        Place.EXCHANGE: "sent to where no queue is bound, and silently dropped by the exchange",
+        Place.EXCHANGE: "sent to where no queue was, and silently dropped by the exchange"
+        + (", the queue having gone" if cause.fault is not None else ""),
         Place.BROKER: f"in a queue at {cause.actor or 'the broker'}",
         Place.WORKER: f"at {cause.actor or 'the workers'}, acknowledged and not done,",
         Place.UNKNOWN: "with no fault of this run to explain it",

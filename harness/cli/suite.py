@@ -105,9 +105,9 @@ def _run_one(loaded: Loaded, settings: Settings, console: Console) -> RunResult:
         sys.stdout.write(json.dumps(json.loads(to_json(result.verdict))) + "\n")
         sys.stdout.flush()
     if in_ci():
-        from harness.report.annotations import annotations
+        from harness.report.annotations import annotation_lines
 
-        for line in annotations(result.verdict, line_of(loaded)):
+        for line in annotation_lines(result.verdict, line_of(loaded)):
             sys.stderr.write(f"{line}\n")
     return result
 

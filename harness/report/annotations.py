@@ -15,7 +15,7 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def annotations(run: RunVerdict, line_of: Callable[[str, str], int | None]) -> list[str]:
+def annotation_lines(run: RunVerdict, line_of: Callable[[str, str], int | None]) -> list[str]:
     """Return one workflow command for each failed expectation, and one for each variant that is not as expected otherwise."""
     found = []
     for variant in run.variants:

@@ -11,13 +11,15 @@ from bokeh.resources import INLINE
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from harness.checks.verdict import LISTED_MESSAGES, Fate, Outcome, RunVerdict, VariantVerdict
+from harness.checks.verdict import Fate, Outcome, RunVerdict, VariantVerdict
 from harness.history.history import History
 from harness.report.charts import lanes, timeline
 from harness.report.plain import lines, plain
 from harness.scenario.quantities import format_duration
 
-LOG_LINES = 400
+LISTED_ON_PAGE = 100
+"""Lost messages that the page lists one by one; verdict.json has more, history.parquet all."""
+LOG_LINES = 200
 """Last lines of a broker's log that the page holds; the run's directory has all."""
 
 
@@ -77,7 +79,7 @@ def html(
             fates=list(Fate),
             outcome_class=_outcome_class,
             shown=_shown,
-            listed=LISTED_MESSAGES,
+            listed=LISTED_ON_PAGE,
             lost_count=lambda variant: variant.counts.fates.get(Fate.LOST, 0),
             log_lines=LOG_LINES,
         )
