@@ -1,22 +1,39 @@
-"""Making text from outside harmless: names, bodies and log lines must not steer a terminal or a page."""
+"""Making text from outside harmless: names, task texts, broker messages and log lines must not steer a terminal or a page.
+
+Control characters (and with them ANSI escapes), marks that turn the direction of writing, invisible characters and
+halves of surrogate pairs would change what a reader sees, or are illegal in XML. Each is shown as its code instead.
+"""
 
 from __future__ import annotations
 
 import unicodedata
 
+_HARMFUL = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+
 
 def plain(text: str) -> str:
-    """Return `text` on one line, with control characters, escapes and direction marks shown as what they are."""
-    return "".join(_shown(character) for character in text)
-
-
-def _shown(character: str) -> str:
-    if character in "\n\t":
-        return " "
-    # Cc control, Cf format (direction marks, zero width), Cs surrogates, Co private use.
-    return f"\\u{ord(character):04x}" if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co") else character
+    r"""Return `text` on one line: line ends and tabs as spaces, every harmful character as its code, like `\u001b`."""
+    if text.isprintable():
+        return text
+    return "".join(" " if character in "\n\t\r" else _shown(character) for character in text)
 
 
 def lines(text: str) -> str:
     """Like `plain`, with line ends and tabs kept: for logs and files shown as they are."""
-    return "\n".join("\t".join(plain(part) for part in line.split("\t")) for line in text.split("\n"))
+    if text.isprintable():
+        return text
+    text = text.replace("\r\n", "\n")
+    return "".join(character if character in "\n\t" else _shown(character) for character in text)
+
+
+def shortened(text: str, length: int) -> str:
+    """Cut text to at most `length` characters, with an ellipsis where it was cut."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _shown(character: str) -> str:
+    number = ord(character)
+    noncharacter = number & 0xFFFE == 0xFFFE or 0xFDD0 <= number <= 0xFDEF
+    if not noncharacter and unicodedata.category(character) not in _HARMFUL:
+        return character
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

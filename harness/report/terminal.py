@@ -1,28 +1,28 @@
-"""Live progress on standard error, and the verdict at the end."""
+"""Live progress for people: a display that renews itself on a terminal, a few plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.checks.verdict import Outcome, RunVerdict, VariantVerdict
+from harness.checks.verdict import Outcome
 from harness.events import (
     BrokerStarted,
     Drained,
+    ErrorObserved,
     Event,
-    FaultArmed,
     FaultHealed,
     FaultInjected,
     FaultMissed,
     InfrastructureFailed,
     Note,
-    Phase,
     PhaseChanged,
     ProcessExited,
     Progress,
@@ -30,175 +30,186 @@ from harness.events import (
     VariantFinished,
     VariantStarted,
 )
+from harness.report.figures import about, plural, seconds
 from harness.report.plain import plain
+from harness.report.progress import Follower, Standing
+from harness.report.summary import STYLES, print_verdict
 
-PLAIN_PROGRESS_EVERY_S: Final = 2.0
-_STYLES: Final = {
-    Outcome.AS_EXPECTED: "bold green",
-    Outcome.VIOLATED: "bold red",
-    Outcome.INFRASTRUCTURE: "bold magenta",
-    Outcome.INCONCLUSIVE: "bold yellow",
-    Outcome.INTERRUPTED: "bold yellow",
-}
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["LiveProgress", "print_verdict"]
+
+PLAIN_EVERY_NS = 2_000_000_000
+"""Without a terminal, counters are written at most this often."""
 
 
 class LiveProgress:
-    """Shows a run while it goes on: one moving line on a terminal, plain lines elsewhere."""
+    """A listener that shows a run as it goes. `close` it at the end, however the run ends."""
 
-    def __init__(self, console: Console, *, quiet: bool = False) -> None:
-        """Show on `console`; nothing at all when quiet."""
+    def __init__(self, console: Console, *, quiet: bool = False, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        """Show on `console`; with `quiet`, show nothing. `now_ns` is the clock of the events."""
         self._console = console
         self._quiet = quiet
+        self._now_ns = now_ns
+        self._follower = Follower()
+        self._faults: dict[int, FaultInjected] = {}
+        self._last_counters_ns = 0
         self._live: Live | None = None
-        self._zero_ns = 0
-        self._last: Progress | None = None
-        self._last_plain = 0.0
-        self._rates = (0.0, 0.0)
 
     def __call__(self, event: Event) -> None:
-        """Take one event."""
+        """Show an event."""
         if self._quiet:
             return
-        match event:
-            case VariantStarted():
-                settings = ", ".join(f"{path}: {value}" for path, value in event.settings.items())
-                name = event.variant + (f" ({settings})" if settings else "")
-                self._say(
-                    Text(f"{plain(event.scenario)} [{event.index + 1}/{event.total}] {plain(name)}", style="bold")
-                )
-                self._zero_ns, self._last = 0, None
-            case BrokerStarted():
-                self._say(Text(f"  broker: RabbitMQ {event.rabbitmq}, {plain(event.reason)}", style="dim"))
-            case TrafficStarted():
-                self._zero_ns = event.at_ns
-            case PhaseChanged(phase=phase) if phase in (Phase.SETTLE, Phase.DRAIN):
-                self._say(Text(f"  {self._clock(event)}{phase.value}", style="dim"))
-            case FaultArmed():
-                self._show(event, "fault")
-            case FaultInjected():
-                detail = f" ({plain(event.detail)})" if event.detail else ""
-                self._say(Text(f"  {self._clock(event)}{plain(event.title)}{detail}", style=event.colour))
-            case FaultHealed():
-                self._say(Text(f"  {self._clock(event)}{event.action} of step {event.fault + 1} is over", style="dim"))
-            case (
-                FaultMissed() | InfrastructureFailed() | Note() | Drained(complete=False) | ProcessExited(cause="crash")
-            ):
-                self._warn(event)
-            case Progress():
-                self._progress(event)
-            case VariantFinished():
-                self._stop()
-                style = _STYLES[Outcome(event.verdict)]
-                self._say(Text(f"  {event.verdict}: ", style=style).append(plain(event.headline), style="default"))
+        standing = self._follower.advance(event)
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            self._on_terminal(event)
+        elif isinstance(event, Progress):
+            self._counters_in_a_line(event, standing)
+        for line in self._lines(event, standing):
+            self._console.print(line)
 
     def close(self) -> None:
-        """Leave the terminal as it should be."""
-        self._stop()
-
-    def _warn(self, event: Event) -> None:
-        match event:
-            case FaultMissed():
-                text = f"step {event.fault + 1} ({event.action}) never struck: {event.reason}"
-            case InfrastructureFailed() | Note():
-                text = event.message
-            case Drained():
-                text = event.reason
-            case ProcessExited():
-                text = f"{event.actor} crashed on a poison message"
-            case _:
-                return
-        self._say(Text(f"  {self._clock(event)}{plain(text)}", style="yellow"))
-
-    def _clock(self, event: Event) -> str:
-        return (
-            f"{(event.at_ns - self._zero_ns) / 1e9:7.2f} s  " if self._zero_ns and event.at_ns >= self._zero_ns else ""
-        )
-
-    def _progress(self, event: Progress) -> None:
-        if self._last is not None and event.at_ns > self._last.at_ns:
-            seconds = (event.at_ns - self._last.at_ns) / 1e9
-            self._rates = (
-                (event.published - self._last.published) / seconds,
-                (event.processed - self._last.processed) / seconds,
-            )
-        self._last = event
-        self._show(event, event.phase.value)
-
-    def _show(self, event: Event, word: str) -> None:
-        if self._last is None:
-            return
-        if self._console.is_terminal:
-            if self._live is None:
-                self._live = Live(console=self._console, refresh_per_second=5, transient=True)
-                self._live.start()
-            self._live.update(self._line(event, word))
-        elif time.monotonic() - self._last_plain >= PLAIN_PROGRESS_EVERY_S:
-            self._last_plain = time.monotonic()
-            self._console.print(self._line(event, word))
-
-    def _line(self, event: Event, word: str) -> Text:
-        last = self._last
-        assert last is not None  # noqa: S101 - callers have looked
-        total = f" of {last.expected_messages:,}" if last.expected_messages else ""
-        left = ""
-        if last.expected_messages and self._rates[1] > 0:
-            seconds = max(0.0, (last.expected_messages - last.processed) / self._rates[1])
-            left = f", about {seconds:.0f} s left"
-        return Text(
-            f"  {self._clock(event)}{word}: published {last.published:,}{total} ({self._rates[0]:,.0f}/s), "
-            f"confirmed {last.confirmed:,}, processed {last.processed:,} ({self._rates[1]:,.0f}/s), "
-            f"backlog {last.backlog:,}, in flight {last.in_flight:,}{left}",
-            style="cyan",
-        )
-
-    def _say(self, text: Text) -> None:
-        self._console.print(text)
-
-    def _stop(self) -> None:
+        """End the display; what was told stays. Further calls are in order."""
         if self._live is not None:
             self._live.stop()
             self._live = None
 
+    # On a terminal: told lines stay above, the counters are renewed below.
 
-def print_verdict(run: RunVerdict, console: Console, *, directory: Path) -> None:
-    """Print the verdict: the sentence first, then the guarantee beside its controls, then what failed and why."""
-    console.print()
-    console.print(
-        Text(run.outcome.value.upper(), style=_STYLES[run.outcome]).append(f"  {plain(run.scenario)}", style="bold")
+    def _on_terminal(self, event: Event) -> None:
+        if isinstance(event, VariantFinished):
+            self.close()
+        elif self._live is None:
+            self._live = Live(get_renderable=self._display, console=self._console, transient=True, refresh_per_second=5)
+            self._live.start()
+
+    def _display(self) -> RenderableType:
+        standing = self._follower.standing
+        top = Table.grid(expand=True, padding=(0, 1))
+        top.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        top.add_column(justify="right", no_wrap=True)
+        since = standing.zero_ns if standing.zero_ns is not None else standing.phase_began_ns
+        elapsed = max(0.0, (self._now_ns() - since) / 1e9) if since else 0.0
+        left = standing.left_s
+        top.add_row(
+            Text.assemble((_title(standing), "bold"), "  ", (standing.phase.value if standing.phase else "", "cyan")),
+            Text(f"{elapsed:.1f} s" + (f", about {about(left)} left" if left is not None else ""), style="dim"),
+        )
+        parts: list[RenderableType] = [top]
+        if standing.counters is not None:
+            parts += _counters(standing)
+        parts += [
+            Text.assemble(("▌ ", fault.colour), plain(fault.title), (" not healed yet", "dim"))
+            for fault in tuple(self._faults.values())
+        ]
+        return Group(*parts)
+
+    # Lines that stay.
+
+    def _counters_in_a_line(self, event: Progress, standing: Standing) -> None:
+        if event.at_ns - self._last_counters_ns < PLAIN_EVERY_NS or not event.published:
+            return
+        self._last_counters_ns = event.at_ns
+        of = f" of {event.expected_messages:,}" if event.expected_messages is not None else ""
+        left = standing.left_s
+        self._console.print(
+            Text(
+                f"  {self._at(event.at_ns)}  published {event.published:,}{of}, confirmed {event.confirmed:,}, "
+                f"processed {event.processed:,} ({standing.rates.processed:,.0f}/s), in flight {event.in_flight:,}, "
+                f"backlog {event.backlog:,}" + (f", about {about(left)} left" if left is not None else "")
+            )
+        )
+
+    def _lines(self, event: Event, standing: Standing) -> list[Text]:  # noqa: PLR0911, PLR0912 - one case an event
+        at = self._at(event.at_ns)
+        match event:
+            case VariantStarted():
+                self._faults.clear()
+                self._last_counters_ns = 0
+                sets = ", ".join(f"{path}: {value}" for path, value in event.settings.items())
+                return [Text.assemble((_title(standing), "bold"), (f"  {plain(sets)}" if sets else "", "dim"))]
+            case PhaseChanged() if not self._console.is_terminal:
+                return [Text(f"  {event.phase.value}")]
+            case BrokerStarted():
+                image = f", image {event.image}" if event.image else ""
+                nodes = f", {len(event.nodes)} nodes" if len(event.nodes) > 1 else ""
+                said = f"RabbitMQ {event.rabbitmq} (Erlang {event.erlang}) on the {event.backend} backend{nodes}{image}"
+                return [Text.assemble("  ", plain(said), (f": {plain(event.reason)}", "dim"))]
+            case TrafficStarted():
+                return [Text("  traffic begins", style="dim")]
+            case FaultInjected():
+                unclean = event.detail or ("not seen to be clean" if event.clean is False else "")
+                if event.family in ("broker", "process") and event.action != "resume":
+                    self._faults[event.fault] = event
+                return [_fault_line(at, event, plain(event.title), unclean)]
+            case FaultHealed() if event.fault in self._faults:
+                fault = self._faults.pop(event.fault)
+                took = seconds((event.at_ns - fault.at_ns) / 1e9)
+                return [_fault_line(at, fault, f"{plain(fault.title)}: healed after {took}", "")]
+            case FaultMissed():
+                said = f"step {event.fault + 1} ({event.action}) never struck: {event.reason}"
+                return [Text(f"  {at}  {plain(said)}", style="yellow")]
+            case ProcessExited() if event.cause in ("unexpected", "crash"):
+                said = f"{event.actor} ended with exit code {event.exit_code}"
+                told = (
+                    f"{said}, and nobody had ended it" if event.cause == "unexpected" else f"{said} on a poison message"
+                )
+                return [Text(f"  {at}  {plain(told)}", style="red" if event.cause == "unexpected" else "yellow")]
+            case ErrorObserved():
+                return [Text(f"  {at}  {plain(f'{event.where}: {event.code} {event.text}')}", style="yellow")]
+            case Drained():
+                end = "drained" if event.complete else "the drain did not finish"
+                return [Text(f"  {at}  {plain(f'{end}: {event.reason}')}", style="" if event.complete else "yellow")]
+            case InfrastructureFailed():
+                return [Text(f"  {plain(event.message)}", style="bold red")]
+            case Note():
+                return [Text(f"  note: {plain(event.message)}", style="yellow")]
+            case VariantFinished():
+                style = STYLES[Outcome(event.verdict)]
+                return [Text.assemble("  ", (event.verdict, style), f"  {plain(event.headline)}")]
+            case _:
+                return []
+
+    def _at(self, at_ns: int) -> str:
+        zero_ns = self._follower.standing.zero_ns
+        return f"{(at_ns - zero_ns) / 1e9:6.1f} s" if zero_ns is not None else " " * 8
+
+
+def _title(standing: Standing) -> str:
+    position = f" ({standing.index + 1} of {standing.total})" if standing.total > 1 else ""
+    return plain(f"{standing.scenario} · {standing.variant}{position}")
+
+
+def _fault_line(at: str, fault: FaultInjected, said: str, remark: str) -> Text:
+    return Text.assemble(
+        "  ", (at, "dim"), "  ", ("▌", fault.colour), said, (f" ({plain(remark)})" if remark else "", "yellow")
     )
-    console.print(Text(plain(run.headline)))
-    console.print()
-    console.print(_table(run))
-    for variant in run.variants:
-        _print_details(variant, console)
-    console.print()
-    console.print(Text(f"report: {directory / 'report.html'}"))
-    console.print(Text(f"replay: {plain(run.replay)}", style="dim"))
 
 
-def _table(run: RunVerdict) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("variant", "expected", "observed", "verdict"):
-        table.add_column(heading, overflow="fold")
-    for variant in run.variants:
-        stated = [each for each in variant.expectations if each.stated or each.holds is not True]
-        shown = stated or [each for each in variant.expectations if each.path == "lost"]
-        expected = "\n".join(f"{each.path} {plain(each.expected)}" for each in shown)
-        observed = Text()
-        for index, each in enumerate(shown):
-            style = {True: "green", False: "bold red", None: "yellow"}[each.holds]
-            observed.append(("\n" if index else "") + plain(each.observed), style=style)
-        name = Text(plain(variant.name), style="bold")
-        for path, value in variant.settings.items():
-            name.append(f"\n{plain(path)}: {plain(value)}", style="dim")
-        table.add_row(name, Text(expected), observed, Text(variant.outcome.value, style=_STYLES[variant.outcome]))
-    return table
-
-
-def _print_details(variant: VariantVerdict, console: Console) -> None:
-    for reason in variant.reasons:
-        console.print(Text(f"{plain(variant.name)}: {plain(reason)}", style="yellow"))
-    for cause in variant.causes:
-        console.print(Text(f"{plain(variant.name)}: {plain(cause.sentence)}"))
-    for anomaly in variant.anomalies[:3]:
-        console.print(Text(f"{plain(variant.name)}: {anomaly.message}: {plain(anomaly.sentence)}", style="red"))
+def _counters(standing: Standing) -> list[RenderableType]:
+    seen, rates = standing.counters, standing.rates
+    if seen is None:
+        return []
+    grid = Table.grid(padding=(0, 2))
+    for _ in range(6):
+        grid.add_column(justify="right", no_wrap=True)
+    for row in (
+        ("", "published", "confirmed", "processed", "in flight", "backlog"),
+        (
+            "",
+            *(f"{value:,}" for value in (seen.published, seen.confirmed, seen.processed, seen.in_flight, seen.backlog)),
+        ),
+        ("", *(f"{value:,.0f}/s" for value in (rates.published, rates.confirmed, rates.processed)), "", ""),
+    ):
+        grid.add_row(*(Text(cell, style="" if cell[:1].isdigit() and "/" not in cell else "dim") for cell in row))
+    parts: list[RenderableType] = [grid]
+    if seen.expected_messages:
+        done = min(seen.processed, seen.expected_messages)
+        bar = Table.grid(padding=(0, 1), expand=True)
+        bar.add_column(ratio=1)
+        bar.add_column(no_wrap=True, justify="right")
+        of = Text(f"of {plural(seen.expected_messages, 'message')}", style="dim")
+        bar.add_row(ProgressBar(total=seen.expected_messages, completed=done), of)
+        parts.append(bar)
+    return parts

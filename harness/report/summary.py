@@ -1,0 +1,99 @@
+"""The verdict on a terminal: the sentence first, the guarantee beside its controls, what took what, and what to do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from harness.checks.verdict import ExpectationResult, Outcome, RunVerdict, VariantVerdict
+from harness.report.plain import plain, shortened
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STYLES: Final = {
+    Outcome.AS_EXPECTED: "bold green",
+    Outcome.VIOLATED: "bold red",
+    Outcome.INFRASTRUCTURE: "bold magenta",
+    Outcome.INCONCLUSIVE: "bold yellow",
+    Outcome.INTERRUPTED: "bold yellow",
+}
+SHOWN_CAUSES: Final = 5
+SHOWN_REASONS: Final = 8
+
+
+def print_verdict(run: RunVerdict, console: Console, *, directory: Path) -> None:
+    """Print a run's verdict. `directory` is where its reports lie."""
+    console.print()
+    console.print(Text.assemble((run.outcome.value.upper(), STYLES[run.outcome]), "  ", plain(run.headline)))
+    if run.variants:
+        console.print()
+        console.print(_table(run.variants, wide=console.width >= 100))
+    for variant in run.variants:
+        for line in _explanation(variant):
+            console.print(line)
+    console.print()
+    console.print(Text.assemble(("report  ", "dim"), plain(str(directory / "report.html"))))
+    console.print(Text.assemble(("replay  ", "dim"), plain(run.replay)))
+
+
+def observed_or_asked(variant: VariantVerdict) -> tuple[ExpectationResult, ...]:
+    """Return the expectations worth a reader's eye: those the scenario states, those not met, and always the loss."""
+    return tuple(
+        result for result in variant.expectations if result.stated or result.holds is not True or result.path == "lost"
+    )
+
+
+def _table(variants: tuple[VariantVerdict, ...], *, wide: bool) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("variant", overflow="fold")
+    if wide:
+        table.add_column("with", overflow="fold")
+    for heading in ("expected", "observed"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("")
+    for variant in variants:
+        settings = ", ".join(f"{path}: {value}" for path, value in variant.settings.items())
+        name = Text(plain(variant.name), style="bold")
+        if settings and not wide:
+            name.append(f"\n{plain(settings)}", style="dim")
+        leading: tuple[Text, ...] = (name, Text(plain(settings))) if wide else (name,)
+        for result in observed_or_asked(variant):
+            table.add_row(
+                *leading,
+                Text(shortened(plain(f"{result.path} {result.expected}"), 60)),
+                Text(shortened(plain(result.observed), 60)),
+                _mark(result),
+            )
+            leading = tuple(Text() for _ in leading)
+        if variant.outcome not in (Outcome.AS_EXPECTED, Outcome.VIOLATED) or not variant.expectations:
+            table.add_row(*leading, Text(), Text(), Text(variant.outcome.value, style=STYLES[variant.outcome]))
+    return table
+
+
+def _mark(result: ExpectationResult) -> Text:
+    if result.holds is None:
+        return Text("not measured", style="yellow")
+    return Text("ok", style="green") if result.holds else Text("NOT OK", style="bold red")
+
+
+def _explanation(variant: VariantVerdict) -> list[Text]:
+    """Say why a variant is what it is: what took messages, and what did not hold."""
+    lines: list[Text] = []
+    for cause in variant.causes[:SHOWN_CAUSES]:
+        lines.append(Text(f"  {plain(cause.sentence)}"))
+    if len(variant.causes) > SHOWN_CAUSES:
+        lines.append(Text(f"  and {len(variant.causes) - SHOWN_CAUSES} more causes, in the report", style="dim"))
+    if variant.outcome is not Outcome.AS_EXPECTED:
+        style = STYLES[variant.outcome]
+        lines += [Text(f"  {plain(reason)}", style=style) for reason in variant.reasons[:SHOWN_REASONS]]
+        lines += [
+            Text(f"  {plain(result.path)}: {plain(result.explanation)}")
+            for result in variant.expectations
+            if result.holds is False and result.explanation
+        ]
+    lines += [Text(f"  note: {plain(note)}", style="yellow") for note in variant.notes]
+    return [Text.assemble("\n", (plain(variant.name), "bold")), *lines] if lines else []
