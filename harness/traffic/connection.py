@@ -1,30 +1,36 @@
 """What publisher and worker share: a connection that comes back, a channel, commands from the engine, a log.
 
-Built on pika's SelectConnection through its public interface. Reconnecting waits as tenacity says: exponential with jitter,
-without end within the target's bound.
+Built on pika's SelectConnection through its public interface. Reconnecting waits exponentially longer, with jitter from
+the process's seed, and gives up when nothing was served for as long as the target says.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import signal
+import socket
 import ssl
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pika
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
-from tenacity import RetryCallState, wait_exponential_jitter
+from tenacity import RetryCallState, wait_exponential
 
+from harness.errors import ChaosError
 from harness.history.records import Kind
 from harness.traffic.log import EventLog
 from harness.traffic.spec import Target
 
-_WAIT = wait_exponential_jitter(initial=0.05, max=1.0, jitter=0.1)
+CLOSE_TIMEOUT_S = 10.0
+"""How long the broker may take to answer the close of a connection."""
+
+_BACKOFF = wait_exponential(multiplier=0.05, max=1.0)
+_JITTER_S = 0.1
 
 
 def parameters(target: Target, attempt: int = 0) -> pika.ConnectionParameters:
@@ -59,13 +65,15 @@ class Client:
         self.log = log
         self.connection_number = 0
         self.channel: Channel | None = None
-        self.exit_code = 0
         self.blocked = False
         self.stopping = False
         self._connection: pika.SelectConnection | None = None
         self._attempt = 0
         self._failing_since: float | None = None
+        self._refused = False
+        """Whether the broker closed the last channel: then an open connection alone is no success."""
         self._closing = False
+        self._ended = False
         self._failure: str | None = None
         self._input = b""
         self._random = random.Random(seed)  # noqa: S311 - reproducible on purpose
@@ -84,6 +92,9 @@ class Client:
     def on_go(self) -> None:
         """Act on the engine's `go`."""
 
+    def on_unblocked(self) -> None:
+        """Act on the end of `connection.blocked`."""
+
     def on_stop(self) -> None:
         """Act on the engine's `stop`: end in order by calling `finish`."""
         raise NotImplementedError
@@ -95,23 +106,19 @@ class Client:
         self._closing = True
         if self._connection is not None and self._connection.is_open:
             self._connection.close()
+            self.call_later(CLOSE_TIMEOUT_S, self._close_unanswered)
         else:
             self._end()
 
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> Any:
-        """Call back from the loop after so many seconds; returns a handle for `cancel`."""
-        return self.loop.call_later(seconds, callback)
-
-    def cancel(self, handle: Any) -> None:
-        """Cancel a call_later."""
-        self.loop.remove_timeout(handle)
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Call back from the loop after so many seconds."""
+        self.loop.call_later(seconds, callback)
 
     # The life of the process.
 
     def run(self) -> int:
         """Connect and serve until finished; returns the exit code."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda _signal, _frame: self.loop.add_callback_threadsafe(self._stop))
+        self._listen_to_sigterm()
         os.set_blocking(sys.stdin.fileno(), False)
         self.loop.add_handler(sys.stdin.fileno(), self._on_input, IOLoop.READ)
         self._connect()
@@ -120,7 +127,22 @@ class Client:
         if self._failure is not None:
             print(self._failure, file=sys.stderr)  # noqa: T201 - standard error is this process's only voice
             return 1
-        return self.exit_code
+        return 0
+
+    def _listen_to_sigterm(self) -> None:
+        """Let SIGTERM wake the loop through a socket: a handler runs in the middle of anything, a lock held included."""
+        reader, writer = socket.socketpair()
+        for end in (reader, writer):
+            end.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, lambda _signal, _frame: None)
+        self._wakeup = reader, writer
+
+        def on_signal(_descriptor: int, _events: int) -> None:
+            reader.recv(64)
+            self._stop()
+
+        self.loop.add_handler(reader.fileno(), on_signal, IOLoop.READ)
 
     def _connect(self) -> None:
         self._attempt += 1
@@ -151,11 +173,14 @@ class Client:
     def connected(self) -> None:
         """Record that the connection and its channel are open."""
         self.log.write(Kind.CONNECTED, connection=self.connection_number)
+        if not self._refused:
+            self.served()
 
     def served(self) -> None:
-        """Count the connection as a success: the bound on reconnecting starts afresh."""
+        """Count as a success: the broker has done what it was asked to, the bound on reconnecting starts afresh."""
         self._attempt = 0
         self._failing_since = None
+        self._refused = False
 
     def _on_open_error(self, _connection: pika.SelectConnection, reason: BaseException) -> None:
         self.log.write(Kind.CONNECT_FAILED, arg=reply_code(reason))
@@ -163,13 +188,12 @@ class Client:
 
     def _on_closed(self, _connection: pika.SelectConnection, reason: BaseException) -> None:
         self._connection = None
-        if self._closing:
-            self._end()
-            return
-        if self.channel is not None:
+        by_us = isinstance(reason, pika.exceptions.ConnectionClosedByClient)
+        if self.channel is not None and not (self._closing and by_us):
             self.channel = None
             self.log.write(Kind.CONNECTION_LOST, arg=reply_code(reason), connection=self.connection_number)
-            self.on_lost()
+            if not self._closing:
+                self.on_lost()
         self._retry(reason)
 
     def _on_channel_closed(self, _channel: Channel, reason: BaseException) -> None:
@@ -180,27 +204,28 @@ class Client:
             return  # the connection goes down with it, and says so itself
         self.channel = None
         self.log.write(Kind.CHANNEL_CLOSED, arg=reply_code(reason), connection=self.connection_number)
-        self.on_lost()
+        self._refused = True
         self._failing_since = self._failing_since or time.monotonic()
+        self.on_lost()
         if not self._closing:
-            connection.close(320, "channel closed by the broker, starting afresh")
+            connection.close(320, "channel closed, starting afresh")
 
     def _retry(self, reason: BaseException) -> None:
-        now = time.monotonic()
-        self._failing_since = self._failing_since or now
         if self._closing:
             self._end()
             return
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
         if now - self._failing_since > self.target.reconnect_timeout_s:
-            host, port = self.target.addresses[self.target.first % len(self.target.addresses)]
+            addresses = ", ".join(f"{host}:{port}" for host, port in self.target.addresses)
             self._fail(
-                f"no connection to {host}:{port} for {self.target.reconnect_timeout_s:g} s"
-                f" ({type(reason).__name__}: {reason})"
+                f"no service from {addresses} for {self.target.reconnect_timeout_s:g} s"
+                f" ({type(reason).__name__}: {reason}); see the broker's log"
             )
             return
         state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
-        state.attempt_number = min(self._attempt, 10)
-        self.loop.call_later(_WAIT(state), self._connect)
+        state.attempt_number = min(max(self._attempt, 1), 10)
+        self.call_later(_BACKOFF(state) + self._random.uniform(0, _JITTER_S), self._connect)
 
     def _on_blocked(self, *_: object) -> None:
         self.blocked = True
@@ -209,6 +234,7 @@ class Client:
     def _on_unblocked(self, *_: object) -> None:
         self.blocked = False
         self.log.write(Kind.UNBLOCKED, connection=self.connection_number)
+        self.on_unblocked()
 
     def _on_input(self, descriptor: int, _events: int) -> None:
         try:
@@ -231,10 +257,30 @@ class Client:
             self.stopping = True
             self.on_stop()
 
+    def _close_unanswered(self) -> None:
+        if not self._ended:
+            self._fail(f"the broker did not answer the close of the connection within {CLOSE_TIMEOUT_S:g} s")
+
     def _fail(self, sentence: str) -> None:
         self._failure = sentence
+        self._ended = True
         self.loop.stop()
 
     def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
         self.log.write(Kind.FINISHED, connection=self.connection_number)
         self.loop.stop()
+
+
+def serve(make: Callable[[], Client]) -> int:
+    """Make a client and run it as this process; returns the exit code, 1 after one sentence on standard error."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # pika reports every lost connection on standard error, which is kept for the one sentence.
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    try:
+        return make().run()
+    except ChaosError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - standard error is this process's only voice
+        return 1

@@ -18,7 +18,7 @@ from pika.channel import Channel
 
 from harness.history.records import Flag, Kind, LogHeader
 from harness.traffic import identity
-from harness.traffic.connection import Client
+from harness.traffic.connection import Client, serve
 from harness.traffic.log import EventLog
 from harness.traffic.spec import PublisherSpec, read_publisher_spec
 
@@ -26,6 +26,10 @@ BATCH = 100
 """Most publishes in one turn of the loop, so that confirms are read in between."""
 UNCONFIRMED_WINDOW = 2000
 """Without confirms: most publishes between two round trips, so that pika's output buffer stays bounded."""
+NACK_PAUSE_S = 0.1
+"""How long a nacked message rests before it is published again: a queue that is full refuses at once, again and again."""
+CATCH_UP_S = 0.25
+"""How much of a pause a rate makes up for; what a longer one (a lost connection) has cost stays unsent for good."""
 
 
 class Publisher(Client):
@@ -36,6 +40,8 @@ class Publisher(Client):
         super().__init__(spec.target, log, f"{spec.seed}/{spec.actor}/{spec.incarnation}")
         self._spec = spec
         self._again: deque[tuple[int, int]] = deque(spec.republish)
+        self._resting = 0
+        """Nacked messages that are not in `_again` yet."""
         self._next_seq = spec.start
         self._outstanding: dict[int, tuple[int, int]] = {}
         """Delivery tag to (seq, attempt): dense and in order, so the oldest tag is the first key."""
@@ -44,9 +50,7 @@ class Publisher(Client):
         self._turn_pending = False
         self._sent_since_sync = 0
         self._syncing = False
-        self._rate_origin_s = 0.0
-        self._rate_sent = 0
-        self._exhausted = False
+        self._next_due_s = 0.0
         self._body_source = random.Random(f"{spec.seed}/{spec.number}").randbytes(spec.body_bytes + 1024)  # noqa: S311
         self._texts = tuple(text.encode() for text in spec.texts)
         self._flags = int(
@@ -72,7 +76,10 @@ class Publisher(Client):
 
     def _ready(self) -> None:
         self.connected()
-        self.served()
+        self._schedule()
+
+    def on_unblocked(self) -> None:
+        """Go on publishing."""
         self._schedule()
 
     def on_lost(self) -> None:
@@ -87,7 +94,7 @@ class Publisher(Client):
     def on_go(self) -> None:
         """Begin publishing."""
         self._released = True
-        self._rate_origin_s = time.monotonic()
+        self._next_due_s = time.monotonic()
         self._schedule()
 
     def on_stop(self) -> None:
@@ -107,16 +114,14 @@ class Publisher(Client):
         self._turn_pending = False
         channel = self.channel
         if channel is None or not channel.is_open or self.blocked or self.stopping:
-            if self.blocked:
-                self._schedule(0.05)
-            return
+            return  # whatever ends this state schedules again
         allowed, wait_s = self._allowance()
         for _ in range(allowed):
             item = self._next()
             if item is None:
                 break
             self._publish(channel, *item)
-        if not self._more():
+        if not self._sendable():
             self._finish_if_done()
         elif self._spec.confirms:
             if len(self._outstanding) < self._spec.window:
@@ -128,19 +133,22 @@ class Publisher(Client):
 
     def _allowance(self) -> tuple[int, float]:
         """How many may be published now, and how long to wait for the next turn."""
-        allowed, wait_s = BATCH, 0.0
         if self._spec.confirms:
-            allowed = min(allowed, self._spec.window - len(self._outstanding))
+            allowed = min(BATCH, self._spec.window - len(self._outstanding))
         else:
-            allowed = min(allowed, UNCONFIRMED_WINDOW - self._sent_since_sync)
-        if self._spec.rate_per_s is not None:
-            due = (time.monotonic() - self._rate_origin_s) * self._spec.rate_per_s + 1 - self._rate_sent
-            allowed = min(allowed, max(0, int(due)))
-            wait_s = max(0.001, (1 - (due - int(due))) / self._spec.rate_per_s)
-            self._rate_sent += allowed
-        return max(0, allowed), wait_s
+            allowed = min(BATCH, UNCONFIRMED_WINDOW - self._sent_since_sync)
+        rate = self._spec.rate_per_s
+        if rate is None or allowed <= 0:
+            return allowed, 0.0
+        now = time.monotonic()
+        self._next_due_s = max(self._next_due_s, now - CATCH_UP_S)
+        due = int((now - self._next_due_s) * rate) + 1 if now >= self._next_due_s else 0
+        allowed = min(allowed, due)
+        self._next_due_s += allowed / rate
+        return allowed, max(0.0, self._next_due_s - now)
 
-    def _more(self) -> bool:
+    def _sendable(self) -> bool:
+        """Whether there is something to publish now."""
         return bool(self._again) or self._spec.messages is None or self._next_seq < self._spec.messages
 
     def _next(self) -> tuple[int, int] | None:
@@ -191,7 +199,8 @@ class Publisher(Client):
     def _on_synced(self, _frame: Any) -> None:
         self._syncing = False
         self._sent_since_sync = 0
-        if self._more():
+        self.served()
+        if self._sendable():
             self._schedule()
         else:
             self._finish_if_done()
@@ -199,6 +208,7 @@ class Publisher(Client):
     # Settlement.
 
     def _on_settled(self, frame: Any) -> None:
+        self.served()
         method = frame.method
         kind = Kind.NACKED if isinstance(method, pika.spec.Basic.Nack) else Kind.CONFIRMED
         tag = method.delivery_tag
@@ -211,6 +221,7 @@ class Publisher(Client):
         at_ns = time.monotonic_ns()
         run_start = 0
         run_length = 0
+        refused: list[tuple[int, int]] = []
         for each in tags:
             settled = self._outstanding.pop(each, None)
             if settled is None:
@@ -218,16 +229,25 @@ class Publisher(Client):
                     self._record_range(kind, at_ns, run_start, run_length)
                     run_length = 0
                 continue
-            if kind is Kind.NACKED and self._spec.republish_unconfirmed:
-                self._again.append((settled[0], settled[1] + 1))
+            if kind is Kind.NACKED:
+                refused.append(settled)
             if not run_length:
                 run_start = each
             run_length += 1
         if run_length:
             self._record_range(kind, at_ns, run_start, run_length)
-        if self._more():
+        if refused and self._spec.republish_unconfirmed:
+            self._resting += len(refused)
+            self.call_later(NACK_PAUSE_S, lambda: self._publish_again(refused))
+        if self._sendable():
             self._schedule()
-        self._finish_if_done()
+        else:
+            self._finish_if_done()
+
+    def _publish_again(self, refused: list[tuple[int, int]]) -> None:
+        self._resting -= len(refused)
+        self._again.extend((seq, attempt + 1) for seq, attempt in refused)
+        self._schedule()
 
     def _record_range(self, kind: Kind, at_ns: int, first: int, count: int) -> None:
         self.log.write(
@@ -252,17 +272,17 @@ class Publisher(Client):
             )
 
     def _finish_if_done(self) -> None:
-        if self._outstanding or (self._more() and not self.stopping) or not (self._released or self.stopping):
-            return
         if self.stopping:
-            self.finish()
+            if not self._outstanding:
+                self.finish()
             return
-        if not self._spec.confirms and self._sent_since_sync and self.channel is not None and self.channel.is_open:
-            self._sync(self.channel)  # what is in the buffer leaves before the process does
+        if self._outstanding or self._resting or self._sendable() or not self._released:
             return
-        if not self._exhausted:
-            self._exhausted = True
-            self.log.write(Kind.EXHAUSTED, publisher=self._spec.number, connection=self.connection_number)
+        if self._sent_since_sync and not self._spec.confirms:
+            if self.channel is not None and self.channel.is_open:
+                self._sync(self.channel)  # what is in the buffer leaves before the process does
+            return
+        self.log.write(Kind.EXHAUSTED, publisher=self._spec.number, connection=self.connection_number)
         self.finish()
 
 
@@ -277,7 +297,7 @@ def main(spec_path: str) -> int:
         pid=os.getpid(),
         names=tuple(route.name for route in spec.routes),
     )
-    return Publisher(spec, EventLog(Path(spec.log), header)).run()
+    return serve(lambda: Publisher(spec, EventLog(Path(spec.log), header)))
 
 
 if __name__ == "__main__":

@@ -19,12 +19,19 @@ from pika.channel import Channel
 
 from harness.history.records import FOREIGN, Flag, Kind, LogHeader
 from harness.traffic import identity
-from harness.traffic.connection import Client
+from harness.traffic.connection import Client, serve
 from harness.traffic.log import EventLog
 from harness.traffic.spec import CRASH_EXIT_CODE, Acks, Failure, WorkerSpec, read_worker_spec
 
-BATCH = 200
-"""Most deliveries without work that are settled in one turn of the loop."""
+FLUSH_AFTER_S = 0.05
+"""How long a batch of acks may wait for more when there is nothing else to do."""
+CONSUME_AGAIN_AFTER_S = 0.2
+"""How long after the broker cancelled the consumer to try again; the queue may come back."""
+
+# Plain numbers: combining enum members costs more than the rest of a delivery's record.
+_REDELIVERED, _DEAD_LETTERED, _CORRUPT, _DONE = map(
+    int, (Flag.REDELIVERED, Flag.DEAD_LETTERED, Flag.CORRUPT, Flag.DONE)
+)
 
 
 @dataclass(slots=True)
@@ -52,7 +59,10 @@ class Worker(Client):
         self._unacked_count = 0
         """Completed deliveries whose ack is still to be sent: a run of dense tags."""
         self._work_random = random.Random(f"{spec.seed}/{spec.actor}/{spec.incarnation}/work")  # noqa: S311
-        self._works = spec.work.kind != "fixed" or spec.work.fixed_s > 0
+        self._at_once = spec.work.kind == "fixed" and spec.work.fixed_s == 0 and not spec.failures
+        """Whether a delivery is worked off in the instant it arrives."""
+        # The broker sends no more than the prefetch before an ack: a larger batch would never fill.
+        self._ack_every = min(spec.ack_every, spec.prefetch or spec.ack_every)
 
     # Connection.
 
@@ -60,12 +70,18 @@ class Worker(Client):
         """Set the prefetch and consume."""
         channel.add_on_cancel_callback(self._on_cancelled)
         if self._spec.prefetch and self._spec.acks is not Acks.AUTOMATIC:
-            channel.basic_qos(prefetch_count=self._spec.prefetch, callback=lambda _frame: self._consume(channel))
+            channel.basic_qos(prefetch_count=self._spec.prefetch, callback=lambda _frame: self._begin(channel))
+        else:
+            self._begin(channel)
+
+    def _begin(self, channel: Channel) -> None:
+        self.connected()
+        if self.stopping:
+            self.finish()
         else:
             self._consume(channel)
 
     def _consume(self, channel: Channel) -> None:
-        self.connected()
         channel.basic_consume(
             self._spec.queue,
             self._on_delivery,
@@ -77,13 +93,24 @@ class Worker(Client):
     def _on_consuming(self, _frame: Any) -> None:
         self.served()
         self.log.write(Kind.CONSUMING, queue=self._queue_index, connection=self.connection_number)
+        if self.stopping:  # asked to stop while the answer was under way
+            self.on_stop()
 
     def _on_cancelled(self, _frame: Any) -> None:
         self.log.write(Kind.CANCELLED, queue=self._queue_index, connection=self.connection_number)
         channel = self.channel
-        if channel is not None and not self.stopping:
-            # The queue may come back (a mirror or leader moves): a fresh channel consumes again.
-            self.call_later(0.2, lambda: channel.close() if channel.is_open else None)
+        if channel is not None:
+            self.call_later(CONSUME_AGAIN_AFTER_S, lambda: self._consume_again(channel))
+
+    def _consume_again(self, channel: Channel) -> None:
+        """Consume on the same channel, once what is held is settled: a queue that is not there closes the channel."""
+        if self.stopping or not channel.is_open:
+            return
+        if self._busy or self._waiting:
+            self.call_later(CONSUME_AGAIN_AFTER_S, lambda: self._consume_again(channel))
+            return
+        self._flush()
+        self._consume(channel)
 
     def on_lost(self) -> None:
         """Deliveries of the lost connection come back by themselves, unless the broker took them as acknowledged."""
@@ -94,7 +121,11 @@ class Worker(Client):
             self._finish_if_done()
 
     def on_stop(self) -> None:
-        """Take nothing more, finish what is held, settle it, close."""
+        """Take nothing more, finish what is held, settle it, close.
+
+        What the broker sends between the cancel and its answer, pika gives back by a reject; for automatic acks it
+        drops it, and the broker has it as acknowledged: such a worker cannot be stopped without a loss.
+        """
         channel = self.channel
         if channel is None or not channel.is_open:
             self._finish_if_done()
@@ -108,40 +139,37 @@ class Worker(Client):
     # Deliveries.
 
     def _on_delivery(self, _channel: Channel, method: Any, properties: pika.BasicProperties, body: bytes) -> None:
-        found = identity.decode(self._spec.token, properties.message_id)
-        flags = Flag.NONE
-        if method.redelivered:
-            flags |= Flag.REDELIVERED
+        flags = _REDELIVERED if method.redelivered else 0
         if properties.headers and "x-death" in properties.headers:
-            flags |= Flag.DEAD_LETTERED
+            flags |= _DEAD_LETTERED
         publisher, seq, attempt = FOREIGN, 0, 0
+        found = identity.decode(self._spec.token, properties.message_id)
         if found is not None:
             publisher, seq, attempt = found.publisher, found.seq, found.attempt
             if not found.intact(body):
-                flags |= Flag.CORRUPT
-        delivery = _Delivery(
-            publisher, seq, attempt, method.delivery_tag, self.connection_number, body, method.redelivered
-        )
-        at_once = not self._works and not self._busy and not self._waiting and self._failure_of(delivery) is None
-        early = self._spec.acks is Acks.EARLY
-        if at_once:
-            flags |= Flag.DONE
+                flags |= _CORRUPT
+        if self._at_once:
+            flags |= _DONE
+        tag = method.delivery_tag
         self.log.write(
             Kind.DELIVERED,
             seq=seq,
-            tag=method.delivery_tag,
+            tag=tag,
             publisher=publisher,
             attempt=attempt,
             queue=self._queue_index,
             connection=self.connection_number,
             flags=flags,
         )
-        if early:
-            self._ack(delivery.tag, 1)
-        if at_once:
-            self._settle(delivery)
+        if self._spec.acks is Acks.EARLY:
+            self._ack(tag, 1)
+        if self._at_once:
+            if self._spec.acks is Acks.MANUAL:
+                self._settle(tag)
         else:
-            self._waiting.append(delivery)
+            self._waiting.append(
+                _Delivery(publisher, seq, attempt, tag, self.connection_number, body, method.redelivered)
+            )
             self._next()
 
     def _next(self) -> None:
@@ -181,7 +209,8 @@ class Worker(Client):
                 queue=self._queue_index,
                 connection=delivery.connection,
             )
-            self._settle(delivery)
+            if self._settles(delivery):
+                self._settle(delivery.tag)
         self._next()
 
     def _failure_of(self, delivery: _Delivery) -> Failure | None:
@@ -234,17 +263,16 @@ class Worker(Client):
             and self.channel.is_open
         )
 
-    def _settle(self, delivery: _Delivery) -> None:
-        if not self._settles(delivery):
-            return
+    def _settle(self, tag: int) -> None:
+        """Acknowledge, or add to the batch: deliveries are settled in the order of their tags."""
         if not self._unacked_count:
-            self._unacked_first = delivery.tag
-        self._unacked_count = delivery.tag - self._unacked_first + 1
-        if self._unacked_count >= self._spec.ack_every:
+            self._unacked_first = tag
+        self._unacked_count = tag - self._unacked_first + 1
+        if self._unacked_count >= self._ack_every:
             self._flush()
         elif self._unacked_count == 1:
             connection = self.connection_number
-            self.call_later(0.05, lambda: self._flush_if_idle(connection))
+            self.call_later(FLUSH_AFTER_S, lambda: self._flush_if_idle(connection))
 
     def _flush_if_idle(self, connection: int) -> None:
         if connection == self.connection_number and not self._busy and not self._waiting:
@@ -279,7 +307,7 @@ def main(spec_path: str) -> int:
         pid=os.getpid(),
         names=spec.queue_names,
     )
-    return Worker(spec, EventLog(Path(spec.log), header)).run()
+    return serve(lambda: Worker(spec, EventLog(Path(spec.log), header)))
 
 
 if __name__ == "__main__":
