@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from pika.exceptions import ChannelClosedByBroker
 
+from harness.errors import BrokerError
 from harness.history.records import FOREIGN, Flag, Kind
 from harness.traffic import identity, topology
 from harness.traffic.log import EventLog
@@ -15,33 +17,42 @@ INACTIVITY_S = 1.0
 """How long a queue that says it is empty may stay silent before it is believed."""
 
 
-def collect(target: Target, queues: Sequence[str], log: EventLog, token: str) -> dict[str, int | None]:
+def collect(
+    target: Target, queues: Sequence[str], log: EventLog, token: str, *, silence_timeout_s: float = 60.0
+) -> dict[str, int | None]:
     """Record every message that is left in each queue as FOUND; returns how many, None for a queue that is not there.
 
-    Messages are taken without an ack and given back at the end. Raises BrokerError.
+    Messages are taken without an ack and given back at the end. Raises BrokerError, also for a queue that says it holds
+    messages and sends none for `silence_timeout_s`.
     """
-    found: dict[str, int | None] = {}
-    for index, queue in enumerate(queues):
-        with topology.channel(target, f"reading what is left in queue {queue!r}") as channel:
-            try:
-                left = channel.queue_declare(queue, passive=True).method.message_count
-            except ChannelClosedByBroker as error:
-                if error.reply_code != 404:
-                    raise
-                found[queue] = None
-                continue
-            count = 0
-            for method, properties, body in channel.consume(queue, inactivity_timeout=INACTIVITY_S):
-                if method is None or properties is None:
-                    if count >= left:
-                        break
-                    left = count + channel.queue_declare(queue, passive=True).method.message_count
-                    continue
-                count += 1
+    return {queue: _collect(target, queue, index, log, token, silence_timeout_s) for index, queue in enumerate(queues)}
+
+
+def _collect(target: Target, queue: str, index: int, log: EventLog, token: str, silence_s: float) -> int | None:
+    with topology.channel(target, f"reading what is left in queue {queue!r}") as channel:
+        try:
+            left = channel.queue_declare(queue, passive=True).method.message_count
+        except ChannelClosedByBroker as error:
+            if error.reply_code != 404:
+                raise
+            return None
+        found = 0
+        heard = time.monotonic()
+        for method, properties, body in channel.consume(queue, inactivity_timeout=INACTIVITY_S):
+            if method is not None and properties is not None:
+                found += 1
+                heard = time.monotonic()
                 _record(log, token, index, method.redelivered, properties, body or b"")
-            channel.cancel()
-            found[queue] = count
-    return found
+                continue
+            if found >= left:
+                break
+            left = found + channel.queue_declare(queue, passive=True).method.message_count
+            if left > found and time.monotonic() - heard > silence_s:
+                raise BrokerError(
+                    f"queue {queue!r} says that {left - found} messages are left and sent none for {silence_s:g} s;"
+                    " see the broker's log"
+                )
+        return found
 
 
 def _record(log: EventLog, token: str, queue: int, redelivered: bool, properties: object, body: bytes) -> None:

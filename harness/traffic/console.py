@@ -8,7 +8,7 @@ from typing import Any
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import NackError, UnroutableError
+from pika.exceptions import ChannelClosedByBroker, NackError, UnroutableError
 
 from harness.errors import BrokerError
 from harness.traffic import topology
@@ -68,4 +68,12 @@ def work(
 
 
 def _declare(channel: BlockingChannel, queue: str, *, durable: bool, quorum: bool) -> None:
-    channel.queue_declare(queue, durable=durable, arguments={"x-queue-type": "quorum"} if quorum else None)
+    try:
+        channel.queue_declare(queue, durable=durable, arguments={"x-queue-type": "quorum"} if quorum else None)
+    except ChannelClosedByBroker as error:
+        if error.reply_code != 406:
+            raise
+        raise BrokerError(
+            f"queue {queue!r} exists with other properties: 406 {error.reply_text};"
+            " ask for it as it is, take another name, or delete it first"
+        ) from error

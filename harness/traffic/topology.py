@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,16 +48,24 @@ class BindingDeclaration:
 @contextmanager
 def channel(target: Target, doing: str) -> Iterator[BlockingChannel]:
     """Open a connection and a channel for one errand; what goes wrong is a BrokerError that names the errand."""
-    connection = None
     try:
         connection = pika.BlockingConnection([parameters(target, turn) for turn in range(len(target.addresses))])
+    except (AMQPError, OSError) as error:
+        addresses = ", ".join(f"{host}:{port}" for host, port in target.addresses)
+        raise BrokerError(f"{doing} failed: no connection to {addresses} ({_describe(error)})") from error
+    try:
         yield connection.channel()
     except (AMQPError, OSError) as error:
-        code, text = reply_code(error), getattr(error, "reply_text", "") or str(error) or type(error).__name__
-        raise BrokerError(f"{doing} failed: {f'{code} ' if code else ''}{text}") from error
+        raise BrokerError(f"{doing} failed: {_describe(error)}") from error
     finally:
-        if connection is not None and connection.is_open:
+        # The errand has succeeded, or has failed with an error of its own: a close that fails changes neither.
+        with suppress(AMQPError, OSError):
             connection.close()
+
+
+def _describe(error: BaseException) -> str:
+    code, text = reply_code(error), getattr(error, "reply_text", "") or str(error) or type(error).__name__
+    return f"{code} {text}" if code else text
 
 
 def declare(
