@@ -19,8 +19,14 @@ def setup(
     suite: Annotated[str, typer.Option(help="Debian suite of the image: trixie has RabbitMQ 4.0.")] = "trixie",
     tag: Annotated[str | None, typer.Option(help="Tag of the image.", show_default=False)] = None,
     compose: Annotated[bool, typer.Option("--compose", help="Install Docker's compose plugin for this user.")] = False,
+    if_needed: Annotated[bool, typer.Option("--if-needed", help="Do nothing if a broker can be had already.")] = False,
 ) -> None:
     """Install what is missing: RabbitMQ for the native backend, or with options an image or the compose plugin."""
+    if if_needed:
+        from harness.broker.doctor import usable
+
+        if usable():
+            return
     if image:
         from harness.broker.image import DEFAULT_TAG, build
 

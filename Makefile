@@ -1,0 +1,58 @@
+# make demo and make test are the whole set-up on a fresh Debian or Ubuntu machine with Python 3.11 or newer.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo test check unit integration format lint types schema lock clean help
+
+help: ## say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
+
+# ensurepip is a package of its own on Debian and Ubuntu.
+$(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) 2>/dev/null || { \
+	  rm -rf $(VENV); \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install python3-venv >/dev/null && $(PYTHON) -m venv $(VENV); \
+	  else echo "Python's venv module is missing; install it: apt-get install python3-venv"; exit 1; fi; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP) ## set everything up and run the broker restart scenario
+	@$(BIN)/chaos setup --if-needed
+	$(BIN)/chaos run scenarios/broker_restart.yaml
+
+test: $(STAMP) ## set everything up and run all tests
+	@$(BIN)/chaos setup --if-needed
+	$(BIN)/python -m pytest
+
+check: $(STAMP) lint types unit ## format, lint, types and unit tests, in seconds
+
+unit: $(STAMP) ## tests that need no broker
+	$(BIN)/python -m pytest tests/unit
+
+integration: $(STAMP) ## tests on real brokers
+	$(BIN)/python -m pytest tests/integration
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+schema: $(STAMP) ## write the generated schemas anew
+	$(BIN)/chaos schema > harness/scenario/schema.json
+	$(BIN)/python -c 'import json; from harness.checks.verdict_json import SCHEMA_FILE, schema; SCHEMA_FILE.write_text(json.dumps(schema(), indent=2) + "\n")'
+
+lock: ## resolve the pinned requirements anew
+	uv pip compile --quiet --universal --generate-hashes --extra dev --python-version 3.11 pyproject.toml -o requirements.lock
+
+clean: ## remove what was built
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,128 @@
+"""What is there, what is missing, and what to do about it; one line each."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.broker import debian
+from harness.broker.compose import compose_command
+from harness.broker.container import BUILT_IMAGE, DEFAULT_IMAGE
+from harness.broker.docker_engine import connect, image_present
+from harness.broker.install import find_installation
+from harness.broker.select import IMAGE_VARIABLE
+from harness.errors import ChaosError
+from harness.ledger import stale, state_directory
+
+LEAST_FREE_BYTES = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `advice` is empty where nothing is to be done."""
+
+    what: str
+    state: Literal["ok", "missing", "problem"]
+    advice: str = ""
+
+
+def examine() -> tuple[Finding, ...]:
+    """Look at everything; never raises."""
+    looks: tuple[Callable[[], Finding], ...] = (
+        _python,
+        _engine,
+        _image,
+        _compose,
+        _native,
+        _debootstrap,
+        _mirror,
+        _space,
+        _leftovers,
+    )
+    return tuple(look() for look in looks)
+
+
+def usable() -> bool:
+    """Whether a run with the backend `auto` would find a broker."""
+    if find_installation() is not None:
+        return True
+    return _image().state == "ok"
+
+
+def _python() -> Finding:
+    return Finding(f"Python {platform.python_version()}", "ok")
+
+
+def _engine() -> Finding:
+    try:
+        client = connect(timeout_s=10)
+    except ChaosError as error:
+        return Finding("Docker engine", "missing", str(error))
+    version = client.version()["Version"]
+    client.close()
+    return Finding(f"Docker engine {version}", "ok")
+
+
+def _image() -> Finding:
+    try:
+        client = connect(timeout_s=10)
+    except ChaosError:
+        return Finding("image", "missing", "needs a Docker engine first")
+    asked = os.environ.get(IMAGE_VARIABLE)
+    wanted = (asked,) if asked else (DEFAULT_IMAGE, BUILT_IMAGE)
+    present = [image for image in wanted if image_present(client, image)]
+    client.close()
+    if present:
+        return Finding(f"image {present[0]}", "ok")
+    return Finding(
+        f"image {wanted[0]}", "missing", f"docker pull {wanted[0]}, or chaos setup --image without a registry"
+    )
+
+
+def _compose() -> Finding:
+    try:
+        return Finding(f"compose ({' '.join(compose_command())})", "ok")
+    except ChaosError as error:
+        return Finding("compose plugin", "missing", str(error).partition("; ")[2])
+
+
+def _native() -> Finding:
+    found = find_installation()
+    if found is None:
+        return Finding("RabbitMQ for the native backend", "missing", "chaos setup")
+    return Finding(f"RabbitMQ {found.version} for the native backend ({found.home})", "ok")
+
+
+def _debootstrap() -> Finding:
+    if shutil.which("debootstrap") is None:
+        return Finding("debootstrap", "missing", "apt-get install debootstrap, if an image is to be built")
+    return Finding("debootstrap", "ok")
+
+
+def _mirror() -> Finding:
+    try:
+        debian.mirror()
+    except ChaosError as error:
+        return Finding("package archive", "missing", str(error))
+    return Finding("package archive named by apt's configuration", "ok")
+
+
+def _space() -> Finding:
+    place = tempfile.gettempdir()
+    free = shutil.disk_usage(place).free
+    what = f"{free / 1024**3:.1f} GiB free in {place}"
+    if free < LEAST_FREE_BYTES:
+        return Finding(what, "problem", "brokers keep their data there; make room, or set TMPDIR")
+    return Finding(what, "ok")
+
+
+def _leftovers() -> Finding:
+    left = list(stale())
+    if left:
+        return Finding(f"{len(left)} killed runs left something behind", "problem", "chaos clean")
+    return Finding(f"nothing left behind by killed runs ({state_directory()})", "ok")
