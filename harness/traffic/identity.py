@@ -10,6 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from zlib import crc32
 
+from harness.history.records import FOREIGN
+
+_MAX_SEQ = 2**32 - 1
+_MAX_ATTEMPT = 2**16 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -38,6 +43,9 @@ def decode(token: str, message_id: str | None) -> Identity | None:
     if len(parts) != 5 or parts[0] != token:
         return None
     try:
-        return Identity(int(parts[1]), int(parts[2]), int(parts[3]), int(parts[4], 16))
+        publisher, seq, attempt, checksum = int(parts[1]), int(parts[2]), int(parts[3]), int(parts[4], 16)
     except ValueError:
         return None
+    if not (0 < publisher < FOREIGN and 0 <= seq <= _MAX_SEQ and 0 < attempt <= _MAX_ATTEMPT):
+        return None  # nothing of this run: a record could not hold it
+    return Identity(publisher, seq, attempt, checksum)

@@ -151,8 +151,11 @@ class WorkerSpec:
 
 
 def write_spec(spec: PublisherSpec | WorkerSpec, path: Path) -> None:
-    """Write a spec for a process to read. It holds the AMQP password, so only its owner may read the file."""
-    path.touch(mode=0o600)
+    """Write a spec for a process to read, into a new file: it holds the AMQP password, so only its owner may read it.
+
+    Raises FileExistsError.
+    """
+    path.touch(mode=0o600, exist_ok=False)
     path.write_text(json.dumps(asdict(spec)), encoding="utf-8")
 
 
