@@ -112,6 +112,20 @@ def _run_one(loaded: Loaded, settings: Settings, console: Console) -> RunResult:
     return result
 
 
+def run_quietly(loaded: Loaded, option: BrokerOption, *, reports: Path, seed: int | None) -> tuple[RunVerdict, Path]:
+    """Run one scenario without a word, for pytest; returns the verdict and the run's directory."""
+    result = run_one(
+        loaded,
+        reports=reports,
+        seed=seed if seed is not None else (loaded.scenario.seed or _draw()),
+        make_broker=lambda wanted, book: option.make(loaded.scenario.broker, loaded.path, wanted, book),
+    )
+    write_reports(result, loaded)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return result.verdict, result.directory.path
+
+
 def write_reports(result: RunResult, loaded: Loaded) -> tuple[str, ...]:
     """Write every artefact of a run's directory; returns what could not be written."""
     from harness.history.parquet import write as write_parquet

@@ -1,0 +1,38 @@
+"""Which backends the integration tests run on, and that none is skipped unnoticed where CI demands all of them."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from harness.broker.container import BUILT_IMAGE, DEFAULT_IMAGE
+from harness.broker.docker_engine import connect, image_present
+from harness.broker.install import find_installation
+from harness.errors import ChaosError
+
+BACKENDS = [pytest.param("native", marks=pytest.mark.native), pytest.param("container", marks=pytest.mark.container)]
+
+
+def missing(backend: str) -> str | None:
+    """Why a backend cannot be used here; None if it can."""
+    if backend == "native":
+        return None if find_installation() else "RabbitMQ is not installed (chaos setup)"
+    try:
+        client = connect(timeout_s=10)
+    except ChaosError as error:
+        return str(error)
+    images = (os.environ.get("CHAOS_IMAGE"), DEFAULT_IMAGE, BUILT_IMAGE)
+    found = any(image is not None and image_present(client, image) for image in images)
+    client.close()
+    return None if found else "the engine has no RabbitMQ image (chaos setup --image)"
+
+
+def require(backend: str) -> None:
+    """Skip without the backend; fail where CHAOS_TEST_REQUIRE_BACKENDS says that none may be skipped."""
+    why = missing(backend)
+    if why is None:
+        return
+    if os.environ.get("CHAOS_TEST_REQUIRE_BACKENDS") == "1":
+        pytest.fail(f"the {backend} backend must be tested here: {why}")
+    pytest.skip(f"{backend}: {why}")

@@ -1,0 +1,376 @@
+"""Whole runs on real brokers: what is asserted is the verdict, the history, and what is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness import ledger
+from harness.broker.select import select
+from harness.checks.verdict import Fate, Outcome, Place, RunVerdict, VariantVerdict
+from harness.engine.run import RunResult, judge_again, run
+from harness.faults.registry import actions
+from harness.history.parquet import to_frame, write
+from harness.scenario.load import load
+from tests.integration.backends import BACKENDS, require
+
+Run = Callable[[str], RunResult]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    require(name)
+    return name
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path / "state"
+    monkeypatch.setenv("CHAOS_STATE_DIR", str(folder))
+    yield folder
+    assert list(folder.glob("*.json")) == [], "a run left its ledger behind"
+
+
+@pytest.fixture
+def run_text(backend: str, tmp_path: Path) -> Run:
+    def execute(text: str) -> RunResult:
+        path = tmp_path / "scenario.yaml"
+        path.write_text(text)
+        return run(
+            load(path, actions()),
+            reports=tmp_path / "reports",
+            seed=7,
+            make_broker=lambda settings, book: (select(backend, settings, book).broker, "test"),
+        )
+
+    return execute
+
+
+def only(result: RunResult) -> VariantVerdict:
+    (variant,) = result.verdict.variants
+    return variant
+
+
+def test_a_restart_and_a_kill_lose_nothing_and_the_control_shows_the_loss(run_text: Run) -> None:
+    result = run_text(
+        """
+name: both
+publishers: {count: 2, messages: 1500, confirms: {window: 50}}
+workers: {count: 2, prefetch: 20, work: 1ms}
+timeline:
+  - after: {confirmed: 500}
+    kill: {worker: holding deliveries, back_after: 300ms}
+  - after: {confirmed: 1500}
+    restart: broker
+controls:
+  transient:
+    set: {publishers.persistent: false}
+    expect: {lost: ">= 1", lost_at: {broker: ">= 1", worker: 0, unknown: 0}}
+"""
+    )
+    guarantee, control = result.verdict.variants
+    assert result.verdict.outcome is Outcome.AS_EXPECTED, result.verdict.headline
+    assert guarantee.counts.fates[Fate.PROCESSED] == guarantee.counts.published == 3000
+    assert all(fault.at_risk for fault in guarantee.faults)
+    assert guarantee.faults[1].clean is True
+    assert control.counts.fates[Fate.LOST] == control.faults[1].taken > 0
+
+
+def test_automatic_acks_lose_exactly_what_the_worker_held(run_text: Run) -> None:
+    variant = only(
+        run_text(
+            """
+name: automatic
+publishers: {messages: 400}
+workers: {count: 2, acks: automatic, work: 5ms}
+timeline:
+  - after: {confirmed: 400, delivered: 400}
+    kill: {worker: holding deliveries}
+expect: {lost: ">= 1", lost_at: {worker: ">= 1", broker: 0, publisher: 0, unknown: 0}}
+"""
+        )
+    )
+    assert variant.outcome is Outcome.AS_EXPECTED, variant.headline
+    (cause,) = variant.causes
+    killed = next(worker for worker in variant.workers if worker.actor == cause.actor)
+    assert cause.place is Place.WORKER
+    assert cause.count == killed.delivered - killed.processed == variant.counts.fates[Fate.LOST]
+
+
+def test_a_violated_expectation_is_told_with_its_cause(run_text: Run) -> None:
+    result = run_text(
+        """
+name: violated
+queues: {tasks: {durable: false}}
+broker: {permit: [transient_nonexcl_queues]}
+publishers: {messages: 500}
+workers: {count: 1, work: 2ms}
+timeline:
+  - after: {confirmed: 500}
+    restart: broker
+"""
+    )
+    variant = only(result)
+    assert result.verdict.outcome is Outcome.VIOLATED
+    assert {cause.setting for cause in variant.causes} == {"queues.tasks.durable: true"}
+
+
+def test_a_killed_publisher_goes_on_where_it_was(run_text: Run) -> None:
+    variant = only(
+        run_text(
+            """
+name: publisher
+publishers: {messages: 2000, rate: 2000, confirms: {window: 100}}
+workers: {count: 2}
+timeline:
+  - after: {confirmed: 500}
+    kill: {publisher: holding unconfirmed, back_after: 100ms}
+"""
+        )
+    )
+    assert variant.outcome is Outcome.AS_EXPECTED, variant.headline
+    assert variant.counts.published == 2000
+    assert variant.counts.publishes > 2000, "what was unsettled must have been published again"
+
+
+def test_a_second_declaration_is_refused_and_harms_nothing(run_text: Run) -> None:
+    variant = only(
+        run_text(
+            """
+name: redeclare
+publishers: {messages: 300}
+workers: {count: 1}
+timeline:
+  - after: {confirmed: 100}
+    declare: {queue: tasks, durable: false}
+expect: {errors: {code: 406, text: PRECONDITION_FAILED}}
+"""
+        )
+    )
+    assert variant.outcome is Outcome.AS_EXPECTED, variant.headline
+
+
+def test_pause_and_scale_and_by_hand_and_connections(run_text: Run) -> None:
+    variant = only(
+        run_text(
+            """
+name: many
+publishers: {messages: 1500, rate: 1000}
+workers: {count: 2, work: 1ms, prefetch: 5}
+timeline:
+  - after: {confirmed: 200}
+    pause: {worker: 1, for: 300ms}
+  - after: {confirmed: 400}
+    scale: {to: 3}
+  - after: {confirmed: 600}
+    publish: {text: by hand, count: 3}
+  - after: {confirmed: 800}
+    close: connections
+  - after: {confirmed: 1200}
+    pause: {broker: any, for: 300ms}
+"""
+        )
+    )
+    assert variant.outcome is Outcome.AS_EXPECTED, variant.headline
+    assert variant.counts.published == 1503
+    assert len(variant.workers) == 3
+
+
+def test_a_quorum_queue_gives_up_on_a_poison_message(run_text: Run) -> None:
+    variant = only(
+        run_text(
+            """
+name: poison
+queues:
+  tasks: {type: quorum, delivery_limit: 2, dead_letter: dead}
+  dead: {}
+publishers: {tasks: [fine, poison, fine, fine]}
+workers: {count: 1, prefetch: 1, fails: {text: poison, by: crash}, back_after: 50ms}
+expect: {dead_lettered: 1, processed: 3}
+"""
+        )
+    )
+    assert variant.outcome is Outcome.AS_EXPECTED, variant.headline
+    assert variant.workers[0].incarnations == 4
+
+
+def test_an_idle_kill_is_inconclusive(run_text: Run) -> None:
+    variant = only(
+        run_text(
+            """
+name: idle
+publishers: {messages: 50}
+workers: {count: 1}
+timeline:
+  - at: 2s
+    kill: {worker: 1, back_after: 0s}
+"""
+        )
+    )
+    assert variant.outcome is Outcome.INCONCLUSIVE
+    assert "at risk" in variant.headline
+
+
+def test_the_history_tells_the_same_again(run_text: Run, tmp_path: Path) -> None:
+    result = run_text("{name: again, publishers: {messages: 300}, workers: {count: 2}}")
+    again = judge_again(result.directory, load(result.directory.path / "scenario.yaml", actions()))
+    assert again.verdict.variants == result.verdict.variants
+    write(result.histories["guarantee"], tmp_path / "history.parquet")
+    frame = to_frame(tmp_path / "history.parquet")
+    counted = frame.groupby("event", observed=True).size()
+    assert counted["published"] == counted["confirmed"] == counted["delivered"] == counted["acked"] == 300
+    assert str(frame["seq"].dtype) == "Int64"
+
+
+# The command line.
+
+
+def chaos(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "NO_COLOR": "1"} | environment,
+        check=False,
+    )
+
+
+LONG = """
+name: long
+publishers: {duration: 60s, rate: 200}
+workers: {count: 2, work: 1ms}
+"""
+
+
+def started(tmp_path: Path, backend: str) -> subprocess.Popen[str]:
+    """Start a long run and wait until its traffic flows."""
+    (tmp_path / "long.yaml").write_text(LONG)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness", "run", "long.yaml", "--broker", backend],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        found = list(tmp_path.glob("reports/*-long/variants/guarantee/events.jsonl"))
+        if found and '"processed": 1' in found[0].read_text():
+            return process
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    raise AssertionError("no traffic within 90 s")
+
+
+def processes_of(tmp_path: Path) -> list[str]:
+    """Everything whose command line, folder or environment belongs to this test's run."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if str(tmp_path) in line and "pytest" not in line:
+            found.append(line)
+    return found
+
+
+def test_ctrl_c_heals_cleans_up_and_still_reports(backend: str, tmp_path: Path) -> None:
+    process = started(tmp_path, backend)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=90)
+    assert process.returncode == 130, errors
+    (report,) = tmp_path.glob("reports/*-long/report.html")
+    verdict = json.loads((report.parent / "verdict.json").read_text())
+    assert verdict["outcome"] == "interrupted"
+    assert verdict["variants"][0]["counts"]["published"] > 0
+    assert processes_of(tmp_path) == []
+
+
+def test_a_killed_harness_leaves_nothing_after_clean(backend: str, tmp_path: Path) -> None:
+    process = started(tmp_path, backend)
+    process.kill()
+    process.communicate()
+    assert ledger.state_directory().glob("*.json")
+    cleaned = chaos("clean", cwd=tmp_path)
+    assert cleaned.returncode == 0
+    assert "removed" in cleaned.stdout, cleaned
+    assert processes_of(tmp_path) == []
+    assert chaos("clean", cwd=tmp_path).stdout == "nothing to remove\n"
+
+
+def test_machine_output_is_pure_and_human_text_is_on_stderr(backend: str, tmp_path: Path) -> None:
+    (tmp_path / "short.yaml").write_text("{name: short, publishers: {messages: 50}, workers: {count: 1}}")
+    done = chaos("run", "short.yaml", "--broker", backend, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    verdict = json.loads(done.stdout)
+    assert verdict["outcome"] == "as expected"
+    assert "as expected" in done.stderr.lower()
+    run_directory = tmp_path / "reports" / "latest"
+    for name in ("verdict.json", "junit.xml", "summary.md", "report.html", "resolved.yaml", "run.json"):
+        assert (run_directory / name).stat().st_size > 0, name
+    traced = chaos("trace", "latest", "publisher-1#7", cwd=tmp_path)
+    assert [word for word in ("published", "confirmed", "delivered", "completed") if word not in traced.stdout] == []
+    assert chaos("history", "latest", cwd=tmp_path).returncode == 0
+    assert chaos("report", "latest", cwd=tmp_path).returncode == 0
+
+
+def test_an_unwritable_report_folder_is_infrastructure(backend: str, tmp_path: Path) -> None:
+    (tmp_path / "short.yaml").write_text("{name: short, publishers: {messages: 5}, workers: {count: 1}}")
+    (tmp_path / "file").write_text("in the way")
+    done = chaos("run", "short.yaml", "--broker", backend, "--reports", "file/reports", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert "--reports" in done.stderr
+
+
+def test_a_broker_that_dies_by_itself_is_infrastructure(backend: str, tmp_path: Path) -> None:
+    process = started(tmp_path, backend)
+    for child in psutil.Process(process.pid).children(recursive=True):
+        if "beam" in child.name():
+            child.kill()
+    if backend == "container":
+        for beam in psutil.process_iter(["name", "environ"]):
+            hostname = (beam.info["environ"] or {}).get("RABBITMQ_NODENAME", "")
+            if (
+                "beam" in (beam.info["name"] or "")
+                and hostname == "rabbit@n1"
+                and beam.create_time() > process_start(process)
+            ):
+                beam.kill()
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 3, errors
+    verdict: RunVerdict | dict[str, object] = json.loads(next(tmp_path.glob("reports/*-long/verdict.json")).read_text())
+    assert verdict["outcome"] == "infrastructure"  # type: ignore[index]
+
+
+def process_start(process: subprocess.Popen[str]) -> float:
+    return psutil.Process(process.pid).create_time()
+
+
+def test_bad_scenarios_are_told_all_at_once_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("name: bad\npublisher: {messages: 5}\nworkers: {count: -1}\n")
+    done = chaos("run", "bad.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "bad.yaml:2:1: publisher" in done.stderr
+    assert "publishers" in done.stderr
+    assert "bad.yaml:3:" in done.stderr
+    assert not (tmp_path / "reports").exists()
+
+
+def test_an_external_broker_refuses_broker_faults_without_commands(tmp_path: Path) -> None:
+    (tmp_path / "restart.yaml").write_text(
+        "name: x\npublishers: {messages: 5}\nworkers: {}\ntimeline:\n  - {at: 1s, restart: broker}\n"
+    )
+    done = chaos("run", "restart.yaml", "--broker", "amqp://user:geheim@127.0.0.1:1/", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "geheim" not in done.stderr

@@ -1,0 +1,247 @@
+"""Builds histories in memory, so that tests of the checks read as the story of a message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from harness.events import (
+    BrokerStarted,
+    Drained,
+    ErrorObserved,
+    Event,
+    FaultHealed,
+    FaultInjected,
+    ProcessExited,
+    ProcessStarted,
+    TrafficStarted,
+)
+from harness.history.history import History
+from harness.history.read import DTYPE, Log
+from harness.history.records import FOREIGN, Flag, Kind, LogHeader
+from harness.scenario.scenario import Scenario
+
+V = "guarantee"
+MS = 1_000_000
+
+
+def scenario(**changes: object) -> Scenario:
+    """A scenario with one publisher and one worker, changed as told."""
+    base: dict[str, object] = {"name": "test", "publishers": {"messages": 10}, "workers": {"count": 2}}
+    return Scenario.model_validate(base | changes)
+
+
+@dataclass
+class Story:
+    """Collects records and events; every call takes the next moment of the clock (1 ms each)."""
+
+    queues: tuple[str, ...] = ("tasks",)
+    now: int = 0
+    rows: dict[tuple[str, str, int, int], list[dict[str, int]]] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    tags: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    ended: bool = False
+
+    def __post_init__(self) -> None:
+        self.event(
+            BrokerStarted,
+            backend="test",
+            reason="",
+            endpoint="",
+            nodes=("n1",),
+            rabbitmq="4.0.5",
+            erlang="27",
+        )
+        self.event(TrafficStarted)
+
+    def tick(self) -> int:
+        self.now += MS
+        return self.now
+
+    def event(self, kind: type[Event], **fields: object) -> None:
+        self.events.append(kind(at_ns=self.tick(), variant=V, **fields))
+
+    def _add(self, role: str, number: int, incarnation: int, **row: int) -> None:
+        row.setdefault("at_ns", self.tick())
+        row.setdefault("connection", 1)
+        self.rows.setdefault((role, f"{role}-{number}", number, incarnation), []).append(row)
+
+    def _tag(self, role: str, number: int, incarnation: int, connection: int) -> int:
+        key = (f"{role}-{number}/{incarnation}", connection, 0)
+        self.tags[key] = self.tags.get(key, 0) + 1
+        return self.tags[key]
+
+    # Publishers.
+
+    def publish(
+        self,
+        seq: int,
+        *,
+        by: int = 1,
+        attempt: int = 1,
+        confirms: bool = True,
+        persistent: bool = True,
+        connection: int = 1,
+        incarnation: int = 1,
+    ) -> int:
+        tag = self._tag("publisher", by, incarnation, connection) if confirms else 0
+        flags = int(Flag.PERSISTENT) if persistent else 0
+        self._add(
+            "publisher",
+            by,
+            incarnation,
+            kind=Kind.PUBLISHED,
+            seq=seq,
+            tag=tag,
+            publisher=by,
+            attempt=attempt,
+            connection=connection,
+            flags=flags,
+        )
+        return tag
+
+    def confirm(
+        self, first: int, count: int = 1, *, by: int = 1, connection: int = 1, nack: bool = False, incarnation: int = 1
+    ) -> None:
+        kind = Kind.NACKED if nack else Kind.CONFIRMED
+        self._add("publisher", by, incarnation, kind=kind, tag=first, arg=count, publisher=by, connection=connection)
+
+    def returned(self, seq: int, *, by: int = 1, attempt: int = 1) -> None:
+        self._add("publisher", by, 1, kind=Kind.RETURNED, seq=seq, publisher=by, attempt=attempt, arg=312)
+
+    def sent(self, seq: int, **options: int) -> None:
+        """Publish and confirm."""
+        self.confirm(self.publish(seq, **options), by=options.get("by", 1))
+
+    # Workers.
+
+    def deliver(
+        self,
+        seq: int,
+        *,
+        to: int = 1,
+        of: int = 1,
+        attempt: int = 1,
+        redelivered: bool = False,
+        corrupt: bool = False,
+        done: bool = False,
+        connection: int = 1,
+        incarnation: int = 1,
+        queue: int = 0,
+    ) -> int:
+        tag = self._tag("worker", to, incarnation, connection)
+        flags = (Flag.REDELIVERED if redelivered else 0) | (Flag.CORRUPT if corrupt else 0) | (Flag.DONE if done else 0)
+        self._add(
+            "worker",
+            to,
+            incarnation,
+            kind=Kind.DELIVERED,
+            seq=seq,
+            tag=tag,
+            publisher=of,
+            attempt=attempt,
+            connection=connection,
+            flags=int(flags),
+            queue=queue,
+        )
+        return tag
+
+    def complete(
+        self, seq: int, tag: int, *, to: int = 1, of: int = 1, connection: int = 1, incarnation: int = 1
+    ) -> None:
+        self._add(
+            "worker",
+            to,
+            incarnation,
+            kind=Kind.COMPLETED,
+            seq=seq,
+            tag=tag,
+            publisher=of,
+            attempt=1,
+            connection=connection,
+        )
+
+    def ack(self, tag: int, count: int = 1, *, to: int = 1, connection: int = 1, incarnation: int = 1) -> None:
+        self._add("worker", to, incarnation, kind=Kind.ACKED, tag=tag, arg=count, connection=connection)
+
+    def reject(self, seq: int, tag: int, *, to: int = 1, of: int = 1, requeue: bool = False) -> None:
+        flags = int(Flag.REQUEUE) if requeue else 0
+        self._add("worker", to, 1, kind=Kind.REJECTED, seq=seq, tag=tag, publisher=of, attempt=1, flags=flags)
+
+    def process(self, seq: int, *, to: int = 1, of: int = 1, redelivered: bool = False, incarnation: int = 1) -> None:
+        """Deliver, complete, acknowledge."""
+        tag = self.deliver(seq, to=to, of=of, redelivered=redelivered, incarnation=incarnation)
+        self.complete(seq, tag, to=to, of=of, incarnation=incarnation)
+        self.ack(tag, to=to, incarnation=incarnation)
+
+    def lose_connection(self, role: str, number: int = 1, *, connection: int = 1, incarnation: int = 1) -> None:
+        self._add(role, number, incarnation, kind=Kind.CONNECTION_LOST, connection=connection)
+
+    def find(self, seq: int, *, of: int = 1, queue: int = 0) -> None:
+        self.rows.setdefault(("collector", "collector", 0, 1), []).append(
+            {"at_ns": self.tick(), "kind": Kind.FOUND, "seq": seq, "publisher": of, "attempt": 1, "queue": queue}
+        )
+
+    # Faults.
+
+    def fault(self, action: str, target: str, *, family: str = "process", fault: int = 0) -> None:
+        at = self.tick()
+        self.events.append(
+            FaultInjected(
+                at_ns=at,
+                variant=V,
+                fault=fault,
+                action=action,
+                title=f"{action} {target}",
+                family=family,  # type: ignore[arg-type]
+                colour="#c0392b",
+                targets=(target,),
+                struck_at_ns=self.tick(),
+            )
+        )
+        self.event(FaultHealed, fault=fault, action=action)
+
+    def kill_worker(self, number: int = 1, *, fault: int = 0, incarnation: int = 1) -> None:
+        self.fault("kill", f"worker-{number}", fault=fault)
+        self.events.append(
+            ProcessExited(
+                at_ns=self.now,
+                variant=V,
+                role="worker",
+                actor=f"worker-{number}",
+                incarnation=incarnation,
+                exit_code=-9,
+                cause="fault",
+                fault=fault,
+            )
+        )
+
+    def restart_broker(self, *, action: str = "restart", fault: int = 0) -> None:
+        self.fault(action, "n1", family="broker", fault=fault)
+
+    def error(self, code: int, text: str) -> None:
+        self.event(ErrorObserved, code=code, text=text, where="test")
+
+    def drained(self, *, complete: bool = True) -> None:
+        self.event(Drained, complete=complete, reason="test")
+        self.ended = True
+
+    def history(self, *, end: bool = True) -> History:
+        if end and not self.ended:
+            self.drained()
+        logs = []
+        for (role, actor, number, incarnation), rows in self.rows.items():
+            records = np.zeros(len(rows), dtype=DTYPE)
+            for index, row in enumerate(rows):
+                for name, value in row.items():
+                    records[name][index] = value
+            logs.append(Log(LogHeader(role, actor, number, incarnation, 1, self.queues), records))
+            if role == "worker":
+                self.events.append(
+                    ProcessStarted(at_ns=0, variant=V, role="worker", actor=actor, incarnation=incarnation, pid=1)
+                )
+        return History(tuple(logs), tuple(sorted(self.events, key=lambda event: event.at_ns)))
+
+
+__all__ = ["FOREIGN", "MS", "Story", "V", "scenario"]

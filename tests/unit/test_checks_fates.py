@@ -1,0 +1,416 @@
+"""Every fate, every cause, every outcome, told as the story of a message."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.checks.judge import judge
+from harness.checks.verdict import Fate, Outcome, Place, VariantVerdict
+from harness.events import ProcessExited
+from harness.scenario.scenario import Scenario
+from tests.unit.histories import FOREIGN, Story, scenario
+
+
+def verdict(story: Story, of: Scenario | None = None) -> VariantVerdict:
+    return judge(story.history(), of or scenario(), name="guarantee")
+
+
+def fates(found: VariantVerdict) -> dict[str, int]:
+    return {fate.value: count for fate, count in found.counts.fates.items() if count}
+
+
+def test_confirmed_and_completed_is_processed() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    assert fates(verdict(story)) == {"processed": 1}
+
+
+def test_delivered_but_not_completed_is_not_processed() -> None:
+    story = Story()
+    story.sent(0)
+    story.ack(story.deliver(0))
+    found = verdict(story)
+    assert fates(found) == {"lost": 1}
+    assert found.outcome is Outcome.VIOLATED
+
+
+def test_never_confirmed_and_processed_is_recovered() -> None:
+    story = Story()
+    story.publish(0)
+    story.lose_connection("publisher")
+    story.process(0)
+    assert fates(verdict(story)) == {"recovered": 1}
+
+
+def test_never_confirmed_and_not_processed_was_never_promised() -> None:
+    story = Story()
+    story.publish(0)
+    story.lose_connection("publisher")
+    found = verdict(story)
+    assert fates(found) == {"never promised": 1}
+    assert found.counts.indeterminate == 1
+
+
+def test_nacked_and_processed_is_resurrected() -> None:
+    story = Story()
+    story.confirm(story.publish(0), nack=True)
+    story.process(0)
+    assert fates(verdict(story)) == {"resurrected": 1}
+
+
+def test_a_return_and_then_an_ack_is_no_promise() -> None:
+    story = Story()
+    tag = story.publish(0)
+    story.returned(0)
+    story.confirm(tag)
+    found = verdict(story)
+    assert fates(found) == {"never promised": 1}
+    assert found.counts.returned == 1
+
+
+def test_a_later_attempt_that_is_confirmed_makes_the_promise() -> None:
+    story = Story()
+    story.publish(0)
+    story.lose_connection("publisher")
+    story.confirm(story.publish(0, attempt=2, connection=2), connection=2)
+    assert fates(verdict(story)) == {"lost": 1}
+
+
+def test_sent_without_confirms_is_a_promise_too() -> None:
+    story = Story()
+    story.publish(0, confirms=False)
+    assert fates(verdict(story)) == {"lost": 1}
+
+
+def test_found_in_a_work_queue_is_stranded_and_not_lost() -> None:
+    story = Story()
+    story.sent(0)
+    story.find(0)
+    found = verdict(story)
+    assert fates(found) == {"stranded": 1}
+    assert found.outcome is Outcome.INCONCLUSIVE
+
+
+def test_found_in_the_dead_letter_queue_is_dead_lettered() -> None:
+    story = Story(queues=("tasks", "dead"))
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    story.find(0, queue=1)
+    found = verdict(story, scenario(queues={"tasks": {"dead_letter": "dead"}, "dead": {}}))
+    assert fates(found) == {"dead-lettered": 1}
+
+
+def test_rejected_without_a_dead_letter_queue_is_dropped() -> None:
+    story = Story()
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    assert fates(verdict(story)) == {"dropped": 1}
+
+
+def test_rejected_with_a_dead_letter_queue_and_not_there_is_lost() -> None:
+    story = Story(queues=("tasks", "dead"))
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    found = verdict(story, scenario(queues={"tasks": {"dead_letter": "dead"}, "dead": {}}))
+    assert fates(found) == {"lost": 1}
+
+
+def test_ranges_settle_every_tag_they_cover_and_no_other() -> None:
+    story = Story()
+    for seq in range(6):
+        story.publish(seq)
+    story.confirm(4, 2)
+    story.confirm(1, 2)
+    found = verdict(story)
+    assert found.counts.confirmed == 4
+    assert found.counts.indeterminate == 2
+
+
+def test_a_confirm_for_a_tag_that_was_never_used_settles_nothing() -> None:
+    story = Story()
+    story.publish(0)
+    story.confirm(7, 3)
+    assert verdict(story).counts.confirmed == 0
+
+
+def test_tags_of_another_connection_settle_nothing_here() -> None:
+    story = Story()
+    story.publish(0, connection=1)
+    story.confirm(1, connection=2)
+    assert verdict(story).counts.confirmed == 0
+
+
+# Duplicates, phantoms, corruption, order.
+
+
+def test_processed_twice_without_a_reason_is_unexplained() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.process(0, to=2)
+    found = verdict(story)
+    assert (found.counts.duplicates, found.counts.unexplained_duplicates) == (1, 1)
+    assert found.outcome is Outcome.VIOLATED
+    assert [anomaly.kind for anomaly in found.anomalies] == ["duplicate"]
+
+
+@pytest.mark.parametrize("reason", ["redelivered", "republished", "connection lost", "rejected with requeue"])
+def test_processed_twice_for_a_reason_is_explained(reason: str) -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    if reason == "republished":
+        story.confirm(story.publish(0, attempt=2))
+    if reason == "connection lost":
+        story.lose_connection("worker")
+    if reason == "rejected with requeue":
+        story.reject(0, story.deliver(0), requeue=True)
+    story.process(0, to=2, redelivered=reason == "redelivered")
+    found = verdict(story)
+    assert (found.counts.duplicates, found.counts.unexplained_duplicates) == (1, 0)
+
+
+def test_a_message_of_nobody_is_a_phantom() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.process(5, of=FOREIGN)
+    found = verdict(story)
+    assert found.counts.phantom == 1
+    assert found.outcome is Outcome.VIOLATED
+
+
+def test_a_sequence_number_that_was_skipped_is_a_phantom() -> None:
+    story = Story()
+    story.sent(0)
+    story.sent(2)
+    for seq in (0, 1, 2):
+        story.process(seq)
+    found = verdict(story)
+    assert found.counts.phantom == 1
+    assert found.counts.published == 2
+
+
+def test_a_corrupt_body_is_told_even_when_it_was_processed() -> None:
+    story = Story()
+    story.sent(0)
+    story.complete(0, story.deliver(0, corrupt=True))
+    found = verdict(story)
+    assert found.counts.corrupt == 1
+    assert found.outcome is Outcome.VIOLATED
+
+
+def test_order_counts_only_what_was_not_redelivered() -> None:
+    story = Story()
+    for seq in range(4):
+        story.sent(seq)
+    for seq in (0, 2, 1):
+        story.process(seq)
+    story.deliver(3)
+    story.process(3, redelivered=True)
+    assert verdict(story).counts.out_of_order == 1
+
+
+# Causes.
+
+
+def cause_of(found: VariantVerdict) -> tuple[Place, int | None, str]:
+    (cause,) = found.causes
+    return cause.place, cause.fault, cause.setting
+
+
+def test_automatic_acks_lose_what_the_killed_worker_held() -> None:
+    story = Story()
+    story.sent(0)
+    story.deliver(0)
+    story.kill_worker()
+    found = verdict(story, scenario(workers={"count": 2, "acks": "automatic"}))
+    assert cause_of(found) == (Place.WORKER, 0, "workers.acks: manual")
+    assert found.faults[0].at_risk == 1
+    assert "worker-1" in found.headline
+
+
+def test_automatic_acks_lose_what_was_on_its_way_to_the_killed_worker() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.sent(1)
+    story.deliver(1)
+    story.sent(2)
+    story.kill_worker()
+    found = verdict(story, scenario(workers={"count": 1, "acks": "automatic"}))
+    assert found.counts.fates[Fate.LOST] == 2
+    assert {cause.place for cause in found.causes} == {Place.WORKER}
+
+
+def test_an_early_ack_loses_what_was_not_done() -> None:
+    story = Story()
+    story.sent(0)
+    story.ack(story.deliver(0))
+    story.kill_worker()
+    found = verdict(story, scenario(workers={"count": 2, "acks": "early"}))
+    assert cause_of(found) == (Place.WORKER, 0, "workers.acks: manual")
+
+
+def test_a_restart_takes_transient_messages_from_the_broker() -> None:
+    story = Story()
+    story.confirm(story.publish(0, persistent=False))
+    story.restart_broker()
+    found = verdict(story, scenario(publishers={"messages": 1, "persistent": False}))
+    assert cause_of(found) == (Place.BROKER, 0, "publishers.persistent: true")
+
+
+def test_a_restart_takes_a_queue_that_is_not_durable_and_what_is_sent_after_it() -> None:
+    story = Story()
+    story.sent(0)
+    story.restart_broker()
+    story.sent(1)
+    found = verdict(story, scenario(queues={"tasks": {"durable": False}}))
+    assert {(cause.place, cause.fault, cause.setting) for cause in found.causes} == {
+        (Place.BROKER, 0, "queues.tasks.durable: true"),
+        (Place.EXCHANGE, 0, "queues.tasks.durable: true"),
+    }
+
+
+def test_both_settings_are_named_when_both_are_missing() -> None:
+    story = Story()
+    story.confirm(story.publish(0, persistent=False))
+    story.restart_broker()
+    found = verdict(story, scenario(queues={"tasks": {"durable": False}}))
+    assert cause_of(found)[2] == "queues.tasks.durable: true and publishers.persistent: true"
+
+
+def test_a_kill_takes_what_was_in_the_socket_without_confirms() -> None:
+    story = Story()
+    story.publish(0, confirms=False)
+    story.process(0)
+    story.publish(1, confirms=False)
+    story.restart_broker(action="kill")
+    story.lose_connection("publisher")
+    found = verdict(story, scenario(publishers={"messages": 2, "confirms": False}))
+    assert cause_of(found) == (Place.PUBLISHER, 0, "publishers.confirms: true")
+
+
+def test_a_message_before_one_that_arrived_had_reached_the_broker() -> None:
+    story = Story()
+    story.publish(0, confirms=False)
+    story.publish(1, confirms=False)
+    story.process(1)
+    story.restart_broker(action="kill")
+    story.lose_connection("publisher")
+    found = verdict(story, scenario(publishers={"messages": 2, "confirms": False}))
+    assert cause_of(found) == (Place.BROKER, 0, "publishers.confirms: true")
+
+
+def test_confirmed_persistent_durable_and_gone_is_a_broken_promise() -> None:
+    story = Story()
+    story.sent(0)
+    story.restart_broker(action="kill")
+    found = verdict(story)
+    assert cause_of(found)[0] is Place.BROKER
+    assert "broke its promise" in found.headline
+
+
+def test_lost_with_no_fault_at_all_is_unknown() -> None:
+    story = Story()
+    story.sent(0)
+    assert cause_of(verdict(story))[:2] == (Place.UNKNOWN, None)
+
+
+def test_a_message_to_no_queue_was_dropped_by_the_exchange() -> None:
+    story = Story(queues=("nowhere/",))
+    story.sent(0)
+    found = verdict(story, scenario(exchanges={"nowhere": {}}, publishers={"messages": 1, "exchange": "nowhere"}))
+    assert cause_of(found)[:2] == (Place.EXCHANGE, None)
+
+
+def test_a_purge_is_named() -> None:
+    story = Story()
+    story.sent(0)
+    story.fault("purge", "tasks", family="topology")
+    assert cause_of(verdict(story)) == (Place.BROKER, 0, "no purge")
+
+
+# Outcomes.
+
+
+def test_nothing_at_risk_proves_nothing() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.kill_worker()
+    found = verdict(story)
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "at risk" in found.reasons[0]
+
+
+def test_a_control_that_had_no_fair_chance_is_inconclusive_and_not_violated() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.kill_worker()
+    assert verdict(story, scenario(expect={"lost": ">= 1"})).outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_control_that_shows_no_loss_though_something_was_at_risk_is_violated() -> None:
+    story = Story()
+    story.sent(0)
+    story.deliver(0)
+    story.kill_worker()
+    story.process(0, to=2, redelivered=True)
+    assert verdict(story, scenario(expect={"lost": ">= 1"})).outcome is Outcome.VIOLATED
+
+
+def test_no_drain_is_an_interrupted_run() -> None:
+    story = Story()
+    story.sent(0)
+    assert judge(story.history(end=False), scenario(), name="x").outcome is Outcome.INTERRUPTED
+
+
+def test_a_process_that_died_by_itself_is_infrastructure() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.event(ProcessExited, role="worker", actor="worker-1", incarnation=1, exit_code=1, cause="unexpected")
+    assert verdict(story).outcome is Outcome.INFRASTRUCTURE
+
+
+def test_nothing_published_is_inconclusive() -> None:
+    assert verdict(Story()).outcome is Outcome.INCONCLUSIVE
+
+
+def test_an_expected_error_must_occur() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    wanted = scenario(expect={"errors": {"code": 406, "text": "PRECONDITION_FAILED"}})
+    assert verdict(story, wanted).outcome is Outcome.VIOLATED
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.error(406, "PRECONDITION_FAILED - inequivalent arg")
+    assert verdict(story, wanted).outcome is Outcome.AS_EXPECTED
+
+
+def test_round_robin_is_strict() -> None:
+    def dealt(order: str) -> Outcome:
+        story = Story()
+        for seq in range(len(order)):
+            story.sent(seq)
+        for seq, worker in enumerate(order):
+            story.process(seq, to=int(worker))
+        return verdict(story, scenario(expect={"round_robin": True})).outcome
+
+    assert dealt("12121") is Outcome.AS_EXPECTED
+    assert dealt("12112") is Outcome.VIOLATED
+    assert dealt("11111") is Outcome.VIOLATED
+
+
+def test_the_loss_rate_has_an_upper_bound() -> None:
+    story = Story()
+    for seq in range(100):
+        story.sent(seq)
+        story.process(seq)
+    found = verdict(story)
+    assert found.loss_rate_below == pytest.approx(0.0295, abs=0.0001)

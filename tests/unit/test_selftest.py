@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.checks.judge import judge
+from harness.checks.planted import KINDS
+from harness.checks.recorded import recorded
+from harness.checks.selftest import selftest
+from harness.checks.verdict import Outcome
+
+
+def test_the_recorded_history_is_as_expected() -> None:
+    history, scenario = recorded()
+    verdict = judge(history, scenario, name="guarantee")
+    assert verdict.outcome is Outcome.AS_EXPECTED, verdict.reasons
+    assert verdict.counts.published == 2000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_every_planted_fault_is_found(kind: str, seed: int) -> None:
+    history, scenario = recorded()
+    before = judge(history, scenario, name="before")
+    planted = KINDS[kind](history, Random(seed))
+    assert planted.found(before, judge(planted.history, scenario, name="after")), planted.what
+
+
+def test_a_history_without_a_fault_is_not_taken_for_one_with() -> None:
+    history, scenario = recorded()
+    before = judge(history, scenario, name="before")
+    for kind, plant in KINDS.items():
+        assert not plant(history, Random(1)).found(before, before), kind
+
+
+def test_the_report_of_the_selftest_counts() -> None:
+    history, scenario = recorded()
+    result = selftest(history, scenario, seed=1, rounds=1)
+    assert (len(result.rows), result.missed) == (len(KINDS), 0)
