@@ -70,8 +70,8 @@ class Client:
         self._connection: pika.SelectConnection | None = None
         self._attempt = 0
         self._failing_since: float | None = None
-        self._refused = False
-        """Whether the broker closed the last channel: then an open connection alone is no success."""
+        self._refusal: BaseException | None = None
+        """Why the broker closed the last channel: then an open connection alone is no success."""
         self._closing = False
         self._ended = False
         self._failure: str | None = None
@@ -173,14 +173,14 @@ class Client:
     def connected(self) -> None:
         """Record that the connection and its channel are open."""
         self.log.write(Kind.CONNECTED, connection=self.connection_number)
-        if not self._refused:
+        if self._refusal is None:
             self.served()
 
     def served(self) -> None:
         """Count as a success: the broker has done what it was asked to, the bound on reconnecting starts afresh."""
         self._attempt = 0
         self._failing_since = None
-        self._refused = False
+        self._refusal = None
 
     def _on_open_error(self, _connection: pika.SelectConnection, reason: BaseException) -> None:
         self.log.write(Kind.CONNECT_FAILED, arg=reply_code(reason))
@@ -204,7 +204,7 @@ class Client:
             return  # the connection goes down with it, and says so itself
         self.channel = None
         self.log.write(Kind.CHANNEL_CLOSED, arg=reply_code(reason), connection=self.connection_number)
-        self._refused = True
+        self._refusal = reason
         self._failing_since = self._failing_since or time.monotonic()
         self.on_lost()
         if not self._closing:
@@ -214,6 +214,7 @@ class Client:
         if self._closing:
             self._end()
             return
+        reason = self._refusal or reason
         now = time.monotonic()
         self._failing_since = self._failing_since or now
         if now - self._failing_since > self.target.reconnect_timeout_s:

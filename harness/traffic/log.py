@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import mmap
 import os
@@ -33,14 +34,19 @@ class EventLog:
                 " give the queues fewer or shorter names"
             )
         self.path = path
+        # A log has its name once it has its header: whoever finds it can read it, however early its writer is killed.
+        unfinished = path.with_name(f"{path.name}.new")
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            if path.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            self._fd = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            self._closed = False
+            self._block_start = 0
+            self._map = self._allocate(0)
+            self._map[: len(encoded)] = encoded
+            unfinished.rename(path)
         except OSError as error:
             raise HistoryError(f"cannot create the event log {path}: {error.strerror}") from error
-        self._closed = False
-        self._block_start = 0
-        self._map = self._allocate(0)
-        self._map[: len(encoded)] = encoded
         self._offset = HEADER_BYTES
         """Where the next record goes, within the block that is mapped."""
 

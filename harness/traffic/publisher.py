@@ -200,7 +200,10 @@ class Publisher(Client):
         self._syncing = False
         self._sent_since_sync = 0
         self.served()
-        if self._sendable():
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._sendable() and not self.stopping:
             self._schedule()
         else:
             self._finish_if_done()
@@ -239,10 +242,7 @@ class Publisher(Client):
         if refused and self._spec.republish_unconfirmed:
             self._resting += len(refused)
             self.call_later(NACK_PAUSE_S, lambda: self._publish_again(refused))
-        if self._sendable():
-            self._schedule()
-        else:
-            self._finish_if_done()
+        self._go_on()
 
     def _publish_again(self, refused: list[tuple[int, int]]) -> None:
         self._resting -= len(refused)
