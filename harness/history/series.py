@@ -1,102 +1,183 @@
-"""A history over time, aggregated for charts: rates, backlog and deliveries in flight, in a few hundred buckets."""
+"""A history over time, aggregated for charts and tables: rates, backlog and deliveries in flight, in equal buckets."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from harness.events import Drained, Event, FaultHealed, FaultInjected, ProcessExited
 from harness.history.history import History
 from harness.history.read import Log
 from harness.history.records import Flag, Kind
 
-BUCKETS = 300
-"""Points a line; more than a screen shows, few enough for a small file."""
+BUCKETS = 160
+"""Most points a line: as many as can be told apart, few enough to keep batched confirms from looking like noise."""
+WIDTHS_S = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5)
+"""Widths of buckets below a second; above, the first of 1, 2, 5, 10, 20, … that fits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Arrays of one length; `at_s` are the middles of the buckets, in seconds since the publishers were released."""
+    """Arrays of one length, a value for each bucket."""
 
-    at_s: np.ndarray
+    width_s: float
+    begin_s: np.ndarray
+    """When each bucket begins, in seconds since the publishers were released."""
     rates: dict[str, np.ndarray]
     """Messages a second: published, confirmed, delivered, completed, acknowledged."""
     backlog: np.ndarray
-    """Published and not yet completed, at the end of each bucket."""
+    """Messages published and not yet completed, at the end of each bucket; lost ones stay in it."""
     in_flight: np.ndarray
-    """Delivered and not yet completed, at the end of each bucket."""
+    """At the end of each bucket: deliveries on living connections that are not completed, or not acknowledged."""
 
 
-def series(history: History) -> Series | None:
-    """Aggregate a history; None if nothing was published."""
-    times = {
-        "published": _times(history, "publisher", Kind.PUBLISHED),
-        "confirmed": _times(history, "publisher", Kind.CONFIRMED),
-        "delivered": _times(history, "worker", Kind.DELIVERED),
-        "completed": _completed(history),
-        "acknowledged": _times(history, "worker", Kind.ACKED),
-    }
-    everything = [at_ns for at_ns, _ in times.values() if len(at_ns)]
-    if not everything:
+def series(history: History, *, buckets: int = BUCKETS) -> Series | None:
+    """Aggregate a history into at most `buckets` buckets; None if neither publisher nor worker did anything."""
+    publishers, workers = history.of_role("publisher"), history.of_role("worker")
+    times = [log.records["at_ns"][_counted(log)] for log in (*publishers, *workers)]
+    times = [each for each in times if len(each)]
+    if not times:
         return None
-    begin = min(int(at_ns.min()) for at_ns in everything)
-    end = max(int(at_ns.max()) for at_ns in everything) + 1
-    edges = np.linspace(begin, end, BUCKETS + 1)
-    width_s = (end - begin) / 1e9 / BUCKETS
-    counts = {name: np.histogram(at_ns, edges, weights=weights)[0] for name, (at_ns, weights) in times.items()}
-    first_published = _first_attempts(history)
-    published = np.histogram(first_published, edges)[0]
+    zero = history.zero_ns
+    begin = min(0, *(int(each.min()) - zero for each in times))
+    end = max(*(int(each.max()) - zero for each in times), _last_event(history.events) - zero, begin + 1)
+    width = _width_ns((end - begin) / 1e9, buckets)
+    first = begin // width
+    count = end // width - first + 1
+    grid = _Grid(zero + first * width, width, count)
+    published = [_of(log, Kind.PUBLISHED) for log in publishers]
     return Series(
-        at_s=((edges[:-1] + edges[1:]) / 2 - history.zero_ns) / 1e9,
-        rates={name: count / width_s for name, count in counts.items()},
-        backlog=np.maximum(np.cumsum(published) - np.cumsum(counts["completed"]), 0),
-        in_flight=np.maximum(
-            np.cumsum(counts["delivered"]) - np.cumsum(counts["completed"]) - _forgotten(history, edges), 0
-        ),
+        width_s=width / 1e9,
+        begin_s=(first + np.arange(count)) * (width / 1e9),
+        rates={
+            "published": grid.rate(published),
+            "confirmed": grid.rate([_of(log, Kind.CONFIRMED) for log in publishers], ranges=True),
+            "delivered": grid.rate([_of(log, Kind.DELIVERED) for log in workers]),
+            "completed": grid.rate([log.records[_done(log.records)] for log in workers]),
+            "acknowledged": grid.rate([_of(log, Kind.ACKED) for log in workers], ranges=True),
+        },
+        backlog=_backlog(grid, published, workers),
+        in_flight=_in_flight(grid, workers, history.events),
     )
 
 
-def _times(history: History, role: str, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
-    """Return the times of all records of a kind, and how many messages each stands for."""
-    parts = [log.records[log.records["kind"] == kind] for log in history.of_role(role)]
-    if not parts:
-        return np.empty(0, dtype=np.int64), np.empty(0)
-    rows = np.concatenate(parts)
-    ranged = kind in (Kind.CONFIRMED, Kind.ACKED)
-    return rows["at_ns"], rows["arg"].astype(float) if ranged else np.ones(len(rows))
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """Equal buckets on the clock of the records."""
+
+    begin_ns: int
+    width_ns: int
+    count: int
+
+    def index(self, at_ns: np.ndarray) -> np.ndarray:
+        """Return the bucket of each time; what lies outside goes to the first or last."""
+        found: np.ndarray = np.clip((at_ns - self.begin_ns) // self.width_ns, 0, self.count - 1)
+        return found
+
+    def sums(self, records: np.ndarray, *, ranges: bool = False) -> np.ndarray:
+        """Count records in each bucket; with `ranges`, the messages that they stand for."""
+        weights = records["arg"].astype(np.float64) if ranges else None
+        counted: np.ndarray = np.bincount(self.index(records["at_ns"]), weights=weights, minlength=self.count)
+        return counted
+
+    def rate(self, parts: Sequence[np.ndarray], *, ranges: bool = False) -> np.ndarray:
+        """Sum parts up and divide by the width, in messages a second."""
+        total = np.zeros(self.count)
+        for part in parts:
+            total += self.sums(part, ranges=ranges)
+        per_second: np.ndarray = total / (self.width_ns / 1e9)
+        return per_second
 
 
-def _completed(history: History) -> tuple[np.ndarray, np.ndarray]:
-    parts = [log.records["at_ns"][_done(log)] for log in history.of_role("worker")]
-    at_ns = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
-    return at_ns, np.ones(len(at_ns))
+def _width_ns(span_s: float, buckets: int) -> int:
+    wanted = span_s / max(1, buckets - 1)
+    width = next((each for each in WIDTHS_S if each >= wanted), None)
+    if width is None:
+        power = 10 ** int(np.floor(np.log10(wanted)))
+        width = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= wanted)
+    return round(width * 1e9)
 
 
-def _done(log: Log) -> np.ndarray:
-    kind, flags = log.records["kind"], log.records["flags"]
+def _last_event(events: Sequence[Event]) -> int:
+    """Return when the story ends: with the drain, or the last fault. What is told after that is cleaning up."""
+    kinds = (Drained, FaultInjected, FaultHealed)
+    return max((event.at_ns for event in events if isinstance(event, kinds)), default=0)
+
+
+def _of(log: Log, kind: Kind) -> np.ndarray:
+    found: np.ndarray = log.records[log.records["kind"] == kind]
+    return found
+
+
+def _counted(log: Log) -> np.ndarray:
+    """Tell the records about messages: those about connections come from before and after the story as well."""
+    kind = log.records["kind"]
+    counted: np.ndarray = np.isin(kind, (Kind.PUBLISHED, Kind.CONFIRMED, Kind.DELIVERED, Kind.COMPLETED, Kind.ACKED))
+    return counted
+
+
+def _done(records: np.ndarray) -> np.ndarray:
+    kind, flags = records["kind"], records["flags"]
     done: np.ndarray = (kind == Kind.COMPLETED) | ((kind == Kind.DELIVERED) & ((flags & Flag.DONE) != 0))
     return done
 
 
-def _first_attempts(history: History) -> np.ndarray:
-    parts = [
-        log.records["at_ns"][(log.records["kind"] == Kind.PUBLISHED) & (log.records["attempt"] == 1)]
-        for log in history.of_role("publisher")
-    ]
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+def _backlog(grid: _Grid, published: Sequence[np.ndarray], workers: Sequence[Log]) -> np.ndarray:
+    first = [part[part["attempt"] == 1] for part in published]
+    known = _keys(first)
+    sent = sum((grid.sums(part) for part in first), start=np.zeros(grid.count))
+    completed = [log.records[_done(log.records)] for log in workers]
+    keys = _keys(completed)
+    at_ns = np.concatenate([part["at_ns"] for part in completed]) if completed else np.empty(0, dtype=np.int64)
+    order = np.argsort(at_ns, kind="stable")
+    distinct, position = np.unique(keys[order], return_index=True)
+    firsts = at_ns[order][position[np.isin(distinct, known)]]
+    finished = np.bincount(grid.index(firsts), minlength=grid.count)
+    backlog: np.ndarray = np.maximum(np.cumsum(sent) - np.cumsum(finished), 0).astype(np.int64)
+    return backlog
 
 
-def _forgotten(history: History, edges: np.ndarray) -> np.ndarray:
-    """Count deliveries that ended otherwise: rejected, or gone with their connection or process, cumulated over the buckets."""
-    gone = np.zeros(len(edges) - 1)
-    for log in history.of_role("worker"):
-        records = log.records
-        rejected = records["at_ns"][records["kind"] == Kind.REJECTED]
-        gone += np.histogram(rejected, edges)[0]
-        for connection in np.unique(records["connection"]).tolist():
-            mine = records[records["connection"] == connection]
-            held = np.count_nonzero(mine["kind"] == Kind.DELIVERED)
-            held -= np.count_nonzero(_done(Log(log.header, mine))) + np.count_nonzero(mine["kind"] == Kind.REJECTED)
-            if held > 0 and len(mine):
-                gone += np.histogram([int(mine["at_ns"].max())], edges, weights=[float(held)])[0]
-    return np.cumsum(gone)
+def _keys(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return one number for each record's message."""
+    keys = [(part["publisher"].astype(np.int64) << 32) | part["seq"] for part in parts]
+    return np.concatenate(keys) if keys else np.empty(0, dtype=np.int64)
+
+
+def _in_flight(grid: _Grid, workers: Sequence[Log], events: Sequence[Event]) -> np.ndarray:
+    ends = {(event.actor, event.incarnation): event.at_ns for event in events if isinstance(event, ProcessExited)}
+    settling = {log.header.actor for log in workers if (log.records["kind"] == Kind.ACKED).any()}
+    total = np.zeros(grid.count)
+    for log in workers:
+        exited = ends.get((log.header.actor, log.header.incarnation))
+        for records in _sessions(log.records):
+            held = _held(grid, records, settles=log.header.actor in settling)
+            # Work in hand may still be completed after the loss, so its record need not be the session's last.
+            over = np.isin(records["kind"], (Kind.CONNECTION_LOST, Kind.CHANNEL_CLOSED, Kind.FINISHED))
+            end = int(records["at_ns"][over][0]) if over.any() else exited
+            if end is not None:
+                held[grid.index(np.array([end]))[0] :] = 0
+            total += held
+    return total.astype(np.int64)
+
+
+def _sessions(records: np.ndarray) -> list[np.ndarray]:
+    """Split a log by its connections."""
+    changes = np.flatnonzero(np.diff(records["connection"].astype(np.int64))) + 1
+    return [part for part in np.split(records, changes) if (part["kind"] == Kind.DELIVERED).any()]
+
+
+def _held(grid: _Grid, records: np.ndarray, *, settles: bool) -> np.ndarray:
+    """Count what one connection holds at the end of each bucket.
+
+    A delivery is off the worker's hands when its work is completed and, where the worker acknowledges, acknowledged:
+    the later of both, for acks may come before the work.
+    """
+    kind = records["kind"]
+    off = np.cumsum(grid.sums(records[_done(records)]))
+    if settles:
+        off = np.minimum(off, np.cumsum(grid.sums(records[kind == Kind.ACKED], ranges=True)))
+    off = off + np.cumsum(grid.sums(records[kind == Kind.REJECTED]))
+    held: np.ndarray = np.maximum(np.cumsum(grid.sums(records[kind == Kind.DELIVERED])) - off, 0)
+    return held.astype(np.float64)

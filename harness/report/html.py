@@ -1,45 +1,48 @@
-"""report.html: one file that opens from disk without a network. It shows what the verdict and the history hold, and computes nothing."""
+"""report.html: one file that opens from disk without a network. It shows what the verdict and the history hold, and judges nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from bokeh.embed import components
 from bokeh.resources import INLINE
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from harness.checks.verdict import Fate, Outcome, RunVerdict, VariantVerdict
+from harness.checks.verdict import Fate, RunVerdict, VariantVerdict
 from harness.history.history import History
-from harness.report.charts import lanes, timeline
-from harness.report.plain import lines, plain
-from harness.scenario.quantities import format_duration
+from harness.history.series import Series, series
+from harness.report.broker_log import Excerpt, excerpts
+from harness.report.charts import HIDDEN_AT_FIRST, LINES, SHOWN_LANES, STATES, timeline
+from harness.report.lanes import Span, lanes
+from harness.report.plain import shortened
+from harness.report.templates import embedded_json, environment
 
-LISTED_ON_PAGE = 100
-"""Lost messages that the page lists one by one; verdict.json has more, history.parquet all."""
-LOG_LINES = 200
-"""Last lines of a broker's log that the page holds; the run's directory has all."""
+LISTED_MESSAGES = 240
+"""Lost messages and anomalies that the page lists one by one, over all variants; verdict.json has more, the history all."""
+LOG_LINES = 900
+"""Lines of the brokers' logs that the page holds, over all variants and faults."""
+TABLE_ROWS = 60
+"""Rows of the tables by publisher, queue and worker."""
+TIMELINE_ROWS = 24
+SCENARIO_CHARACTERS = 100_000
 
 
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("harness.report"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "plain": plain,
-        "lines": lines,
-        "number": lambda value: f"{value:,}",
-        "seconds": lambda value: "" if value is None else format_duration(value),
-        "at": lambda value: "" if value is None else f"{value:.2f} s",
-    }
-    return environment
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the page shows of one variant beside its verdict."""
+
+    verdict: VariantVerdict
+    anchor: str
+    chart: dict[str, Any] | None
+    lines: tuple[str, ...]
+    """What the chart's lines are called."""
+    table: Series | None
+    spans: tuple[Span, ...]
+    listed: int
+    log: tuple[Excerpt, ...]
 
 
 def html(
@@ -50,54 +53,83 @@ def html(
     broker_logs: Mapping[str, Mapping[str, str]],
 ) -> str:
     """Render a run's page."""
-    figures: dict[str, Any] = {}
-    for index, variant in enumerate(run.variants):
-        history = histories.get(variant.name)
-        if history is None:
-            continue
-        drawn = timeline(variant, history)
-        if drawn is not None:
-            figures[f"{index}-rates"], figures[f"{index}-stock"] = drawn
-        lane = lanes(history, variant)
-        if lane is not None:
-            figures[f"{index}-lanes"] = lane
-    script, divisions = components(figures) if figures else ("", {})
-    logs = {
-        name: {node: "\n".join(text.splitlines()[-LOG_LINES:]) for node, text in nodes.items()}
-        for name, nodes in broker_logs.items()
-    }
+    pages = _pages(run, histories, broker_logs)
+    charts = [{"anchor": page.anchor, "item": page.chart} for page in pages if page.chart is not None]
     return (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             run=run,
-            scripts=Markup("\n".join(f"<script>{code}</script>" for code in _bokeh() if figures)),  # noqa: S704 - Bokeh's own
-            chart_script=Markup(script),  # noqa: S704 - Bokeh escapes what it embeds
-            charts={name: Markup(division) for name, division in divisions.items()},  # noqa: S704
-            resolved=resolved_scenario,
-            logs=logs,
+            pages=pages,
             fates=list(Fate),
-            outcome_class=_outcome_class,
-            shown=_shown,
-            listed=LISTED_ON_PAGE,
-            lost_count=lambda variant: variant.counts.fates.get(Fate.LOST, 0),
-            log_lines=LOG_LINES,
+            charts=embedded_json(charts),
+            bokeh=_bokeh() if charts else "",
+            resolved=shortened(resolved_scenario, SCENARIO_CHARACTERS),
+            line_colours=LINES,
+            hidden_lines=HIDDEN_AT_FIRST,
+            states=STATES,
+            shown_lanes=SHOWN_LANES,
+            table_rows=TABLE_ROWS,
+            row_of=_row_of,
+            nonzero=lambda fates: [fate.value for fate, count in fates.items() if count],
         )
     )
 
 
+def _pages(
+    run: RunVerdict, histories: Mapping[str, History], broker_logs: Mapping[str, Mapping[str, str]]
+) -> tuple[Page, ...]:
+    began_ns = min((history.events[0].at_ns for history in histories.values() if history.events), default=0)
+    excerpted = sum(len(variant.faults) * len(broker_logs.get(variant.name, {})) for variant in run.variants)
+    most_lines = max(4, min(60, LOG_LINES // max(1, excerpted)))
+    listed = LISTED_MESSAGES // max(1, sum(bool(variant.lost or variant.anomalies) for variant in run.variants))
+    pages = []
+    for index, variant in enumerate(run.variants):
+        history = histories.get(variant.name)
+        data = series(history) if history is not None else None
+        spans = lanes(history) if history is not None else ()
+        log: Sequence[Excerpt] = ()
+        if history is not None:
+            zero = _wall_clock(run.started_at, history.zero_ns - began_ns)
+            log = excerpts(variant.faults, broker_logs.get(variant.name, {}), zero=zero, most_lines=most_lines)
+        pages.append(
+            Page(
+                verdict=variant,
+                anchor=f"variant-{index + 1}",
+                chart=timeline(variant, data, spans),
+                lines=(*(name for name, rate in data.rates.items() if rate.any()), "backlog", "in flight")
+                if data is not None
+                else (),
+                table=series(history, buckets=TIMELINE_ROWS) if history is not None else None,
+                spans=spans,
+                listed=min(listed, 100),
+                log=tuple(log),
+            )
+        )
+    return tuple(pages)
+
+
+def _wall_clock(started_at: str, after_ns: int) -> datetime:
+    try:
+        began = datetime.fromisoformat(started_at)
+    except ValueError:
+        began = datetime.fromtimestamp(0, UTC)
+    began = began if began.tzinfo is not None else began.replace(tzinfo=UTC)
+    return began + timedelta(microseconds=after_ns / 1000)
+
+
+def _row_of(data: Series, index: int) -> tuple[float, ...]:
+    """Return a row of the timeline's table: when, messages in the bucket by kind, then backlog and in flight."""
+    return (
+        float(data.begin_s[index]),
+        *(round(float(rate[index]) * data.width_s) for rate in data.rates.values()),
+        int(data.backlog[index]),
+        int(data.in_flight[index]),
+    )
+
+
 @cache
-def _bokeh() -> tuple[str, ...]:
+def _bokeh() -> Markup:
     """Return the one bundle that plain figures need: no widgets, tables or WebGL."""
-    resources = INLINE.clone(components=["bokeh"])
-    return tuple(resources.js_raw)
-
-
-def _outcome_class(outcome: Outcome) -> str:
-    return {Outcome.AS_EXPECTED: "good", Outcome.VIOLATED: "bad"}.get(outcome, "unsure")
-
-
-def _shown(variant: VariantVerdict) -> list[Any]:
-    """Return the expectations that the overview shows: those stated, and those that do not hold."""
-    stated = [each for each in variant.expectations if each.stated or each.holds is not True]
-    return stated or [each for each in variant.expectations if each.path == "lost"]
+    scripts = INLINE.clone(components=["bokeh"]).js_raw
+    return Markup("\n".join(scripts).replace("</script", "<\\/script"))  # noqa: S704 - it comes from the Bokeh package

@@ -1,77 +1,107 @@
-"""junit.xml: a suite for each variant, a case for each expectation."""
+"""junit.xml: a suite for the scenario, a case for each expectation of each variant. What CI servers read."""
 
 from __future__ import annotations
 
-import re
+from typing import Any
 
 from junitparser import Error, Failure, JUnitXml, Properties, Property, Skipped, TestCase, TestSuite
 
 from harness.checks.verdict import ExpectationResult, Outcome, RunVerdict, VariantVerdict
+from harness.report.plain import lines, plain
 
-_ILLEGAL = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def _legal(text: str) -> str:
-    """Replace what XML 1.0 cannot hold."""
-    return _ILLEGAL.sub("\ufffd", text)
+ENDED_EARLY = (Outcome.INFRASTRUCTURE, Outcome.INCONCLUSIVE, Outcome.INTERRUPTED)
+THE_RUN = "the run comes to its end and proves something"
+"""The case of what is no expectation: that the infrastructure held, and that something was at risk."""
 
 
 def junit(run: RunVerdict) -> str:
-    """Render a run."""
-    document = JUnitXml(name=_legal(run.scenario))
+    """Render a run.
+
+    An expectation that does not hold is a failure; a broken infrastructure and an interruption are errors; what is
+    inconclusive is skipped, with its reason.
+    """
+    # The library's own functions have no types.
+    suite: Any = TestSuite(plain(run.scenario))
+    suite.timestamp = plain(run.started_at)
+    suite.append(_properties(run))
     for variant in run.variants:
-        document.append(_suite(run, variant))
+        for case in _cases(run, variant):
+            suite.add_testcase(case)
+    if not run.variants:
+        suite.add_testcase(_outcome_case(run, "guarantee", run.outcome, run.headline, (), 0.0))
+    document: Any = JUnitXml(name=plain(run.scenario))
+    document.append(suite)
     document.update_statistics()
+    suite.time = document.time = round(run.duration_s, 3)
     rendered: bytes = document.tostring()
     return rendered.decode()
 
 
-def _suite(run: RunVerdict, variant: VariantVerdict) -> TestSuite:
-    suite = TestSuite(_legal(f"{run.scenario}: {variant.name}"))
-    suite.timestamp = run.started_at
-    properties = Properties()
-    counts = variant.counts
+def _properties(run: RunVerdict) -> Any:
     figures = {
+        "file": run.file,
         "seed": run.seed,
         "replay": run.replay,
-        "backend": variant.backend,
-        "rabbitmq": variant.rabbitmq,
-        "published": counts.published,
-        "confirmed": counts.confirmed,
-        "completions": counts.completions,
-        "redelivered": counts.redelivered,
-        **{f"fate.{fate.value}": count for fate, count in counts.fates.items()},
+        "verdict": run.outcome.value,
+        **{f"version.{name}": value for name, value in run.versions.items()},
     }
+    for variant in run.variants:
+        counts = variant.counts
+        figures |= {
+            f"{variant.name}.verdict": variant.outcome.value,
+            f"{variant.name}.published": counts.published,
+            f"{variant.name}.confirmed": counts.confirmed,
+            f"{variant.name}.redelivered": counts.redelivered,
+            **{f"{variant.name}.{fate.value}": count for fate, count in counts.fates.items() if count},
+        }
+    make: Any = Properties
+    properties = make()
     for name, value in figures.items():
-        properties.append(Property(name, _legal(str(value))))
-    suite.append(properties)
-    share = variant.duration_s / max(1, len(variant.expectations))
-    for result in variant.expectations:
-        suite.add_testcase(_case(run, variant, result, share))
-    if variant.outcome in (Outcome.INFRASTRUCTURE, Outcome.INCONCLUSIVE, Outcome.INTERRUPTED):
-        suite.add_testcase(_outcome_case(run, variant))
-    return suite
+        properties.append(Property(plain(name), plain(str(value))))
+    return properties
 
 
-def _case(run: RunVerdict, variant: VariantVerdict, result: ExpectationResult, seconds: float) -> TestCase:
-    case = TestCase(_legal(f"{result.path} {result.expected}"), _legal(f"{run.scenario}.{variant.name}"), seconds)
-    if variant.outcome in (Outcome.INFRASTRUCTURE, Outcome.INCONCLUSIVE, Outcome.INTERRUPTED):
-        case.result = [Skipped(_legal(variant.headline))]
-    elif result.holds is False:
-        causes = "\n".join(cause.sentence for cause in variant.causes)
-        failure = Failure(_legal(f"expected {result.expected}, observed {result.observed}"), "violated")
-        failure.text = _legal(f"{variant.headline}\n{causes}\nreplay: {run.replay}")
+def _cases(run: RunVerdict, variant: VariantVerdict) -> list[Any]:
+    """Return a variant's cases; its time is shared out evenly, for the expectations were judged on one run."""
+    unfinished = variant.outcome in ENDED_EARLY
+    share = variant.duration_s / max(1, len(variant.expectations) + unfinished)
+    cases = [_case(run, variant, result, share) for result in variant.expectations]
+    if unfinished or not variant.expectations:
+        cases.append(_outcome_case(run, variant.name, variant.outcome, variant.headline, variant.reasons, share))
+    return cases
+
+
+def _case(run: RunVerdict, variant: VariantVerdict, result: ExpectationResult, seconds: float) -> Any:
+    case: Any = TestCase(
+        plain(f"{variant.name}: {result.path} {result.expected}"),
+        plain(f"{run.scenario}.{variant.name}"),
+        round(seconds, 3),
+    )
+    if variant.outcome in ENDED_EARLY:
+        case.result = [Skipped(plain(variant.headline))]
+    elif result.holds is None:
+        case.result = [Skipped(plain(f"not measured: {result.observed}"))]
+    elif not result.holds:
+        failure: Any = Failure(plain(f"expected {result.expected}, observed {result.observed}"), "violated")
+        causes = [cause.sentence for cause in variant.causes]
+        told = [variant.headline, result.explanation, *causes, f"replay: {run.replay}"]
+        failure.text = "\n".join(lines(each) for each in told if each)
         case.result = [failure]
     return case
 
 
-def _outcome_case(run: RunVerdict, variant: VariantVerdict) -> TestCase:
-    case = TestCase("the run came to its end and proved something", _legal(f"{run.scenario}.{variant.name}"), 0.0)
-    reasons = _legal("\n".join(variant.reasons) or variant.headline)
-    if variant.outcome is Outcome.INCONCLUSIVE:
-        case.result = [Skipped(reasons)]
-    else:
-        error = Error(_legal(variant.headline), variant.outcome.value)
-        error.text = f"{reasons}\nreplay: {_legal(run.replay)}"
-        case.result = [error]
+def _outcome_case(
+    run: RunVerdict, name: str, outcome: Outcome, headline: str, reasons: tuple[str, ...], seconds: float
+) -> Any:
+    case: Any = TestCase(plain(f"{name}: {THE_RUN}"), plain(f"{run.scenario}.{name}"), round(seconds, 3))
+    told = "\n".join([*(lines(reason) for reason in reasons), f"replay: {plain(run.replay)}"])
+    match outcome:
+        case Outcome.AS_EXPECTED:
+            pass
+        case Outcome.INCONCLUSIVE:
+            case.result = [Skipped(plain(headline))]
+        case _:
+            error: Any = Error(plain(headline), outcome.value)
+            error.text = told
+            case.result = [error]
     return case

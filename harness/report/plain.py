@@ -6,9 +6,11 @@ halves of surrogate pairs would change what a reader sees, or are illegal in XML
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _HARMFUL = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 def plain(text: str) -> str:
@@ -37,3 +39,8 @@ def _shown(character: str) -> str:
     if not noncharacter and unicodedata.category(character) not in _HARMFUL:
         return character
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def colour(text: str) -> str:
+    """Return a fault's colour if it is one, `#rrggbb`; else grey. A fault of a third party may bring anything."""
+    return text if _COLOUR.fullmatch(text) else "#7a818c"

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from harness.checks.verdict import RunVerdict
 from harness.checks.verdict_json import to_json
-from harness.errors import InfrastructureError
+from harness.errors import HistoryError
 from harness.history.history import History
+from harness.report.files import replace
+from harness.report.index import write_index
 from harness.report.junit import junit
-from harness.report.markdown import markdown
+from harness.report.markdown import append_to_job_summary, markdown
 
 
 def write_all(
@@ -21,36 +23,47 @@ def write_all(
     histories: Mapping[str, History],
     resolved_scenario: str,
     broker_logs: Mapping[str, Mapping[str, str]],
-) -> None:
-    """Write verdict.json, junit.xml, summary.md and report.html, each whole or not at all. Raises InfrastructureError at the end."""
-    from harness.report.html import html  # noqa: PLC0415 - the chart library takes a second to import
+) -> tuple[Path, ...]:
+    """Write verdict.json, junit.xml, summary.md and report.html, each whole or not at all, and the folder's index.
+
+    In a GitHub job (GITHUB_STEP_SUMMARY is set) the summary is added to the job's page. Returns what was written. Raises
+    HistoryError at the end, naming everything that could not be.
+    """
+
+    def page() -> str:
+        from harness.report.html import html  # noqa: PLC0415 - the chart library takes a second to import
+
+        return html(run, histories=histories, resolved_scenario=resolved_scenario, broker_logs=broker_logs)
 
     makers: dict[str, Callable[[], str]] = {
         "verdict.json": lambda: to_json(run) + "\n",
         "junit.xml": lambda: junit(run),
         "summary.md": lambda: markdown(run),
-        "report.html": lambda: html(
-            run, histories=histories, resolved_scenario=resolved_scenario, broker_logs=broker_logs
-        ),
+        "report.html": page,
     }
-    problems = []
+    written: list[Path] = []
+    problems: list[str] = []
     for name, make in makers.items():
         try:
-            _write(directory / name, make())
-        except Exception as error:
-            problems.append(f"{directory / name}: {error}")
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
+            written.append(replace(directory / name, make()))
+        except Exception as error:  # one mistake of a renderer must not cost the other reports
+            problems.append(_problem(directory / name, error))
+    additions: dict[Path, Callable[[], Path | None]] = {
+        directory.parent / "index.html": lambda: write_index(directory.parent),
+        Path("the job's summary"): lambda: append_to_job_summary(run, os.environ),
+    }
+    for what, also in additions.items():
         try:
-            with Path(summary).open("a", encoding="utf-8") as file:
-                file.write(markdown(run) + "\n")
-        except OSError as error:
-            problems.append(f"{summary}: {error.strerror}")
+            found = also()
+        except Exception as error:  # the same
+            problems.append(_problem(what, error))
+        else:
+            written += [found] if found is not None else []
     if problems:
-        raise InfrastructureError("; ".join(problems))
+        raise HistoryError(f"{'; '.join(problems)}; the other reports are there, and `chaos report` writes them again")
+    return tuple(written)
 
 
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+def _problem(path: Path, error: Exception) -> str:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
+    return f"{path} could not be written: {reason}"

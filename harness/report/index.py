@@ -1,0 +1,75 @@
+"""index.html of a reports folder: every run, the newest first, with its verdict."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.checks.verdict import Outcome
+from harness.report.files import replace
+
+SHOWN_RUNS = 300
+GENERATOR = '<meta name="generator" content="chaos-harness">'
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A line of the index."""
+
+    folder: str
+    scenario: str
+    outcome: Outcome
+    headline: str
+    started_at: str
+    duration_s: float
+    rabbitmq: str
+    variants: int
+    report: bool
+    """Whether the folder has a report.html."""
+
+
+def runs_in(reports: Path) -> tuple[Run, ...]:
+    """Return the runs of a folder, the newest first; a folder without a readable verdict is none."""
+    folders = [path for path in reports.iterdir() if path.is_dir() and not path.is_symlink()]
+    found = [run for folder in folders if (run := _read(folder)) is not None]
+    return tuple(sorted(found, key=lambda run: (run.started_at, run.folder), reverse=True))
+
+
+def write_index(reports: Path) -> Path | None:
+    """Write a folder's index.html; None if a file of that name is there that is not ours."""
+    from harness.report.templates import environment  # noqa: PLC0415 - the template engine is wanted by no other command
+
+    path = reports / "index.html"
+    if path.exists() and GENERATOR not in path.read_text(encoding="utf-8", errors="replace")[:4096]:
+        return None
+    runs = runs_in(reports)
+    text = (
+        environment()
+        .get_template("index.html")
+        .render(runs=runs[:SHOWN_RUNS], total=len(runs), outcomes=_counted(runs))
+    )
+    return replace(path, text)
+
+
+def _read(folder: Path) -> Run | None:
+    try:
+        data = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
+        return Run(
+            folder=folder.name,
+            scenario=str(data["scenario"]),
+            outcome=Outcome(data["outcome"]),
+            headline=str(data["headline"]),
+            started_at=str(data["started_at"]),
+            duration_s=float(data["duration_s"]),
+            rabbitmq=str(data["versions"].get("rabbitmq", "")),
+            variants=len(data["variants"]),
+            report=(folder / "report.html").exists(),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _counted(runs: tuple[Run, ...]) -> list[tuple[Outcome, int]]:
+    counts = [(outcome, sum(run.outcome is outcome for run in runs)) for outcome in Outcome]
+    return [(outcome, count) for outcome, count in counts if count]

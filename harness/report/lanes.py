@@ -1,0 +1,108 @@
+"""Who was alive, paused or down, from when to when: read off the run's events for the timeline's lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.events import (
+    BrokerStarted,
+    FaultHealed,
+    FaultInjected,
+    ProcessExited,
+    ProcessPaused,
+    ProcessResumed,
+    ProcessStarted,
+)
+from harness.history.history import History
+
+State = Literal["alive", "paused", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of one state in one lane; seconds since the publishers were released."""
+
+    lane: str
+    begin_s: float
+    end_s: float
+    state: State
+    what: str
+    """E.g. `incarnation 2`, or what brought a node down."""
+
+
+def lanes(history: History) -> tuple[Span, ...]:
+    """Return the spans of all nodes, publishers and workers, lane by lane in the order of their first start."""
+    if not history.events:
+        return ()
+    lanes = _Lanes(history.zero_ns)
+    for event in history.events:
+        at_ns = event.at_ns
+        match event:
+            case BrokerStarted():
+                lanes.nodes |= set(event.nodes)
+                lanes.all_enter(event.nodes, at_ns, "alive", "")
+            case ProcessStarted():
+                lanes.enter(event.actor, at_ns, "alive", f"incarnation {event.incarnation}")
+            case ProcessPaused():
+                lanes.enter(event.actor, at_ns, "paused", f"incarnation {event.incarnation}")
+            case ProcessResumed():
+                lanes.enter(event.actor, at_ns, "alive", f"incarnation {event.incarnation}")
+            case ProcessExited(cause="stop" | "finished"):
+                lanes.leave(event.actor, at_ns)
+            case ProcessExited():
+                lanes.enter(event.actor, at_ns, "down", f"{event.cause}, exit code {event.exit_code}")
+            case FaultInjected():
+                lanes.strike(event)
+            case FaultHealed():
+                lanes.heal(event.fault, at_ns)
+            case _:
+                pass
+    return lanes.finish(max(event.at_ns for event in history.events))
+
+
+class _Lanes:
+    def __init__(self, zero_ns: int) -> None:
+        self._zero_ns = zero_ns
+        self._open: dict[str, tuple[int, State, str]] = {}
+        self._spans: dict[str, list[Span]] = {}
+        self.nodes: set[str] = set()
+        self._struck: dict[int, tuple[str, ...]] = {}
+
+    def strike(self, event: FaultInjected) -> None:
+        """Let the nodes that a fault struck go down; the processes' own events tell of the processes."""
+        struck = tuple(name for name in event.targets if name in self.nodes)
+        match event.action:
+            case "pause":
+                self.all_enter(struck, event.at_ns, "paused", event.title)
+            case "kill" | "stop" | "restart":
+                self.all_enter(struck, event.at_ns, "down", event.title)
+            case "resume":
+                self.all_enter(struck, event.at_ns, "alive", "")
+            case _:
+                return
+        self._struck[event.fault] = struck
+
+    def all_enter(self, names: Iterable[str], at_ns: int, state: State, what: str) -> None:
+        for name in names:
+            self.enter(name, at_ns, state, what)
+
+    def enter(self, name: str, at_ns: int, state: State, what: str) -> None:
+        self.leave(name, at_ns)
+        self._open[name] = (at_ns, state, what)
+        self._spans.setdefault(name, [])
+
+    def leave(self, name: str, at_ns: int) -> None:
+        if name in self._open:
+            began_ns, state, what = self._open.pop(name)
+            begin_s, end_s = (began_ns - self._zero_ns) / 1e9, (at_ns - self._zero_ns) / 1e9
+            self._spans[name].append(Span(name, begin_s, end_s, state, what))
+
+    def heal(self, fault: int, at_ns: int) -> None:
+        self.all_enter(self._struck.pop(fault, ()), at_ns, "alive", "")
+
+    def finish(self, at_ns: int) -> tuple[Span, ...]:
+        for name in tuple(self._open):
+            self.leave(name, at_ns)
+        return tuple(span for spans in self._spans.values() for span in spans)

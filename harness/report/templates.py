@@ -1,0 +1,86 @@
+"""The pages' templates: everything is escaped, every text from outside is made plain, figures are written in one way."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from harness.checks.verdict import Outcome
+from harness.report import figures
+from harness.report.plain import colour, lines, plain, shortened
+from harness.report.summary import observed_or_asked
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates' environment."""
+    found = Environment(
+        loader=PackageLoader("harness.report"),
+        autoescape=True,
+        finalize=_harmless,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {
+        "number": lambda value: figures.NOTHING if value is None else f"{value:,}",
+        "seconds": figures.seconds,
+        "clock": figures.clock,
+        "share": figures.share,
+        "bound": figures.rate_bound,
+        "plural": figures.plural,
+        "processed": figures.processed,
+        "outage_s": lambda outage: outage.end_s - outage.begin_s,
+        "mood": mood,
+        "told": observed_or_asked,
+        "moment": _moment,
+        "sentence": _sentence,
+        "several_lines": lambda text: escape(lines(text)),
+        "short": shortened,
+        "css_colour": colour,
+    }
+    return found
+
+
+def mood(outcome: Outcome | bool | None) -> str:
+    """Return the CSS class of an outcome, or of whether an expectation holds."""
+    match outcome:
+        case Outcome.AS_EXPECTED | True:
+            return "good"
+        case Outcome.VIOLATED | False:
+            return "bad"
+        case _:
+            return "unsure"
+
+
+def embedded_json(value: object) -> Markup:
+    """Write JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704 - escaped
+
+
+def _harmless(value: Any) -> Any:
+    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _sentence(text: str) -> Markup:
+    """Set what stands between backticks as code."""
+    parts = plain(text).split("`")
+    if len(parts) % 2 == 0:
+        return escape(plain(text))
+    return Markup("").join(
+        Markup("<code>%s</code>") % part if index % 2 else escape(part) for index, part in enumerate(parts)
+    )
+
+
+def _moment(text: str) -> str:
+    """Write an ISO 8601 time as a reader likes it; as it is where it is none."""
+    try:
+        return f"{datetime.fromisoformat(text):%-d %B %Y, %H:%M:%S %Z}"
+    except ValueError:
+        return text
