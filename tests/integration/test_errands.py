@@ -1,0 +1,155 @@
+"""Declaring, asking, collecting what is left, and the tutorial by hand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pika
+import pytest
+
+from harness.broker.protocol import Broker
+from harness.errors import BrokerError
+from harness.history.records import FOREIGN, Flag
+from harness.traffic import console, topology
+from harness.traffic.topology import BindingDeclaration, ExchangeDeclaration, QueueDeclaration
+from tests.integration.stage import Stage, wait_until
+
+CONSOLE_WORKER = """
+import sys
+from harness.traffic import console
+from harness.traffic.spec import Target
+
+host, port, queue = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+try:
+    console.work(Target(((host, port),), "guest", "guest"), queue=queue, durable=True, quorum=False,
+                 automatic_acks=False, prefetch=1, per_dot_s=float(sys.argv[4]), say=lambda line: print(line, flush=True))
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def test_the_broker_serves(stage: Stage) -> None:
+    topology.round_trip(stage.target())
+
+
+def test_no_broker_is_told_with_its_address(stage: Stage, broker: Broker) -> None:
+    broker.kill()
+    with pytest.raises(BrokerError, match=rf"readiness check .* failed: no connection to .*:{broker.endpoint().port}"):
+        topology.round_trip(stage.target())
+
+
+def test_a_wrong_password_is_told_and_not_shown(stage: Stage) -> None:
+    with pytest.raises(BrokerError) as raised:
+        topology.purge(stage.target(password="s3cr3t-w0rd"), stage.queue)  # noqa: S106 - wrong
+    assert "no connection to" in str(raised.value)
+    assert "s3cr3t-w0rd" not in str(raised.value)
+
+
+def test_messages_follow_a_declared_binding(stage: Stage) -> None:
+    exchange = f"{stage.queue}-logs"
+    topology.declare(
+        stage.target(),
+        [ExchangeDeclaration(exchange, "topic")],
+        [QueueDeclaration(stage.queue)],
+        [BindingDeclaration(exchange, stage.queue, "kern.*")],
+    )
+    with topology.channel(stage.target(), "publishing by hand") as channel:
+        for key in ("kern.critical", "auth.critical"):
+            channel.basic_publish(exchange, key, b"")
+    wait_until(lambda: stage.ready() == 1, "the message that is bound")
+    topology.delete(stage.target(), [stage.queue], [exchange])
+    assert stage.ready() is None
+
+
+def test_a_queue_declared_again_with_other_properties_is_refused_and_unharmed(stage: Stage) -> None:
+    stage.declare()
+    stage.publish(3)
+    assert topology.redeclare(stage.target(), QueueDeclaration(stage.queue)) is None
+    refused = topology.redeclare(stage.target(), QueueDeclaration(stage.queue, durable=False))
+    assert refused is not None
+    code, text = refused
+    assert code == 406
+    assert "PRECONDITION_FAILED" in text
+    assert "durable" in text
+    assert stage.ready() == 3
+    with pytest.raises(BrokerError, match=f"declaring queue '{stage.queue}' failed: 406 PRECONDITION_FAILED"):
+        topology.declare(stage.target(), [], [QueueDeclaration(stage.queue, durable=False)], [])
+
+
+def test_a_purge_says_how_many_it_took(stage: Stage) -> None:
+    stage.declare()
+    stage.publish(7)
+    assert topology.purge(stage.target(), stage.queue) == 7
+    assert stage.ready() == 0
+
+
+def test_collecting_reads_everything_and_takes_nothing(stage: Stage) -> None:
+    stage.declare()
+    stage.publish(500)
+    with topology.channel(stage.target(), "publishing by hand") as channel:
+        channel.basic_publish("", stage.queue, b"who am I?", pika.BasicProperties(message_id="nobody"))
+    wait_until(lambda: stage.ready() == 501, "the messages")
+    first = stage.left()
+    assert sorted(first[first["publisher"] == 1]["seq"].tolist()) == list(range(500))
+    assert (first["publisher"] == FOREIGN).sum() == 1
+    assert not (first["flags"] & Flag.REDELIVERED).any()
+    wait_until(lambda: stage.ready() == 501, "the messages to be given back")
+    again = stage.left()
+    assert len(again) == 501
+    assert (again["flags"] & Flag.REDELIVERED).all()
+
+
+def test_collecting_tells_an_empty_queue_from_a_missing_one(stage: Stage) -> None:
+    stage.declare()
+    names = [stage.queue, f"{stage.queue}-missing"]
+    assert len(stage.left(names)) == 0
+    assert topology.ready_messages(stage.target(), names) == {names[0]: 0, names[1]: None}
+
+
+def test_a_message_published_by_hand_is_worked_on_by_hand(stage: Stage) -> None:
+    console.publish_text(stage.target(), "First message.", queue=stage.queue, durable=True, persistent=True)
+    with _console_worker(stage, per_dot_s=0.1) as worker:
+        said = [_line(worker) for _ in range(3)]
+        worker.send_signal(signal.SIGINT)
+        assert worker.wait(60) == 130
+    assert said == [
+        " [*] Waiting for messages. To exit press CTRL+C",
+        " [x] Received First message.",
+        " [x] Done",
+    ]
+    assert stage.ready() == 0
+
+
+def test_work_interrupted_by_hand_gives_its_message_back(stage: Stage) -> None:
+    console.publish_text(stage.target(), "Long...", queue=stage.queue, durable=True, persistent=True)
+    with _console_worker(stage, per_dot_s=600.0) as worker:
+        assert [_line(worker) for _ in range(2)][1] == " [x] Received Long..."
+        worker.send_signal(signal.SIGINT)
+        assert worker.wait(60) == 130
+    wait_until(lambda: stage.ready() == 1, "the message to come back")
+
+
+def test_a_queue_with_other_properties_is_told_by_hand(stage: Stage) -> None:
+    stage.declare()
+    with pytest.raises(
+        BrokerError, match=r"exists with other properties: 406 PRECONDITION_FAILED .*'durable'.*; ask for"
+    ):
+        console.publish_text(stage.target(), "First message.", queue=stage.queue, durable=False, persistent=True)
+
+
+def _console_worker(stage: Stage, *, per_dot_s: float) -> subprocess.Popen[str]:
+    endpoint = stage.broker.endpoint()
+    return subprocess.Popen(
+        [sys.executable, "-c", CONSOLE_WORKER, endpoint.host, str(endpoint.port), stage.queue, str(per_dot_s)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+    )
+
+
+def _line(worker: subprocess.Popen[str]) -> str:
+    assert worker.stdout is not None
+    return worker.stdout.readline().rstrip("\n")
