@@ -38,6 +38,7 @@ from harness.events import (
     Note,
     ProcessExited,
     TrafficStarted,
+    VariantFinished,
 )
 from harness.history.history import History
 from harness.history.trace import life
@@ -120,10 +121,16 @@ def judge(
         by_publisher=_by(fate, seen.publisher_of(), seen.publisher_names),
         drained=drained is not None and drained.complete,
         notes=tuple(event.message for event in events if isinstance(event, Note)),
-        duration_s=(events[-1].at_ns - events[0].at_ns) / 1e9 if events else 0.0,
+        duration_s=_duration_s(events),
         backend=started.backend if started else "",
         rabbitmq=started.rabbitmq if started else "",
     )
+
+
+def _duration_s(events: Sequence[Event]) -> float:
+    """How long the variant took, up to its judgement: the event that tells of the judgement itself does not count."""
+    times = [event.at_ns for event in events if not isinstance(event, VariantFinished)]
+    return (times[-1] - times[0]) / 1e9 if times else 0.0
 
 
 def _counts(seen: Tally, fate: np.ndarray) -> Counts:

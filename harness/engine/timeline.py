@@ -127,7 +127,7 @@ class Timeline:
             if step.over:
                 continue
             if step.injection is None:
-                if _due(step.step, totals, elapsed_s):
+                if _due(step.step, totals, elapsed_s) and not self._must_wait(step):
                     self._fire(step)
             elif step.strike is None:
                 if step.injection.done():
@@ -138,6 +138,14 @@ class Timeline:
             elif step.heal_at is not None and time.monotonic() >= step.heal_at:
                 step.healing = self._pool.submit(step.fault.heal, step.arena, step.strike)
         self.broker_down = any(_holds_broker(step) for step in self._steps)
+
+    def _must_wait(self, step: _Step) -> bool:
+        """Whether another step has the broker in its hands and will let go by itself: two faults never act on it at once."""
+        return _touches_broker(step) and any(
+            _touches_broker(other) and _in_force(other) and not _waits_for_the_end(other)
+            for other in self._steps
+            if other is not step
+        )
 
     def _fire(self, step: _Step) -> None:
         at_ns = time.monotonic_ns()
@@ -245,6 +253,13 @@ def _waits_for_the_end(step: _Step) -> bool:
     return step.strike is not None and step.strike.healable and step.strike.heal_after_s is None
 
 
+def _touches_broker(step: _Step) -> bool:
+    return getattr(step.fault, "broker", None) is not None or step.fault.family in ("broker", "connection")
+
+
+def _in_force(step: _Step) -> bool:
+    return step.injection is not None and not step.over
+
+
 def _holds_broker(step: _Step) -> bool:
-    strikes_broker = getattr(step.fault, "broker", None) is not None or step.fault.family == "broker"
-    return strikes_broker and step.injection is not None and not step.over
+    return _touches_broker(step) and _in_force(step)

@@ -165,7 +165,7 @@ def test_pause_and_scale_and_by_hand_and_connections(run_text: Run) -> None:
         run_text(
             """
 name: many
-publishers: {messages: 1500, rate: 1000}
+publishers: {messages: 5000, rate: 1000}
 workers: {count: 2, work: 1ms, prefetch: 5}
 timeline:
   - after: {confirmed: 200}
@@ -182,7 +182,7 @@ timeline:
         )
     )
     assert variant.outcome is Outcome.AS_EXPECTED, variant.headline
-    assert variant.counts.published == 1503
+    assert variant.counts.published == 5003
     assert len(variant.workers) == 3
 
 
