@@ -176,13 +176,12 @@ def _struck(faults: Sequence[FaultOutcome]) -> list[FaultOutcome]:
 
 
 def _bands(plot: Any, faults: Sequence[FaultOutcome], window: _Window) -> None:
-    """Mark every fault from its injection to its healing; what is over at once is as wide as a line."""
+    """Mark every fault from its injection to its healing: to the end if it was not healed, as a line if it is over at once."""
     least = window.span_s / 500
     for fault in _struck(faults):
         begin = fault.injected_s or 0.0
-        healed = (
-            fault.healed_s if fault.healed_s is not None else (begin if fault.recovery_s is not None else window.end_s)
-        )
+        lasts = fault.family in ("broker", "process") and fault.action != "resume"
+        healed = fault.healed_s if fault.healed_s is not None else window.end_s if lasts else begin
         plot.add_layout(
             BoxAnnotation(
                 left=begin,

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from harness.checks.verdict import Fate, Outcome, RunVerdict, VariantVerdict
+from harness.checks.verdict import ExpectationResult, Fate, Outcome, RunVerdict, VariantVerdict
 from harness.report.figures import plural, processed, seconds
 from harness.report.plain import plain, shortened
-from harness.report.summary import observed_or_asked
+from harness.report.summary import observed_or_asked, standing
 
 LIMIT_BYTES: Final = 1024 * 1024
 """What GitHub takes as the summary of a step."""
@@ -25,7 +25,7 @@ SIGNS: Final = {
 _LISTED_CAUSES: Final = 50
 _LISTED_ANOMALIES: Final = 20
 _CUT: Final = "\n*Cut at what a job's summary may hold; report.html has everything.*\n"
-_SPECIAL: Final = re.compile(r"[\\`*_~\[\]|#@:!{}]")
+_SPECIAL: Final = re.compile(r"[\\`*_~\[\]|#@$]|:(?=//)")
 
 
 def markdown(run: RunVerdict, *, limit: int = LIMIT_BYTES) -> str:
@@ -81,14 +81,15 @@ def _row(variant: VariantVerdict) -> str:
         escaped(variant.name),
         "<br>".join(f"{escaped(path)}: {escaped(value)}" for path, value in variant.settings.items()),
         "<br>".join(escaped(shortened(f"{each.path} {each.expected}", 200)) for each in shown),
-        "<br>".join(_observed(each.holds, shortened(each.observed, 200)) for each in shown),
+        "<br>".join(_observed(variant, each) for each in shown),
         f"{SIGNS[variant.outcome]} {variant.outcome.value}",
     )
     return f"| {' | '.join(cells)} |"
 
 
-def _observed(holds: bool | None, text: str) -> str:
-    return escaped(text) if holds else f"**{escaped(text)}** {'✗' if holds is False else '?'}"
+def _observed(variant: VariantVerdict, result: ExpectationResult) -> str:
+    text, word = escaped(shortened(result.observed, 200)), standing(variant, result)
+    return text if word == "ok" else f"**{text}** ({word})"
 
 
 def _details(variant: VariantVerdict) -> str:

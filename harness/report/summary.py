@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from rich.table import Table
 from rich.text import Text
@@ -47,6 +47,17 @@ def observed_or_asked(variant: VariantVerdict) -> tuple[ExpectationResult, ...]:
     )
 
 
+def standing(
+    variant: VariantVerdict, result: ExpectationResult
+) -> Literal["ok", "not ok", "not measured", "not proved"]:
+    """Say how an expectation stands; what holds in a run that proved nothing is not proved."""
+    if result.holds is None:
+        return "not measured"
+    if not result.holds:
+        return "not ok"
+    return "ok" if variant.outcome in (Outcome.AS_EXPECTED, Outcome.VIOLATED) else "not proved"
+
+
 def _table(variants: tuple[VariantVerdict, ...], *, wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("variant", overflow="fold")
@@ -66,7 +77,7 @@ def _table(variants: tuple[VariantVerdict, ...], *, wide: bool) -> Table:
                 *leading,
                 Text(shortened(plain(f"{result.path} {result.expected}"), 60)),
                 Text(shortened(plain(result.observed), 60)),
-                _mark(result),
+                _mark(variant, result),
             )
             leading = tuple(Text() for _ in leading)
         if variant.outcome not in (Outcome.AS_EXPECTED, Outcome.VIOLATED) or not variant.expectations:
@@ -74,10 +85,15 @@ def _table(variants: tuple[VariantVerdict, ...], *, wide: bool) -> Table:
     return table
 
 
-def _mark(result: ExpectationResult) -> Text:
-    if result.holds is None:
-        return Text("not measured", style="yellow")
-    return Text("ok", style="green") if result.holds else Text("NOT OK", style="bold red")
+def _mark(variant: VariantVerdict, result: ExpectationResult) -> Text:
+    word = standing(variant, result)
+    match word:
+        case "ok":
+            return Text(word, style="green")
+        case "not ok":
+            return Text(word.upper(), style="bold red")
+        case _:
+            return Text(word, style="yellow")
 
 
 def _explanation(variant: VariantVerdict) -> list[Text]:

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from harness.checks.verdict import Outcome
 from harness.report import figures
 from harness.report.plain import colour, lines, plain, shortened
-from harness.report.summary import observed_or_asked
+from harness.report.summary import observed_or_asked, standing
 
 
 @cache
@@ -38,6 +38,7 @@ def environment() -> Environment:
         "outage_s": lambda outage: outage.end_s - outage.begin_s,
         "mood": mood,
         "told": observed_or_asked,
+        "standing": standing,
         "moment": _moment,
         "sentence": _sentence,
         "several_lines": lambda text: escape(lines(text)),
@@ -47,12 +48,12 @@ def environment() -> Environment:
     return found
 
 
-def mood(outcome: Outcome | bool | None) -> str:
-    """Return the CSS class of an outcome, or of whether an expectation holds."""
+def mood(outcome: Outcome) -> str:
+    """Return the CSS class of an outcome."""
     match outcome:
-        case Outcome.AS_EXPECTED | True:
+        case Outcome.AS_EXPECTED:
             return "good"
-        case Outcome.VIOLATED | False:
+        case Outcome.VIOLATED:
             return "bad"
         case _:
             return "unsure"
@@ -81,6 +82,6 @@ def _sentence(text: str) -> Markup:
 def _moment(text: str) -> str:
     """Write an ISO 8601 time as a reader likes it; as it is where it is none."""
     try:
-        return f"{datetime.fromisoformat(text):%-d %B %Y, %H:%M:%S %Z}"
+        return f"{datetime.fromisoformat(text):%-d %b %Y, %H:%M:%S %Z}"
     except ValueError:
         return text

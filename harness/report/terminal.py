@@ -68,6 +68,8 @@ class LiveProgress:
             self._counters_in_a_line(event, standing)
         for line in self._lines(event, standing):
             self._console.print(line)
+        if self._live is not None and not isinstance(event, Progress):
+            self._live.refresh()
 
     def close(self) -> None:
         """End the display; what was told stays. Further calls are in order."""

@@ -1,0 +1,206 @@
+"""Runs to render: each judged from a history in memory, so that its figures belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from harness.checks.combine import combine
+from harness.checks.judge import judge
+from harness.checks.verdict import Fate, RunVerdict, VariantVerdict
+from harness.events import BrokerStarted, Event, FaultInjected, InfrastructureFailed, Note, ProcessStarted
+from harness.history.history import History
+from tests.unit.histories import Story, V, scenario
+
+HOSTILE = (
+    "<script>document.title='hacked'</script></script><!--\"'`&lt;\x1b[31mred\x00\x07\u202eevil\u2066 \ufffe"
+    "[bold]rich[/bold] {{ 7*7 }} $$x^2$$ |pipe\n::error::line\r\nnext @everyone #1 https://evil.example"
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A run, and what its reports are made from."""
+
+    run: RunVerdict
+    histories: Mapping[str, History]
+    logs: Mapping[str, Mapping[str, str]]
+    resolved: str = "name: sample\n"
+
+
+def passing() -> Sample:
+    """A broker restart that loses nothing, and two controls that show the loss."""
+    kept = _restarted(lost=0)
+    lossy = [_restarted(lost=5), _restarted(lost=9)]
+    wanted = scenario(publishers={"messages": 40}, expect={"lost": ">= 1"})
+    variants = [
+        (kept, judge(kept, scenario(publishers={"messages": 40}), name="guarantee")),
+        (
+            lossy[0],
+            judge(lossy[0], wanted, name="transient messages", settings={"publishers.persistent": "false"}),
+        ),
+        (
+            lossy[1],
+            judge(lossy[1], wanted, name="non-durable queue", settings={"queues.tasks.durable": "false"}),
+        ),
+    ]
+    return _sample(variants, "broker restart")
+
+
+def failing(lost: int = 312) -> Sample:
+    """A worker is killed, and what it held is lost although nothing may be."""
+    story = Story()
+    for seq in range(lost + 20):
+        story.sent(seq)
+    for seq in range(20):
+        story.process(seq, to=2)
+    for seq in range(20, lost + 20):
+        story.deliver(seq, to=1)
+    story.kill_worker(1)
+    history = story.history()
+    verdict = judge(history, scenario(workers={"count": 2, "acks": "automatic"}), name=V)
+    return _sample([(history, verdict)], "worker kill")
+
+
+def interrupted() -> Sample:
+    """Interrupted in the traffic of the guarantee."""
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    history = story.history(end=False)
+    return _sample([(history, judge(history, scenario(), name=V))], "interrupted", interrupted=True)
+
+
+def infrastructure() -> Sample:
+    """The broker does not come back; nothing was published."""
+    story = Story()
+    story.event(InfrastructureFailed, message="the broker did not answer within 60 s of its start; see its log")
+    history = story.history(end=False)
+    return _sample([(history, judge(history, scenario(), name=V))], "infrastructure")
+
+
+def without_variants() -> Sample:
+    """Interrupted before anything was judged."""
+    return _sample([], "nothing", interrupted=True)
+
+
+def hostile() -> Sample:
+    """A failing run in which every text from outside is hostile."""
+    plain = failing(3)
+    history = plain.histories[V]
+    logs = tuple(replace(log, header=replace(log.header, actor=HOSTILE, names=(HOSTILE,))) for log in history.logs)
+    events = tuple(_hostile_event(event) for event in history.events)
+    verdict = plain.run.variants[0]
+    variant = replace(
+        verdict,
+        name=HOSTILE,
+        description=HOSTILE,
+        settings={HOSTILE: HOSTILE},
+        headline=HOSTILE,
+        reasons=(HOSTILE,),
+        notes=(HOSTILE,),
+        backend=HOSTILE,
+        rabbitmq=HOSTILE,
+        expectations=tuple(
+            replace(each, path=HOSTILE, expected=HOSTILE, observed=HOSTILE, explanation=HOSTILE)
+            for each in verdict.expectations
+        ),
+        causes=tuple(
+            replace(each, actor=HOSTILE, fault_title=HOSTILE, setting=HOSTILE, sentence=HOSTILE)
+            for each in verdict.causes
+        ),
+        lost=tuple(
+            replace(
+                each,
+                message=replace(each.message, publisher=HOSTILE),
+                queue=HOSTILE,
+                actor=HOSTILE,
+                setting=HOSTILE,
+                life=tuple(replace(event, what=HOSTILE, actor=HOSTILE, detail=HOSTILE) for event in each.life),
+            )
+            for each in verdict.lost
+        ),
+        faults=tuple(replace(each, title=HOSTILE, action=HOSTILE, colour=HOSTILE) for each in verdict.faults),
+        workers=tuple(replace(each, actor=HOSTILE, group=HOSTILE) for each in verdict.workers),
+        by_queue={HOSTILE: verdict.counts.fates},
+        by_publisher={HOSTILE: verdict.counts.fates},
+    )
+    run = replace(
+        plain.run,
+        scenario=HOSTILE,
+        description=HOSTILE,
+        file=HOSTILE,
+        headline=HOSTILE,
+        replay=HOSTILE,
+        started_at=HOSTILE,
+        versions={HOSTILE: HOSTILE},
+        variants=(variant,),
+    )
+    log = f"2026-11-24 09:00:00.000000+00:00 [info] {HOSTILE}\n"
+    return Sample(run, {HOSTILE: History(logs, events)}, {HOSTILE: {HOSTILE: log}}, HOSTILE)
+
+
+def huge() -> Sample:
+    """A run with counts that need room."""
+    sample = failing(3)
+    variant = sample.run.variants[0]
+    counts = replace(
+        variant.counts, published=10**12, fates={Fate.PROCESSED: 10**12 - 123_456_789, Fate.LOST: 123_456_789}
+    )
+    run = replace(sample.run, variants=(replace(variant, counts=counts),))
+    return replace(sample, run=run)
+
+
+ALL = {
+    "passing": passing,
+    "failing": failing,
+    "interrupted": interrupted,
+    "infrastructure": infrastructure,
+    "without variants": without_variants,
+    "hostile": hostile,
+    "huge": huge,
+}
+
+
+def _restarted(*, lost: int) -> History:
+    story = Story()
+    for seq in range(20):
+        story.sent(seq)
+    for seq in range(10):
+        story.process(seq, to=seq % 2 + 1)
+    story.restart_broker()
+    for seq in range(20, 40):
+        story.sent(seq)
+    for seq in range(10 + lost, 40):
+        story.process(seq, to=seq % 2 + 1, redelivered=seq < 20)
+    story.event(Note, message="the stop took 2 s")
+    return story.history()
+
+
+def _sample(judged: list[tuple[History, VariantVerdict]], name: str, *, interrupted: bool = False) -> Sample:
+    run = combine(
+        [verdict for _, verdict in judged],
+        scenario=name,
+        description="What it shows.",
+        file=f"scenarios/{name.replace(' ', '_')}.yaml",
+        seed=42,
+        replay="chaos run scenarios/sample.yaml --seed 42",
+        started_at="2026-11-24T09:00:00+00:00",
+        duration_s=12.5,
+        versions={"harness": "0.1.0", "rabbitmq": "4.0.5"},
+        interrupted=interrupted,
+    )
+    logs = {verdict.name: {"n1": "2026-11-24 09:00:00.100000+00:00 [info] started\n"} for _, verdict in judged}
+    return Sample(run, {verdict.name: history for history, verdict in judged}, logs)
+
+
+def _hostile_event(event: Event) -> Event:
+    match event:
+        case ProcessStarted():
+            return replace(event, actor=HOSTILE)
+        case BrokerStarted():
+            return replace(event, nodes=(HOSTILE,))
+        case FaultInjected():
+            return replace(event, title=HOSTILE, targets=(HOSTILE,), colour=HOSTILE)
+        case _:
+            return event
