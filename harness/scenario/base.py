@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Strict, model_serializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Strict, StringConstraints, model_serializer
 from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic_core.core_schema import CoreSchema, SerializerFunctionWrapHandler
 
@@ -53,6 +53,9 @@ class AlsoAlone:
 def _one_is_a_list(value: object) -> object:
     return [value] if isinstance(value, dict | BaseModel) else value
 
+
+Prose = Annotated[str, StringConstraints(strip_whitespace=True)]
+"""A text for people; how the file folds its lines leaves no trace at its ends."""
 
 Many = Annotated[tuple[T, ...], Strict(False)]
 """A list in the file, a tuple in the model."""

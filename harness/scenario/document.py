@@ -253,7 +253,8 @@ _SCALARS: Final[Mapping[str, Callable[[str], str | int | float | bool | None]]] 
 
 
 def _syntax_problem(error: MarkedYAMLError, text: str, file: str) -> Problem:
-    mark = error.problem_mark or error.context_mark
+    block = "block scalar" in (error.context or "")  # `>= 1` without quotes: what is wrong is its first character.
+    mark = (error.context_mark if block else None) or error.problem_mark or error.context_mark
     if mark is None:
         return Problem(file, 0, 0, "", f"is no valid YAML: {error.problem or 'no reason given'}")
     character = text[mark.index] if mark.index < len(text) else ""
@@ -262,9 +263,10 @@ def _syntax_problem(error: MarkedYAMLError, text: str, file: str) -> Problem:
         message = "a tab stands where YAML takes spaces only"
     else:
         said = f"{error.context or ''}|{error.problem or ''}"
-        told = (words for pattern, words in _SYNTAX if re.search(pattern, said))
-        message = next(told, "is no valid YAML: " + (error.problem or "no reason given").replace("{", "{{"))
-        message = message.format(begun=begun, character=character)
+        words = next((words for pattern, words in _SYNTAX if re.search(pattern, said)), None)
+        message = f"is no valid YAML: {error.problem or 'no reason given'}"
+        if words is not None:
+            message = words.format(begun=begun, character=character)
     return Problem(file, mark.line + 1, mark.column + 1, "", message)
 
 

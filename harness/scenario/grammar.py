@@ -43,7 +43,9 @@ class Alternative:
                 return item.text
         if (model := self.model) is not None:
             required = [key for key, field in fields(model).items() if field.is_required()]
-            return f"a mapping with {enumerated(required or [*list(fields(model))[:_FEW], '…'], 'and')}"
+            if required:
+                return f"a mapping with {enumerated(required, 'and')}"
+            return f"a mapping ({', '.join(list(fields(model))[:_FEW])}, …)"
         origin = get_origin(self.type)
         if origin is Literal:
             return enumerated(str(value) for value in get_args(self.type))
@@ -67,12 +69,15 @@ def alternatives(annotation: Any, metadata: tuple[Any, ...] = ()) -> Iterator[Al
 
 def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """Return a model's fields by the key they have in the file."""
-    return {field.alias or _key(model, name): field for name, field in model.model_fields.items()}
+    return {written_key(model, name): field for name, field in model.model_fields.items()}
 
 
-def _key(model: type[BaseModel], name: str) -> str:
-    # Actions call it `duration`, for `for` is a word of Python; in the file it is `for`.
-    return "for" if name == "duration" and issubclass(model, Action) else name
+def written_key(model: type[BaseModel], name: str) -> str:
+    """Return the key that a field has in the file; the name itself if there is no such field."""
+    if name == "duration" and issubclass(model, Action):
+        return "for"  # A word of Python, so the actions' field has another name.
+    field = model.model_fields.get(name)
+    return (field.alias if field is not None else None) or name
 
 
 def below(alternative: Alternative, part: str | int) -> tuple[Alternative, ...]:

@@ -67,11 +67,13 @@ def format_duration(seconds: float) -> str:
 
 def write_duration(seconds: float) -> str | float:
     """Write seconds so that `parse_duration` reads exactly the same number again, with a unit where that can be."""
+    if seconds == 0:
+        return "0s"
     for unit in ("m", "s", "ms", "us"):
         text = f"{seconds / _SECONDS[unit]:.15g}{unit}"
         if _DURATION.match(text) and not text.startswith("0.") and parse_duration(text) == seconds:
             return text
-    return "0s" if seconds == 0 else seconds
+    return seconds
 
 
 def parse_size(value: object) -> int:

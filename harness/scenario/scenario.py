@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
-from harness.scenario.base import Form, Many, Model, OneOrMany
+from harness.scenario.base import Form, Many, Model, OneOrMany, Prose
 from harness.scenario.expectations import Expectations
 from harness.scenario.quantities import Duration
 from harness.scenario.timeline import Action, Step
@@ -21,6 +21,11 @@ GUARANTEE = "guarantee"
 QUORUM_SETTLE_S = 5.0
 """Measured on RabbitMQ 4.0.5: a quorum queue killed within tens of milliseconds of its declaration came back empty
 (Ra writes its name registry every 500 ms), one that was 5 s old kept everything."""
+
+
+KILL_SETTLE_S = 5.0
+"""Measured on RabbitMQ 3.10.8: of 18 durable classic queues on a node killed within 2.2 s of its first boot and of their
+declaration 2 were gone afterwards, with 300 confirmed messages each; of 9 that were 2.5 s old, none."""
 
 
 class BrokerModel(Model):
@@ -58,7 +63,7 @@ class Drain(Model):
 class Control(Model):
     """A variant with a setting taken away, and what must then be seen."""
 
-    description: str = ""
+    description: Prose = ""
     """What is taken away, and what that must show."""
     set: Annotated[dict[str, Any], Field(min_length=1)]
     """Settings by path, e.g. publishers.persistent: false."""
@@ -73,7 +78,7 @@ class Scenario(Model):
         str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,120}$"), Form("a name of one line, at most 120 characters")
     ]
     """The scenario's name, as reports show it."""
-    description: str = ""
+    description: Prose = ""
     """What it shows, in a sentence or two."""
     broker: BrokerModel = BrokerModel()
     """Where the broker runs and how it is set up."""
@@ -92,7 +97,7 @@ class Scenario(Model):
     timeline: Many[Step] = ()
     """What happens while the traffic flows, step by step."""
     settle: Duration | None = None
-    """How long to wait after declaring; 5 s if there is a quorum queue, else nothing."""
+    """How long to wait after declaring; 5 s if there is a quorum queue or a step that kills the broker, else nothing."""
     drain: Drain = Drain()
     """When the run ends."""
     time_limit: Annotated[Duration, Field(gt=0)] = 300.0
@@ -109,7 +114,9 @@ class Scenario(Model):
         """How long to wait after declaring, in seconds."""
         if self.settle is not None:
             return self.settle
-        return QUORUM_SETTLE_S if any(queue.type == "quorum" for queue in self.queues.values()) else 0.0
+        quorum = any(queue.type == "quorum" for queue in self.queues.values())
+        kill = any("kill" in step.action.broker_abilities() for step in self.timeline)
+        return max(QUORUM_SETTLE_S if quorum else 0.0, KILL_SETTLE_S if kill else 0.0)
 
     @property
     def first_queue(self) -> str:

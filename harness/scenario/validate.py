@@ -39,7 +39,7 @@ def validate(data: Mapping[str, Any], model: type[Scenario], known: Collection[P
     """Validate `data`. `known` are paths of which a mistake is known already, so that none is told twice."""
     working: dict[str, Any] = copy.deepcopy(dict(data))
     found: dict[Path, Mistake] = {}
-    removed: set[Path] = set()
+    removed: set[Path] = set(known)
     renamed: dict[Path, str] = {}
     for _ in range(_ROUNDS):
         try:

@@ -86,7 +86,7 @@ def _in_control(mistake: Mistake, name: str, control: Control) -> Mistake:
         return Mistake(("controls", name, *mistake.path), mistake.message, mistake.about_key)
     path, message = _cause(mistake.path, control), mistake.message
     if path is None:
-        return Mistake(("controls", name, "set"), f"makes {dotted(mistake.path)} wrong, which {message}")
+        return Mistake(("controls", name, "set"), f"makes {dotted(mistake.path)} wrong: {message}")
     same = path.split(".")[-1] == str(mistake.path[-1]) if mistake.path else False
     return Mistake(("controls", name, "set", path), message if same else f"{dotted(mistake.path)}: {message}")
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from harness.scenario.grammar import Alternative, at, fields, forms, keys, literals
+from harness.scenario.grammar import Alternative, at, fields, forms, keys, literals, written_key
 from harness.scenario.mistake import Mistake, Path, did_you_mean, enumerated, nearest, shown
 from harness.scenario.timeline import Step
 
@@ -39,7 +39,11 @@ class _Finding:
     union: Path | None
     """Where the models allow several things, of which this error is about one."""
     member: str
-    """Which of them."""
+    """Which of them, as pydantic names it: a model with validators has their names around its own."""
+
+    def is_about(self, model: type[BaseModel]) -> bool:
+        """Whether it is about a certain model among several things."""
+        return re.search(rf"\b{model.__name__}\b", self.member) is not None
 
 
 def mistakes(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -65,7 +69,7 @@ def _locate(error: ErrorDetails, model: type[BaseModel], data: Mapping[str, Any]
     member = ""
     location = error["loc"]
     for number, part in enumerate(location):
-        key = _key_for(part, here)
+        key = _key_for(part, here, at(model, tuple(path)))
         if key is not None:
             path.append(key)
             here = here[key]
@@ -76,10 +80,11 @@ def _locate(error: ErrorDetails, model: type[BaseModel], data: Mapping[str, Any]
     return _Finding(error, tuple(path), union, member)
 
 
-def _key_for(part: str | int, here: Any) -> str | int | None:
+def _key_for(part: str | int, here: Any, options: tuple[Alternative, ...]) -> str | int | None:
     match here, part:
         case dict(), str():
-            return next((key for key in (part, part.replace(" ", "_")) if key in here), None)
+            names = {part, *(written_key(option.model, part) for option in options if option.model is not None)}
+            return next((key for key in here if key in names or key.replace("_", " ") == part), None)
         case list(), int():
             return part if part < len(here) else None
         case _:
@@ -93,7 +98,7 @@ def _word(finding: _Finding, model: type[BaseModel]) -> Mistake:
     if kind == "extra_forbidden" or error["loc"][-1:] == (_KEY,):
         return _unknown_key(path, model)
     if kind == "missing":
-        plain = options and all(option.model is None for option in options)
+        plain = options and not any(option.model or option.one_or_many for option in options)
         return Mistake(path, f"is missing; it is {forms(options)}" if plain else "is missing", about_key=True)
     message = ""
     if kind in _BOUNDS:
@@ -137,7 +142,7 @@ def _word_union(findings: list[_Finding], model: type[BaseModel], data: Mapping[
         models = [option.model for option in options if option.model is not None]
         if models:
             meant = max(models, key=lambda each: _fit(value, each, findings))
-            yield from (_word(each, model) for each in findings if each.member == meant.__name__)
+            yield from (_word(each, model) for each in findings if each.is_about(meant))
             return
     inside = [each for each in findings if len(each.path) > len(union)]
     if isinstance(value, list) and inside:
@@ -149,7 +154,7 @@ def _word_union(findings: list[_Finding], model: type[BaseModel], data: Mapping[
 def _fit(value: dict[str, Any], model: type[BaseModel], findings: list[_Finding]) -> tuple[int, int]:
     known = list(fields(model))
     near = sum(nearest(key, known) is not None for key in value)
-    return near, -sum(each.member == model.__name__ for each in findings)
+    return near, -sum(each.is_about(model) for each in findings)
 
 
 def _unknown_key(path: Path, model: type[BaseModel]) -> Mistake:
