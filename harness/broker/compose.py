@@ -10,7 +10,8 @@ from pathlib import Path
 import docker
 from docker.models.containers import Container
 
-from harness.broker.docker_engine import connect, engine_errors
+from harness.broker.container import BUILT_IMAGE, DEFAULT_IMAGE
+from harness.broker.docker_engine import connect, engine_errors, image_present
 from harness.broker.docker_node import DockerNode
 from harness.broker.protocol import Ability, BrokerSettings, BrokerVersions, ControlResult, Endpoint, StopReport
 from harness.broker.ready import server_version, wait_until_ready
@@ -77,8 +78,8 @@ class ComposeBroker:
 
     def _compose(self, *arguments: str) -> None:
         environment = dict(os.environ)
-        if self._settings.image:
-            environment["CHAOS_IMAGE"] = self._settings.image
+        image = self._settings.image or environment.get("CHAOS_IMAGE") or self._image_at_hand()
+        environment |= {"CHAOS_IMAGE": image} if image else {}
         command = [*compose_command(), "--file", str(self._file), *arguments]
         try:
             done = subprocess.run(
@@ -93,6 +94,12 @@ class ComposeBroker:
             raise BrokerError(
                 f"docker compose {arguments[0]} of {self._file} failed: {lines[-1] if lines else 'it said nothing'}"
             )
+
+    def _image_at_hand(self) -> str:
+        """Return the image built here where the official one is not at hand; empty to leave the choice to the project."""
+        assert self._client is not None  # noqa: S101 - compose runs between start and destroy
+        official = image_present(self._client, DEFAULT_IMAGE)
+        return BUILT_IMAGE if not official and image_present(self._client, BUILT_IMAGE) else ""
 
     def _container(self, client: docker.DockerClient) -> Container | None:
         with engine_errors(f"looking for service {self._service}"):

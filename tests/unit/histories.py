@@ -110,9 +110,9 @@ class Story:
     def returned(self, seq: int, *, by: int = 1, attempt: int = 1) -> None:
         self._add("publisher", by, 1, kind=Kind.RETURNED, seq=seq, publisher=by, attempt=attempt, arg=312)
 
-    def sent(self, seq: int, **options: int) -> None:
+    def sent(self, seq: int, *, by: int = 1) -> None:
         """Publish and confirm."""
-        self.confirm(self.publish(seq, **options), by=options.get("by", 1))
+        self.confirm(self.publish(seq, by=by), by=by)
 
     # Workers.
 
