@@ -36,12 +36,20 @@ class Excerpt:
 
 
 def excerpts(
-    faults: Sequence[FaultOutcome], logs: Mapping[str, str], *, zero: datetime, most_lines: int
+    faults: Sequence[FaultOutcome],
+    logs: Mapping[str, str],
+    *,
+    zero: datetime,
+    most_lines: int,
+    local: tzinfo = UTC,
 ) -> tuple[Excerpt, ...]:
-    """Cut the logs (by node) around the faults. `zero` is the wall clock's zero of the timeline, with its zone."""
+    """Cut the logs (by node) around the faults.
+
+    `zero` is the wall clock's zero of the timeline, with its zone; `local` the zone of the machine that the run was on.
+    """
     found: list[Excerpt] = []
     for node, text in logs.items():
-        entries = _entries(text, zero)
+        entries = _entries(text, zero, local)
         for fault in faults:
             if fault.injected_s is None:
                 continue
@@ -64,13 +72,12 @@ def _excerpt(fault: FaultOutcome, node: str, lines: Sequence[str], most: int) ->
     )
 
 
-def _entries(text: str, zero: datetime) -> list[tuple[datetime, str]]:
+def _entries(text: str, zero: datetime, local: tzinfo) -> list[tuple[datetime, str]]:
     """Give every line its time; lines without one belong to the entry before them.
 
     RabbitMQ 3.8 writes no zone: its clock's zone is this machine's for a native node, UTC in a container. The one in
     which the log is nearer to the run is taken.
     """
-    local = zero.astimezone().tzinfo or UTC
     stamps = [match for line in text.splitlines() if (match := _STAMP.match(line))]
     zone: tzinfo = UTC
     if stamps and not stamps[-1][3]:

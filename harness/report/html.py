@@ -91,7 +91,13 @@ def _pages(
         log: Sequence[Excerpt] = ()
         if history is not None:
             zero = _wall_clock(run.started_at, history.zero_ns - began_ns)
-            log = excerpts(variant.faults, broker_logs.get(variant.name, {}), zero=zero, most_lines=most_lines)
+            log = excerpts(
+                variant.faults,
+                broker_logs.get(variant.name, {}),
+                zero=zero,
+                most_lines=most_lines,
+                local=zero.tzinfo or UTC,
+            )
         pages.append(
             Page(
                 verdict=variant,

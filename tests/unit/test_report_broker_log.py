@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from harness.checks.verdict import FaultOutcome
+from harness.report.broker_log import Excerpt, excerpts
+
+ZERO = datetime(2026, 11, 24, 9, 0, 0, tzinfo=UTC)
+
+
+def fault(at_s: float | None, healed_s: float | None = None) -> FaultOutcome:
+    return FaultOutcome(0, "restart", "restart n1", "broker", "#2471a3", at_s, healed_s, None, 0, None)
+
+
+def log(*seconds: float, zone: str = "+00:00", shift: timedelta = timedelta(0)) -> str:
+    stamps = [ZERO + shift + timedelta(seconds=each) for each in seconds]
+    lines = [
+        f"{at:%Y-%m-%d %H:%M:%S.%f}{zone} [info] <0.1.0> at {each:g}" for at, each in zip(stamps, seconds, strict=True)
+    ]
+    return "\n".join(lines)
+
+
+def shown(found: tuple[Excerpt, ...]) -> list[str]:
+    return [line.partition("at ")[2] for excerpt in found for line in (*excerpt.head, *excerpt.tail)]
+
+
+def cut(text: str, *faults: FaultOutcome, most: int = 50) -> tuple[Excerpt, ...]:
+    return excerpts(faults, {"n1": text}, zero=ZERO, most_lines=most)
+
+
+def test_the_lines_around_a_fault_are_cut_out_up_to_its_healing() -> None:
+    found = cut(log(0, 8.9, 9.5, 10, 12, 15, 17.9, 18.5), fault(10, 15))
+    assert shown(found) == ["9.5", "10", "12", "15", "17.9"]
+    assert (found[0].node, found[0].title, found[0].left_out) == ("n1", "restart n1", 0)
+
+
+def test_a_line_without_a_time_belongs_to_the_line_before() -> None:
+    text = log(10) + "\n  a stack trace\n" + log(40) + "\n  of another time"
+    assert shown(cut(text, fault(10))) == ["10", ""]
+
+
+def test_what_is_too_long_loses_its_middle_and_says_how_much() -> None:
+    (excerpt,) = cut(log(*(10 + each / 100 for each in range(100))), fault(10), most=10)
+    assert (len(excerpt.head), excerpt.left_out, len(excerpt.tail)) == (5, 90, 5)
+    assert excerpt.head[0].endswith("at 10")
+    assert excerpt.tail[-1].endswith("at 10.99")
+
+
+@pytest.mark.parametrize("hours", [-8, 0, 2])
+def test_a_log_with_a_zone_of_its_own_is_understood(hours: int) -> None:
+    zone = f"{'-' if hours < 0 else '+'}{abs(hours):02d}:00"
+    assert shown(cut(log(10, zone=zone, shift=timedelta(hours=hours)), fault(10))) == ["10"]
+
+
+@pytest.mark.parametrize("hours", [0, 5, -7])
+def test_a_log_without_a_zone_is_taken_in_the_zone_nearer_to_the_run(hours: int) -> None:
+    local = timezone(timedelta(hours=5))
+    text = log(10, zone="", shift=timedelta(hours=hours))
+    found = excerpts([fault(10)], {"n1": text}, zero=ZERO, most_lines=9, local=local)
+    assert shown(found) == (["10"] if hours in (0, 5) else [])
+
+
+def test_a_fault_that_never_struck_and_a_log_without_times_have_no_excerpt() -> None:
+    assert cut(log(10), fault(None)) == ()
+    assert cut("started\nstopped\n9999-99-99 99:99:99 odd", fault(10)) == ()
+
+
+def test_a_long_line_is_cut() -> None:
+    (excerpt,) = cut(log(10) + "x" * 10_000, fault(10))
+    assert len(excerpt.head[0]) == 240

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from harness.checks.verdict import Fate
+from harness.events import ProcessStarted
+from harness.report.html import LISTED_MESSAGES, html
+from harness.report.templates import embedded_json
+from tests.unit import report_samples as samples
+from tests.unit.histories import V
+
+ALLOWED_SCRIPTS = 3
+"""The charts' data, BokehJS, and the page's own."""
+VOID = {"meta", "br", "link", "input", "img", "hr"}
+
+
+class Page(HTMLParser):
+    """A page's elements, its text outside of scripts and styles, and whether its elements close in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag, f"</{tag}> closes another element"
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.scripts[-1] += data
+        elif not self.open or self.open[-1] != "style":
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+
+def rendered(sample: samples.Sample) -> str:
+    return html(sample.run, histories=sample.histories, resolved_scenario=sample.resolved, broker_logs=sample.logs)
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    return {name: rendered(make()) for name, make in samples.ALL.items()}
+
+
+@pytest.mark.parametrize("name", samples.ALL)
+def test_every_run_has_a_page_that_is_well_formed_and_small(pages: dict[str, str], name: str) -> None:
+    page = Page(pages[name])
+    assert page.open == []
+    assert len(pages[name].encode()) < 2_000_000
+    identities = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(identities) == len(set(identities))
+    for _, attributes in page.elements:
+        href = attributes.get("href")
+        assert href is None or href.removeprefix("#") in identities, href
+
+
+@pytest.mark.parametrize("name", samples.ALL)
+def test_no_page_loads_anything(pages: dict[str, str], name: str) -> None:
+    page = Page(pages[name])
+    assert not [tag for tag, attributes in page.elements if tag in ("link", "img", "iframe") or "src" in attributes]
+    policy = next(a["content"] for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+
+
+def test_the_verdict_comes_before_everything_else(pages: dict[str, str]) -> None:
+    text = Page(pages["passing"]).text
+    positions = [
+        text.index(said) for said in ("as expected 0 of 40 confirmed", "The guarantee beside its controls", "Timeline")
+    ]
+    assert positions == sorted(positions)
+
+
+def test_the_guarantee_stands_beside_its_controls(pages: dict[str, str]) -> None:
+    text = Page(pages["passing"]).text
+    assert "guarantee lost 0 0 ✓ ok" in text
+    assert "transient messages publishers.persistent: false lost >= 1 5 ✓ ok" in text
+    assert "non-durable queue queues.tasks.durable: false lost >= 1 9 ✓ ok" in text
+
+
+def test_the_accounting_adds_up_to_what_was_published(pages: dict[str, str]) -> None:
+    text = Page(pages["failing"]).text
+    assert re.search(r"processed 20 6\.0% lost 312 94\.0% published 332", text)
+    assert "the fates sum to" not in text
+    sample = samples.failing(3)
+    variant = sample.run.variants[0]
+    wrong = replace(variant, counts=replace(variant.counts, fates={Fate.PROCESSED: 1}))
+    text = Page(rendered(replace(sample, run=replace(sample.run, variants=(wrong,))))).text
+    assert "(the fates sum to 1)" in text
+
+
+def test_lost_messages_are_listed_with_their_lives_up_to_a_stated_cap(pages: dict[str, str]) -> None:
+    page = Page(pages["failing"])
+    assert "312 lost messages, by cause" in page.text
+    assert "the first 100 of 312" in page.text
+    assert page.text.count("last seen at") == 100
+    assert re.search(r"0\.\d{4} s delivered worker-1/1 from tasks", page.text)
+
+
+def test_the_cap_is_shared_by_the_variants() -> None:
+    sample = samples.failing(120)
+    variant = sample.run.variants[0]
+    run = replace(sample.run, variants=tuple(replace(variant, name=f"v{number}") for number in range(8)))
+    text = Page(rendered(replace(sample, run=run, histories={}))).text
+    assert 8 * 20 <= text.count("last seen at") <= LISTED_MESSAGES
+
+
+def test_faults_and_the_brokers_log_around_them_are_shown(pages: dict[str, str]) -> None:
+    text = Page(pages["passing"]).text
+    assert "restart n1" in text
+    assert "Log of n1 around step 1, restart n1" in text
+    assert "[info] started" in text
+
+
+def test_what_holds_in_a_run_that_proved_nothing_is_not_called_ok(pages: dict[str, str]) -> None:
+    text = Page(pages["infrastructure"]).text
+    assert "? not proved" in text
+    assert "✓" not in text
+
+
+def test_charts_have_their_data_and_tables_that_say_the_same(pages: dict[str, str]) -> None:
+    page = Page(pages["passing"])
+    charts = json.loads(page.scripts[0])
+    assert [chart["anchor"] for chart in charts] == ["variant-1", "variant-2", "variant-3"]
+    assert page.text.count("The lines as a table") == page.text.count("The lanes as a table") == 3
+    hidden = [attributes for _, attributes in page.elements if attributes.get("class") == "chart"]
+    assert {attributes.get("aria-hidden") for attributes in hidden} == {"true"}
+
+
+def test_hostile_text_changes_nothing(pages: dict[str, str]) -> None:
+    page = Page(pages["hostile"])
+    assert len(page.scripts) == ALLOWED_SCRIPTS
+    json.loads(page.scripts[0])
+    assert not re.search(
+        r"[\x00-\x08\x0b\x0c\x0e-\x1f\u202e\u2066\ufffe]", pages["hostile"].replace(page.scripts[1], "")
+    )
+    assert "<script>document.title='hacked'</script></script><!--" in page.text, "it is shown as text"
+    assert "{{ 7*7 }}" in page.text
+    styles = [attributes["style"] for _, attributes in page.elements if attributes.get("style")]
+    assert all("script" not in (style or "") for style in styles)
+
+
+def test_hostile_actors_stay_within_the_charts_data() -> None:
+    sample = samples.failing(3)
+    started = ProcessStarted(at_ns=5, variant=V, role="worker", actor="</script><!--", incarnation=1, pid=1)
+    history = replace(sample.histories[V], events=(*sample.histories[V].events, started))
+    page = Page(rendered(replace(sample, histories={V: history})))
+    assert len(page.scripts) == ALLOWED_SCRIPTS
+    assert "</script><!--" in json.dumps(json.loads(page.scripts[0]))
+
+
+def test_embedded_json_ends_no_script() -> None:
+    value = {"</script>": ["<!--", "&", "\u2028", "é"]}
+    text = str(embedded_json(value))
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text) == value
+
+
+def test_a_run_without_histories_or_variants_has_a_page_without_charts(pages: dict[str, str]) -> None:
+    assert len(Page(pages["without variants"]).scripts) == 1
+    sample = samples.failing(3)
+    text = Page(rendered(replace(sample, histories={}))).text
+    assert "Nothing happened that could be drawn." in text
+
+
+def test_huge_counts_are_written_in_full(pages: dict[str, str]) -> None:
+    text = Page(pages["huge"]).text
+    assert "1,000,000,000,000" in text
+    assert "123,456,789" in text
+
+
+def test_a_long_resolved_scenario_is_cut() -> None:
+    sample = replace(samples.without_variants(), resolved="x" * 3_000_000)
+    assert len(rendered(sample)) < 200_000

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from harness.checks.verdict import Outcome
+from harness.report.junit import junit
+from tests.unit import report_samples as samples
+
+CHILDREN = {
+    "testsuites": {"testsuite"},
+    "testsuite": {"properties", "testcase", "system-out", "system-err"},
+    "properties": {"property"},
+    "property": set(),
+    "testcase": {"skipped", "error", "failure", "system-out", "system-err"},
+    "skipped": set(),
+    "error": set(),
+    "failure": set(),
+}
+"""Which elements may stand in which, as the readers of CI servers agree on."""
+ATTRIBUTES = {
+    "testsuites": {"name", "time", "tests", "failures", "errors", "skipped"},
+    "testsuite": {"name", "time", "tests", "failures", "errors", "skipped", "timestamp"},
+    "properties": set(),
+    "property": {"name", "value"},
+    "testcase": {"name", "classname", "time"},
+    "skipped": {"message", "type"},
+    "error": {"message", "type"},
+    "failure": {"message", "type"},
+}
+
+
+def parsed(name: str) -> ET.Element:
+    return ET.fromstring(junit(samples.ALL[name]().run))  # noqa: S314 - our own text
+
+
+def cases(root: ET.Element) -> dict[str, ET.Element | None]:
+    return {case.attrib["name"]: next(iter(case), None) for case in root.iter("testcase")}
+
+
+def check(element: ET.Element) -> None:
+    assert set(element.attrib) <= ATTRIBUTES[element.tag], element.tag
+    for child in element:
+        assert child.tag in CHILDREN[element.tag], f"{child.tag} in {element.tag}"
+        check(child)
+
+
+@pytest.mark.parametrize("name", samples.ALL)
+def test_every_run_has_the_structure_that_readers_agree_on(name: str) -> None:
+    root = parsed(name)
+    check(root)
+    assert root.tag == "testsuites"
+    (suite,) = root
+    found = list(suite.iter("testcase"))
+    assert int(suite.attrib["tests"]) == len(found) > 0
+    for kind, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        assert int(suite.attrib[kind]) == len(list(suite.iter(tag)))
+    assert suite[0].tag == "properties", "properties come first"
+    assert all(float(case.attrib["time"]) >= 0 for case in found)
+    assert len({case.attrib["name"] for case in found}) == len(found) or name == "hostile"
+
+
+def test_guarantee_and_controls_are_cases_of_one_suite() -> None:
+    found = cases(parsed("passing"))
+    assert found["guarantee: lost 0"] is None
+    assert found["transient messages: lost >= 1"] is None
+    assert found["non-durable queue: lost >= 1"] is None
+    assert set(found.values()) == {None}
+
+
+def test_a_failure_has_the_cause_and_the_command_that_replays_it() -> None:
+    failure = cases(parsed("failing"))["guarantee: lost 0"]
+    assert failure is not None
+    assert (failure.tag, failure.attrib["message"]) == ("failure", "expected 0, observed 312")
+    assert "312 messages were lost at worker-1" in (failure.text or "")
+    assert "replay: chaos run scenarios/sample.yaml --seed 42" in (failure.text or "")
+
+
+def test_broken_infrastructure_is_an_error_and_proves_no_expectation() -> None:
+    found = cases(parsed("infrastructure"))
+    error = found.pop("guarantee: the run comes to its end and proves something")
+    assert error is not None
+    assert (error.tag, error.attrib["type"]) == ("error", "infrastructure")
+    assert "did not answer within 60 s" in error.attrib["message"]
+    assert {each.tag for each in found.values() if each is not None} == {"skipped"}
+    assert None not in found.values()
+
+
+def test_what_is_inconclusive_is_skipped_not_passed() -> None:
+    run = samples.passing().run
+    variant = replace(run.variants[0], outcome=Outcome.INCONCLUSIVE, headline="no message was at risk")
+    root = ET.fromstring(junit(replace(run, variants=(variant,))))  # noqa: S314 - our own text
+    assert {each.attrib["message"] for each in root.iter("skipped")} == {"no message was at risk"}
+    assert all(next(iter(case)).tag == "skipped" for case in root.iter("testcase"))
+
+
+def test_a_run_interrupted_before_anything_is_one_error() -> None:
+    (error,) = parsed("without variants").iter("error")
+    assert error.attrib["type"] == "interrupted"
+
+
+def test_properties_tell_what_ran() -> None:
+    root = parsed("failing")
+    found = {each.attrib["name"]: each.attrib["value"] for each in root.iter("property")}
+    assert found["seed"] == "42"
+    assert found["guarantee.lost"] == "312"
+    assert found["version.rabbitmq"] == "4.0.5"
+
+
+def test_hostile_text_keeps_to_its_place() -> None:
+    text = junit(samples.hostile().run)
+    assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\u202e]", text)
+    root = ET.fromstring(text)  # noqa: S314 - our own text
+    check(root)
+    assert "<script>" in root[0].attrib["name"]

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.checks.verdict import Outcome, RunVerdict
+from harness.report.annotations import annotation_lines
+from harness.report.markdown import LIMIT_BYTES, append_to_job_summary, escaped, markdown
+from tests.unit import report_samples as samples
+
+
+def test_the_verdict_comes_first_then_a_row_for_each_variant() -> None:
+    lines = markdown(samples.passing().run).splitlines()
+    assert lines[0] == "## ✅ broker restart: as expected"
+    assert lines[2].startswith("**0 of 40 confirmed messages lost")
+    assert "| guarantee |  | lost 0 | 0 | ✅ as expected |" in lines
+    assert "| transient messages | publishers.persistent: false | lost &gt;= 1 | 5 | ✅ as expected |" in lines
+    assert lines.count("<details>") == lines.count("</details>") == 3
+
+
+def test_a_violation_is_told_with_its_cause() -> None:
+    text = markdown(samples.failing().run)
+    assert "| guarantee |  | lost 0 | **312** (not ok) | ❌ violated |" in text
+    assert "- 312 messages were lost at worker-1" in text
+
+
+@pytest.mark.parametrize("name", samples.ALL)
+def test_details_are_balanced_in_every_run(name: str) -> None:
+    text = markdown(samples.ALL[name]().run)
+    assert text.count("<details>") == text.count("</details>")
+
+
+def test_hostile_text_is_no_markup() -> None:
+    text = markdown(samples.hostile().run)
+    assert "<script" not in text
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e\u2066]", text)
+    assert "@everyone" not in text
+    assert "https://" not in text
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert all(row.count("|") == 6 for row in rows), "a pipe in a name is no new column"
+
+
+def test_escaping_leaves_ordinary_text_alone() -> None:
+    assert escaped("kill worker-2 at 0.5 s: 12 lost (10%).") == "kill worker-2 at 0.5 s: 12 lost (10%)."
+    assert escaped("a*b_c`d`[e](f)|&") == "a&#42;b&#95;c&#96;d&#96;&#91;e&#93;(f)&#124;&amp;"
+
+
+def many_variants() -> RunVerdict:
+    run = samples.failing(3).run
+    variant = replace(run.variants[0], reasons=tuple("reason " + "x" * 1000 for _ in range(200)))
+    return replace(run, variants=(variant,) * 10)
+
+
+def test_a_summary_too_long_is_cut_between_blocks_and_says_so() -> None:
+    text = markdown(many_variants())
+    assert len(text.encode()) <= LIMIT_BYTES
+    assert text.count("<details>") == text.count("</details>") > 0
+    assert "report.html has everything" in text
+
+
+def test_a_job_gets_the_summary_appended(tmp_path: Path) -> None:
+    page = tmp_path / "summary"
+    page.write_text("before\n")
+    assert append_to_job_summary(samples.passing().run, {"GITHUB_STEP_SUMMARY": str(page)}) == page
+    assert page.read_text().startswith("before\n## ✅ broker restart")
+    assert append_to_job_summary(samples.passing().run, {}) is None
+
+
+def test_a_jobs_summary_never_outgrows_what_the_page_holds(tmp_path: Path) -> None:
+    page = tmp_path / "summary"
+    environment = {"GITHUB_STEP_SUMMARY": str(page)}
+    append_to_job_summary(many_variants(), environment)
+    append_to_job_summary(many_variants(), environment)
+    assert 0 < page.stat().st_size <= LIMIT_BYTES
+
+
+def line_of(variant: str, path: str) -> int | None:
+    return {("guarantee", "lost"): 17}.get((variant, path))
+
+
+def test_a_failed_expectation_is_annotated_at_its_line() -> None:
+    (line,) = annotation_lines(samples.failing().run, line_of)
+    assert line.startswith(
+        "::error file=scenarios/worker_kill.yaml,line=17,title=worker kill%3A violated::"
+        "guarantee: lost: expected 0, observed 312%0A312 messages were lost at worker-1"
+    )
+
+
+def test_an_expectation_without_a_line_is_annotated_at_the_first() -> None:
+    (line,) = annotation_lines(samples.failing().run, lambda _variant, _path: None)
+    assert ",line=1," in line
+
+
+def test_what_is_as_expected_is_not_annotated() -> None:
+    assert annotation_lines(samples.passing().run, line_of) == []
+
+
+@pytest.mark.parametrize("name", ["infrastructure", "interrupted", "without variants"])
+def test_what_failed_otherwise_is_annotated_once(name: str) -> None:
+    (line,) = annotation_lines(samples.ALL[name]().run, line_of)
+    assert line.startswith("::error file=")
+
+
+def test_what_is_inconclusive_is_a_warning() -> None:
+    run = samples.passing().run
+    variant = replace(run.variants[0], outcome=Outcome.INCONCLUSIVE)
+    (line,) = annotation_lines(replace(run, variants=(variant,)), line_of)
+    assert line.startswith("::warning ")
+
+
+def test_hostile_text_makes_no_second_command() -> None:
+    for line in annotation_lines(samples.hostile().run, line_of):
+        assert "\n" not in line
+        assert "\r" not in line
+        assert "\x1b" not in line
+        properties = line.removeprefix("::error ").split("::")[0]
+        assert [part.split("=")[0] for part in properties.split(",")] == ["file", "line", "title"]
