@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -123,7 +124,8 @@ def parse(text: str, file: str) -> Document | Problem:
 
 def _compose(text: str, file: str) -> Node | Problem | None:
     try:
-        root: Node | None = YAML(typ="safe", pure=True).compose(text)
+        with warnings.catch_warnings(action="ignore"):  # of anchors given twice: anchors are refused below
+            root: Node | None = YAML(typ="safe", pure=True).compose(text)
     except ReaderError as error:
         place = _place_in(text, error.position)
         message = f"holds the control character U+{ord(text[error.position]):04X}"

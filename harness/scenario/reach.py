@@ -96,7 +96,7 @@ def _triggers(scenario: Scenario, reach: _Reach) -> Iterator[Mistake]:
 
 
 def _too_few(what: str, most: int, none: str) -> str:
-    return f"{most} messages are {what} in all" if most else none
+    return f"{most} {'message is' if most == 1 else 'messages are'} {what} in all" if most else none
 
 
 def _counts(scenario: Scenario, reach: _Reach) -> Iterator[Mistake]:

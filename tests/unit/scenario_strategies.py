@@ -34,8 +34,8 @@ queues = st.one_of(
     _some({"delivery_limit": st.integers(0, 9)}, type=st.just("quorum")),
 )
 amounts = st.one_of(
-    _some({"tasks": st.lists(texts, max_size=3)}, messages=st.integers(1, 500)),
-    st.fixed_dictionaries({"tasks": st.lists(texts, min_size=1, max_size=3)}),
+    _some({"tasks": st.lists(texts, max_size=3)}, messages=st.integers(20, 500)),
+    st.fixed_dictionaries({"tasks": st.lists(texts, min_size=9, max_size=9)}),
     st.fixed_dictionaries({"duration": positive_durations}),
 )
 publisher_settings = _some(
