@@ -87,5 +87,5 @@ def run_headline(outcome: Outcome, variants: Sequence[VariantVerdict]) -> str:
             if len(controls) > 1
             else f"{guarantee.headline} {shown} what it must ({names})."
         )
-    said = "; ".join(f"control {control.name!r}: {control.headline}" for control in bad)
+    said = " ".join(f"Control {control.name!r}: {control.headline}" for control in bad)
     return f"{guarantee.headline} {said}"

@@ -41,7 +41,7 @@ from harness.events import (
     VariantFinished,
 )
 from harness.history.history import History
-from harness.history.trace import life
+from harness.history.trace import life, narrowed
 from harness.scenario.scenario import Scenario
 
 CONFIDENCE = 0.95
@@ -79,6 +79,7 @@ def judge(
         in_turn=strictly_in_turn(seen),
         speed_ups={happening.action: speed_up(happening, seen) for happening in reversed(struck)},
     )
+    told = narrowed(history, _told_of(seen, lost))
     expectations = evaluate(scenario, observed)
     outcome, reasons = _outcome(history, counts, faults, expectations)
     promised = int(np.count_nonzero(seen.promised))
@@ -108,10 +109,10 @@ def judge(
         expectations=expectations,
         causes=grouped,
         lost=tuple(
-            _lost_message(message, cause, seen, history)
+            _lost_message(message, cause, seen, told)
             for message, cause in zip(lost[:LISTED_MESSAGES].tolist(), causes.causes, strict=False)
         ),
-        anomalies=tuple(_anomalies(seen, history)),
+        anomalies=tuple(_anomalies(seen, told)),
         faults=faults,
         outages=observed.outages.listed,
         confirm_latency=confirm_latency,
@@ -125,6 +126,16 @@ def judge(
         backend=started.backend if started else "",
         rabbitmq=started.rabbitmq if started else "",
     )
+
+
+def _told_of(seen: Tally, lost: np.ndarray) -> list[tuple[int, int]]:
+    """Return the messages whose lives the verdict tells, as (publisher's number, seq)."""
+    deliveries = seen.deliveries
+    corrupt = np.unique(deliveries.message[deliveries.corrupt & (deliveries.message >= 0)])
+    chosen = [each[:LISTED_MESSAGES] for each in (lost, unexplained_duplicates(seen), corrupt)]
+    numbers = {name: number for number, name in seen.publisher_names.items()}
+    names = (seen.name(message) for message in np.concatenate(chosen).tolist())
+    return [(numbers[publisher], seq) for publisher, seq in names]
 
 
 def _duration_s(events: Sequence[Event]) -> float:

@@ -179,8 +179,10 @@ def _pick(history: History, random: Random, *, early: bool = False) -> _Pick:
     )
     if not once:
         raise ValueError("the history holds no message that was published, delivered and completed exactly once")
-    first_half = once[: max(1, len(once) // 2)]
-    return random.choice(first_half if early else once)[1]
+    if early:
+        once.sort(key=lambda found: found[1].seq)
+        once = once[: max(1, len(once) // 2)]
+    return random.choice(once)[1]
 
 
 def _completed_in(index: int, log: Log) -> list[_Pick]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,20 @@ def _adapter() -> TypeAdapter[RunVerdict]:
 
 
 def to_json(run: RunVerdict) -> str:
-    """Write a verdict."""
-    return _adapter().dump_json(run, indent=2).decode()
+    """Write a verdict. Bytes of a file name that are no text are shown as escapes: JSON cannot hold lone surrogates."""
+    return json.dumps(_texts(asdict(run)), indent=2, ensure_ascii=False)
+
+
+def _texts(value: Any) -> Any:
+    match value:
+        case str():
+            return str(value).encode(errors="backslashreplace").decode()
+        case dict():
+            return {_texts(key): _texts(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_texts(item) for item in value]
+        case _:
+            return value
 
 
 def from_json(text: str) -> RunVerdict:

@@ -39,6 +39,8 @@ from harness.traffic.collector import collect
 from harness.traffic.log import EventLog
 from harness.traffic.spec import Target
 
+OUTLIVING = frozenset({"external", "compose"})
+"""Backends whose broker may have been there before the run, and may go on after it."""
 PROGRESS_EVERY_S = 0.2
 BUSY_POLL_S = 0.002
 """How often counters are read while a step waits for progress."""
@@ -92,6 +94,7 @@ class VariantRun:
         self._last_watch = time.monotonic()
         self._watch: threading.Thread | None = None
         self._dead_node: str | None = None
+        self._take_away: Callable[[], None] = lambda: None
 
     def execute(self) -> None:
         """Run every phase. Infrastructure failures become an event; KeyboardInterrupt is passed on, cleaned up."""
@@ -110,6 +113,7 @@ class VariantRun:
         broker = self._provision()
         target = self._target(broker)
         self._enter(Phase.DECLARE)
+        self._remember_what_was_there(broker, target)
         topology.declare(target, *planning.declarations(self._scenario))
         if self._scenario.settle_s:
             self._enter(Phase.SETTLE)
@@ -143,6 +147,20 @@ class VariantRun:
             )
         )
         return broker
+
+    def _remember_what_was_there(self, broker: Broker, target: Target) -> None:
+        """On a broker that outlives the run: what the scenario adds to it is taken away again, and nothing else."""
+        if broker.name not in OUTLIVING:
+            return
+        there = topology.ready_messages(target, tuple(self._scenario.queues))
+        for name, count in there.items():
+            if count:
+                self._note(
+                    f"queue {name} was there before, with {count:,} messages: they count as phantoms if a worker gets them"
+                )
+        added = tuple(name for name, count in there.items() if count is None)
+        exchanges = topology.absent_exchanges(target, tuple(self._scenario.exchanges))
+        self._take_away = lambda: topology.delete(target, added, exchanges)
 
     def _target(self, broker: Broker) -> Target:
         endpoints = [broker.endpoint(node) for node in range(max(1, len(broker.nodes)))]
@@ -361,7 +379,7 @@ class VariantRun:
         """Undo everything, whatever happened; what cannot be undone is said."""
         self._enter(Phase.CLEAN_UP)
         problems: list[str] = []
-        for undo in (self._end_timeline, self._end_processes, self._end_broker):
+        for undo in (self._end_timeline, self._end_processes, self._take_away, self._end_broker):
             try:
                 undo()
             except (ChaosError, OSError) as error:

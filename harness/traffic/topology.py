@@ -90,6 +90,20 @@ def declare(
             )
 
 
+def absent_exchanges(target: Target, exchanges: Sequence[str]) -> tuple[str, ...]:
+    """Ask which of some exchanges are not there (passive declare)."""
+    absent: list[str] = []
+    for exchange in exchanges:
+        with channel(target, f"asking for exchange {exchange!r}") as open_channel:
+            try:
+                open_channel.exchange_declare(exchange, passive=True)
+            except ChannelClosedByBroker as error:
+                if error.reply_code != 404:
+                    raise
+                absent.append(exchange)
+    return tuple(absent)
+
+
 def delete(target: Target, queues: Sequence[str], exchanges: Sequence[str]) -> None:
     """Delete queues and exchanges, whatever they hold; no error for what is not there."""
     with channel(target, "deleting the scenario's queues") as open_channel:

@@ -11,6 +11,7 @@ from harness.checks.planted import KINDS
 from harness.checks.recorded import recorded
 from harness.checks.selftest import selftest
 from harness.checks.verdict import Outcome
+from harness.history.trace import life, narrowed
 
 
 def test_the_recorded_history_is_as_expected() -> None:
@@ -41,3 +42,14 @@ def test_the_report_of_the_selftest_counts() -> None:
     history, scenario = recorded()
     result = selftest(history, scenario, seed=1, rounds=1)
     assert (len(result.rows), result.missed) == (len(KINDS), 0)
+
+
+def test_a_message_has_the_same_life_in_a_narrowed_history() -> None:
+    history, _ = recorded()
+    chosen = [(1, 7), (2, 140), (1, 160)]
+    told = narrowed(history, chosen)
+    assert sum(len(log.records) for log in told.logs) < 60
+    for number, seq in chosen:
+        whole = life(history, f"publisher-{number}", seq)
+        assert len(whole) >= 5
+        assert life(told, f"publisher-{number}", seq) == whole

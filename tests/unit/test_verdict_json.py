@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import jsonschema
+import pytest
+
+from harness.checks.combine import combine
+from harness.checks.judge import judge
+from harness.checks.recorded import recorded
+from harness.checks.verdict import RunVerdict
+from harness.checks.verdict_json import SCHEMA_FILE, from_json, schema, to_json
+from harness.errors import HistoryError
+
+
+@pytest.fixture(scope="module")
+def run() -> RunVerdict:
+    history, scenario = recorded()
+    return combine(
+        [judge(history, scenario, name="guarantee")],
+        scenario="recorded",
+        description="",
+        file="recorded.yaml",
+        seed=1,
+        replay="chaos run recorded.yaml",
+        started_at="2026-01-01T00:00:00+00:00",
+        duration_s=1.0,
+        versions={"harness": "0"},
+    )
+
+
+def test_there_and_back_is_the_same(run: RunVerdict) -> None:
+    assert from_json(to_json(run)) == run
+
+
+def test_the_committed_schema_is_current() -> None:
+    assert json.loads(SCHEMA_FILE.read_text()) == schema(), "run `make schema`"
+
+
+def test_a_verdict_fits_its_schema(run: RunVerdict) -> None:
+    jsonschema.validate(json.loads(to_json(run)), schema())
+
+
+def test_a_name_that_is_no_text_does_not_break_it(run: RunVerdict) -> None:
+    assert "\\udc80" in from_json(to_json(replace(run, file="a\udc80.yaml"))).file
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 99}', "nonsense"])
+def test_what_is_no_verdict_is_refused(text: str) -> None:
+    with pytest.raises(HistoryError):
+        from_json(text)
