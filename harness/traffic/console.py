@@ -58,9 +58,10 @@ def work(
             end = time.monotonic() + per_dot_s * body.count(b".")
             while (left := end - time.monotonic()) > 0:
                 channel.connection.sleep(left)
-            say(" [x] Done")
             if not automatic_acks:
                 channel.basic_ack(method.delivery_tag)
+            # Said last: whoever reads it and stops the worker has seen the acknowledgement go.
+            say(" [x] Done")
 
         channel.basic_consume(queue, on_message, auto_ack=automatic_acks)
         say(" [*] Waiting for messages. To exit press CTRL+C")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+import numpy as np
 import pika
 import pytest
 
@@ -11,6 +12,7 @@ from harness.broker.protocol import Broker
 from harness.history.records import FOREIGN, Flag, Kind
 from harness.traffic import identity, topology
 from harness.traffic.spec import CRASH_EXIT_CODE, Acks, Failure, Work
+from harness.traffic.worker import FLUSH_AFTER_S
 from tests.integration.stage import Process, Stage, wait_until
 
 NEVER_DONE = Work(fixed_s=600.0)
@@ -90,22 +92,23 @@ def test_early_acks_come_before_the_work_and_manual_ones_after(stage: Stage) -> 
 
 def test_acks_are_batched_and_what_is_left_over_is_acked_when_idle(stage: Stage) -> None:
     stage.declare()
-    stage.publish(25)
-    worker = stage.worker(ack_every=10, work=Work(fixed_s=0.001))
-    wait_until(lambda: len(worker.acked_tags()) == 25, "all acks")
-    assert worker.acked_tags() == list(range(1, 26))
-    sizes = worker.of(Kind.ACKED)["arg"].tolist()
-    assert max(sizes) == 10
+    stage.publish(13)
+    worker = stage.worker(ack_every=10, work=Work(fixed_s=2 * FLUSH_AFTER_S))
+    wait_until(lambda: len(worker.acked_tags()) == 13, "all acks")
+    assert worker.acked_tags() == list(range(1, 14))
+    assert worker.of(Kind.ACKED)["arg"].tolist() == [10, 3]
     assert worker.stop() == 0
     assert stage.ready() == 0
 
 
 def test_a_batch_larger_than_the_prefetch_does_not_stall(stage: Stage) -> None:
     stage.declare()
-    stage.publish(25)
+    stage.publish(100)
     worker = stage.worker(ack_every=100, prefetch=4)
-    wait_until(lambda: len(worker.acked_tags()) == 25, "all acks")
+    wait_until(lambda: len(worker.acked_tags()) == 100, "all acks")
     assert max(worker.of(Kind.ACKED)["arg"].tolist()) <= 4
+    pauses = np.diff(worker.of(Kind.ACKED)["at_ns"])
+    assert pauses.min() < FLUSH_AFTER_S * 1e9, "every batch waited for more that could not come"
 
 
 def test_a_rejected_delivery_is_dead_lettered_and_not_processed(stage: Stage) -> None:
@@ -182,6 +185,26 @@ def test_what_it_held_when_the_broker_died_is_never_acked_on_the_new_channel(sta
     lost_at = worker.kinds().index(Kind.CONNECTION_LOST)
     assert all(r["connection"] == 2 for r in worker.records[lost_at + 1 :] if r["kind"] == Kind.ACKED)
     assert Kind.CHANNEL_CLOSED not in worker.kinds(), "an unknown delivery tag closes the channel"
+    assert len(stage.left()) == 0
+
+
+def test_work_that_outlives_its_connection_is_done_and_acked_only_when_it_was_delivered_again(
+    stage: Stage, broker: Broker
+) -> None:
+    stage.declare()
+    stage.publish(1)
+    worker = stage.worker(work=Work(fixed_s=3.0))
+    worker.await_records(Kind.DELIVERED)
+    assert broker.control("close_all_connections", "a test").exit_code == 0
+    worker.await_records(Kind.DELIVERED, 2)
+    assert worker.processed() == [], "the work was over before the connection was back"
+    wait_until(lambda: len(worker.of(Kind.ACKED)) >= 1, "the ack")
+    wait_until(lambda: stage.ready() == 0, "the queue to be empty")
+    assert worker.stop() == 0, worker.said
+    assert worker.of(Kind.CONNECTION_LOST)["arg"].tolist() == [320]
+    assert worker.of(Kind.COMPLETED)[["connection", "tag"]].tolist() == [(1, 1), (2, 1)]
+    assert worker.kinds()[-2] == Kind.ACKED
+    assert worker.of(Kind.ACKED)[["connection", "tag"]].tolist() == [(2, 1)]
     assert len(stage.left()) == 0
 
 
