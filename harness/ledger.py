@@ -137,7 +137,7 @@ def stale() -> Iterator[StaleRun]:
                 tuple(ProcessMark.parse(mark) for mark in data["processes"]),
                 tuple(Path(directory) for directory in data["directories"]),
             )
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
 
 

@@ -1,0 +1,90 @@
+"""Imports point one way, and what must be pure or light is."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "harness"
+SCENARIO = {"errors", "scenario"}
+CHECKS = {"errors", "events", "scenario", "history", "checks"}
+BELOW_ENGINE = {"errors", "events", "ledger", "scenario", "history", "traffic", "broker", "faults"}
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "events": set(),
+    "ledger": set(),
+    "scenario": SCENARIO,
+    "history": {"errors", "events", "history"},
+    "traffic": {"errors", "traffic", "history"},
+    "broker": {"errors", "ledger", "broker", "scenario"},
+    "faults": {"errors", "events", "scenario", "traffic", "broker", "faults"},
+    "checks": CHECKS,
+    "engine": BELOW_ENGINE | {"checks", "engine", "version"},
+    "report": CHECKS | {"report", "version"},
+}
+IMPURE = {"time", "random", "os", "subprocess", "socket", "threading", "datetime", "secrets", "tempfile", "shutil"}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        layer = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if layer in ALLOWED:
+            yield layer, path
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def layer_of(name: str) -> str | None:
+    parts = name.split(".")
+    if parts[0] != "harness":
+        return None
+    return "version" if parts[1:2] == ["__version__"] else (parts[1] if len(parts) > 1 else None)
+
+
+@pytest.mark.parametrize(
+    ("layer", "path"), list(modules()), ids=lambda value: value.stem if isinstance(value, Path) else value
+)
+def test_imports_point_one_way(layer: str, path: Path) -> None:
+    wrong = {name for name in imports(path) if (found := layer_of(name)) is not None and found not in ALLOWED[layer]}
+    assert wrong == set()
+
+
+def test_the_checks_know_no_clock_no_files_and_no_chance() -> None:
+    found = {
+        f"{path.stem}: {name}"
+        for layer, path in modules()
+        if layer == "checks"
+        for name in imports(path)
+        if name.split(".")[0] in IMPURE
+    }
+    # What is planted is chosen by a Random that the caller seeds.
+    assert found == {"planted: random", "planted: random.Random", "selftest: random", "selftest: random.Random"} & found
+    assert not {name for name in found if not name.startswith(("planted", "selftest"))}
+
+
+@pytest.mark.parametrize("program", ["publisher", "worker"])
+def test_the_traffic_programs_stay_light(program: str) -> None:
+    code = f"import harness.traffic.{program}, sys; print(' '.join(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {"numpy", "pandas", "pydantic", "docker", "bokeh", "rich"} & set(loaded) == set()
+
+
+def test_validating_needs_no_engine_and_no_charts() -> None:
+    code = (
+        "import sys; from pathlib import Path; from harness.scenario.load import load; from harness.faults.registry import actions;"
+        "load(Path('scenarios/broker_restart.yaml'), actions()); print(' '.join(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    assert {"pandas", "numpy", "docker", "bokeh", "pyarrow"} & set(done.stdout.split()) == set()
