@@ -157,14 +157,20 @@ def _fate(verdict: VariantVerdict, fate: Fate) -> int:
 def _pick(history: History, random: Random, *, early: bool = False) -> _Pick:
     """Pick a message that was published, confirmed if asked, delivered and completed exactly once. Raises ValueError if none was."""
     seen: dict[tuple[int, int], list[_Pick]] = {}
-    lost_logs = {
+    delivered: dict[tuple[int, int], int] = {}
+    # Only a worker that ended in order: a lost connection would excuse what is planted.
+    orderly = {
         index
         for index, log in enumerate(history.logs)
-        if np.isin(log.records["kind"], (Kind.CONNECTION_LOST, Kind.CHANNEL_CLOSED)).any()
+        if (log.records["kind"] == Kind.FINISHED).any()
+        and not np.isin(log.records["kind"], (Kind.CONNECTION_LOST, Kind.CHANNEL_CLOSED)).any()
     }
     for index, log in enumerate(history.logs):
         if log.header.role != "worker":
             continue
+        for row in log.records[log.records["kind"] == Kind.DELIVERED]:
+            key = (int(row["publisher"]), int(row["seq"]))
+            delivered[key] = delivered.get(key, 0) + 1
         for pick in _completed_in(index, log):
             seen.setdefault((pick.publisher, pick.seq), []).append(pick)
     published: dict[tuple[int, int], int] = {}
@@ -175,7 +181,7 @@ def _pick(history: History, random: Random, *, early: bool = False) -> _Pick:
     once = sorted(
         (key, picks[0])
         for key, picks in seen.items()
-        if len(picks) == 1 and published.get(key) == 1 and picks[0].log not in lost_logs
+        if len(picks) == delivered[key] == published.get(key) == 1 and picks[0].log in orderly
     )
     if not once:
         raise ValueError("the history holds no message that was published, delivered and completed exactly once")

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 
+from harness.errors import ScenarioError
 from harness.faults.registry import actions
 from harness.scenario.load import load
 from harness.scenario.resolve import MASK, resolve, setting_text, to_yaml
@@ -26,7 +27,10 @@ def test_resolved_and_loaded_again_a_scenario_is_equal(
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
     (folder / "first.yaml").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
-    first = load(folder / "first.yaml", actions()).scenario
+    try:
+        first = load(folder / "first.yaml", actions()).scenario
+    except ScenarioError:
+        reject()  # what is drawn may ask for more than is published
     (folder / "again.yaml").write_text(to_yaml(resolve(first)), encoding="utf-8")
     assert load(folder / "again.yaml", actions()).scenario == first
 
