@@ -13,6 +13,7 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 from harness.broker import config
+from harness.broker.cluster import wait_until_formed
 from harness.broker.docker_engine import LABEL_OWNER, LABEL_RUN, connect, engine_errors, image_present
 from harness.broker.docker_node import DockerNode
 from harness.broker.ports import free_port
@@ -66,7 +67,7 @@ class ContainerBroker:
             self._nodes.append(DockerNode(container, f"rabbit@{hostname}"))
         for index in range(len(self._nodes)):
             self.ready(index)
-        self._await_cluster()
+        wait_until_formed(self, self._settings.start_timeout_s)
 
     def _make_network(self, client: docker.DockerClient) -> str:
         name = f"chaos-{self._settings.run_id}"
@@ -132,19 +133,6 @@ class ContainerBroker:
 
     def _labels(self) -> dict[str, str]:
         return {LABEL_RUN: self._settings.run_id, LABEL_OWNER: owner_label()}
-
-    def _await_cluster(self) -> None:
-        if len(self._nodes) < 2:
-            return
-        deadline = time.monotonic() + self._settings.start_timeout_s
-        while time.monotonic() < deadline:
-            result = self.control("cluster_status", "--formatter", "json")
-            if result.exit_code == 0 and all(result.stdout.count(f'"{node}"') > 1 for node in self.nodes):
-                return
-            time.sleep(0.2)
-        raise BrokerError(
-            f"the nodes {', '.join(self.nodes)} formed no cluster within {self._settings.start_timeout_s:g} s"
-        )
 
     def endpoint(self, node: int = 0) -> Endpoint:
         """Where clients connect to: the published port, the same over restarts."""

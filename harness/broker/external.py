@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from harness.broker.abilities import abilities
+from harness.broker.debian import last_line
+from harness.broker.outage import held_connection
 from harness.broker.protocol import Ability, BrokerSettings, BrokerVersions, ControlResult, Endpoint, StopReport
 from harness.broker.ready import amqp_answers, server_version, wait_until_ready
 from harness.errors import BrokerError, UsageError
 
 COMMAND_TIMEOUT_S = 300.0
+OUTAGE_TIMEOUT_S = 30.0
+"""How long after a command that ends or restarts the broker its connections may take to break."""
+DEFAULT_PASSWORD = "guest"  # noqa: S105 - RabbitMQ's own, no secret, and the user's name as well
+_USER_INFO = re.compile(r"(://[^:/@\s]*):[^@\s]*@")
 
 
 def parse_url(url: str) -> Endpoint:
     """Read an AMQP URL. Raises UsageError, which never repeats the password."""
-    parts = urlsplit(url)
+    wrong = UsageError(
+        "the broker's address must look like amqp://user:password@host:5672/virtual-host, with %-escapes for :/?#@ inside a name"
+    )
     try:
+        parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        port = -1
-    if parts.scheme not in ("amqp", "amqps") or not parts.hostname or port == -1:
-        raise UsageError("the broker's address must look like amqp://user:password@host:5672/virtual-host")
+        # The parser's own message repeats what it could not read, and that may be the password.
+        raise wrong from None
+    if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
+        raise wrong
     tls = parts.scheme == "amqps"
     return Endpoint(
         host=parts.hostname,
@@ -40,8 +53,18 @@ class ExternalBroker:
 
     name = "external"
 
-    def __init__(self, settings: BrokerSettings, url: str, commands: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        url: str,
+        commands: Mapping[str, str],
+        *,
+        command_timeout_s: float = COMMAND_TIMEOUT_S,
+        outage_timeout_s: float = OUTAGE_TIMEOUT_S,
+    ) -> None:
         """Prepare. `commands` are shell command lines by what they do: restart, kill, pause, resume, start, stop."""
+        self._command_timeout_s = command_timeout_s
+        self._outage_timeout_s = outage_timeout_s
         self._settings = settings
         self._endpoint = parse_url(url)
         self._commands = dict(commands)
@@ -65,9 +88,15 @@ class ExternalBroker:
         wait_until_ready(self._endpoint, timeout_s or self._settings.start_timeout_s)
 
     def stop(self, node: int = 0) -> StopReport:  # noqa: ARG002
-        """Run `stop`; without it `restart` does both, and the start that follows only waits."""
-        self._run("stop" if "stop" in self._commands else "restart")
-        return StopReport(clean=True, exit_code=None, detail="by the scenario's command")
+        """Run `stop`; without it `restart` does both, and the start that follows only waits. Clean if its connections broke."""
+        what = "stop" if "stop" in self._commands else "restart"
+        if self._run_until_down(what):
+            return StopReport(clean=True, exit_code=None, detail="by the scenario's command")
+        return StopReport(
+            clean=False,
+            exit_code=None,
+            detail=f"a connection outlived broker.commands.{what} by {self._outage_timeout_s:g} s; does it end this broker?",
+        )
 
     def start_node(self, node: int = 0) -> None:
         """Run `start` if there is one, and wait until it answers."""
@@ -76,8 +105,8 @@ class ExternalBroker:
         self.ready(node)
 
     def kill(self, node: int = 0) -> None:  # noqa: ARG002
-        """Run `kill`."""
-        self._run("kill")
+        """Run `kill`, and wait until a connection is seen to break."""
+        self._run_until_down("kill")
 
     def pause(self, node: int = 0) -> None:  # noqa: ARG002
         """Run `pause`."""
@@ -106,22 +135,41 @@ class ExternalBroker:
     def destroy(self) -> None:
         """Leave the broker alone."""
 
+    def _run_until_down(self, what: str) -> bool:
+        with held_connection(self._endpoint) as connection:
+            self._run(what)
+            return connection.broke(self._outage_timeout_s)
+
     def _run(self, what: str) -> None:
         command = self._commands.get(what)
         if command is None:
             raise BrokerError(f"the scenario names no command to {what} the external broker (broker.commands.{what})")
-        try:
-            done = subprocess.run(  # noqa: S602 - a command line is what the scenario's author writes
+        # Not a pipe: what the command leaves running in the background would hold it open.
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.Popen(  # noqa: S602 - a command line is what the scenario's author writes
                 command,
                 shell=True,
-                capture_output=True,
-                text=True,
-                timeout=COMMAND_TIMEOUT_S,
-                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
-        except subprocess.TimeoutExpired as error:
-            raise BrokerError(f"broker.commands.{what} did not end within {COMMAND_TIMEOUT_S:g} s") from error
-        if done.returncode != 0:
-            lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-            said = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", lines[-1]) if lines else "it said nothing"
-            raise BrokerError(f"broker.commands.{what} ended with exit code {done.returncode}: {said}")
+            try:
+                code = process.wait(self._command_timeout_s)
+            except subprocess.TimeoutExpired as error:
+                raise BrokerError(f"broker.commands.{what} did not end within {self._command_timeout_s:g} s") from error
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+            if code != 0:
+                output.seek(0)
+                said = self._masked(last_line(output.read().decode(errors="replace")))
+                raise BrokerError(f"broker.commands.{what} ended with exit code {code}: {said}")
+
+    def _masked(self, text: str) -> str:
+        password = self._endpoint.password
+        if password != DEFAULT_PASSWORD:
+            for form in {password, quote(password, safe="")}:
+                text = text.replace(form, "***")
+        return _USER_INFO.sub(r"\1:***@", text)

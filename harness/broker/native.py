@@ -7,13 +7,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from harness.broker import config
+from harness.broker.cluster import wait_until_formed
 from harness.broker.install import Installation
 from harness.broker.ports import free_port
 from harness.broker.protocol import (
@@ -77,7 +77,7 @@ class NativeBroker:
                     self._spawn(node)
                 for index in range(len(self._nodes)):
                     self.ready(index)
-                self._await_cluster()
+                wait_until_formed(self, self._settings.start_timeout_s)
             except BrokerError:
                 clash = any("eaddrinuse" in self._read_log(node) for node in self._nodes)
                 self.destroy()
@@ -178,19 +178,6 @@ class NativeBroker:
             )
 
         wait_until_ready(self.endpoint(node), timeout_s or self._settings.start_timeout_s, gone=gone)
-
-    def _await_cluster(self) -> None:
-        if len(self._nodes) < 2:
-            return
-        deadline = time.monotonic() + self._settings.start_timeout_s
-        while time.monotonic() < deadline:
-            result = self.control("cluster_status", "--formatter", "json")
-            if result.exit_code == 0 and all(result.stdout.count(f'"{node}"') > 1 for node in self.nodes):
-                return
-            time.sleep(0.2)
-        raise BrokerError(
-            f"the nodes {', '.join(self.nodes)} formed no cluster within {self._settings.start_timeout_s:g} s"
-        )
 
     def stop(self, node: int = 0) -> StopReport:
         """Stop with SIGTERM; SIGKILL when the grace runs out."""

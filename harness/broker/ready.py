@@ -29,7 +29,8 @@ def amqp_answers(host: str, port: int, timeout_s: float = 2.0) -> bool:
         return False
 
 
-def _parameters(endpoint: Endpoint) -> pika.ConnectionParameters:
+def connection_parameters(endpoint: Endpoint) -> pika.ConnectionParameters:
+    """Return how the harness itself connects, bounded in time; traffic has parameters of its own."""
     return pika.ConnectionParameters(
         host=endpoint.host,
         port=endpoint.port,
@@ -44,7 +45,7 @@ def _parameters(endpoint: Endpoint) -> pika.ConnectionParameters:
 def login_error(endpoint: Endpoint) -> str | None:
     """Log in once; returns why it failed, or None."""
     try:
-        pika.BlockingConnection(_parameters(endpoint)).close()
+        pika.BlockingConnection(connection_parameters(endpoint)).close()
     except (AMQPError, OSError) as error:
         return f"{type(error).__name__} {error}".strip()
     return None

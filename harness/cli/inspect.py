@@ -97,15 +97,16 @@ def selftest(
     rounds: Annotated[int, typer.Option(min=1, max=1000, help="How often each kind is planted.")] = 5,
 ) -> None:
     """Plant faults in a recorded history (drop, duplicate, reorder, corrupt, ...): the checks must find every one."""
-    from harness.checks import selftest as planting
+    from harness.checks.selftest import recorded
+    from harness.checks.selftest import selftest as check
     from harness.history.history import load
 
     if run is None:
-        found, scenario = planting.recorded()
+        found, scenario = recorded()
     else:
         directory, loaded = _open(run, reports)
         found, scenario = load(_variant_folder(directory, None)), loaded.variants()[0].scenario
-    result = planting.selftest(found, scenario, seed=seed, rounds=rounds)
+    result = check(found, scenario, seed=seed, rounds=rounds)
     for row in result.rows:
         typer.echo(f"{'found ' if row.found else 'MISSED'}  {row.kind}: {row.what}")
     missed = sum(not row.found for row in result.rows)

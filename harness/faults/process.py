@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from pydantic import model_validator
@@ -28,27 +29,21 @@ class Kill(Targeted):
 
     def inject(self, arena: Arena) -> Strike:
         """Kill; with `holding`, an actor that was seen to hold something when it was frozen."""
-        if self.broker is not None:
-            nodes = self.nodes(arena)
-            for node in nodes:
-                arena.broker.kill(node)
-            names = tuple(arena.broker.nodes[node] for node in nodes)
-            return Strike(strike_title("kill", names), names, healable=True, heal_after_s=self.back_after or 0.0)
         held: dict[str, int] = {}
-        if self.selector in HOLDING:
+        if self.broker is None and self.selector in HOLDING:
             actor, amount = self.kill_holding(arena)
-            names, held = (actor,), {actor: amount}
+            names: tuple[str, ...] = (actor,)
+            held[actor] = amount
         else:
-            names = self.choose(arena)
-            for actor in names:
-                arena.actors.kill(actor, arena.fault)
+            names = _each(self, arena, arena.broker.kill, lambda actor: arena.actors.kill(actor, arena.fault))
+        back_after_s = (self.back_after or 0.0) if self.broker is not None else self.back_after
         return Strike(
             strike_title("kill", names),
             names,
             held=held,
             detail="; ".join(f"{actor} held {amount}" for actor, amount in held.items()),
-            healable=self.back_after is not None,
-            heal_after_s=self.back_after,
+            healable=back_after_s is not None,
+            heal_after_s=back_after_s,
         )
 
     def heal(self, arena: Arena, strike: Strike) -> None:
@@ -147,15 +142,7 @@ class Pause(Targeted):
 
     def inject(self, arena: Arena) -> Strike:
         """Freeze."""
-        if self.broker is not None:
-            nodes = self.nodes(arena)
-            for node in nodes:
-                arena.broker.pause(node)
-            names = tuple(arena.broker.nodes[node] for node in nodes)
-        else:
-            names = self.choose(arena)
-            for actor in names:
-                arena.actors.pause(actor)
+        names = _each(self, arena, arena.broker.pause, arena.actors.pause)
         return Strike(strike_title("pause", names), names, healable=True, heal_after_s=self.duration)
 
     def heal(self, arena: Arena, strike: Strike) -> None:
@@ -180,16 +167,23 @@ class Resume(Targeted):
 
     def inject(self, arena: Arena) -> Strike:
         """Thaw."""
-        if self.broker is not None:
-            nodes = self.nodes(arena)
-            for node in nodes:
-                arena.broker.resume(node)
-            names = tuple(arena.broker.nodes[node] for node in nodes)
-        else:
-            names = self.choose(arena)
-            for actor in names:
-                arena.actors.resume(actor)
+        names = _each(self, arena, arena.broker.resume, arena.actors.resume)
         return Strike(strike_title("resume", names), names)
+
+
+def _each(
+    fault: Targeted, arena: Arena, on_node: Callable[[int], None], on_actor: Callable[[str], None]
+) -> tuple[str, ...]:
+    """Do something to each chosen node or actor; returns their names."""
+    if fault.broker is not None:
+        nodes = fault.nodes(arena)
+        for node in nodes:
+            on_node(node)
+        return tuple(arena.broker.nodes[node] for node in nodes)
+    names = fault.choose(arena)
+    for actor in names:
+        on_actor(actor)
+    return names
 
 
 def _stop_nodes(fault: Targeted, arena: Arena, name: str, back_after_s: float | None) -> Strike:
