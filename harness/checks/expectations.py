@@ -105,6 +105,11 @@ def _distribution(scenario: Scenario, observed: Observed) -> Iterator[Expectatio
         else:
             texts = texts_processed([figures.actor for figures in mine], observed.tally, scenario)
             yield ExpectationResult(path, " | ".join(wanted), " | ".join(texts), texts == wanted, stated=True)
+    if expect.dealt:
+        hands = (texts_processed([figures.actor], observed.tally, scenario) for figures in workers)
+        dealt = sorted(hand for hand in hands if hand)
+        wished = sorted(tuple(hand) for hand in expect.dealt)
+        yield ExpectationResult("dealt", _hands(wished), _hands(dealt), dealt == wished, stated=True)
     for who, share in expect.shares.items():
         path = f"shares.{who}"
         if not everything:
@@ -121,6 +126,10 @@ def _distribution(scenario: Scenario, observed: Observed) -> Iterator[Expectatio
             ratio = most / least if least else float("inf")
             seen = f"{ratio:.2f} ({most:,} against {least:,})"
             yield ExpectationResult("fairness", str(expect.fairness), seen, expect.fairness.holds(ratio), stated=True)
+
+
+def _hands(hands: list[tuple[str, ...]]) -> str:
+    return " / ".join(" | ".join(hand) for hand in hands) or "nothing"
 
 
 def _times(expect: Expectations, observed: Observed) -> Iterator[ExpectationResult]:

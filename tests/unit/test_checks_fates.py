@@ -414,3 +414,17 @@ def test_the_loss_rate_has_an_upper_bound() -> None:
         story.process(seq)
     found = verdict(story)
     assert found.loss_rate_below == pytest.approx(0.0295, abs=0.0001)
+
+
+def test_what_was_dealt_is_held_against_what_was_processed() -> None:
+    def outcome(dealt: list[list[str]]) -> Outcome:
+        story = Story()
+        for seq in range(3):
+            story.sent(seq)
+        for seq, worker in enumerate((2, 1, 2)):
+            story.process(seq, to=worker)
+        wanted = scenario(publishers={"tasks": ["one", "two", "three"]}, expect={"dealt": dealt})
+        return verdict(story, wanted).outcome
+
+    assert outcome([["one", "three"], ["two"]]) is Outcome.AS_EXPECTED
+    assert outcome([["one", "two"], ["three"]]) is Outcome.VIOLATED
