@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.broker import debian
 from harness.broker.compose import compose_command
-from harness.broker.container import BUILT_IMAGE, DEFAULT_IMAGE
-from harness.broker.docker_engine import connect, image_present
+from harness.broker.docker_engine import connect, engine_errors, image_present
+from harness.broker.image_choice import choose, wanted
 from harness.broker.install import find_installation
-from harness.broker.select import IMAGE_VARIABLE
-from harness.errors import ChaosError
+from harness.errors import BrokerError, ChaosError
 from harness.ledger import stale, state_directory
 
 LEAST_FREE_BYTES = 1024**3
@@ -48,10 +47,15 @@ def examine() -> tuple[Finding, ...]:
 
 
 def usable() -> bool:
-    """Whether a run with the backend `auto` would find a broker."""
+    """Whether a run with the backend `auto` finds a broker; pulls the image for it where that is all that lacks."""
     if find_installation() is not None:
         return True
-    return _image().state == "ok"
+    try:
+        with closing(connect(timeout_s=10)) as client:
+            choose(client)
+    except BrokerError:
+        return False
+    return True
 
 
 def _python() -> Finding:
@@ -60,27 +64,24 @@ def _python() -> Finding:
 
 def _engine() -> Finding:
     try:
-        client = connect(timeout_s=10)
+        with closing(connect(timeout_s=10)) as client, engine_errors("asking the Docker engine for its version"):
+            version = client.version()["Version"]
     except ChaosError as error:
         return Finding("Docker engine", "missing", str(error))
-    version = client.version()["Version"]
-    client.close()
     return Finding(f"Docker engine {version}", "ok")
 
 
 def _image() -> Finding:
     try:
-        client = connect(timeout_s=10)
+        with closing(connect(timeout_s=10)) as client:
+            images = wanted("")
+            present = [image for image in images if image_present(client, image)]
     except ChaosError:
         return Finding("image", "missing", "needs a Docker engine first")
-    asked = os.environ.get(IMAGE_VARIABLE)
-    wanted = (asked,) if asked else (DEFAULT_IMAGE, BUILT_IMAGE)
-    present = [image for image in wanted if image_present(client, image)]
-    client.close()
     if present:
         return Finding(f"image {present[0]}", "ok")
     return Finding(
-        f"image {wanted[0]}", "missing", f"docker pull {wanted[0]}, or chaos setup --image without a registry"
+        f"image {images[0]}", "missing", f"docker pull {images[0]}, or without a registry chaos setup --image"
     )
 
 
