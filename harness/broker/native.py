@@ -2,52 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
-import signal
-import subprocess
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
-from harness.broker import config
 from harness.broker.cluster import wait_until_formed
+from harness.broker.epmd import Epmd
 from harness.broker.install import Installation
-from harness.broker.ports import free_port
-from harness.broker.protocol import (
-    Ability,
-    BrokerSettings,
-    BrokerVersions,
-    ControlResult,
-    Endpoint,
-    StopReport,
-)
+from harness.broker.native_node import NativeNode
+from harness.broker.ports import HOST
+from harness.broker.protocol import Ability, BrokerSettings, BrokerVersions, ControlResult, Endpoint, StopReport
 from harness.broker.ready import wait_until_ready
 from harness.errors import BrokerError
 from harness.ledger import Ledger
 
-HOST = "127.0.0.1"
 START_ATTEMPTS = 3
 """How often to start with other ports when one was taken in between."""
+CONTROL_TIMEOUT_S = 30.0
+LASTING = Path("/var/tmp")  # noqa: S108 - a private folder is made in it
+"""On a disk by the hierarchy standard (FHS 5.15), where /tmp is memory on many systems."""
 
 
-@dataclass(slots=True)
-class _Node:
-    name: str
-    directory: Path
-    amqp_port: int
-    dist_port: int
-    process: subprocess.Popen[bytes] | None = None
-    log: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.log = self.directory / "console.log"
+def data_place() -> Path:
+    """Return where brokers keep their data: TMPDIR if it is set, else a temporary place that is on a disk."""
+    if not os.environ.get("TMPDIR") and os.access(LASTING, os.W_OK):
+        return LASTING
+    return Path(tempfile.gettempdir())
 
 
 class NativeBroker:
-    """One node, or a cluster of several, as child processes on 127.0.0.1."""
+    """One node, or a cluster of several, as child processes on 127.0.0.1.
+
+    Data lies in a private folder and goes with `destroy`; logs lie in the run's directory and stay.
+    """
 
     name = "native"
     abilities = frozenset({Ability.RESTART, Ability.KILL, Ability.PAUSE, Ability.CONTROL})
@@ -57,11 +46,9 @@ class NativeBroker:
         self._settings = settings
         self._installation = installation
         self._ledger = ledger
-        self._directory: Path | None = None
-        self._epmd: subprocess.Popen[bytes] | None = None
-        self._epmd_port = 0
-        self._nodes: list[_Node] = []
-        self._last_logs: dict[str, str] = {}
+        self._folder: Path | None = None
+        self._epmd: Epmd | None = None
+        self._nodes: list[NativeNode] = []
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -69,236 +56,121 @@ class NativeBroker:
         return tuple(node.name for node in self._nodes)
 
     def start(self) -> None:
-        """Make the data directory, start epmd and the nodes; waits until each answers and, if several, they are a cluster."""
+        """Make the data folder, start epmd and the nodes; returns when each answers and, if several, they are a cluster."""
         for attempt in range(START_ATTEMPTS):
             try:
                 self._provision()
-                for node in self._nodes:
-                    self._spawn(node)
-                for index in range(len(self._nodes)):
-                    self.ready(index)
-                wait_until_formed(self, self._settings.start_timeout_s)
-            except BrokerError:
-                clash = any("eaddrinuse" in self._read_log(node) for node in self._nodes)
+                self._start_all()
+            except BrokerError as error:
+                clashed = "eaddrinuse" in str(error) or any(node.clashed() for node in self._nodes)
                 self.destroy()
-                if not clash or attempt == START_ATTEMPTS - 1:
+                if not clashed or attempt == START_ATTEMPTS - 1:
                     raise
+            except OSError as error:
+                self.destroy()
+                raise BrokerError(
+                    f"rabbitmq-server could not be started in {self._folder or data_place()}: {error}; make room there, or name "
+                    "another place in TMPDIR"
+                ) from error
             else:
                 return
 
     def _provision(self) -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="chaos-broker-"))
-        self._ledger.add_directory(self._directory)
-        cookie = self._directory / ".erlang.cookie"
-        cookie.write_text(secrets.token_hex(20), encoding="utf-8")
+        self.destroy()
+        folder = self._folder = data_place() / f"chaos-broker-{secrets.token_hex(6)}"
+        self._ledger.add_directory(folder)
+        folder.mkdir(mode=0o700)
+        cookie = folder / ".erlang.cookie"
+        cookie.touch(mode=0o600)
+        cookie.write_text(secrets.token_hex(20), encoding="ascii")
         cookie.chmod(0o400)
-        self._epmd_port = free_port()
-        self._epmd = subprocess.Popen(
-            [str(self._installation.epmd), "-address", HOST, "-port", str(self._epmd_port)],
-            env=self._base_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
+        logs = self._settings.directory / "broker"
+        logs.mkdir(parents=True, exist_ok=True)
+        environment = (
+            self._installation.environment
+            | self._ledger.environment
+            | {"HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8", "ERL_EPMD_ADDRESS": HOST}
         )
-        self._ledger.add_process(self._epmd.pid)
+        self._epmd = Epmd(self._installation.epmd, environment, folder, self._ledger)
+        environment["ERL_EPMD_PORT"] = str(self._epmd.port)
         names = [f"n{number}@localhost" for number in range(1, self._settings.nodes + 1)]
-        self._nodes = [
-            _Node(name, self._directory / name.partition("@")[0], free_port(), free_port()) for name in names
-        ]
-        for node in self._nodes:
-            node.directory.mkdir()
-            settings = self._settings
-            listener = f"{HOST}:{node.amqp_port}"
-            (node.directory / "rabbitmq.conf").write_text(
-                config.render(settings.config, listener=listener, cluster=names)
+        self._nodes = []
+        for name in names:
+            node = NativeNode(
+                name, folder / name.partition("@")[0], logs / f"{name}.log", self._installation, self._ledger
             )
-            (node.directory / "advanced.config").write_text(config.render_advanced(settings.permit))
-            (node.directory / "enabled_plugins").write_text(config.render_plugins(settings.plugins))
-            (node.directory / "rabbitmq-env.conf").touch()
+            self._nodes.append(node)
+            # The first one waits for nobody, the others join it: no two can meet half-born and form two clusters.
+            node.configure(self._settings, () if name == names[0] else (names[0], name), environment)
 
-    def _base_environment(self) -> dict[str, str]:
-        return self._installation.environment() | {
-            "HOME": str(self._directory),
-            "LANG": "C.UTF-8",
-            "ERL_EPMD_PORT": str(self._epmd_port),
-            "ERL_EPMD_ADDRESS": HOST,
-        }
-
-    def _environment(self, node: _Node) -> dict[str, str]:
-        folder = node.directory
-        return self._base_environment() | {
-            "RABBITMQ_NODENAME": node.name,
-            "RABBITMQ_NODE_IP_ADDRESS": HOST,
-            "RABBITMQ_NODE_PORT": str(node.amqp_port),
-            "RABBITMQ_DIST_PORT": str(node.dist_port),
-            "RABBITMQ_BASE": str(folder),
-            "RABBITMQ_MNESIA_BASE": str(folder / "data"),
-            "RABBITMQ_LOG_BASE": str(folder / "log"),
-            "RABBITMQ_LOGS": "-",
-            "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "generated"),
-            "RABBITMQ_SCHEMA_DIR": str(folder / "schema"),
-            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
-            "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
-            "RABBITMQ_CONF_ENV_FILE": str(folder / "rabbitmq-env.conf"),
-            "RABBITMQ_PID_FILE": str(folder / "pid"),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false",
-            "RABBITMQ_CTL_ERL_ARGS": "-start_epmd false",
-            "RUNNING_UNDER_SYSTEMD": "true",
-        }
-
-    def _spawn(self, node: _Node) -> None:
-        with node.log.open("ab") as log:
-            node.process = subprocess.Popen(
-                [str(self._installation.home / "sbin" / "rabbitmq-server")],
-                env=self._environment(node),
-                cwd=node.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._ledger.add_process(node.process.pid)
+    def _start_all(self) -> None:
+        """Start the first node, then all others at once."""
+        assert self._epmd is not None  # noqa: S101 - made by _provision
+        self._epmd.ensure()
+        for group in (range(1), range(1, len(self._nodes))):
+            for index in group:
+                self._nodes[index].spawn()
+            for index in group:
+                self.ready(index)
+        wait_until_formed(self, self._settings.start_timeout_s)
 
     def endpoint(self, node: int = 0) -> Endpoint:
         """Where clients connect to."""
-        return Endpoint(HOST, self._nodes[node].amqp_port)
+        return self._nodes[node].endpoint
 
     def ready(self, node: int = 0, *, timeout_s: float | None = None) -> None:
-        """Wait for handshake and login; a boot that fails is told at once, with the log's telling line."""
+        """Wait for handshake and login; a boot that fails is told at once, with the log's telling lines."""
         chosen = self._nodes[node]
-
-        def gone() -> str | None:
-            if chosen.process is None or chosen.process.poll() is None:
-                return None
-            return (
-                f"rabbitmq-server {chosen.name} ended with exit code {chosen.process.returncode} "
-                f"while it was starting: {self._telling_line(chosen)}"
-            )
-
-        wait_until_ready(self.endpoint(node), timeout_s or self._settings.start_timeout_s, gone=gone)
+        bound = self._settings.start_timeout_s if timeout_s is None else timeout_s
+        wait_until_ready(chosen.endpoint, bound, gone=chosen.boot_failure)
 
     def stop(self, node: int = 0) -> StopReport:
         """Stop with SIGTERM; SIGKILL when the grace runs out."""
-        process = self._process(node)
-        self.resume(node)
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(self._settings.stop_timeout_s)
-        except subprocess.TimeoutExpired:
-            self.kill(node)
-            return StopReport(False, process.returncode, f"it took SIGKILL after {self._settings.stop_timeout_s:g} s")
-        return StopReport(process.returncode == 0, process.returncode)
+        return self._nodes[node].stop(self._settings.stop_timeout_s)
 
     def start_node(self, node: int = 0) -> None:
-        """Start a node again with its data."""
-        chosen = self._nodes[node]
-        if chosen.process is not None and chosen.process.poll() is None:
-            return
-        self._spawn(chosen)
+        """Start a node again with its data; nothing happens to one that runs."""
+        assert self._epmd is not None  # noqa: S101 - start comes first
+        if not self._nodes[node].alive():
+            self._epmd.ensure()
+            self._nodes[node].spawn()
         self.ready(node)
 
     def kill(self, node: int = 0) -> None:
-        """SIGKILL of the Erlang VM and of what it started."""
-        process = self._process(node)
-        children = _children(process.pid)
-        process.kill()
-        process.wait()
-        for child in children:
-            _kill(child)
+        """SIGKILL of the Erlang VM and all it started."""
+        self._nodes[node].kill()
 
     def pause(self, node: int = 0) -> None:
-        """SIGSTOP."""
-        self._process(node).send_signal(signal.SIGSTOP)
+        """SIGSTOP of the Erlang VM and all it started."""
+        self._nodes[node].pause()
 
     def resume(self, node: int = 0) -> None:
         """SIGCONT."""
-        process = self._nodes[node].process
-        if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGCONT)
+        self._nodes[node].resume()
 
     def alive(self, node: int = 0) -> bool:
         """Whether the Erlang VM is there."""
-        process = self._nodes[node].process
-        return process is not None and process.poll() is None
+        return self._nodes[node].alive()
 
-    def control(self, *arguments: str, node: int = 0, timeout_s: float = 30.0) -> ControlResult:
+    def control(self, *arguments: str, node: int = 0, timeout_s: float = CONTROL_TIMEOUT_S) -> ControlResult:
         """Run rabbitmqctl with this broker's own epmd and cookie."""
-        chosen = self._nodes[node]
-        try:
-            done = subprocess.run(
-                [str(self._installation.home / "sbin" / "rabbitmqctl"), "-q", *arguments],
-                env=self._environment(chosen),
-                cwd=chosen.directory,
-                capture_output=True,
-                text=True,
-                timeout=timeout_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise BrokerError(f"rabbitmqctl {arguments[0]} did not answer within {timeout_s:g} s") from error
-        return ControlResult(done.returncode, done.stdout, done.stderr)
+        return self._nodes[node].control(*arguments, timeout_s=timeout_s)
 
     def versions(self) -> BrokerVersions:
-        """RabbitMQ's version, and Erlang's release."""
-        releases = sorted(
-            path.name for path in (self._installation.erlang / "releases").glob("[0-9]*") if path.is_dir()
-        )
-        return BrokerVersions(rabbitmq=self._installation.version, erlang=releases[-1] if releases else "")
+        """Return what is installed, which is what runs."""
+        return BrokerVersions(rabbitmq=self._installation.version, erlang=self._installation.erlang_version)
 
     def logs(self) -> dict[str, str]:
-        """Each node's console log so far."""
-        if self._directory is None:
-            return self._last_logs
-        return {node.name: self._read_log(node) for node in self._nodes}
+        """Return each node's log so far; still there after `destroy`."""
+        return {node.name: node.log() for node in self._nodes}
 
     def destroy(self) -> None:
-        """End every process and remove the data; the logs stay readable through `logs`."""
-        if self._directory is None:
-            return
-        self._last_logs = {node.name: self._read_log(node) for node in self._nodes}
-        for node in self._nodes:
-            if node.process is not None and node.process.poll() is None:
-                children = _children(node.process.pid)
-                node.process.kill()
-                node.process.wait()
-                for child in children:
-                    _kill(child)
-        if self._epmd is not None:
-            self._epmd.kill()
-            self._epmd.wait()
-        shutil.rmtree(self._directory, ignore_errors=True)
-        self._directory = None
-
-    def _process(self, node: int) -> subprocess.Popen[bytes]:
-        process = self._nodes[node].process
-        if process is None:
-            raise BrokerError(f"node {self._nodes[node].name} was never started")
-        return process
-
-    @staticmethod
-    def _read_log(node: _Node) -> str:
-        return node.log.read_text(encoding="utf-8", errors="replace") if node.log.exists() else ""
-
-    def _telling_line(self, node: _Node) -> str:
-        lines = [line.strip() for line in self._read_log(node).splitlines() if line.strip()]
-        telling = [
-            line for line in lines if any(word in line.lower() for word in ("error", "failed", "eaddrinuse", "refused"))
-        ]
-        chosen = (telling or lines or ["it said nothing"])[0]
-        return chosen[:300]
-
-
-def _children(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _kill(process: psutil.Process) -> None:
-    try:
-        process.kill()
-    except psutil.NoSuchProcess:
-        return
+        """End every process and remove the data; the logs stay."""
+        try:
+            for node in self._nodes:
+                node.release()
+        finally:
+            if self._epmd is not None:
+                self._epmd.end()
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)

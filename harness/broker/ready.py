@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import closing
 
 import pika
 from pika.exceptions import AMQPError
@@ -14,19 +16,42 @@ from harness.broker.protocol import Endpoint
 from harness.errors import BrokerError
 
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
-_METHOD_FRAME = 1
+_LONGEST_START = 64 * 1024
+"""A connection.start is below a kilobyte; what sends more is no broker."""
 _POLL_S = 0.05
+
+# Without a handler Python would print pika's own complaints about every refused attempt; the error that is raised says it once.
+logging.getLogger("pika").addHandler(logging.NullHandler())
 
 
 def amqp_answers(host: str, port: int, timeout_s: float = 2.0) -> bool:
-    """Whether an AMQP 0-9-1 broker answers the protocol header with connection.start."""
+    """Whether an AMQP 0-9-1 broker answers the protocol header with connection.start, without TLS."""
+    return _start(Endpoint(host, port), timeout_s) is not None
+
+
+def server_version(endpoint: Endpoint) -> str:
+    """Return the version that a broker tells when a connection is opened (connection.start); empty if it tells none."""
+    start = _start(endpoint, timeout_s=5.0)
+    return str((start.server_properties or {}).get("version", "")) if start is not None else ""
+
+
+def _start(endpoint: Endpoint, timeout_s: float) -> pika.spec.Connection.Start | None:
     try:
-        with socket.create_connection((host, port), timeout=timeout_s) as connection:
-            connection.settimeout(timeout_s)
+        connection = socket.create_connection((endpoint.host, endpoint.port), timeout=timeout_s)
+        if endpoint.tls:
+            connection = ssl.create_default_context().wrap_socket(connection, server_hostname=endpoint.host)
+        with closing(connection):
             connection.sendall(_PROTOCOL_HEADER)
-            return connection.recv(1) == bytes([_METHOD_FRAME])
-    except OSError:
-        return False
+            received = b""
+            while len(received) < _LONGEST_START and (data := connection.recv(4096)):
+                received += data
+                _, frame = pika.frame.decode_frame(received)
+                if frame is not None:
+                    method = getattr(frame, "method", None)
+                    return method if isinstance(method, pika.spec.Connection.Start) else None
+    except (OSError, AMQPError):
+        return None
+    return None
 
 
 def connection_parameters(endpoint: Endpoint) -> pika.ConnectionParameters:
@@ -51,36 +76,9 @@ def login_error(endpoint: Endpoint) -> str | None:
     return None
 
 
-def server_version(endpoint: Endpoint) -> str:
-    """Return the version that a broker tells when a connection is opened (connection.start); empty if it tells none."""
-    try:
-        with socket.create_connection((endpoint.host, endpoint.port), timeout=5) as plain:
-            connection = (
-                ssl.create_default_context().wrap_socket(plain, server_hostname=endpoint.host)
-                if endpoint.tls
-                else plain
-            )
-            connection.settimeout(5)
-            connection.sendall(_PROTOCOL_HEADER)
-            start = _one_frame(connection)
-    except OSError:
-        return ""
-    return str(start.method.server_properties.get("version", "")) if start is not None else ""
-
-
-def _one_frame(connection: socket.socket) -> pika.frame.Method | None:
-    received = b""
-    while data := connection.recv(4096):
-        received += data
-        _, frame = pika.frame.decode_frame(received)
-        if frame is not None:
-            return frame if isinstance(frame, pika.frame.Method) else None
-    return None
-
-
 def wait_until_ready(endpoint: Endpoint, timeout_s: float, *, gone: Callable[[], str | None] = lambda: None) -> None:
     """Wait for the handshake and a login. `gone` tells at once why the broker can never answer. Raises BrokerError."""
-    last = ""
+    last = "nothing answered"
 
     @retry(
         stop=stop_after_delay(timeout_s),
@@ -100,4 +98,4 @@ def wait_until_ready(endpoint: Endpoint, timeout_s: float, *, gone: Callable[[],
         return not last
 
     if not ready():
-        raise BrokerError(f"the broker at {endpoint} was not ready after {timeout_s:g} s: {last}")
+        raise BrokerError(f"the broker at {endpoint} was not ready after {timeout_s:g} s: {last}; see its log")

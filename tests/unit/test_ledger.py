@@ -1,88 +1,210 @@
+"""A harness that is killed leaves nothing after the next sweep, and a living one loses nothing to it."""
+
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import Mock
 
+import psutil
 import pytest
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from harness import ledger
-from harness.ledger import Ledger, ProcessMark, owner_alive, owner_label, sweep
+from harness.errors import InfrastructureError
+from harness.ledger import TOKEN_VARIABLE, Ledger, owner_alive, owner_label
+from harness.process_mark import ProcessMark
+
+OWNER = """
+import os, subprocess, sys
+from pathlib import Path
+from harness.ledger import Ledger
+
+WAIT = [sys.executable, "-c", "import signal; signal.pause()"]
+PARENT = [sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])", *WAIT]
+book = Ledger("killed")
+folder = Path(sys.argv[1])
+book.add_directory(folder)
+folder.mkdir()
+(folder / "data").write_text("data")
+parent = subprocess.Popen(PARENT, start_new_session=True)
+book.add_process(parent.pid)
+unnoted = subprocess.Popen(WAIT, start_new_session=True, env=os.environ | book.environment)
+print(parent.pid, unnoted.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@dataclass
+class Killed:
+    """What an owner left that was SIGKILLed: a process with a child, one that it had no time to write down, a folder."""
+
+    noted: psutil.Process
+    child: psutil.Process
+    unnoted: psutil.Process
+    folder: Path
+
+    @property
+    def processes(self) -> tuple[psutil.Process, ...]:
+        return (self.noted, self.child, self.unnoted)
 
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CHAOS_STATE_DIR", str(tmp_path / "state"))
-    return tmp_path / "state"
+    return ledger.state_directory()
+
+
+@retry(stop=stop_after_delay(30), wait=wait_fixed(0.01), retry=retry_if_exception_type(IndexError))
+def child_of(process: psutil.Process) -> psutil.Process:
+    return process.children()[0]
 
 
 @pytest.fixture
-def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    yield process
-    process.kill()
-    process.wait()
-
-
-def dead_owner() -> str:
-    """The mark of a process that lived and is gone."""
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    mark = str(ProcessMark.of(process.pid))
-    process.kill()
-    process.wait()
-    return mark
-
-
-def left_behind(state: Path, *, owner: str, processes: list[str], directories: list[str]) -> Path:
-    path = ledger.state_directory() / "run.json"
-    path.write_text(json.dumps({"owner": owner, "processes": processes, "directories": directories}))
-    assert path.parent == state
-    return path
-
-
-def test_a_living_owners_run_is_never_touched(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    mine = Ledger("mine")
-    mine.add_process(sleeper.pid)
-    mine.add_directory(tmp_path)
-    assert sweep() == ()
-    assert sleeper.poll() is None
-    mine.close()
-
-
-def test_a_dead_owners_processes_and_folders_are_removed(
-    sleeper: subprocess.Popen[bytes], state: Path, tmp_path: Path
-) -> None:
+def owner(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Killed]]:
+    """A living owner, and what it started."""
     folder = tmp_path / "data"
-    folder.mkdir()
-    mark = str(ProcessMark.of(sleeper.pid))
-    path = left_behind(state, owner=dead_owner(), processes=[mark], directories=[str(folder)])
-    removed = sweep()
-    assert len(removed) == 2
-    assert ProcessMark.parse(mark).process() is None
-    assert not folder.exists()
-    assert not path.exists()
-    assert sweep() == ()
+    process = subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    noted, unnoted = (psutil.Process(int(pid)) for pid in process.stdout.readline().split())
+    killed = Killed(noted, child_of(noted), unnoted, folder)
+    # A sweep must end frozen processes as well.
+    for one in killed.processes:
+        one.suspend()
+    yield process, killed
+    for one in killed.processes:
+        if one.is_running():
+            one.kill()
+    process.kill()
+    process.communicate()
 
 
-def test_a_number_that_another_process_has_now_is_left_alone(sleeper: subprocess.Popen[bytes], state: Path) -> None:
-    mark = ProcessMark.of(sleeper.pid)
-    other = str(ProcessMark(mark.pid, mark.started - 100))
-    left_behind(state, owner=dead_owner(), processes=[other], directories=[])
-    assert sweep() == ()
-    assert sleeper.poll() is None
+@pytest.fixture
+def killed(owner: tuple[subprocess.Popen[str], Killed]) -> Killed:
+    owner[0].kill()
+    owner[0].wait()
+    return owner[1]
 
 
-def test_the_owner_is_known_by_number_and_start_time() -> None:
+def ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_what_a_killed_owner_left_is_removed(killed: Killed, state: Path) -> None:
+    removed = ledger.sweep()
+    assert all(ended(process) for process in killed.processes)
+    assert not killed.folder.exists()
+    assert {line.partition(" (")[0] for line in removed} == {
+        *(f"process {process.pid}" for process in killed.processes),
+        f"directory {killed.folder}",
+    }
+    assert not list(state.glob("*.json"))
+
+
+def test_a_second_sweep_finds_nothing(killed: Killed) -> None:
+    assert len(ledger.stale()) == 1
+    ledger.sweep()
+    assert ledger.stale() == ()
+    assert ledger.sweep() == ()
+    assert not killed.folder.exists()
+
+
+def test_two_sweeps_at_once_remove_each_thing_once(killed: Killed) -> None:
+    with ProcessPoolExecutor(2) as pool:
+        first, second = pool.submit(ledger.sweep), pool.submit(ledger.sweep)
+        removed = [*first.result(), *second.result()]
+    assert len(removed) == len(set(removed)) == len(killed.processes) + 1
+
+
+def test_a_living_owner_loses_nothing(owner: tuple[subprocess.Popen[str], Killed], state: Path) -> None:
+    assert ledger.stale() == ()
+    assert ledger.sweep() == ()
+    assert not any(ended(process) for process in owner[1].processes)
+    assert (owner[1].folder / "data").read_text() == "data"
+    assert (state / "killed.json").exists()
+
+
+def test_a_process_that_took_over_the_number_is_not_touched(killed: Killed, state: Path) -> None:
+    path = state / "killed.json"
+    book = json.loads(path.read_text())
+    mark = ProcessMark.of(os.getpid())
+    book["processes"] = [f"{mark.pid}:{mark.started}0@{mark.place}", str(mark).replace("@", "0@")]
+    book["token"] = ""
+    path.write_text(json.dumps(book))
+    assert ledger.sweep() == (f"directory {killed.folder}",)
+    assert not any(ended(process) for process in killed.processes)
+
+
+def test_what_cannot_be_removed_stays_written_down(
+    killed: Killed, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", Mock())
+        assert f"directory {killed.folder}" not in ledger.sweep()
+    assert (state / "killed.json").exists()
+    assert ledger.sweep() == (f"directory {killed.folder}",)
+
+
+def test_a_link_is_not_followed(killed: Killed, tmp_path: Path) -> None:
+    (killed.folder / "data").rename(tmp_path / "precious")
+    killed.folder.rmdir()
+    target = tmp_path / "target"
+    target.mkdir()
+    (tmp_path / "precious").rename(target / "precious")
+    killed.folder.symlink_to(target)
+    ledger.sweep()
+    assert (target / "precious").read_text() == "data"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"owner": 3}', '{"owner": "no mark"}', '{"owner": "1:1@x"}'])
+def test_a_file_that_is_no_ledger_is_left_alone(text: str, state: Path) -> None:
+    path = state / "notes.json"
+    path.write_text(text)
+    assert ledger.sweep() == ()
+    assert path.read_text() == text
+
+
+def test_a_closed_ledger_leaves_nothing(state: Path) -> None:
+    book = Ledger("run")
+    book.add_directory(state / "somewhere")
+    assert json.loads((state / "run.json").read_text())["directories"] == [str(state / "somewhere")]
+    book.close()
+    book.close()
+    assert not list(state.glob("run*"))
+
+
+def test_each_ledger_has_a_token_of_its_own() -> None:
+    first, second = Ledger("first"), Ledger("second")
+    assert first.environment.keys() == {TOKEN_VARIABLE}
+    assert first.environment != second.environment
+
+
+def test_an_owner_is_alive_until_it_ends() -> None:
     assert owner_alive(owner_label())
-    assert not owner_alive(dead_owner())
-    number, _, started = owner_label().partition(":")
-    assert not owner_alive(f"{number}:{float(started) - 100}")
-    assert not owner_alive("nonsense")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        label = str(ProcessMark.of(child.pid))
+        assert owner_alive(label)
+        child.send_signal(signal.SIGKILL)
+    assert not owner_alive(label)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"owner": 5}'])
-def test_what_is_no_ledger_is_skipped(text: str) -> None:
-    (ledger.state_directory() / "broken.json").write_text(text)
-    assert sweep() == ()
+@pytest.mark.parametrize("label", ["", "nobody", "-"])
+def test_a_label_that_is_none_names_nobody(label: str) -> None:
+    assert not owner_alive(label)
+
+
+def test_a_place_that_cannot_be_made_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CHAOS_STATE_DIR", str(tmp_path / "file" / "below"))
+    with pytest.raises(InfrastructureError, match="name another one in CHAOS_STATE_DIR"):
+        Ledger("run")
