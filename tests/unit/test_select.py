@@ -26,7 +26,7 @@ from harness.errors import BackendUnavailableError, UsageError
 from harness.ledger import Ledger
 from tests.unit.fake_engine import FakeEngine, serve
 
-SOME = Installation(Path("/"), Path("/rabbitmq_server-4.0.5"), Path("/erlang"), "4.0.5")
+SOME = Installation(Path("/rabbitmq_server-4.0.5"), Path("/erlang"), "4.0.5")
 Choose = Callable[..., Selection]
 
 
