@@ -6,26 +6,29 @@ import io
 import secrets
 import tarfile
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import docker
-from docker.errors import APIError, NotFound
+from docker.errors import APIError
 from docker.models.containers import Container
 
 from harness.broker import config
 from harness.broker.cluster import wait_until_formed
-from harness.broker.docker_engine import LABEL_OWNER, LABEL_RUN, connect, engine_errors, image_present
+from harness.broker.docker_engine import connect, engine_errors, image_present, run_labels
+from harness.broker.docker_leftovers import remove_run
 from harness.broker.docker_node import DockerNode
 from harness.broker.ports import free_port
 from harness.broker.protocol import Ability, BrokerSettings, BrokerVersions, ControlResult, Endpoint, StopReport
 from harness.broker.ready import wait_until_ready
 from harness.errors import BrokerError
-from harness.ledger import Ledger, owner_alive, owner_label
+from harness.ledger import Ledger
 
 DEFAULT_IMAGE = "rabbitmq:4-management"
 BUILT_IMAGE = "chaos-rabbitmq:4"
 AMQP_PORT = 5672
 DATA = "/var/lib/rabbitmq"
+PORT_TAKEN = ("address already in use", "port is already allocated")
+"""What the engine says when another program, or another container, has the host's port."""
 START_ATTEMPTS = 3
 """How often to start with another port when the chosen one was taken in between."""
 
@@ -72,7 +75,7 @@ class ContainerBroker:
     def _make_network(self, client: docker.DockerClient) -> str:
         name = f"chaos-{self._settings.run_id}"
         with engine_errors("making the cluster's network"):
-            client.networks.create(name, driver="bridge", labels=self._labels())
+            client.networks.create(name, driver="bridge", labels=run_labels(self._settings.run_id))
         return name
 
     def _create(
@@ -87,15 +90,17 @@ class ContainerBroker:
         name = f"chaos-{self._settings.run_id}-{hostname}"
         for attempt in range(START_ATTEMPTS):
             with engine_errors(f"creating the container {name}"):
-                volume = client.volumes.create(f"{name}-data-{attempt}", labels=self._labels())
+                volume = client.volumes.create(f"{name}-data-{attempt}", labels=run_labels(self._settings.run_id))
                 container = client.containers.create(
                     self._image,
                     name=name,
                     hostname=hostname,
-                    labels=self._labels(),
+                    labels=run_labels(self._settings.run_id),
                     ports={f"{AMQP_PORT}/tcp": ("127.0.0.1", self._ports[index])},
                     volumes={volume.name: {"bind": DATA, "mode": "rw"}},
                     network=network,
+                    # The harness asks for itself; another asker inside would take part in what is measured.
+                    healthcheck={"test": ["NONE"]},
                     environment={"RABBITMQ_NODENAME": f"rabbit@{hostname}"},
                 )
                 container.put_archive("/etc/rabbitmq", self._configuration(hostnames))
@@ -108,7 +113,7 @@ class ContainerBroker:
                 container.remove(force=True, v=True)
                 with suppress(APIError):
                     volume.remove()
-                if "port" not in str(error).lower() or attempt == START_ATTEMPTS - 1:
+                if not any(said in str(error) for said in PORT_TAKEN) or attempt == START_ATTEMPTS - 1:
                     raise BrokerError(f"starting the container {name} failed: {error.explanation}") from error
                 self._ports[index] = free_port()
             else:
@@ -130,9 +135,6 @@ class ContainerBroker:
         if settings.plugins:
             files["enabled_plugins"] = (config.render_plugins(["rabbitmq_management", *settings.plugins]), 0o644)
         return _archive(files, 0, 0)
-
-    def _labels(self) -> dict[str, str]:
-        return {LABEL_RUN: self._settings.run_id, LABEL_OWNER: owner_label()}
 
     def endpoint(self, node: int = 0) -> Endpoint:
         """Where clients connect to: the published port, the same over restarts."""
@@ -200,9 +202,9 @@ class ContainerBroker:
         with suppress(BrokerError):
             self._last_logs = self.logs()
         self._nodes = []
-        _remove(self._client, f"{LABEL_RUN}={self._settings.run_id}")
-        self._client.close()
-        self._client = None
+        client, self._client = self._client, None
+        with closing(client):
+            remove_run(client, self._settings.run_id)
 
 
 def _rabbit_ids(container: Container) -> tuple[int, int]:
@@ -223,45 +225,3 @@ def _archive(files: dict[str, tuple[str, int]], uid: int, gid: int) -> bytes:
             member.mtime = int(time.time())
             archive.addfile(member, io.BytesIO(data))
     return buffer.getvalue()
-
-
-def _remove(client: docker.DockerClient, label: str) -> list[str]:
-    """Remove what carries a label: containers, then volumes and networks; what is gone already is no error."""
-    removed = []
-    with engine_errors("removing what the run started"):
-        for container in client.containers.list(all=True, filters={"label": label}):
-            with suppress(NotFound):
-                container.remove(force=True, v=True)
-                removed.append(f"container {container.name}")
-        for volume in client.volumes.list(filters={"label": label}):
-            with suppress(NotFound):
-                volume.remove(force=True)
-                removed.append(f"volume {volume.name}")
-        for network in client.networks.list(filters={"label": label}):
-            with suppress(NotFound):
-                network.remove()
-                removed.append(f"network {network.name}")
-    return removed
-
-
-def sweep() -> tuple[str, ...]:
-    """Remove containers, volumes and networks whose owner is dead; returns what was removed. Raises BrokerError without an engine."""
-    client = connect(timeout_s=10)
-    removed: list[str] = []
-    with engine_errors("looking for what dead runs left"):
-        found = [
-            *client.containers.list(all=True, filters={"label": LABEL_OWNER}),
-            *client.volumes.list(filters={"label": LABEL_OWNER}),
-            *client.networks.list(filters={"label": LABEL_OWNER}),
-        ]
-        owners = {_labels_of(each).get(LABEL_OWNER, "") for each in found}
-    for owner in owners:
-        if owner and not owner_alive(owner):
-            removed += _remove(client, f"{LABEL_OWNER}={owner}")
-    client.close()
-    return tuple(removed)
-
-
-def _labels_of(thing: object) -> dict[str, str]:
-    attributes = getattr(thing, "attrs", {})
-    return dict(attributes.get("Labels") or attributes.get("Config", {}).get("Labels") or {})

@@ -2,30 +2,59 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import docker
 import requests
 from docker.errors import APIError, DockerException, NotFound
 
 from harness.errors import BackendUnavailableError, BrokerError
+from harness.ledger import owner_label
 
 LABEL_RUN = "io.chaos-harness.run"
 LABEL_OWNER = "io.chaos-harness.owner"
+"""The process that started it; what it left may be removed when that process is dead."""
+LABEL_MADE = "io.chaos-harness.made"
+"""On a container: volumes and networks that were made with it and cannot carry labels, like `volume:NAME,network:NAME`."""
 TIMEOUT_S = 120
 
 
+def run_labels(run_id: str) -> dict[str, str]:
+    """Return the labels of what this process starts for a run."""
+    return {LABEL_RUN: run_id, LABEL_OWNER: owner_label()}
+
+
 def connect(timeout_s: float = TIMEOUT_S) -> docker.DockerClient:
-    """Connect to the engine that the environment names. Raises BackendUnavailableError if none answers."""
+    """Connect to the engine that the environment names. Raises BackendUnavailableError if none answers, or one that is elsewhere."""
+    elsewhere = _other_machine(os.environ.get("DOCKER_HOST", ""))
+    if elsewhere:
+        raise BackendUnavailableError(
+            f"the Docker engine that DOCKER_HOST names is on {elsewhere}, whose ports on 127.0.0.1 cannot be reached from here; "
+            "use an engine of this machine, or --broker native"
+        )
     try:
         client = docker.from_env(timeout=int(timeout_s))
-        client.ping()
+        try:
+            client.ping()
+        except BaseException:
+            client.close()
+            raise
     except (DockerException, requests.RequestException, OSError) as error:
         raise BackendUnavailableError(
             "no Docker engine answers; start one (e.g. systemctl start docker), set DOCKER_HOST, or use --broker native"
         ) from error
     return client
+
+
+def _other_machine(docker_host: str) -> str:
+    """Return the machine that an engine's address names; empty for this one."""
+    parts = urlsplit(docker_host)
+    if parts.scheme not in ("tcp", "http", "https", "ssh"):
+        return ""
+    return "" if parts.hostname in (None, "localhost", "127.0.0.1", "::1") else str(parts.hostname)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 from docker.models.containers import Container
@@ -26,9 +27,9 @@ class DockerNode:
     def stop(self, timeout_s: float) -> StopReport:
         """Stop it in order; the exit code tells whether it was: 137 is a SIGKILL after the grace."""
         with engine_errors(f"stopping {self.name}"):
-            self._container.unpause() if self.state() == "paused" else None
-            self._container.stop(timeout=int(timeout_s))
-            code = int(self._container.wait(timeout=timeout_s)["StatusCode"])
+            self.resume()
+            self._container.stop(timeout=math.ceil(timeout_s))
+            code = int(self._container.wait()["StatusCode"])
         detail = f"it took SIGKILL after {timeout_s:g} s" if code == 137 else ""
         return StopReport(code == 0, code, detail)
 

@@ -6,13 +6,14 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.broker import debian
 from harness.broker.compose import compose_command
 from harness.broker.docker_engine import connect, engine_errors, image_present
+from harness.broker.docker_leftovers import left_behind
 from harness.broker.image_choice import choose, wanted
 from harness.broker.install import find_installation
 from harness.errors import BrokerError, ChaosError
@@ -123,7 +124,9 @@ def _space() -> Finding:
 
 
 def _leftovers() -> Finding:
-    left = list(stale())
+    left = len(list(stale()))
+    with suppress(BrokerError):
+        left = max(left, left_behind())
     if left:
-        return Finding(f"{len(left)} killed runs left something behind", "problem", "chaos clean")
+        return Finding(f"killed runs left something behind ({left})", "problem", "chaos clean")
     return Finding(f"nothing left behind by killed runs ({state_directory()})", "ok")

@@ -7,7 +7,7 @@ from harness.errors import BrokerError
 
 def sweep_containers() -> tuple[str, ...]:
     """Remove containers, volumes and networks whose owner is dead; returns what was removed. No engine: nothing to sweep."""
-    from harness.broker.container import sweep  # noqa: PLC0415 - brings the docker SDK
+    from harness.broker.docker_leftovers import sweep  # noqa: PLC0415 - brings the docker SDK
 
     try:
         return sweep()

@@ -1,0 +1,91 @@
+"""Removing what runs started in a Docker engine: a run's own things at its end, and what dead harnesses left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+
+import docker
+from docker.errors import APIError, NotFound
+
+from harness.broker.docker_engine import (
+    LABEL_MADE,
+    LABEL_OWNER,
+    LABEL_RUN,
+    connect,
+    engine_errors,
+)
+from harness.errors import BrokerError
+from harness.ledger import owner_alive
+
+ANSWER_TIMEOUT_S = 10.0
+Filters = dict[str, str | list[str] | bool]
+
+
+def remove_run(client: docker.DockerClient, run_id: str) -> tuple[str, ...]:
+    """Remove a run's containers, volumes and networks; returns one line for each. Raises BrokerError."""
+    return tuple(_remove(client, f"{LABEL_RUN}={run_id}"))
+
+
+def sweep() -> tuple[str, ...]:
+    """Remove what dead harnesses left; returns one line for each thing. Raises BrokerError without an engine."""
+    removed: list[str] = []
+    with closing(connect(timeout_s=ANSWER_TIMEOUT_S)) as client:
+        for owner in _dead_owners(client):
+            # Another sweep may be at it at the same time; what one cannot remove now, the next one does.
+            with suppress(BrokerError):
+                removed += _remove(client, f"{LABEL_OWNER}={owner}")
+    return tuple(removed)
+
+
+def left_behind() -> int:
+    """Count the dead harnesses that left something. Raises BrokerError without an engine."""
+    with closing(connect(timeout_s=ANSWER_TIMEOUT_S)) as client:
+        return len(_dead_owners(client))
+
+
+def _dead_owners(client: docker.DockerClient) -> list[str]:
+    filters: Filters = {"label": LABEL_OWNER}
+    with engine_errors("looking for what dead runs left"):
+        labels = [
+            *(container.labels for container in client.containers.list(all=True, filters=filters, ignore_removed=True)),
+            *(volume.attrs.get("Labels") or {} for volume in client.volumes.list(filters=filters)),
+            *(network.attrs.get("Labels") or {} for network in client.networks.list(filters=filters)),
+        ]
+    return sorted(owner for owner in {each[LABEL_OWNER] for each in labels} if not owner_alive(owner))
+
+
+def _remove(client: docker.DockerClient, label: str) -> Iterator[str]:
+    """Remove what carries a label, and what a container's label says was made with it: containers first."""
+    filters: Filters = {"label": label}
+    with engine_errors("removing what a run started"):
+        containers = client.containers.list(all=True, filters=filters, ignore_removed=True)
+        volumes = {str(volume.name) for volume in client.volumes.list(filters=filters)}
+        networks = {str(network.name) for network in client.networks.list(filters=filters)}
+        for container in containers:
+            for made in filter(None, container.labels.get(LABEL_MADE, "").split(",")):
+                kind, _, name = made.partition(":")
+                (volumes if kind == "volume" else networks).add(name)
+            with _gone_already():
+                container.remove(force=True, v=True)
+                yield f"container {container.name}"
+        for name in sorted(volumes):
+            with _gone_already():
+                client.volumes.get(name).remove(force=True)
+                yield f"volume {name}"
+        for name in sorted(networks):
+            with _gone_already():
+                client.networks.get(name).remove()
+                yield f"network {name}"
+
+
+@contextmanager
+def _gone_already() -> Iterator[None]:
+    """Do not mind that something was removed by somebody else, or is being removed."""
+    try:
+        yield
+    except NotFound:
+        return
+    except APIError as error:
+        if "already in progress" not in str(error):
+            raise
