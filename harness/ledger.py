@@ -125,25 +125,6 @@ class StaleRun:
         """The run's name."""
         return self.path.stem
 
-<<<<<<< HEAD
-=======
-<<<<<<< HEAD
-def stale() -> Iterator[StaleRun]:
-    """Find the runs whose owner is dead. A ledger that cannot be read is skipped: it is being written, or is no ledger."""
-    for path in sorted(state_directory().glob("*.json")):
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            if owner_alive(data["owner"]):
-                continue
-            yield StaleRun(
-                path,
-                tuple(ProcessMark.parse(mark) for mark in data["processes"]),
-                tuple(Path(directory) for directory in data["directories"]),
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
-=======
->>>>>>> 1c44374 (wip)
 
 def stale() -> tuple[StaleRun, ...]:
     """Find the runs whose owner is dead. A file that is no ledger is left alone."""
@@ -164,10 +145,6 @@ def _read(path: Path) -> StaleRun | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-<<<<<<< HEAD
-=======
->>>>>>> e219385 (wip)
->>>>>>> 1c44374 (wip)
 
 
 def sweep() -> tuple[str, ...]:

@@ -82,19 +82,11 @@ def owner(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Killed]]:
     for one in killed.processes:
         one.suspend()
     yield process, killed
-<<<<<<< HEAD
     for one in killed.processes:
         if one.is_running():
             one.kill()
     process.kill()
     process.communicate()
-=======
-    process.kill()
-    process.communicate()
-    for one in killed.processes:
-        if one.is_running():
-            one.kill()
->>>>>>> 1c44374 (wip)
 
 
 @pytest.fixture
@@ -104,12 +96,6 @@ def killed(owner: tuple[subprocess.Popen[str], Killed]) -> Killed:
     return owner[1]
 
 
-<<<<<<< HEAD
-=======
-NAME = Path(sys.executable).resolve().name
-
-
->>>>>>> 1c44374 (wip)
 def ended(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
@@ -118,16 +104,10 @@ def test_what_a_killed_owner_left_is_removed(killed: Killed, state: Path) -> Non
     removed = ledger.sweep()
     assert all(ended(process) for process in killed.processes)
     assert not killed.folder.exists()
-<<<<<<< HEAD
     assert {line.partition(" (")[0] for line in removed} == {
         *(f"process {process.pid}" for process in killed.processes),
         f"directory {killed.folder}",
     }
-=======
-    assert sorted(removed) == sorted(
-        [*(f"process {process.pid} ({NAME})" for process in killed.processes), f"directory {killed.folder}"]
-    )
->>>>>>> 1c44374 (wip)
     assert not list(state.glob("*.json"))
 
 
