@@ -12,15 +12,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from harness.broker.apt_sources import sources
 from harness.errors import BackendUnavailableError
 
 APT_TIMEOUT_S = 600.0
-_DISTRIBUTIONS = ("debian", "ubuntu")
-_KEYRINGS = tuple(
-    Path("/usr/share/keyrings", f"{name}-archive-keyring.{ending}")
-    for name in _DISTRIBUTIONS
-    for ending in ("gpg", "pgp")
-)
+_RANKS = ("stable", "oldstable", "testing", "unstable", "sid")
+"""What a suite may be called instead of by its name."""
+_DISTRIBUTIONS = ("debian", "ubuntu", "ubuntu-ports")
+KEYRINGS = Path("/usr/share/keyrings")
 _MIRROR_LIST = "mirror+file"
 """A source that names a file with the addresses of mirrors, one a line (apt-transport-mirror(1))."""
 
@@ -58,18 +57,15 @@ def _os_release() -> dict[str, str]:
 def mirror(*, configuration: Path = Path("/etc/apt"), suite: str | None = None) -> str:
     """Return the archive that this machine's apt configuration names for its distribution, without a slash at the end.
 
-    apt itself reads the configuration, in both of its formats. Archives of updates, of security fixes and of third
-    parties have other suites than `suite`, which is the machine's own unless given; where several are left, one that is
-    called as the distribution is goes first. Raises BackendUnavailableError.
+    Archives of updates, of security fixes and of most third parties have other suites than `suite`, which is the machine's
+    own unless given, or other components than main; where several are left, one that is called as the distribution is goes
+    first. Raises BackendUnavailableError.
     """
     suite = suite or codename()
-    options = ("-o", f"Dir::Etc={configuration}", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)")
-    lines = _run("apt-get", "indextargets", *options, "Created-By: Packages").splitlines()
-    wanted = {suite, "stable", "oldstable", "testing", "unstable", "sid"}
     found = [
         address
-        for source, release, component in (line.rsplit(" ", 2) for line in lines if line.count(" ") >= 2)
-        if release in wanted and component == "main" and (address := _address(source))
+        for source in sources(configuration)
+        if source.suite in (suite, *_RANKS) and "main" in source.components and (address := _address(source.address))
     ]
     found.sort(key=lambda address: urlsplit(address).path.rpartition("/")[2] not in _DISTRIBUTIONS)
     if not found:
@@ -128,9 +124,11 @@ class _PrivateApt:
         for folder in ("state/lists/partial", "cache/archives/partial", "etc/none"):
             (scratch / folder).mkdir(parents=True)
         (scratch / "status").touch()
-        keyring = next((str(path) for path in _KEYRINGS if path.exists()), "")
-        signed = f"[signed-by={keyring}] " if keyring else ""
-        components = "main universe" if "UBUNTU_CODENAME" in _os_release() else "main"
+        ubuntu = "UBUNTU_CODENAME" in _os_release()
+        keyrings = sorted(KEYRINGS.glob(f"{'ubuntu' if ubuntu else 'debian'}-archive-keyring.[gp][pg][gp]"))
+        # Where there is none, apt's own decides what is trusted.
+        signed = f"[signed-by={keyrings[0]}] " if keyrings else ""
+        components = "main universe" if ubuntu else "main"
         (scratch / "etc/sources.list").write_text(f"deb {signed}{mirror()} {suite} {components}\n", encoding="utf-8")
         own = {
             "Dir::State": scratch / "state",
