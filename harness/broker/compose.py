@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
-import subprocess
+import tempfile
+from collections.abc import Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 
 import docker
 from docker.models.containers import Container
 
+from harness.broker.compose_contents import LABEL_PROJECT, Addition, Contents, added, contents, take_away
+from harness.broker.compose_project import Compose, Project, read
 from harness.broker.container import BUILT_IMAGE, DEFAULT_IMAGE
-from harness.broker.docker_engine import connect, engine_errors, image_present
+from harness.broker.docker_engine import LABEL_MADE, LABEL_OWNER, connect, engine_errors, image_present, run_labels
 from harness.broker.docker_node import DockerNode
+from harness.broker.node_files import CONFIGURATION, configuration
 from harness.broker.protocol import Ability, BrokerSettings, BrokerVersions, ControlResult, Endpoint, StopReport
-from harness.broker.ready import server_version, wait_until_ready
-from harness.errors import BackendUnavailableError, BrokerError, UsageError
-from harness.ledger import Ledger
+from harness.broker.ready import wait_until_ready
+from harness.errors import BrokerError, UsageError
+from harness.ledger import Ledger, owner_alive
 
-AMQP_PORT = "5672/tcp"
-UP_TIMEOUT_S = 300
-SERVICE_LABEL = "com.docker.compose.service"
-FILES_LABEL = "com.docker.compose.project.config_files"
-
-
-def compose_command() -> list[str]:
-    """Return the compose command of this machine. Raises BackendUnavailableError."""
-    for command in (["docker", "compose"], ["docker-compose"]):
-        if shutil.which(command[0]) is None:
-            continue
-        done = subprocess.run([*command, "version", "--short"], capture_output=True, text=True, check=False)
-        if done.returncode == 0 and done.stdout.strip().lstrip("v")[:1].isdigit() and not done.stdout.startswith("1."):
-            return command
-    raise BackendUnavailableError(
-        "Docker's compose plugin (version 2) is not installed; install docker-compose-v2 or docker-compose-plugin, or run `chaos setup --compose`"
-    )
+LABEL_SERVICE = "com.docker.compose.service"
+LABEL_ONE_OFF = "com.docker.compose.oneoff"
+LABEL_FILES = "com.docker.compose.project.config_files"
 
 
 class ComposeBroker:
-    """One service of a compose project. A project that ran before is left running; one started here is taken down again."""
+    """One service of a compose project.
+
+    A service that runs already is used as it is and left running. Otherwise it is brought up, and in the end the project is as it
+    was before: what came up with it is removed, what had been stopped is stopped, and nothing else is touched.
+    """
 
     name = "compose"
     abilities = frozenset(Ability)
@@ -47,12 +42,12 @@ class ComposeBroker:
         """Prepare; nothing is started. `file` is the project's compose file."""
         self._settings = settings
         self._ledger = ledger
-        self._file = file
+        self._compose = Compose(file, os.environ)
         self._service = service
         self._client: docker.DockerClient | None = None
         self._node: DockerNode | None = None
         self._endpoint: Endpoint | None = None
-        self._ours = False
+        self._addition: Addition | None = None
         self._last_logs: dict[str, str] = {}
 
     @property
@@ -61,72 +56,94 @@ class ComposeBroker:
         return (self._service,)
 
     def start(self) -> None:
-        """Bring the service up unless it runs, and wait until it answers."""
-        if not self._file.is_file():
-            raise UsageError(f"there is no compose file {self._file}; name it with --broker compose:FILE")
+        """Bring the service up unless it runs, and wait until it answers. Raises UsageError for a project that is not fit for it."""
+        if self._settings.nodes > 1:
+            raise UsageError("the compose backend has one node; a cluster (broker.nodes) takes container or native")
         client = self._client = connect()
-        container = self._container(client)
-        if container is None or container.status != "running":
-            self._ours = container is None
-            self._compose("up", "--detach", "--no-build", self._service)
-            container = self._container(client)
-        if container is None:
-            raise BrokerError(f"{self._file}: the project came up without a container of service {self._service!r}")
+        self._compose = Compose(self._compose.file, self._environment(client))
+        project = read(self._compose, self._service)
+        port = project.published_port()
+        container = self._container(client, project)
+        if container is not None and container.status in ("running", "paused"):
+            self._refuse_what_cannot_be_set(container, project)
+        else:
+            before = contents(client, project.name)
+            try:
+                container = self._bring_up(client, project, before, known=container is not None)
+            finally:
+                self._addition = added(before, contents(client, project.name))
         self._node = DockerNode(container, self._service)
-        self._endpoint = self._published(container)
+        self._endpoint = self._published(container, port)
         self.ready()
 
-    def _compose(self, *arguments: str) -> None:
-        environment = dict(os.environ)
-        image = self._settings.image or environment.get("CHAOS_IMAGE") or self._image_at_hand()
-        environment |= {"CHAOS_IMAGE": image} if image else {}
-        command = [*compose_command(), "--file", str(self._file), *arguments]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=UP_TIMEOUT_S, env=environment, check=False
+    def _environment(self, client: docker.DockerClient) -> Mapping[str, str]:
+        """Name the image for a project that leaves it to CHAOS_IMAGE: as asked, else one that is at hand."""
+        image = self._settings.image or os.environ.get("CHAOS_IMAGE", "")
+        if not image and not image_present(client, DEFAULT_IMAGE) and image_present(client, BUILT_IMAGE):
+            image = BUILT_IMAGE
+        return os.environ | ({"CHAOS_IMAGE": image} if image else {})
+
+    def _refuse_what_cannot_be_set(self, container: Container, project: Project) -> None:
+        where = f"service {self._service} of project {project.name}"
+        files = str(container.labels.get(LABEL_FILES, "")).split(",")
+        if str(project.file.resolve()) not in files and str(project.file.absolute()) not in files:
+            raise UsageError(f"{where} runs already, from {files[0]}; take it down, or set COMPOSE_PROJECT_NAME")
+        owner = container.labels.get(LABEL_OWNER)
+        if owner is not None and owner_alive(owner):
+            raise UsageError(f"{where} is in use by another run; wait for its end, or set COMPOSE_PROJECT_NAME")
+        if self._settings.config or self._settings.plugins:
+            raise UsageError(
+                f"{where} runs already, so broker.config and broker.plugins cannot be set; take it down, or take them out"
             )
-        except subprocess.TimeoutExpired as error:
-            raise BrokerError(
-                f"docker compose {arguments[0]} of {self._file} did not end within {UP_TIMEOUT_S} s"
-            ) from error
-        if done.returncode != 0:
-            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-            raise BrokerError(
-                f"docker compose {arguments[0]} of {self._file} failed: {lines[-1] if lines else 'it said nothing'}"
-            )
 
-    def _image_at_hand(self) -> str:
-        """Return the image built here where the official one is not at hand; empty to leave the choice to the project."""
-        assert self._client is not None  # noqa: S101 - compose runs between start and destroy
-        official = image_present(self._client, DEFAULT_IMAGE)
-        return BUILT_IMAGE if not official and image_present(self._client, BUILT_IMAGE) else ""
+    def _bring_up(self, client: docker.DockerClient, project: Project, there: Contents, *, known: bool) -> Container:
+        with tempfile.TemporaryDirectory(prefix="chaos-compose-") as folder:
+            labels = Path(folder) / "labels.json"
+            labels.write_text(json.dumps(self._labels(client, project, there)), encoding="utf-8")
+            # A container that was there keeps its labels: another configuration would make compose create it anew.
+            more = () if known else (labels,)
+            self._compose.run("up", "--no-start", "--quiet-pull", self._service, more_files=more)
+            container = self._container(client, project)
+            if container is None:
+                raise BrokerError(f"{project.file}: the project came up without a container of service {self._service}")
+            settings = self._settings
+            if settings.config or settings.plugins or settings.permit:
+                with engine_errors(f"configuring service {self._service}"):
+                    container.put_archive(CONFIGURATION, configuration(settings))
+            self._compose.run("up", "--detach", self._service, more_files=more)
+        return container
 
-    def _container(self, client: docker.DockerClient) -> Container | None:
-        with engine_errors(f"looking for service {self._service}"):
-            found = client.containers.list(all=True, filters={"label": f"{SERVICE_LABEL}={self._service}"})
-        wanted = str(self._file.resolve())
-        mine = [each for each in found if wanted in str(each.labels.get(FILES_LABEL, "")).split(",")]
-        return mine[0] if mine else None
+    def _labels(self, client: docker.DockerClient, project: Project, there: Contents) -> dict[str, object]:
+        """Return a compose file that labels what will be made, so that a sweep finds it when this process is killed.
 
-    def _published(self, container: Container) -> Endpoint:
+        Volumes and networks are named on the containers: a label of their own would have compose offer to make them anew.
+        """
+        made = [f"volume:{name}" for name in project.volumes() if name not in there.volumes]
+        made += [f"network:{name}" for name in project.networks() if name not in there.networks]
+        labels = run_labels(self._settings.run_id) | {LABEL_MADE: ",".join(made)}
+        new = [name for name in project.brought_along() if self._container(client, project, name) is None]
+        return {"services": {name: {"labels": labels} for name in new}}
+
+    def _container(self, client: docker.DockerClient, project: Project, service: str = "") -> Container | None:
+        service = service or self._service
+        labels = [f"{LABEL_PROJECT}={project.name}", f"{LABEL_SERVICE}={service}", f"{LABEL_ONE_OFF}=False"]
+        with engine_errors(f"looking for service {service}"):
+            found = client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
+        return found[0] if found else None
+
+    def _published(self, container: Container, wanted: int) -> Endpoint:
         """Read where AMQP is published, and the user that the container was given. Raises UsageError."""
         with engine_errors(f"looking at service {self._service}"):
             container.reload()
-        bindings = container.attrs["NetworkSettings"]["Ports"].get(AMQP_PORT) or []
-        local = [each for each in bindings if each.get("HostIp") == "127.0.0.1"]
-        if not bindings:
+        bindings = container.attrs["HostConfig"]["PortBindings"].get("5672/tcp") or []
+        if [(each["HostIp"], each["HostPort"]) for each in bindings] != [("127.0.0.1", str(wanted))]:
             raise UsageError(
-                f'{self._file}: service {self._service} publishes no AMQP port; add ports: ["127.0.0.1:5672:5672"]'
-            )
-        if not local:
-            raise UsageError(
-                f"{self._file}: service {self._service} publishes AMQP on {bindings[0].get('HostIp') or 'every address'}; "
-                "publish it on 127.0.0.1 only"
+                f"{self._compose.file}: service {self._service} runs with other ports than its file says now; bring it up anew"
             )
         environment = dict(each.partition("=")[::2] for each in container.attrs["Config"].get("Env") or [])
         return Endpoint(
             "127.0.0.1",
-            int(local[0]["HostPort"]),
+            wanted,
             environment.get("RABBITMQ_DEFAULT_USER", "guest"),
             environment.get("RABBITMQ_DEFAULT_PASS", "guest"),
             environment.get("RABBITMQ_DEFAULT_VHOST", "/"),
@@ -173,24 +190,27 @@ class ComposeBroker:
 
     def control(self, *arguments: str, node: int = 0, timeout_s: float = 30.0) -> ControlResult:  # noqa: ARG002
         """Run rabbitmqctl in the container."""
-        return self._started().execute(["rabbitmqctl", "-q", "-t", str(int(timeout_s)), *arguments])
+        return self._started().control(*arguments, timeout_s=timeout_s)
 
     def versions(self) -> BrokerVersions:
-        """What the broker tells in its handshake."""
-        return BrokerVersions(rabbitmq=server_version(self.endpoint()), image=self._settings.image)
+        """What the node says of itself, and its image."""
+        return self._started().versions()
 
     def logs(self) -> dict[str, str]:
         """The container's log so far."""
         return {self._service: self._node.log()} if self._node is not None else self._last_logs
 
     def destroy(self) -> None:
-        """Take down what was started here, with its volumes; leave what ran before."""
-        if self._client is None:
+        """Put the project back to what it was before the start."""
+        client, self._client = self._client, None
+        node, self._node = self._node, None
+        if client is None:
             return
-        if self._node is not None:
-            self._last_logs = self.logs()
-            self._node.resume()
-        if self._ours:
-            self._compose("down", "--volumes", "--timeout", "10")
-        self._client.close()
-        self._client = self._node = None
+        with closing(client):
+            if node is not None:
+                with suppress(BrokerError):
+                    self._last_logs = {self._service: node.log()}
+            if self._addition is not None:
+                take_away(client, self._addition)
+            elif node is not None:
+                node.revive()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.broker import debian
-from harness.broker.compose import compose_command
+from harness.broker.compose_project import compose_command
 from harness.errors import BackendUnavailableError
 
 SUITE = "trixie"

@@ -5,18 +5,17 @@ from __future__ import annotations
 import io
 import secrets
 import tarfile
-import time
 from contextlib import closing, suppress
 
 import docker
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from harness.broker import config
 from harness.broker.cluster import wait_until_formed
 from harness.broker.docker_engine import connect, engine_errors, image_present, run_labels
 from harness.broker.docker_leftovers import remove_run
 from harness.broker.docker_node import DockerNode
+from harness.broker.node_files import AMQP_PORT, CONFIGURATION, DATA, File, archive, configuration
 from harness.broker.ports import free_port
 from harness.broker.protocol import Ability, BrokerSettings, BrokerVersions, ControlResult, Endpoint, StopReport
 from harness.broker.ready import wait_until_ready
@@ -25,8 +24,6 @@ from harness.ledger import Ledger
 
 DEFAULT_IMAGE = "rabbitmq:4-management"
 BUILT_IMAGE = "chaos-rabbitmq:4"
-AMQP_PORT = 5672
-DATA = "/var/lib/rabbitmq"
 PORT_TAKEN = ("address already in use", "port is already allocated")
 """What the engine says when another program, or another container, has the host's port."""
 START_ATTEMPTS = 3
@@ -62,13 +59,14 @@ class ContainerBroker:
                 f"the engine has no image {self._image}; pull it (docker pull {self._image}) or build one (chaos setup --image)"
             )
         self._ports = [free_port() for _ in range(self._settings.nodes)]
-        hostnames = [f"n{number}" for number in range(1, self._settings.nodes + 1)]
-        network = self._make_network(client) if len(hostnames) > 1 else None
+        network = self._make_network(client) if self._settings.nodes > 1 else None
         cookie = secrets.token_hex(20)
-        for index, hostname in enumerate(hostnames):
-            container = self._create(client, index, hostname, hostnames, network, cookie)
-            self._nodes.append(DockerNode(container, f"rabbit@{hostname}"))
-        for index in range(len(self._nodes)):
+        for index in range(self._settings.nodes):
+            self._nodes.append(DockerNode(self._create(client, index, network, cookie), _node_name(index)))
+            if index == 0:
+                # The others join it; two that meet half-born could form two clusters.
+                self.ready(0)
+        for index in range(1, self._settings.nodes):
             self.ready(index)
         wait_until_formed(self, self._settings.start_timeout_s)
 
@@ -78,15 +76,10 @@ class ContainerBroker:
             client.networks.create(name, driver="bridge", labels=run_labels(self._settings.run_id))
         return name
 
-    def _create(
-        self,
-        client: docker.DockerClient,
-        index: int,
-        hostname: str,
-        hostnames: list[str],
-        network: str | None,
-        cookie: str,
-    ) -> Container:
+    def _create(self, client: docker.DockerClient, index: int, network: str | None, cookie: str) -> Container:
+        """Create a node's container and start it: a host port that was taken meanwhile shows only then."""
+        hostname = _node_name(index).partition("@")[2]
+        peers = (_node_name(0), _node_name(index)) if index else ()
         name = f"chaos-{self._settings.run_id}-{hostname}"
         for attempt in range(START_ATTEMPTS):
             with engine_errors(f"creating the container {name}"):
@@ -101,13 +94,13 @@ class ContainerBroker:
                     network=network,
                     # The harness asks for itself; another asker inside would take part in what is measured.
                     healthcheck={"test": ["NONE"]},
-                    environment={"RABBITMQ_NODENAME": f"rabbit@{hostname}"},
+                    environment={"RABBITMQ_NODENAME": _node_name(index)},
                 )
-                container.put_archive("/etc/rabbitmq", self._configuration(hostnames))
+                container.put_archive(CONFIGURATION, configuration(self._settings, peers))
                 if network is not None:
-                    container.put_archive(DATA, _archive({".erlang.cookie": (cookie, 0o400)}, *_rabbit_ids(container)))
+                    uid, gid = _owner_of_data(container)
+                    container.put_archive(DATA, archive({".erlang.cookie": File(cookie, 0o400)}, uid=uid, gid=gid))
             try:
-                # A port that was taken meanwhile shows at the start; try it here, where another can still be had.
                 container.start()
             except APIError as error:
                 container.remove(force=True, v=True)
@@ -119,22 +112,6 @@ class ContainerBroker:
             else:
                 return container
         raise BrokerError(f"no free port was found for the container {name}")
-
-    def _configuration(self, hostnames: list[str]) -> bytes:
-        settings = self._settings
-        files = {
-            "conf.d/90-chaos.conf": (
-                config.render(
-                    settings.config, listener=str(AMQP_PORT), cluster=[f"rabbit@{hostname}" for hostname in hostnames]
-                ),
-                0o644,
-            )
-        }
-        if settings.permit:
-            files["advanced.config"] = (config.render_advanced(settings.permit), 0o644)
-        if settings.plugins:
-            files["enabled_plugins"] = (config.render_plugins(["rabbitmq_management", *settings.plugins]), 0o644)
-        return _archive(files, 0, 0)
 
     def endpoint(self, node: int = 0) -> Endpoint:
         """Where clients connect to: the published port, the same over restarts."""
@@ -171,23 +148,12 @@ class ContainerBroker:
         return self._nodes[node].state() in ("running", "paused")
 
     def control(self, *arguments: str, node: int = 0, timeout_s: float = 30.0) -> ControlResult:
-        """Run rabbitmqctl in the container; the engine's own bound on a call applies, `timeout_s` goes to rabbitmqctl."""
-        return self._nodes[node].execute(["rabbitmqctl", "-q", "-t", str(int(timeout_s)), *arguments])
+        """Run rabbitmqctl in the container."""
+        return self._nodes[node].control(*arguments, timeout_s=timeout_s)
 
     def versions(self) -> BrokerVersions:
-        """What the node says of itself, and the image's digest (its id, for an image that came from no registry)."""
-        assert self._client is not None  # noqa: S101 - asked after the start
-        asked = 'io:format("~s ~s", [rabbit_misc:version(), erlang:system_info(otp_release)]).'
-        said = self.control("eval", asked).stdout.split()
-        with engine_errors(f"looking at the image {self._image}"):
-            image = self._client.images.get(self._image)
-        digests = image.attrs.get("RepoDigests") or [image.id]
-        return BrokerVersions(
-            rabbitmq=said[0] if said else "",
-            erlang=said[1].removesuffix("ok") if len(said) > 1 else "",
-            image=self._image,
-            image_digest=str(digests[0]),
-        )
+        """What the first node says of itself, and its image."""
+        return self._nodes[0].versions()
 
     def logs(self) -> dict[str, str]:
         """Each node's console log so far."""
@@ -207,21 +173,14 @@ class ContainerBroker:
             remove_run(client, self._settings.run_id)
 
 
-def _rabbit_ids(container: Container) -> tuple[int, int]:
+def _node_name(index: int) -> str:
+    """Name a node; its part behind the @ is the container's hostname, pinned because the data belong to the name."""
+    return f"rabbit@n{index + 1}"
+
+
+def _owner_of_data(container: Container) -> tuple[int, int]:
     """Return uid and gid of the user that the data belongs to, as the image has them."""
     stream, _ = container.get_archive(DATA)
-    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
-        member = archive.getmembers()[0]
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
+        member = tar.getmembers()[0]
     return member.uid, member.gid
-
-
-def _archive(files: dict[str, tuple[str, int]], uid: int, gid: int) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, (text, mode) in files.items():
-            data = text.encode()
-            member = tarfile.TarInfo(name)
-            member.size, member.mode, member.uid, member.gid = len(data), mode, uid, gid
-            member.mtime = int(time.time())
-            archive.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()

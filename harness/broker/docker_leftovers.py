@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 
 import docker
 from docker.errors import APIError, NotFound
+from docker.models.containers import Container
 
 from harness.broker.docker_engine import (
     LABEL_MADE,
@@ -63,9 +66,8 @@ def _remove(client: docker.DockerClient, label: str) -> Iterator[str]:
         volumes = {str(volume.name) for volume in client.volumes.list(filters=filters)}
         networks = {str(network.name) for network in client.networks.list(filters=filters)}
         for container in containers:
-            for made in filter(None, container.labels.get(LABEL_MADE, "").split(",")):
-                kind, _, name = made.partition(":")
-                (volumes if kind == "volume" else networks).add(name)
+            volumes |= _made_with(client, container)
+            networks |= _named(container, "network")
             with _gone_already():
                 container.remove(force=True, v=True)
                 yield f"container {container.name}"
@@ -77,6 +79,27 @@ def _remove(client: docker.DockerClient, label: str) -> Iterator[str]:
             with _gone_already():
                 client.networks.get(name).remove()
                 yield f"network {name}"
+
+
+def _named(container: Container, kind: str) -> set[str]:
+    made = (each.partition(":") for each in container.labels.get(LABEL_MADE, "").split(","))
+    return {name for said, _, name in made if said == kind}
+
+
+def _made_with(client: docker.DockerClient, container: Container) -> set[str]:
+    """Return the volumes that a container names and that are not younger than it: somebody may have used a name since."""
+    made = set()
+    for name in _named(container, "volume"):
+        with suppress(NotFound):
+            volume = client.volumes.get(name)
+            if _second(volume.attrs["CreatedAt"]) <= _second(container.attrs["Created"]):
+                made.add(name)
+    return made
+
+
+def _second(text: str) -> datetime:
+    """Read the engine's time, of which volumes know whole seconds only."""
+    return datetime.fromisoformat(re.sub(r"\.\d+", "", text))
 
 
 @contextmanager

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
+from datetime import datetime
 from typing import cast
 
+from docker.errors import NotFound
 from docker.models.containers import Container
 
+from harness.broker.boot_failure import reason
 from harness.broker.docker_engine import engine_errors
-from harness.broker.protocol import ControlResult, StopReport
+from harness.broker.protocol import BrokerVersions, ControlResult, StopReport
+
+_VERSIONS = 'io:format("~s ~s", [rabbit_misc:version(), erlang:system_info(otp_release)]).'
 
 
 class DockerNode:
@@ -50,6 +56,18 @@ class DockerNode:
             if self.state() == "paused":
                 self._container.unpause()
 
+    def revive(self) -> None:
+        """Have it run and thawed, whatever was done to it; one that was removed stays so."""
+        with engine_errors(f"starting {self.name} again"), suppress(NotFound):
+            self._container.reload()
+            match self._container.status:
+                case "paused":
+                    self._container.unpause()
+                case "running":
+                    return
+                case _:
+                    self._container.start()
+
     def state(self) -> str:
         """Return the engine's word for its state: running, paused, exited, ..."""
         with engine_errors(f"looking at {self.name}"):
@@ -60,11 +78,11 @@ class DockerNode:
         """Say why it can never answer: it has ended. None while it runs."""
         if self.state() in ("running", "paused", "created", "restarting"):
             return None
-        code = self._container.attrs["State"].get("ExitCode")
-        lines = [line.strip() for line in self.log().splitlines() if line.strip()]
-        telling = [line for line in lines if any(word in line.lower() for word in ("error", "failed", "refused"))]
-        said = (telling or lines or ["it said nothing"])[0][:300]
-        return f"the container {self.name} ended with exit code {code} while it was starting: {said}"
+        state = self._container.attrs["State"]
+        with engine_errors(f"reading the log of {self.name}"):
+            began = datetime.fromisoformat(state["StartedAt"][:19] + "+00:00")
+            log = bytes(self._container.logs(since=began.timestamp())).decode(errors="replace")
+        return f"the container {self.name} ended with exit code {state.get('ExitCode')} while it was starting: {reason(log)}"
 
     def execute(self, command: list[str]) -> ControlResult:
         """Run a command in it."""
@@ -72,6 +90,23 @@ class DockerNode:
             code, output = self._container.exec_run(command, demux=True)
         out, err = cast("tuple[bytes | None, bytes | None]", output)
         return ControlResult(code or 0, (out or b"").decode(errors="replace"), (err or b"").decode(errors="replace"))
+
+    def control(self, *arguments: str, timeout_s: float) -> ControlResult:
+        """Run rabbitmqctl in it; the engine's own bound on a call applies, `timeout_s` goes to rabbitmqctl."""
+        return self.execute(["rabbitmqctl", "-q", "-t", str(math.ceil(timeout_s)), *arguments])
+
+    def versions(self) -> BrokerVersions:
+        """Return what the node says of itself, and its image with its digest (its id, if it came from no registry)."""
+        said = self.control("eval", _VERSIONS, timeout_s=30).stdout.split()
+        with engine_errors(f"looking at the image of {self.name}"):
+            image = self._container.image
+            digests = [*(image.attrs.get("RepoDigests") or ()), image.id] if image is not None else [""]
+        return BrokerVersions(
+            rabbitmq=said[0] if said else "",
+            erlang=said[1].removesuffix("ok") if len(said) > 1 else "",
+            image=str(self._container.attrs["Config"]["Image"]),
+            image_digest=str(digests[0]),
+        )
 
     def log(self) -> str:
         """Return what it has said so far."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.broker import debian
-from harness.broker.compose import compose_command
+from harness.broker.compose_project import compose_command
 from harness.broker.docker_engine import connect, engine_errors, image_present
 from harness.broker.docker_leftovers import left_behind
 from harness.broker.image_choice import choose, wanted

@@ -46,7 +46,7 @@ exec "$(ls -d /usr/lib/rabbitmq/lib/rabbitmq_server-*)/sbin/rabbitmq-server" "$@
 """
 _TOOL = """#!/bin/sh
 export HOME=/var/lib/rabbitmq LANG=C.UTF-8 RABBITMQ_NODENAME="${RABBITMQ_NODENAME:-rabbit@$(hostname)}"
-exec "$(ls -d /usr/lib/rabbitmq/lib/rabbitmq_server-*)/sbin/NAME" "$@"
+exec "$(ls -d /usr/lib/rabbitmq/lib/rabbitmq_server-*)/sbin/@TOOL@" "$@"
 """
 _HEALTH = '["bash", "-c", ": </dev/tcp/127.0.0.1/5672"]'
 """A listener is there. Costs no Erlang VM, as rabbitmq-diagnostics does, and leaves no line in the broker's log."""
@@ -106,7 +106,7 @@ def _prepare(root: Path) -> str:
     bin_folder = root / "usr/local/bin"
     _program(bin_folder / "chaos-rabbitmq-server", _ENTRY)
     for tool in ("rabbitmqctl", "rabbitmq-diagnostics", "rabbitmq-plugins"):
-        _program(bin_folder / tool, _TOOL.replace("NAME", tool))
+        _program(bin_folder / tool, _TOOL.replace("@TOOL@", tool))
     passwd = (root / "etc/passwd").read_text()
     user = re.search(r"^rabbitmq:[^:]*:(\d+):(\d+):", passwd, re.MULTILINE)
     if user is None:

@@ -11,6 +11,9 @@ from contextlib import closing
 
 import docker
 import pytest
+from docker.models.containers import Container
+from docker.models.volumes import Volume
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from harness.broker import container as container_module
 from harness.broker import ports
@@ -228,6 +231,16 @@ def test_what_a_container_is_asked_when_it_is_gone_is_one_sentence(make: Make, c
     broker.destroy()
 
 
+@retry(stop=stop_after_delay(10), wait=wait_fixed(0.2), retry=retry_if_exception_type(AssertionError), reraise=True)
+def volume_younger_than(client: docker.DockerClient, container: Container, name: str) -> Volume:
+    """The engine knows a volume's age in whole seconds."""
+    volume = client.volumes.create(name)
+    if volume.attrs["CreatedAt"][:19] <= container.attrs["Created"][:19]:
+        volume.remove()
+        raise AssertionError
+    return volume
+
+
 def test_a_sweep_removes_what_dead_owners_left_and_nothing_else(
     one: ContainerBroker, client: docker.DockerClient
 ) -> None:
@@ -240,12 +253,13 @@ def test_a_sweep_removes_what_dead_owners_left_and_nothing_else(
     client.volumes.create(f"{run}-volume", labels=labels)
     client.volumes.create(f"{run}-made")
     client.networks.create(f"{run}-network", labels=labels)
-    client.containers.create(
+    container = client.containers.create(
         one.versions().image,
         name=run,
-        labels=labels | {LABEL_MADE: f"volume:{run}-made,network:{run}-gone"},
+        labels=labels | {LABEL_MADE: f"volume:{run}-made,volume:{run}-younger,network:{run}-gone"},
         network=f"{run}-network",
     )
+    somebodys = volume_younger_than(client, container, f"{run}-younger")
     assert left_behind() >= 1
     removed = [line for line in sweep() if run in line]
     assert removed == [
@@ -257,3 +271,5 @@ def test_a_sweep_removes_what_dead_owners_left_and_nothing_else(
     assert left_behind() == 0
     assert things(client, f"{LABEL_RUN}={run}") == {"containers": 0, "volumes": 0, "networks": 0}
     assert one.alive(), "a living owner's run is never touched"
+    somebodys.reload()
+    somebodys.remove()

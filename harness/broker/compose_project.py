@@ -1,0 +1,123 @@
+"""A compose project as `docker compose` itself understands it: its name, its services, what a service publishes and brings along."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import BackendUnavailableError, BrokerError, UsageError
+
+AMQP_PORT = 5672
+TIMEOUT_S = 300.0
+"""How long one compose command may take; bringing a project up may pull and build its images."""
+
+
+def compose_command() -> list[str]:
+    """Return the compose command of this machine. Raises BackendUnavailableError."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]) is None:
+            continue
+        done = subprocess.run([*command, "version", "--short"], capture_output=True, text=True, check=False)
+        if done.returncode == 0 and done.stdout.strip().lstrip("v")[:1].isdigit() and not done.stdout.startswith("1."):
+            return command
+    raise BackendUnavailableError(
+        "Docker's compose plugin (version 2) is not installed; install docker-compose-v2 or docker-compose-plugin, or run `chaos setup --compose`"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Compose:
+    """`docker compose` for one project file, with an environment."""
+
+    file: Path
+    environment: Mapping[str, str]
+
+    def run(self, *arguments: str, more_files: tuple[Path, ...] = ()) -> str:
+        """Run a command and return its output. Raises BrokerError with the last line that it said."""
+        files = [option for file in (self.file, *more_files) for option in ("--file", str(file))]
+        what = f"docker compose {' '.join(argument for argument in arguments if not argument.startswith('-'))} of {self.file}"
+        try:
+            done = subprocess.run(
+                [*compose_command(), *files, *arguments],
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                timeout=TIMEOUT_S,
+                env=dict(self.environment),
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BrokerError(f"{what} did not end within {TIMEOUT_S:g} s") from error
+        if done.returncode != 0:
+            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+            raise BrokerError(f"{what} failed: {lines[-1] if lines else 'it said nothing'}")
+        return done.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What `docker compose config` makes of a file, for one of its services."""
+
+    file: Path
+    name: str
+    service: str
+    _model: Mapping[str, Any]
+
+    def published_port(self) -> int:
+        """Return the host's port of the service's AMQP port. Raises UsageError unless it is fixed and on 127.0.0.1 only."""
+        service = self._model["services"][self.service]
+        where = f"{self.file}: service {self.service}"
+        fix = 'say ports: ["127.0.0.1:5672:5672"]'
+        published = [port for port in service.get("ports") or () if int(port["target"]) == AMQP_PORT]
+        if service.get("network_mode") == "host":
+            raise UsageError(f"{where} is on the host's network, so it listens on every address; {fix} instead")
+        if not published:
+            raise UsageError(f"{where} publishes no AMQP port; {fix}")
+        for port in published:
+            if port.get("host_ip") != "127.0.0.1":
+                raise UsageError(f"{where} publishes AMQP on {port.get('host_ip') or 'every address'}; {fix}")
+        if not str(published[0].get("published") or "").isdecimal():
+            raise UsageError(f"{where} publishes AMQP on a port that may change when it starts again; {fix}")
+        return int(published[0]["published"])
+
+    def brought_along(self) -> tuple[str, ...]:
+        """Return the services that come up with the service: itself, and what it depends on, and so on."""
+        found: list[str] = []
+        queue = [self.service]
+        while queue:
+            service = queue.pop()
+            if service not in found:
+                found.append(service)
+                queue += self._model["services"].get(service, {}).get("depends_on") or {}
+        return tuple(found)
+
+    def volumes(self) -> tuple[str, ...]:
+        """Return the engine's names of the project's volumes: compose makes all of them with any service."""
+        return self._own("volumes")
+
+    def networks(self) -> tuple[str, ...]:
+        """Return the engine's names of the project's networks."""
+        return self._own("networks")
+
+    def _own(self, kind: str) -> tuple[str, ...]:
+        described = (self._model.get(kind) or {}).values()
+        return tuple(sorted(str(each["name"]) for each in described if not each.get("external")))
+
+
+def read(compose: Compose, service: str) -> Project:
+    """Read a project. Raises UsageError for a file or service that is not there, BrokerError for one that compose refuses."""
+    if not compose.file.is_file():
+        raise UsageError(f"there is no compose file {compose.file}; name it with --broker compose:FILE")
+    model = json.loads(compose.run("--profile", "*", "config", "--format", "json"))
+    services = sorted(model.get("services") or {})
+    if service not in services:
+        raise UsageError(
+            f"{compose.file} has no service {service!r}, but {', '.join(services) or 'none'}; "
+            f"name one with --broker compose:{compose.file}:SERVICE"
+        )
+    return Project(compose.file, str(model["name"]), service, model)
