@@ -1,244 +1,317 @@
 """Why each lost message was lost: where it was, what took it, and which setting would have kept it.
 
-A message's own last evidence decides. Delivered and released by an ack (automatic or early) before it was done: it was at the
-worker. Otherwise a fault that can take messages from a queue, after its publish: it was in the broker if it was confirmed or a
-later message of the same connection and route got through, else still on its way from the publisher. Queues that acknowledge
-automatically lose what the broker had pushed towards a worker that died, recorded or not.
+A message's own last evidence decides.
+
+- No queue is bound to its route, or its queue was gone before it was sent: the exchange dropped it.
+- Delivered, and acknowledged (by an automatic or early ack) before it was done: it was at the worker.
+- Delivered and not acknowledged: it was back in its queue when the worker was gone.
+- Never delivered, and neither confirmed nor followed by one that got through on the same connection: it was still on its way from the
+  publisher when the connection was lost; without such a loss, or long after the publish, it had reached its queue.
+- In its queue: the first fault that can take it from there. Of a queue with automatic acks, the broker pushes messages to the workers at
+  once and takes them for acknowledged: the first end of such a worker takes what was on its way to it, recorded or not.
+- A fault that had no right to take it, and nothing else: the broker broke its promise. No fault at all: unknown.
+
+Whatever is decided depends on few things (route, connections, marks, and between which faults it was sent), so it is decided once for
+all messages that share them.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from harness.checks.happenings import Happening, deaths, happenings
-from harness.checks.routing import acks_of, route_queues, workers_of
-from harness.checks.tally import NEVER, Tally
-from harness.checks.verdict import LossCause, Place
-from harness.events import Event
+from harness.checks.deliveries import REJECTED
+from harness.checks.fates import Fates
+from harness.checks.happenings import Happening, declared_ns, happenings
+from harness.checks.policy import ARRIVES_WITHIN_NS, last_deliveries, last_publishes, was_released
+from harness.checks.routing import acks_of, dead_letter_queues, workers_of
+from harness.checks.sessions import Session
+from harness.checks.settlement import NEVER
+from harness.checks.tally import Tally
+from harness.checks.verdict import Fate, Place
+from harness.events import Drained, Event, ProcessExited
 from harness.scenario.scenario import QUORUM_SETTLE_S, Scenario
 
 BROKEN_PROMISE = "none: durable, persistent and confirmed, and the broker did not keep it"
 NO_CAUSE = "unknown: no fault of this run explains it"
+MANUAL_ACKS = "workers.acks: manual"
+CONFIRMS = "publishers.confirms: true"
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why one message was lost."""
+    """Why messages were lost."""
 
     place: Place
     actor: str
     fault: int | None
     setting: str
+    at_ns: int = NEVER
+    """When they were taken; NEVER if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Causes:
-    """The cause of each lost message: `messages` and `causes` side by side."""
+    """The cause of each lost message: `of[i]` is the place of the cause of `messages[i]` in `causes`."""
 
     messages: np.ndarray
+    of: np.ndarray
     causes: tuple[Cause, ...]
 
     def by_place(self) -> dict[Place, int]:
         """Count the lost messages by place; every place is there."""
-        counted = Counter(cause.place for cause in self.causes)
-        return {place: counted.get(place, 0) for place in Place}
+        counts = np.bincount(self.of, minlength=len(self.causes)).tolist()
+        return {
+            place: sum(count for cause, count in zip(self.causes, counts, strict=True) if cause.place is place)
+            for place in Place
+        }
+
+    def taken_ns(self) -> np.ndarray:
+        """Return when each was taken, NEVER where that is not known."""
+        times = np.array([cause.at_ns for cause in self.causes], dtype=np.int64)
+        return times[self.of] if len(times) else np.empty(0, dtype=np.int64)
 
 
-def find_causes(lost: np.ndarray, tally: Tally, scenario: Scenario, events: Sequence[Event]) -> Causes:
-    """Find the cause of each message of `lost` (message numbers)."""
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What the cause of a lost message depends on."""
+
+    queue: str
+    route: str
+    sent_ns: int
+    """When it was last published (or another that went between the same faults)."""
+    publisher: Session
+    persistent: bool
+    confirmed: bool
+    arrived: bool
+    """Whether it is known to have reached the broker."""
+    worker: Session | None
+    """The connection of its last delivery; None if it was never delivered."""
+    delivered_ns: int
+    released: bool
+    """Whether the broker took its last delivery for acknowledged."""
+    rejected: bool
+    """Whether its last delivery was rejected for good."""
+
+
+def find_causes(fates: Fates, tally: Tally, scenario: Scenario, events: Sequence[Event]) -> Causes:
+    """Find the cause of each lost message."""
+    lost = fates.of(Fate.LOST)
+    if not len(lost):
+        return Causes(lost, np.empty(0, dtype=np.int64), ())
+    publishes, deliveries = tally.publishes, tally.deliveries
+    sent, delivered = last_publishes(lost, tally), last_deliveries(lost, tally)
+    was_delivered = delivered >= 0
+    row = np.maximum(delivered, 0)
+    nowhere = np.zeros(len(lost), dtype=bool)
+    released = was_released(row, tally, scenario) & was_delivered if len(deliveries.message) else nowhere
+    rejected = (deliveries.rejected[row] == REJECTED) & was_delivered if len(deliveries.message) else nowhere
+    worker = np.where(was_delivered, deliveries.session[row], -1) if len(deliveries.message) else nowhere - 1
+    delivered_ns = np.where(was_delivered, deliveries.at_ns[row], 0) if len(deliveries.message) else nowhere * 0
+    confirmed = tally.first_confirmed_ns[lost] != NEVER
+    arrived = confirmed | (sent <= _arrived(tally, publishes.session[sent])[publishes.session[sent]])
     finder = _Finder(tally, scenario, events)
-    return Causes(lost, tuple(finder.cause(int(message)) for message in lost))
+    columns = np.stack(
+        [
+            fates.queue[lost],
+            tally.route[lost],
+            np.searchsorted(finder.times, publishes.at_ns[sent]),
+            publishes.session[sent],
+            publishes.persistent[sent],
+            confirmed,
+            arrived,
+            worker,
+            np.searchsorted(finder.times, delivered_ns),
+            released,
+            rejected,
+        ],
+        axis=1,
+    ).astype(np.int64)
+    _, first, of = np.unique(columns, axis=0, return_index=True, return_inverse=True)
+    names = tuple(scenario.queues)
+    found = [
+        finder.cause(
+            _Evidence(
+                queue=names[fates.queue[lost[each]]] if fates.queue[lost[each]] >= 0 else "",
+                route=tally.routes[tally.route[lost[each]]],
+                sent_ns=int(publishes.at_ns[sent[each]]),
+                publisher=tally.sessions[publishes.session[sent[each]]],
+                persistent=bool(publishes.persistent[sent[each]]),
+                confirmed=bool(confirmed[each]),
+                arrived=bool(arrived[each]),
+                worker=tally.sessions[worker[each]] if worker[each] >= 0 else None,
+                delivered_ns=int(delivered_ns[each]),
+                released=bool(released[each]),
+                rejected=bool(rejected[each]),
+            )
+        )
+        for each in first.tolist()
+    ]
+    distinct = tuple(dict.fromkeys(found))
+    places = np.array([distinct.index(cause) for cause in found], dtype=np.int64)
+    return Causes(lost, places[of.reshape(-1)], distinct)
+
+
+def _arrived(tally: Tally, sessions: np.ndarray) -> np.ndarray:
+    """Return for each session the place in `publishes` of the last one known to have reached the broker, -1 for none.
+
+    Messages of a connection reach the broker in their order, so all before it have reached it as well. Only the sessions given are
+    looked at.
+    """
+    publishes, deliveries = tally.publishes, tally.deliveries
+    wanted = np.zeros(len(tally.sessions), dtype=bool)
+    wanted[sessions] = True
+    rows = np.flatnonzero(wanted[publishes.session])
+    message = publishes.message[rows]
+    got_through = (publishes.confirmed_ns[rows] != NEVER) | publishes.nacked[rows] | publishes.returned[rows]
+    got_through |= (tally.first_delivered_ns[message] != NEVER) & (tally.published[message] == 1)
+    # Of one published several times it matters which attempt was delivered.
+    several = np.flatnonzero((tally.published[message] > 1) & (tally.first_delivered_ns[message] != NEVER))
+    if len(several):
+        there = np.zeros(tally.total + 1, dtype=bool)
+        there[message[several]] = True
+        came = np.flatnonzero(there[deliveries.message])
+        came_keys = deliveries.message[came] << 16 | deliveries.attempt[came]
+        keys = message[several] << 16 | publishes.attempt[rows[several]]
+        got_through[several] |= np.isin(keys, came_keys)
+    left = np.zeros(tally.total, dtype=bool)
+    left[tally.found.message] = True
+    got_through |= left[message] & (tally.published[message] == 1)
+    got_through |= np.array([session.flushed for session in tally.sessions], dtype=bool)[publishes.session[rows]]
+    arrived = np.full(len(tally.sessions), -1, dtype=np.int64)
+    np.maximum.at(arrived, publishes.session[rows[got_through]], rows[got_through])
+    return arrived
 
 
 class _Finder:
+    """Decides on evidence."""
+
     def __init__(self, tally: Tally, scenario: Scenario, events: Sequence[Event]) -> None:
-        self._tally = tally
+        """Collect what can take messages."""
         self._scenario = scenario
         self._happenings = happenings(events)
-        self._deaths = deaths(events)
-        self._queues = [route_queues(route, scenario) for route in tally.routes]
-        self._last_delivery = _last_by_message(tally.deliveries.message, tally.deliveries.at_ns, tally.total)
-        self._last_publish = _last_by_message(tally.publishes.message, tally.publishes.at_ns, tally.total)
-        self._arrived = self._arrivals()
+        self._declared_ns = declared_ns(events)
+        self._ends = {
+            (event.actor, event.incarnation): event.fault for event in events if isinstance(event, ProcessExited)
+        }
+        drained_ns = min((event.at_ns for event in events if isinstance(event, Drained)), default=NEVER)
+        # The workers' end behind the drain takes nothing: the queues were empty.
         self._worker_ends = sorted(
-            (session.lost_ns, index)
-            for index, session in enumerate(tally.sessions)
-            if session.role == "worker" and session.lost_ns != NEVER
+            (session for session in tally.sessions if session.role == "worker" and session.over_ns < drained_ns),
+            key=lambda session: session.over_ns,
         )
-        self._declared_ns = min(
-            (event.at_ns for event in events if getattr(event, "phase", "") == "declare"), default=0
-        )
+        times = {each.over_ns for each in self._worker_ends}
+        for each in self._happenings:
+            times |= {each.at_ns, each.struck_ns, each.at_ns - ARRIVES_WITHIN_NS}
+        self.times = np.array(sorted(times), dtype=np.int64)
+        """Messages sent between two neighbours of these have the same cause, other things being equal."""
 
-    def _arrivals(self) -> np.ndarray:
-        """Per session: the place in `publishes` of the last one that is known to have reached a queue, -1 for none.
+    def cause(self, evidence: _Evidence) -> Cause:
+        """Decide."""
+        if not evidence.queue:
+            return Cause(Place.EXCHANGE, "", None, "publishers.mandatory: true (or a binding)", evidence.sent_ns)
+        if evidence.worker is None:
+            return self._before_delivery(evidence)
+        if evidence.released:
+            return self._at_worker(evidence.worker)
+        settings = self._scenario.queues[evidence.queue]
+        if evidence.rejected and settings.dead_letter is not None:
+            if not dead_letter_queues(evidence.queue, evidence.route, self._scenario):
+                setting = f"queues.{evidence.queue}.dead_letter: a queue that exists"
+                return Cause(Place.EXCHANGE, "", None, setting, evidence.delivered_ns)
+            return Cause(Place.UNKNOWN, evidence.worker.actor, None, NO_CAUSE)
+        return self._in_queue(evidence, evidence.delivered_ns)
 
-        Messages of a connection reach the broker in their order, so all before it have reached it as well.
-        """
-        publishes, tally = self._tally.publishes, self._tally
-        seen = (publishes.confirmed_ns != NEVER) | (tally.first_delivered_ns[publishes.message] != NEVER)
-        arrived = np.full(len(tally.sessions), -1, dtype=np.int64)
-        np.maximum.at(arrived, publishes.session[seen], np.flatnonzero(seen))
-        return arrived
-
-    def cause(self, message: int) -> Cause:
-        tally = self._tally
-        queues = self._queues[int(tally.route[message])]
-        if not queues:
-            return Cause(Place.EXCHANGE, "", None, "publishers.mandatory: true (or a binding)")
-        delivery = int(self._last_delivery[message])
-        if delivery >= 0:
-            return self._after_delivery(message, delivery, queues[0])
-        return self._before_delivery(message, queues[0])
-
-    def _after_delivery(self, message: int, delivery: int, queue: str) -> Cause:
-        deliveries = self._tally.deliveries
-        session = self._tally.sessions[int(deliveries.session[delivery])]
+    def _at_worker(self, session: Session) -> Cause:
+        """Acknowledged and not done: its process died with it, or its connection was lost."""
         group = workers_of(session.actor, self._scenario)
-        acks = group.acks if group is not None else "manual"
-        name = self._tally.queues[int(deliveries.queue[delivery])] if self._tally.queues else queue
-        if acks == "automatic" or deliveries.acked[delivery]:
-            if session.lost_ns == NEVER:
-                return Cause(Place.UNKNOWN, session.actor, None, NO_CAUSE)
-            return Cause(
-                Place.WORKER,
-                session.actor,
-                self._fault_that_ended(session.actor, session.incarnation, session.lost_ns),
-                "workers.acks: manual",
-            )
-        return self._in_broker(message, name, int(deliveries.at_ns[delivery]), known=True)
+        lost_ns = session.death_ns if session.death_ns != NEVER else session.lost_ns
+        if lost_ns == NEVER or (group is not None and group.acks == "manual"):
+            return Cause(Place.UNKNOWN, session.actor, None, NO_CAUSE)
+        return Cause(Place.WORKER, session.actor, self._fault_behind(session, lost_ns), MANUAL_ACKS, lost_ns)
 
-    def _before_delivery(self, message: int, queue: str) -> Cause:
-        publishes, tally = self._tally.publishes, self._tally
-        last = int(self._last_publish[message])
-        session_index = int(publishes.session[last])
-        at_ns = int(publishes.at_ns[last])
-        known = bool(tally.first_confirmed_ns[message] != NEVER) or last <= int(self._arrived[session_index])
-        gone = self._queue_gone_before(queue, at_ns)
+    def _before_delivery(self, evidence: _Evidence) -> Cause:
+        gone = self._queue_gone_before(evidence.queue, evidence.sent_ns)
         if gone is not None:
-            return Cause(Place.EXCHANGE, "", gone.fault, f"queues.{queue}.durable: true")
-        broker = self._first(lambda happening: happening.destroys_in_broker and happening.struck_ns >= at_ns)
-        pushed = "automatic" in acks_of(queue, self._scenario)
-        ends = [(lost_ns, index) for lost_ns, index in self._worker_ends if lost_ns >= at_ns]
-        if pushed and ends and known and (broker is None or ends[0][0] < broker.at_ns):
-            lost_ns, index = ends[0]
-            session = tally.sessions[index]
-            only = len({tally.sessions[other].actor for _, other in ends}) == 1
-            fault = self._fault_that_ended(session.actor, session.incarnation, lost_ns)
-            return Cause(Place.WORKER, session.actor if only else "", fault, "workers.acks: manual")
-        if broker is not None:
-            return self._in_broker(message, queue, at_ns, known=known)
-        ended = tally.sessions[session_index]
-        if not known and ended.lost_ns != NEVER:
-            fault = self._fault_that_ended(ended.actor, ended.incarnation, ended.lost_ns)
-            return Cause(Place.PUBLISHER, ended.actor, fault, "publishers.confirms: true")
-        return Cause(Place.UNKNOWN, "", None, NO_CAUSE)
+            setting = f"queues.{evidence.queue}.durable: true"
+            return Cause(Place.EXCHANGE, "", gone.fault, setting, evidence.sent_ns)
+        session = evidence.publisher
+        if evidence.arrived or session.lost_ns == NEVER:
+            return self._in_queue(evidence, evidence.sent_ns)
+        fault = self._fault_behind(session, session.lost_ns)
+        happening = self._first(lambda each: each.fault == fault)
+        if happening is not None and happening.ends_node:
+            missing = self._missing(evidence, happening)
+            if missing and happening.at_ns - evidence.sent_ns >= ARRIVES_WITHIN_NS:
+                return self._in_queue(evidence, evidence.sent_ns)  # long enough ago to have been written to the queue
+            setting = " and ".join([CONFIRMS, *missing])
+            return Cause(Place.PUBLISHER, session.actor, fault, setting, happening.struck_ns)
+        return Cause(Place.PUBLISHER, session.actor, fault, CONFIRMS, session.lost_ns)
+
+    def _in_queue(self, evidence: _Evidence, since_ns: int) -> Cause:
+        """In its queue from `since_ns` on: the first thing that can take it from there, else the first that must not."""
+        queue, settings = evidence.queue, self._scenario.queues[evidence.queue]
+        taker = self._first(
+            lambda each: (
+                each.struck_ns >= since_ns
+                and each.can_take(queue, settings, persistent=evidence.persistent, declared_ns=self._declared_ns)
+            )
+        )
+        pushed_to = None
+        if evidence.worker is None and "automatic" in acks_of(queue, self._scenario):
+            pushed_to = next(
+                (end for end in self._worker_ends if end.over_ns >= since_ns and self._consumes(end, queue)), None
+            )
+        if pushed_to is not None and (taker is None or pushed_to.over_ns < taker.at_ns):
+            return self._on_its_way_to(pushed_to, since_ns)
+        if taker is not None and taker.action == "purge":
+            return Cause(Place.BROKER, queue, taker.fault, "no purge", taker.struck_ns)
+        guilty = taker or self._first(lambda each: each.ends_node and each.struck_ns >= since_ns)
+        if guilty is None:
+            return Cause(Place.UNKNOWN, "", None, NO_CAUSE)
+        missing = self._missing(evidence, guilty)
+        if not evidence.confirmed and not missing:
+            missing = [CONFIRMS]
+        if not missing and guilty.is_early(self._declared_ns):
+            missing = [f"settle: {QUORUM_SETTLE_S:g}s"]
+        node = guilty.targets[0] if guilty.targets else ""
+        return Cause(Place.BROKER, node, guilty.fault, " and ".join(missing) or BROKEN_PROMISE, guilty.struck_ns)
+
+    def _missing(self, evidence: _Evidence, happening: Happening) -> list[str]:
+        """Name the settings without which the end of a node takes a message from its queue."""
+        settings = self._scenario.queues[evidence.queue]
+        missing = []
+        if happening.ends_node and not settings.durable:
+            missing.append(f"queues.{evidence.queue}.durable: true")
+        if happening.ends_node and not evidence.persistent and settings.type == "classic":
+            missing.append("publishers.persistent: true")
+        return missing
+
+    def _on_its_way_to(self, session: Session, since_ns: int) -> Cause:
+        """The broker had sent it to a worker that needs no acks, and the worker never read it."""
+        later = [end for end in self._worker_ends if end.over_ns >= since_ns]
+        actor = session.actor if len({end.actor for end in later}) == 1 else ""
+        return Cause(Place.WORKER, actor, self._fault_behind(session, session.over_ns), MANUAL_ACKS, session.over_ns)
+
+    def _consumes(self, session: Session, queue: str) -> bool:
+        group = workers_of(session.actor, self._scenario)
+        return group is not None and (group.queue or self._scenario.first_queue) == queue and group.acks == "automatic"
 
     def _queue_gone_before(self, queue: str, at_ns: int) -> Happening | None:
-        """Return the fault that took a non-durable queue away before `at_ns`: nothing declares it again, so all later messages go nowhere."""
+        """Return the fault that took a non-durable queue away before `at_ns`: nothing declares it again, so later messages go nowhere."""
         if self._scenario.queues[queue].durable:
             return None
-        return self._first(lambda each: each.family == "broker" and each.destroys_in_broker and each.struck_ns < at_ns)
+        return self._first(lambda each: each.ends_node and each.struck_ns < at_ns)
 
-    def _in_broker(self, message: int, queue: str, since_ns: int, *, known: bool) -> Cause:
-        happening = self._first(
-            lambda each: (
-                each.destroys_in_broker
-                and each.struck_ns >= since_ns
-                and (each.action != "purge" or queue in each.targets)
-            )
-        )
-        if happening is None:
-            return Cause(Place.UNKNOWN, "", None, NO_CAUSE)
-        if happening.action == "purge":
-            return Cause(Place.BROKER, queue, happening.fault, "no purge")
-        last = int(self._last_publish[message])
-        missing = []
-        settings = self._scenario.queues[queue]
-        if not settings.durable:
-            missing.append(f"queues.{queue}.durable: true")
-        if not self._tally.publishes.persistent[last] and settings.type == "classic":
-            missing.append("publishers.persistent: true")
-        confirmed = self._tally.first_confirmed_ns[message] != NEVER
-        if not confirmed and not missing:
-            missing.append("publishers.confirms: true")
-        fresh = settings.type == "quorum" and happening.at_ns - self._declared_ns < QUORUM_SETTLE_S * 1e9
-        if not missing and fresh:
-            missing.append(f"settle: {QUORUM_SETTLE_S:g}s")
-        if not known:
-            session = self._tally.sessions[int(self._tally.publishes.session[last])]
-            return Cause(Place.PUBLISHER, session.actor, happening.fault, " and ".join(missing))
-        return Cause(
-            Place.BROKER,
-            happening.targets[0] if happening.targets else "",
-            happening.fault,
-            " and ".join(missing) or BROKEN_PROMISE,
-        )
-
-    def _first(self, fits: object) -> Happening | None:
-        assert callable(fits)  # noqa: S101 - a predicate
+    def _first(self, fits: Callable[[Happening], bool]) -> Happening | None:
         return next((happening for happening in self._happenings if fits(happening)), None)
 
-    def _fault_that_ended(self, actor: str, incarnation: int, lost_ns: int) -> int | None:
-        """Join a lost connection to the fault behind it: the one that killed its process, else the latest that cuts clients off."""
-        death = self._deaths.get((actor, incarnation))
-        if death is not None and death.fault is not None and lost_ns >= death.at_ns:
-            return death.fault
-        cutting = [each for each in self._happenings if each.breaks_connections and each.at_ns <= lost_ns]
+    def _fault_behind(self, session: Session, over_ns: int) -> int | None:
+        """Join the end of a connection to its fault: the one that ended its process, else the latest that may have cut it off."""
+        who = (session.actor, session.incarnation)
+        if who in self._ends and (session.death_ns == over_ns or session.lost_ns == NEVER):
+            return self._ends[who]
+        cutting = [each for each in self._happenings if each.at_ns <= over_ns and each.may_cut_off(session.actor)]
         return cutting[-1].fault if cutting else None
-
-
-def _last_by_message(message: np.ndarray, at_ns: np.ndarray, total: int) -> np.ndarray:
-    """Per message: the place of its latest row, -1 for none."""
-    last = np.full(total, -1, dtype=np.int64)
-    real = np.flatnonzero(message >= 0)
-    order = real[np.argsort(at_ns[real], kind="stable")]
-    last[message[order]] = order
-    return last
-
-
-def group_causes(causes: Causes, tally: Tally, events: Sequence[Event]) -> tuple[LossCause, ...]:
-    """Group by place, holder, fault and remedy, with one sentence each; the largest first."""
-    titles = {happening.fault: happening for happening in happenings(events)}
-    grouped = Counter(causes.causes)
-    result = []
-    for cause, count in grouped.most_common():
-        happening = titles.get(cause.fault) if cause.fault is not None else None
-        result.append(
-            LossCause(
-                place=cause.place,
-                actor=cause.actor,
-                fault=cause.fault,
-                fault_title=happening.title if happening else "",
-                setting=cause.setting,
-                count=count,
-                sentence=_sentence(cause, count, happening, tally),
-            )
-        )
-    return tuple(result)
-
-
-def _sentence(cause: Cause, count: int, happening: Happening | None, tally: Tally) -> str:
-    were = f"{count:,} {'message was' if count == 1 else 'messages were'} lost"
-    holder = {
-        Place.PUBLISHER: f"on the way from {cause.actor or 'a publisher'} to the queue",
-        Place.EXCHANGE: "sent to where no queue was, and silently dropped by the exchange"
-        + (", the queue having gone" if cause.fault is not None else ""),
-        Place.BROKER: f"in a queue at {cause.actor or 'the broker'}",
-        Place.WORKER: f"at {cause.actor or 'the workers'}, acknowledged and not done,",
-        Place.UNKNOWN: "with no fault of this run to explain it",
-    }[cause.place]
-    when = ""
-    if happening is not None:
-        when = f" when `{happening.title}` struck at {tally.seconds(happening.at_ns):.1f} s"
-    elif cause.place is Place.WORKER:
-        when = " when it died"
-    kept = ""
-    if cause.setting not in (NO_CAUSE, BROKEN_PROMISE):
-        kept = f". Would have kept {'it' if count == 1 else 'them'}: {cause.setting}"
-    elif cause.setting == BROKEN_PROMISE:
-        kept = ". They were durable, persistent and confirmed: the broker broke its promise"
-    return f"{were} {holder}{when}{kept}."

@@ -55,6 +55,25 @@ def evaluate(scenario: Scenario, observed: Observed) -> tuple[ExpectationResult,
     )
 
 
+def too_few(scenario: Scenario, observed: Observed) -> frozenset[str]:
+    """Return the paths of the counts of which less was seen than the scenario asks for at the least."""
+    expect, found = scenario.expect, set()
+    for name, count in COUNTS.items():
+        comparison: Comparison | None = getattr(expect, name)
+        if comparison is not None and _is_short(count(observed.counts), comparison):
+            found.add(name)
+    for place in Place:
+        comparison = getattr(expect.lost_at, place.value) if expect.lost_at is not None else None
+        if comparison is not None and _is_short(observed.lost_at[place], comparison):
+            found.add(f"lost_at.{place.value}")
+    return frozenset(found)
+
+
+def _is_short(value: int, comparison: Comparison) -> bool:
+    """Whether a figure is too low for a comparison, whatever else it says: more would have to be seen."""
+    return not comparison.holds(value) and value <= comparison.least
+
+
 def _counts(expect: Expectations, observed: Observed) -> Iterator[ExpectationResult]:
     for name, count in COUNTS.items():
         comparison: Comparison | None = getattr(expect, name)
@@ -64,13 +83,41 @@ def _counts(expect: Expectations, observed: Observed) -> Iterator[ExpectationRes
         if comparison is None:
             continue
         value = count(observed.counts)
-        yield ExpectationResult(name, str(comparison), f"{value:,}", comparison.holds(value), stated)
+        holds = comparison.holds(value)
+        explanation = "" if holds else _why(name, observed)
+        yield ExpectationResult(name, str(comparison), f"{value:,}", holds, stated, explanation)
+
+
+def _why(name: str, observed: Observed) -> str:
+    """Explain a count that is not as expected, where more is known than the figure."""
+    counts = observed.counts
+    lost = counts.fates.get(Fate.LOST, 0)
+    reasons = {
+        "lost": _where_lost(observed) if lost else _not_lost(observed),
+        "processed": f"{lost:,} of {counts.published:,} published messages were lost" if lost else "",
+        "stranded": "they were still in a work queue when the drain ended",
+        "unexplained_duplicates": "processed more than once, with no redelivery or republish to explain it",
+        "phantom": "processed (or found in a queue), and nobody in this run had published it",
+    }
+    return reasons.get(name, "") if COUNTS[name](counts) or name == "lost" else ""
+
+
+def _where_lost(observed: Observed) -> str:
+    return "where they were: " + ", ".join(
+        f"{place.value} {count:,}" for place, count in observed.lost_at.items() if count
+    )
+
+
+def _not_lost(observed: Observed) -> str:
+    met = [fault for fault in observed.faults if fault.at_risk]
+    said = ", ".join(f"{fault.at_risk:,} when `{fault.title}` struck" for fault in met)
+    return f"all messages at risk survived ({said})" if met else "no fault met a message at risk"
 
 
 def _lost_at(expect: Expectations, observed: Observed) -> Iterator[ExpectationResult]:
     if expect.lost_at is None:
         return
-    places = observed.causes.by_place()
+    places = observed.lost_at
     for place in Place:
         comparison: Comparison | None = getattr(expect.lost_at, place.value)
         if comparison is not None:
@@ -84,9 +131,8 @@ def _order(expect: Expectations, observed: Observed) -> Iterator[ExpectationResu
     if expect.order is not None:
         count = observed.counts.out_of_order
         seen = "in order" if count == 0 else f"{count:,} out of order"
-        yield ExpectationResult(
-            "order", "in order" if expect.order else "out of order", seen, (count == 0) is expect.order, stated=True
-        )
+        wanted = "in order" if expect.order else "out of order"
+        yield ExpectationResult("order", wanted, seen, (count == 0) is expect.order, stated=True)
     if expect.round_robin is not None:
         in_turn, seen = observed.in_turn
         wanted = "strictly in turn" if expect.round_robin else "not in turn"
@@ -99,12 +145,15 @@ def _distribution(scenario: Scenario, observed: Observed) -> Iterator[Expectatio
     for who, wanted in expect.processed_by.items():
         mine = [figures for figures in workers if who in (figures.actor, figures.group)]
         path = f"processed_by.{who}"
+        nobody = "" if mine else f"there was no worker or group {who!r} in this run"
         if isinstance(wanted, Comparison):
             total = sum(figures.processed for figures in mine)
-            yield ExpectationResult(path, str(wanted), f"{total:,}", wanted.holds(total), stated=True)
+            yield ExpectationResult(
+                path, str(wanted), f"{total:,}", wanted.holds(total), stated=True, explanation=nobody
+            )
         else:
             texts = texts_processed([figures.actor for figures in mine], observed.tally, scenario)
-            yield ExpectationResult(path, " | ".join(wanted), " | ".join(texts), texts == wanted, stated=True)
+            yield ExpectationResult(path, " | ".join(wanted), " | ".join(texts), texts == tuple(wanted), True, nobody)
     if expect.dealt:
         hands = (texts_processed([figures.actor], observed.tally, scenario) for figures in workers)
         dealt = sorted(hand for hand in hands if hand)
@@ -140,17 +189,24 @@ def _times(expect: Expectations, observed: Observed) -> Iterator[ExpectationResu
         yield from _latency("latency.confirm", expect.latency.confirm, observed.confirm_latency)
         yield from _latency("latency.completion", expect.latency.completion, observed.completion_latency)
     if expect.recovery is not None:
-        recoveries = [fault.recovery_s for fault in observed.faults if fault.recovery_s is not None]
-        yield from _time("recovery", expect.recovery, max(recoveries, default=None))
+        recovered = [fault for fault in observed.faults if fault.recovery_s is not None]
+        slowest = max(recovered, key=lambda fault: fault.recovery_s or 0.0, default=None)
+        seconds, after = (slowest.recovery_s, f"after `{slowest.title}`") if slowest else (None, "")
+        yield from _time("recovery", expect.recovery, seconds, after)
 
 
-def _time(path: str, wanted: Comparison | None, seconds: float | None) -> Iterator[ExpectationResult]:
+def _time(
+    path: str, wanted: Comparison | None, seconds: float | None, explanation: str = ""
+) -> Iterator[ExpectationResult]:
     if wanted is None:
         return
     if seconds is None:
         yield ExpectationResult(path, str(wanted), "nothing to measure", holds=None, stated=True)
     else:
-        yield ExpectationResult(path, str(wanted), format_duration(seconds), wanted.holds(seconds), stated=True)
+        holds = wanted.holds(seconds)
+        yield ExpectationResult(
+            path, str(wanted), format_duration(seconds), holds, stated=True, explanation="" if holds else explanation
+        )
 
 
 def _latency(path: str, wanted: language.Percentiles | None, seen: Percentiles | None) -> Iterator[ExpectationResult]:

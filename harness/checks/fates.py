@@ -1,24 +1,26 @@
-"""What became of each message: exactly one fate, by the rules of `Fate`."""
+"""What became of each message: exactly one fate, by the rules of `Fate`.
+
+A route may lead to several queues, each with a copy of the message. The message is processed when every copy is; otherwise its fate is
+the worst that befell a copy: lost, then stranded, dead-lettered, expired, dropped.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from harness.checks.routing import route_queues
-from harness.checks.tally import NEVER, Tally
+from harness.checks.policy import taken_by_policy
+from harness.checks.routing import downstream, route_queues
+from harness.checks.tally import Tally
 from harness.checks.verdict import Fate
-from harness.events import BrokerStarted, Event
+from harness.events import Event
 from harness.scenario.scenario import Scenario
-from harness.scenario.topology import Queue
 
 ORDER: Final = tuple(Fate)
 """A fate's number in the arrays is its place here."""
-
-DEFAULT_DELIVERY_LIMIT = 20
-"""Of quorum queues from RabbitMQ 4.0 on. Source: RabbitMQ's guide to quorum queues, poison message handling."""
 
 
 def code(fate: Fate) -> int:
@@ -26,76 +28,91 @@ def code(fate: Fate) -> int:
     return ORDER.index(fate)
 
 
-def fates(tally: Tally, scenario: Scenario, events: Sequence[Event]) -> np.ndarray:
-    """Return every message's fate as its number in ORDER; -1 for a sequence number that was never published."""
-    result = np.full(tally.total, -1, dtype=np.int8)
+@dataclass(frozen=True, slots=True)
+class Fates:
+    """The fate of every message."""
+
+    codes: np.ndarray
+    """Per message its fate's number in ORDER; -1 for a sequence number that was never published."""
+    queue: np.ndarray
+    """Per message: of a lost one, the queue whose copy is gone, as an index into the scenario's queues; else -1."""
+
+    def of(self, fate: Fate) -> np.ndarray:
+        """Return the messages that have a fate."""
+        return np.flatnonzero(self.codes == code(fate))
+
+    def count(self, fate: Fate) -> int:
+        """Count the messages that have a fate."""
+        return int(np.count_nonzero(self.codes == code(fate)))
+
+
+def find_fates(tally: Tally, scenario: Scenario, events: Sequence[Event]) -> Fates:
+    """Find every message's fate."""
+    fates = Fates(np.full(tally.total, -1, dtype=np.int8), np.full(tally.total, -1, dtype=np.int16))
     exists = tally.published > 0
-    processed = exists & (tally.completions > 0)
-    result[processed & tally.promised] = code(Fate.PROCESSED)
-    result[processed & ~tally.promised & tally.refused] = code(Fate.RESURRECTED)
-    result[processed & ~tally.promised & ~tally.refused] = code(Fate.RECOVERED)
-    rest = exists & ~processed
-    resting = np.array([name in scenario.dead_letter_queues for name in tally.queues] or [False])
-    found = rest & (tally.found >= 0)
-    dead = found & resting[np.maximum(tally.found, 0)]
-    result[dead] = code(Fate.DEAD_LETTERED)
-    result[found & ~dead] = code(Fate.STRANDED)
-    rest &= ~found
-    result[rest & ~tally.promised] = code(Fate.NEVER_PROMISED)
-    gone = rest & tally.promised
-    result[gone] = code(Fate.LOST)
-    for route, name in enumerate(tally.routes):
-        for queue in route_queues(name, scenario):
-            _explain_by_policy(result, gone & (tally.route == route), tally, scenario.queues[queue], events)
-    return result
+    for index, route in enumerate(tally.routes):
+        mine = exists & (tally.route == index) if len(tally.routes) > 1 else exists
+        if mine.any():
+            _of_route(fates, mine, route, tally, scenario, events)
+    return fates
 
 
-def _explain_by_policy(
-    result: np.ndarray, gone: np.ndarray, tally: Tally, queue: Queue, events: Sequence[Event]
+@dataclass(frozen=True, slots=True)
+class _Copies:
+    """What became of the messages' copies in one queue: arrays of truth values by message."""
+
+    done: np.ndarray
+    stranded: np.ndarray
+    resting: np.ndarray
+
+
+def _copies(tally: Tally, scenario: Scenario, reached: frozenset[str] | None) -> _Copies:
+    """Look at what was completed from, and found in, some queues; None stands for all."""
+    names = np.array([reached is None or name in reached for name in tally.queues] or [False])
+    rest = np.array([name in scenario.dead_letter_queues for name in tally.queues] or [False])
+    if reached is None:
+        done = tally.completions > 0
+    else:
+        done = np.zeros(tally.total, dtype=bool)
+        deliveries = tally.deliveries
+        rows = np.flatnonzero((deliveries.message >= 0) & deliveries.completed & names[deliveries.queue])
+        done[deliveries.message[rows]] = True
+    stranded, resting = np.zeros((2, tally.total), dtype=bool)
+    here = names[tally.found.queue]
+    stranded[tally.found.message[here & ~rest[tally.found.queue]]] = True
+    resting[tally.found.message[here & rest[tally.found.queue]]] = True
+    return _Copies(done, stranded & ~done, resting & ~done & ~stranded)
+
+
+def _of_route(
+    fates: Fates, mine: np.ndarray, route: str, tally: Tally, scenario: Scenario, events: Sequence[Event]
 ) -> None:
-    """Move those that the queue's own policy took away from LOST; each needs evidence in the history."""
-    if queue.dead_letter is not None or not gone.any():
-        return  # what the policy takes goes to the dead letter queue, and would have been found there
-    deliveries = tally.deliveries
-    real = np.flatnonzero(deliveries.message >= 0)
-    last = np.full(tally.total, -1, dtype=np.int64)
-    order = real[np.argsort(deliveries.at_ns[real], kind="stable")]
-    last[deliveries.message[order]] = order
-    delivered = last >= 0
-    rejected = delivered & (deliveries.rejected[np.maximum(last, 0)] == 1) if len(deliveries.at_ns) else delivered
-    result[gone & rejected] = code(Fate.DROPPED)
-    limit = delivery_limit(queue, events)
-    if limit is not None:
-        times = np.bincount(deliveries.message[real], minlength=tally.total)
-        result[gone & (times > limit)] = code(Fate.DROPPED)
-    if queue.max_length is not None and queue.overflow in (None, "drop-head"):
-        overflowed = gone & ~delivered & (_highest_backlog_after(tally) >= queue.max_length)
-        result[overflowed] = code(Fate.DROPPED)
-    if queue.message_ttl is not None and len(tally.first_published_ns):
-        ended = max((event.at_ns for event in events), default=0)
-        age = ended - np.where(tally.first_published_ns == NEVER, ended, tally.first_published_ns)
-        result[gone & ~delivered & (age > queue.message_ttl * 1e9)] = code(Fate.EXPIRED)
-
-
-def delivery_limit(queue: Queue, events: Sequence[Event]) -> int | None:
-    """Return how often the queue delivers a message again before it drops it; None for no limit."""
-    if queue.type != "quorum":
-        return None
-    if queue.delivery_limit is not None:
-        return queue.delivery_limit
-    version = next((event.rabbitmq for event in events if isinstance(event, BrokerStarted)), "")
-    major = version.partition(".")[0]
-    return DEFAULT_DELIVERY_LIMIT if major.isdigit() and int(major) >= 4 else None
-
-
-def _highest_backlog_after(tally: Tally) -> np.ndarray:
-    """Per message: the most messages that were published and not completed at any moment after its own publish."""
-    published = np.where(tally.first_published_ns == NEVER, 0, tally.first_published_ns)
-    completed = tally.first_completed_ns[tally.first_completed_ns != NEVER]
-    times = np.concatenate([published, completed])
-    steps = np.concatenate([np.ones(len(published), dtype=np.int64), -np.ones(len(completed), dtype=np.int64)])
-    order = np.argsort(times, kind="stable")
-    backlog = np.cumsum(steps[order])
-    highest = np.maximum.accumulate(backlog[::-1])[::-1]
-    result: np.ndarray = highest[np.searchsorted(times[order], published, side="left")]
-    return result
+    queues = route_queues(route, scenario)
+    several = len(queues) > 1
+    # With a single copy, wherever it turns up it is that one.
+    copies = [_copies(tally, scenario, downstream(queue, route, scenario) if several else None) for queue in queues]
+    copies = copies or [_copies(tally, scenario, None)]
+    result, promised, refused = fates.codes, tally.promised, tally.refused
+    done = mine & np.logical_or.reduce([copy.done for copy in copies])
+    result[mine] = code(Fate.NEVER_PROMISED)
+    result[done & promised] = code(Fate.PROCESSED)
+    result[done & ~promised & refused] = code(Fate.RESURRECTED)
+    result[done & ~promised & ~refused] = code(Fate.RECOVERED)
+    gone = [mine & promised & ~(copy.done | copy.stranded | copy.resting) for copy in copies]
+    lost = []
+    for queue, missing in zip(queues or ("",), gone, strict=True):
+        if not queue or not missing.any():
+            lost.append(missing)
+            continue
+        expired, dropped = taken_by_policy(np.flatnonzero(missing), tally, queue, scenario, events)
+        left = missing.copy()
+        left[expired] = left[dropped] = False
+        result[dropped] = code(Fate.DROPPED)
+        result[expired] = code(Fate.EXPIRED)
+        lost.append(left)
+    result[mine & np.logical_or.reduce([copy.resting for copy in copies])] = code(Fate.DEAD_LETTERED)
+    result[mine & np.logical_or.reduce([copy.stranded for copy in copies])] = code(Fate.STRANDED)
+    names = tuple(scenario.queues)
+    for queue, missing in zip(reversed(queues or ("",)), reversed(lost), strict=True):
+        result[missing] = code(Fate.LOST)
+        fates.queue[missing] = names.index(queue) if queue else -1

@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from harness.checks.causes import Cause, find_causes, group_causes
-from harness.checks.distribution import out_of_order, strictly_in_turn, unexplained_duplicates, worker_figures
-from harness.checks.expectations import evaluate
-from harness.checks.fates import ORDER, code, fates
+from harness.checks.causes import Causes, find_causes
+from harness.checks.distribution import out_of_order, strictly_in_turn, worker_figures
+from harness.checks.duplicates import duplicates, unexplained_duplicates
+from harness.checks.expectations import evaluate, too_few
+from harness.checks.fates import ORDER, Fates, find_fates
 from harness.checks.happenings import Happening, Missed, happenings, missed
 from harness.checks.headline import headline
+from harness.checks.listing import Listing, corrupt_messages, queue_or_route
 from harness.checks.observed import Observed
-from harness.checks.risk import at_risk
-from harness.checks.tally import NEVER, Tally, tally
+from harness.checks.outcome import decide
+from harness.checks.risk import at_risk, last_alive_ns
+from harness.checks.sentences import group_causes
+from harness.checks.settlement import NEVER
+from harness.checks.tally import Tally, tally
 from harness.checks.timing import outages, percentiles, recovery_s, speed_up
-from harness.checks.verdict import (
-    LISTED_MESSAGES,
-    Anomaly,
-    Counts,
-    ExpectationResult,
-    Fate,
-    FaultOutcome,
-    LifeEvent,
-    LostMessage,
-    MessageId,
-    Outcome,
-    VariantVerdict,
-)
-from harness.events import (
-    BrokerStarted,
-    Drained,
-    ErrorObserved,
-    Event,
-    InfrastructureFailed,
-    Note,
-    ProcessExited,
-    TrafficStarted,
-    VariantFinished,
-)
+from harness.checks.verdict import Counts, Fate, FaultOutcome, Place, VariantVerdict
+from harness.events import BrokerStarted, Drained, ErrorObserved, Event, Note, VariantFinished
 from harness.history.history import History
-from harness.history.trace import life, narrowed
 from harness.scenario.scenario import Scenario
 
 CONFIDENCE = 0.95
+_DETACHED = "#888888"
+"""The colour of a step that never struck."""
 
 
 def judge(
@@ -53,39 +37,34 @@ def judge(
     """Judge one variant's history by its scenario (settings applied, `expect` its own). Pure and deterministic."""
     events = history.events
     seen = tally(history)
-    fate = fates(seen, scenario, events)
-    counts = _counts(seen, fate)
-    lost = np.flatnonzero(fate == code(Fate.LOST))
-    causes = find_causes(lost, seen, scenario, events)
+    fates = find_fates(seen, scenario, events)
+    unexplained = unexplained_duplicates(seen, scenario, events)
+    counts = _counts(seen, fates, twice=len(duplicates(seen, scenario)), unexplained=len(unexplained))
+    causes = find_causes(fates, seen, scenario, events)
     grouped = group_causes(causes, seen, events)
-    struck = happenings(events)
-    taken = {
-        fault: sum(cause.count for cause in grouped if cause.fault == fault) for fault in {c.fault for c in grouped}
-    }
-    faults = tuple(_fault_outcome(happening, seen, taken.get(happening.fault, 0)) for happening in struck)
-    faults += tuple(_missed_outcome(each) for each in missed(events))
-    confirm_latency = percentiles(seen.first_published_ns, seen.first_confirmed_ns)
-    completion_latency = percentiles(seen.first_published_ns, seen.first_completed_ns)
+    faults = _fault_outcomes(seen, causes, events)
     observed = Observed(
         tally=seen,
         counts=counts,
-        causes=causes,
+        lost_at=causes.by_place(),
         faults=faults,
         workers=worker_figures(seen, scenario, events),
         outages=outages(seen),
-        confirm_latency=confirm_latency,
-        completion_latency=completion_latency,
+        confirm_latency=percentiles(seen.first_published_ns, seen.first_confirmed_ns),
+        completion_latency=percentiles(seen.first_published_ns, seen.first_completed_ns),
         errors=tuple(event for event in events if isinstance(event, ErrorObserved)),
-        in_turn=strictly_in_turn(seen),
-        speed_ups={happening.action: speed_up(happening, seen) for happening in reversed(struck)},
+        in_turn=strictly_in_turn(seen) if scenario.expect.round_robin is not None else (False, ""),
+        speed_ups=_speed_ups(seen, scenario, events),
     )
-    told = narrowed(history, _told_of(seen, lost))
     expectations = evaluate(scenario, observed)
-    outcome, reasons = _outcome(history, counts, faults, expectations)
+    outcome, reasons = decide(events, counts, faults, expectations, too_few(scenario, observed))
     promised = int(np.count_nonzero(seen.promised))
-    bound = 1 - (1 - CONFIDENCE) ** (1 / promised) if promised and not len(lost) else None
+    lost = len(causes.messages)
+    bound = 1 - (1 - CONFIDENCE) ** (1 / promised) if promised and not lost else None
     started = next((event for event in events if isinstance(event, BrokerStarted)), None)
     drained = next((event for event in events if isinstance(event, Drained)), None)
+    listing = Listing(history, seen, scenario, causes=causes, unexplained=unexplained)
+    routes = {index: queue_or_route(route, scenario) for index, route in enumerate(seen.routes)}
     return VariantVerdict(
         name=name,
         description=description,
@@ -108,18 +87,15 @@ def judge(
         loss_rate_below=bound,
         expectations=expectations,
         causes=grouped,
-        lost=tuple(
-            _lost_message(message, cause, seen, told)
-            for message, cause in zip(lost[:LISTED_MESSAGES].tolist(), causes.causes, strict=False)
-        ),
-        anomalies=tuple(_anomalies(seen, told)),
+        lost=tuple(listing.lost()),
+        anomalies=tuple(listing.anomalies()),
         faults=faults,
         outages=observed.outages.listed,
-        confirm_latency=confirm_latency,
-        completion_latency=completion_latency,
+        confirm_latency=observed.confirm_latency,
+        completion_latency=observed.completion_latency,
         workers=observed.workers,
-        by_queue=_by(fate, seen.route, dict(enumerate(seen.routes))),
-        by_publisher=_by(fate, seen.publisher_of(), seen.publisher_names),
+        by_queue=_by(fates, seen.route, routes),
+        by_publisher=_by(fates, seen.publisher_of(), seen.publisher_names),
         drained=drained is not None and drained.complete,
         notes=tuple(event.message for event in events if isinstance(event, Note)),
         duration_s=_duration_s(events),
@@ -128,61 +104,69 @@ def judge(
     )
 
 
-def _told_of(seen: Tally, lost: np.ndarray) -> list[tuple[int, int]]:
-    """Return the messages whose lives the verdict tells, as (publisher's number, seq)."""
-    deliveries = seen.deliveries
-    corrupt = np.unique(deliveries.message[deliveries.corrupt & (deliveries.message >= 0)])
-    chosen = [each[:LISTED_MESSAGES] for each in (lost, unexplained_duplicates(seen), corrupt)]
-    numbers = {name: number for number, name in seen.publisher_names.items()}
-    names = (seen.name(message) for message in np.concatenate(chosen).tolist())
-    return [(numbers[publisher], seq) for publisher, seq in names]
-
-
-def _duration_s(events: Sequence[Event]) -> float:
-    """How long the variant took, up to its judgement: the event that tells of the judgement itself does not count."""
-    times = [event.at_ns for event in events if not isinstance(event, VariantFinished)]
-    return (times[-1] - times[0]) / 1e9 if times else 0.0
-
-
-def _counts(seen: Tally, fate: np.ndarray) -> Counts:
+def _counts(seen: Tally, fates: Fates, *, twice: int, unexplained: int) -> Counts:
     publishes, deliveries = seen.publishes, seen.deliveries
-    exists = seen.published > 0
-    nacked = np.zeros(seen.total, dtype=bool)
-    nacked[publishes.message[publishes.nacked]] = True
-    returned = np.zeros(seen.total, dtype=bool)
-    returned[publishes.message[publishes.returned]] = True
     confirmed = seen.first_confirmed_ns != NEVER
-    done = deliveries.completed_ns != NEVER
-    corrupt = deliveries.message[deliveries.corrupt]
+    nacked, returned = np.zeros((2, seen.total), dtype=bool)
+    nacked[publishes.message[publishes.nacked]] = True
+    returned[publishes.message[publishes.returned]] = True
+    unsettled = (seen.published > 0) & ~confirmed & ~nacked & ~returned & ~seen.unconfirmed
+    invented = np.count_nonzero(deliveries.completed & (deliveries.message < 0))
     return Counts(
-        published=int(exists.sum()),
+        published=int(np.count_nonzero(seen.published)),
         publishes=len(publishes.message),
-        confirmed=int(confirmed.sum()),
-        nacked=int(nacked.sum()),
-        returned=int(returned.sum()),
-        indeterminate=int((exists & ~confirmed & ~nacked & ~returned & ~seen.unconfirmed).sum()),
-        unconfirmed=int(seen.unconfirmed.sum()),
+        confirmed=int(np.count_nonzero(confirmed)),
+        nacked=int(np.count_nonzero(nacked)),
+        returned=int(np.count_nonzero(returned)),
+        indeterminate=int(np.count_nonzero(unsettled)),
+        unconfirmed=int(np.count_nonzero(seen.unconfirmed)),
         deliveries=len(deliveries.message),
-        redelivered=int(deliveries.redelivered.sum()),
-        completions=int(done.sum()),
-        duplicates=int((seen.completions > 1).sum()),
-        unexplained_duplicates=len(unexplained_duplicates(seen)),
-        phantom=int(np.count_nonzero(done & (deliveries.message < 0))) + seen.found_foreign,
-        corrupt=len(np.unique(corrupt)),
+        redelivered=int(np.count_nonzero(deliveries.redelivered)),
+        completions=int(np.count_nonzero(deliveries.completed)),
+        duplicates=twice,
+        unexplained_duplicates=unexplained,
+        phantom=int(invented) + seen.found.foreign,
+        corrupt=len(corrupt_messages(seen)),
         out_of_order=out_of_order(seen),
-        fates={each: int(np.count_nonzero(fate == number)) for number, each in enumerate(ORDER)},
+        fates={fate: fates.count(fate) for fate in Fate},
     )
 
 
-def _by(fate: np.ndarray, group: np.ndarray, names: dict[int, str]) -> dict[str, dict[Fate, int]]:
-    table: dict[str, dict[Fate, int]] = {}
+def _by(fates: Fates, group: np.ndarray, names: dict[int, str]) -> dict[str, dict[Fate, int]]:
+    """Count the fates in each group; groups of one name are one."""
+    exists = fates.codes >= 0
+    width = len(ORDER)
+    table = np.bincount(group[exists].astype(np.int64) * width + fates.codes[exists], minlength=width * len(names))
+    result: dict[str, dict[Fate, int]] = {}
     for number, name in names.items():
-        mine = fate[group == number]
-        table[name] = {each: int(np.count_nonzero(mine == index)) for index, each in enumerate(ORDER)}
-    return table
+        row = result.setdefault(name, dict.fromkeys(ORDER, 0))
+        for place, fate in enumerate(ORDER):
+            index = number * width + place
+            row[fate] += int(table[index]) if index < len(table) else 0
+    return result
 
 
-def _fault_outcome(happening: Happening, seen: Tally, taken: int) -> FaultOutcome:
+def _fault_outcomes(seen: Tally, causes: Causes, events: Sequence[Event]) -> tuple[FaultOutcome, ...]:
+    until_ns = last_alive_ns(seen, causes.messages, causes.taken_ns())
+    counts = np.bincount(causes.of, minlength=len(causes.causes)).tolist()
+    taken: dict[int | None, int] = {}
+    reached: dict[int | None, int] = {}
+    for cause, count in zip(causes.causes, counts, strict=True):
+        taken[cause.fault] = taken.get(cause.fault, 0) + count
+        if (
+            cause.place is not Place.EXCHANGE
+        ):  # what was sent to a queue that had gone was not there when the fault struck
+            reached[cause.fault] = reached.get(cause.fault, 0) + count
+    found = []
+    for happening in happenings(events):
+        risk = at_risk(happening, seen, until_ns)
+        if risk is not None:  # what it took was in its reach, seen there or not
+            risk = max(risk, reached.get(happening.fault, 0))
+        found.append(_fault_outcome(happening, seen, risk, taken.get(happening.fault, 0)))
+    return (*found, *(_missed_outcome(each) for each in missed(events)))
+
+
+def _fault_outcome(happening: Happening, seen: Tally, risk: int | None, taken: int) -> FaultOutcome:
     return FaultOutcome(
         fault=happening.fault,
         action=happening.action,
@@ -191,7 +175,7 @@ def _fault_outcome(happening: Happening, seen: Tally, taken: int) -> FaultOutcom
         colour=happening.colour,
         injected_s=seen.seconds(happening.at_ns),
         healed_s=seen.seconds(happening.healed_ns) if happening.healed_ns != NEVER else None,
-        at_risk=at_risk(happening, seen),
+        at_risk=risk,
         taken=taken,
         recovery_s=recovery_s(happening, seen),
         clean=happening.clean,
@@ -204,7 +188,7 @@ def _missed_outcome(each: Missed) -> FaultOutcome:
         action=each.action,
         title=each.action,
         family="",
-        colour="#888888",
+        colour=_DETACHED,
         injected_s=None,
         healed_s=None,
         at_risk=None,
@@ -214,125 +198,13 @@ def _missed_outcome(each: Missed) -> FaultOutcome:
     )
 
 
-def _outcome(
-    history: History, counts: Counts, faults: Sequence[FaultOutcome], expectations: Sequence[ExpectationResult]
-) -> tuple[Outcome, tuple[str, ...]]:
-    """Decide, and say why.
-
-    A violation outranks an infrastructure error, which outranks inconclusive. One refinement: where nothing was at risk, loss that was
-    to be shown and did not happen had no fair chance, so a control that fails only by that is inconclusive, not violated. An interrupted
-    run, or one whose infrastructure failed, did not come to its end: there only what is there and must not be is a violation.
-    """
-    events = history.events
-    broken = [event.message for event in events if isinstance(event, InfrastructureFailed)]
-    broken += [
-        f"{event.actor} ended with exit code {event.exit_code}, and nobody had ended it"
-        for event in events
-        if isinstance(event, ProcessExited) and event.cause == "unexpected" and not broken
-    ]
-    drained = next((event for event in events if isinstance(event, Drained)), None)
-    failed = [result for result in expectations if result.holds is False]
-    if not broken and drained is None:
-        return Outcome.INTERRUPTED, ("the run was interrupted before the drain ended",)
-    if broken:
-        failed = [result for result in failed if result.path in ("phantom", "corrupt", "unexplained_duplicates")]
-        if failed:
-            return Outcome.VIOLATED, tuple(_failure(result) for result in failed)
-        return Outcome.INFRASTRUCTURE, tuple(broken)
-    doubts = tuple(_doubts(events, counts, faults, expectations, drained))
-    if any(result.path == "stranded" and not result.stated for result in failed):
-        failed = [result for result in failed if result.path != "stranded"]
-    unfair = bool(doubts) and all(_asks_for_more(result) for result in failed)
-    if failed and not unfair:
-        return Outcome.VIOLATED, tuple(_failure(result) for result in failed)
-    if doubts:
-        return Outcome.INCONCLUSIVE, doubts
-    return Outcome.AS_EXPECTED, ()
+def _speed_ups(seen: Tally, scenario: Scenario, events: Sequence[Event]) -> dict[str, float | None]:
+    """Measure the first step of each action that the scenario asks about."""
+    asked = scenario.expect.faster_after
+    return {each.action: speed_up(each, seen) for each in reversed(happenings(events)) if each.action in asked}
 
 
-def _failure(result: ExpectationResult) -> str:
-    return f"{result.path}: expected {result.expected}, observed {result.observed}"
-
-
-def _asks_for_more(result: ExpectationResult) -> bool:
-    """Whether an expectation failed because less was seen than it asks for."""
-    return result.path.startswith("lost") and result.expected.lstrip().startswith(">")
-
-
-def _doubts(
-    events: Sequence[Event],
-    counts: Counts,
-    faults: Sequence[FaultOutcome],
-    expectations: Sequence[ExpectationResult],
-    drained: Drained | None,
-) -> Iterator[str]:
-    if counts.published == 0:
-        yield "nothing was published"
-    if not any(isinstance(event, TrafficStarted) for event in events):
-        yield "the traffic never began"
-    for fault in faults:
-        if fault.missed:
-            yield f"step {fault.fault + 1} ({fault.title}) never struck: {fault.missed}"
-        elif fault.at_risk == 0:
-            yield f"no message was at risk when step {fault.fault + 1} ({fault.title}) struck, so it proves nothing"
-    unstated = next((result for result in expectations if result.path == "stranded" and not result.stated), None)
-    if unstated is not None and not unstated.holds:
-        yield f"{counts.fates.get(Fate.STRANDED, 0):,} messages were still in a work queue when the drain ended"
-    elif drained is not None and not drained.complete and unstated is not None:
-        yield f"the drain did not finish: {drained.reason}"
-    for result in expectations:
-        if result.holds is None:
-            yield f"{result.path}: {result.observed}"
-
-
-def _lost_message(message: int, cause: Cause, seen: Tally, history: History) -> LostMessage:
-    publisher, seq = seen.name(message)
-    events = _life(history, seen, publisher, seq)
-    return LostMessage(
-        message=MessageId(publisher, seq),
-        queue=seen.routes[int(seen.route[message])],
-        place=cause.place,
-        actor=cause.actor,
-        fault=cause.fault,
-        setting=cause.setting,
-        last_seen_s=events[-1].at_s if events else 0.0,
-        life=events,
-    )
-
-
-def _life(history: History, seen: Tally, publisher: str, seq: int) -> tuple[LifeEvent, ...]:
-    return tuple(
-        LifeEvent(seen.seconds(at_ns), what, actor, detail)
-        for at_ns, what, actor, detail in life(history, publisher, seq)
-    )
-
-
-def _anomalies(seen: Tally, history: History) -> Iterator[Anomaly]:
-    deliveries = seen.deliveries
-    for message in unexplained_duplicates(seen)[:LISTED_MESSAGES].tolist():
-        publisher, seq = seen.name(message)
-        yield Anomaly(
-            "duplicate",
-            MessageId(publisher, seq),
-            f"processed {int(seen.completions[message])} times, with no redelivery or republish to explain it",
-            _life(history, seen, publisher, seq),
-        )
-    corrupt = np.unique(deliveries.message[deliveries.corrupt & (deliveries.message >= 0)])
-    for message in corrupt[:LISTED_MESSAGES].tolist():
-        publisher, seq = seen.name(message)
-        yield Anomaly(
-            "corrupt",
-            MessageId(publisher, seq),
-            "its body and its checksum disagree",
-            _life(history, seen, publisher, seq),
-        )
-    phantoms = np.flatnonzero((deliveries.completed_ns != NEVER) & (deliveries.message < 0))
-    for index in phantoms[:LISTED_MESSAGES].tolist():
-        actor = seen.sessions[int(deliveries.session[index])].actor
-        at_s = seen.seconds(int(deliveries.completed_ns[index]))
-        yield Anomaly(
-            "phantom",
-            MessageId("nobody", 0),
-            f"{actor} processed a message that nobody published, at {at_s:.3f} s",
-            (),
-        )
+def _duration_s(events: Sequence[Event]) -> float:
+    """How long the variant took, up to its judgement: the event that tells of the judgement itself does not count."""
+    times = [event.at_ns for event in events if not isinstance(event, VariantFinished)]
+    return (times[-1] - times[0]) / 1e9 if times else 0.0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.checks.causes import Causes
 from harness.checks.tally import Tally
 from harness.checks.timing import Outages
-from harness.checks.verdict import Counts, FaultOutcome, Percentiles, WorkerFigures
+from harness.checks.verdict import Counts, FaultOutcome, Percentiles, Place, WorkerFigures
 from harness.events import ErrorObserved
 
 
@@ -17,7 +16,7 @@ class Observed:
 
     tally: Tally
     counts: Counts
-    causes: Causes
+    lost_at: dict[Place, int]
     faults: tuple[FaultOutcome, ...]
     workers: tuple[WorkerFigures, ...]
     outages: Outages

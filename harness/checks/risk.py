@@ -4,38 +4,89 @@ from __future__ import annotations
 
 import numpy as np
 
+from harness.checks.deliveries import KEPT
 from harness.checks.happenings import Happening
+from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally
 
 HARMLESS = frozenset({"scale", "declare", "publish", "resume"})
+"""Actions that put no message at risk."""
+
+_NONE = np.empty(0, dtype=np.int64)
 
 
-def at_risk(happening: Happening, tally: Tally) -> int | None:
-    """Count the messages in reach of a fault; None for an action that puts none at risk.
+def last_alive_ns(tally: Tally, lost: np.ndarray, taken_ns: np.ndarray) -> np.ndarray:
+    """Return for each message until when it could still be harmed: its first completion, or what took it.
 
-    Broker faults, closed connections and purges: published and not completed when it struck. Workers: delivered to the
-    incarnation that was struck and not completed. Publishers: published by it and not settled (without confirms: not yet delivered).
-    A kill is looked at when it struck (it may have waited for a worker that holds something), the others when they began.
+    `lost` are the lost messages and `taken_ns` when each was taken. What was never settled and never completed was at risk until its
+    connection was lost; what was refused was not. What rests in a queue at the end stays at risk.
+    """
+    until = tally.first_completed_ns.copy()
+    unsafe = ~tally.promised & (tally.completions == 0)
+    until[unsafe] = 0
+    publishes = tally.publishes
+    rows = np.flatnonzero((unsafe & ~tally.refused)[publishes.message])
+    lost_ns = np.array([session.lost_ns for session in tally.sessions], dtype=np.int64)
+    np.maximum.at(until, publishes.message[rows], lost_ns[publishes.session[rows]])
+    until[tally.found.message] = NEVER
+    until[lost] = np.minimum(until[lost], taken_ns)
+    return until
+
+
+def at_risk(happening: Happening, tally: Tally, until_ns: np.ndarray) -> int | None:
+    """Count the messages in reach of a fault when it struck; None for an action that puts none at risk.
+
+    Broker: published and not completed, wherever they were. Purge: the same, not yet delivered. Closed connections: held by a worker, or
+    not settled at a publisher. A worker: delivered to the incarnation that was struck and not completed, or (killed) not acknowledged.
+    A publisher: published by it and not settled (without confirms: not yet delivered). An injection takes its time: the greater figure of
+    its beginning and its effect counts. The kill of a process is looked at by its effect alone, for it may have waited for one that
+    holds something; other faults of processes by their beginning, for an orderly stop waits until nothing is held.
     """
     if happening.action in HARMLESS:
         return None
-    if happening.family in ("broker", "connection", "topology"):
-        begun = tally.first_published_ns <= happening.at_ns
-        return int(np.count_nonzero(begun & (tally.first_completed_ns > happening.at_ns)))
-    when = happening.struck_ns if happening.action == "kill" else happening.at_ns
-    count = 0
-    for index, session in enumerate(tally.sessions):
-        if session.actor not in happening.targets or session.lost_ns < happening.at_ns:
-            continue
-        if session.role == "worker":
-            deliveries = tally.deliveries
-            held = (deliveries.session == index) & (deliveries.at_ns <= when) & (deliveries.completed_ns > when)
-            count += int(np.count_nonzero(held & (deliveries.rejected == 0)))
-        else:
-            publishes = tally.publishes
-            settled_ns = np.where(
-                publishes.confirmable, publishes.confirmed_ns, tally.first_delivered_ns[publishes.message]
-            )
-            open_ = (publishes.session == index) & (publishes.at_ns <= when) & (settled_ns > when) & ~publishes.nacked
-            count += int(np.count_nonzero(open_))
-    return count
+    if happening.family == "process":
+        moments = [happening.struck_ns if happening.action == "kill" else happening.at_ns]
+    else:
+        moments = [happening.at_ns, happening.struck_ns]
+    return max(_at_risk(happening, moment, tally, until_ns) for moment in moments)
+
+
+def _at_risk(happening: Happening, when_ns: int, tally: Tally, until_ns: np.ndarray) -> int:
+    if happening.family == "broker":
+        return int(np.count_nonzero((tally.first_published_ns <= when_ns) & (until_ns > when_ns)))
+    if happening.action == "purge":
+        waiting = (tally.first_published_ns <= when_ns) & (tally.first_delivered_ns > when_ns) & (until_ns > when_ns)
+        leads = np.array([route in happening.targets or "/" in route for route in tally.routes] or [False])
+        return int(np.count_nonzero(waiting & leads[tally.route]))
+    actors = None if happening.family == "connection" else set(happening.targets)
+    return _held(happening, when_ns, actors, tally) + _unsettled(happening, when_ns, actors, tally)
+
+
+def _struck(happening: Happening, role: str, actors: set[str] | None, tally: Tally) -> np.ndarray:
+    """Return for each session whether the fault struck it while it was there; actors None stands for all."""
+    return np.array(
+        [
+            session.role == role and (actors is None or session.actor in actors) and session.lost_ns >= happening.at_ns
+            for session in tally.sessions
+        ],
+        dtype=bool,
+    )
+
+
+def _held(happening: Happening, when_ns: int, actors: set[str] | None, tally: Tally) -> int:
+    sessions = _struck(happening, "worker", actors, tally)
+    deliveries = tally.deliveries
+    rows = np.flatnonzero(sessions[deliveries.session] & (deliveries.rejected == KEPT)) if sessions.any() else _NONE
+    held = deliveries.completed_ns[rows] > when_ns
+    if happening.action == "kill" and deliveries.acked[rows].any():  # with automatic acks there are none to come
+        held |= ~deliveries.acked[rows]
+    return int(np.count_nonzero(held & (deliveries.at_ns[rows] <= when_ns)))
+
+
+def _unsettled(happening: Happening, when_ns: int, actors: set[str] | None, tally: Tally) -> int:
+    sessions = _struck(happening, "publisher", actors, tally)
+    publishes = tally.publishes
+    rows = np.flatnonzero(sessions[publishes.session] & ~publishes.nacked) if sessions.any() else _NONE
+    confirmed_ns, delivered_ns = publishes.confirmed_ns[rows], tally.first_delivered_ns[publishes.message[rows]]
+    settled_ns = np.where(publishes.confirmable[rows], confirmed_ns, delivered_ns)
+    return int(np.count_nonzero((publishes.at_ns[rows] <= when_ns) & (settled_ns > when_ns)))

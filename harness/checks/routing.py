@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
 from harness.scenario.scenario import Scenario
-from harness.scenario.topology import Queue
+from harness.scenario.topology import Binding, DeadLetter
 from harness.scenario.traffic import Publishers, Workers
 
 
 def route_queues(route: str, scenario: Scenario) -> tuple[str, ...]:
-    """Return the queues that a route's messages end up in; none if it is unroutable.
+    """Return the queues that a route's messages end up in, each with a copy of its own; none if it is unroutable.
 
     A route is named by its queue (through the default exchange), or `exchange/routing key`.
     """
-    if "/" not in route:
-        return (route,) if route in scenario.queues else ()
-    exchange, _, key = route.partition("/")
+    exchange = max((name for name in scenario.exchanges if route.startswith(f"{name}/")), key=len, default=None)
+    if exchange is not None:
+        return _through(exchange, route[len(exchange) + 1 :], scenario, frozenset())
+    key = route.removeprefix("/")
+    return (key,) if key in scenario.queues else ()
+
+
+def _through(exchange: str, key: str, scenario: Scenario, passed: frozenset[str]) -> tuple[str, ...]:
+    """Route by the bindings of an exchange, and where none fits by its alternate exchange."""
     if exchange == "":
         return (key,) if key in scenario.queues else ()
-    kind = scenario.exchanges[exchange].type if exchange in scenario.exchanges else "direct"
-    found = []
-    for binding in scenario.bindings:
-        matches = {
-            "fanout": True,
-            "headers": True,
-            "direct": binding.routing_key == key,
-            "topic": topic_matches(binding.routing_key, key),
-        }[kind]
-        if binding.exchange == exchange and matches:
-            found.append(binding.queue)
-    return tuple(found)
+    if exchange not in scenario.exchanges or exchange in passed:
+        return ()
+    settings = scenario.exchanges[exchange]
+    bindings = (binding for binding in scenario.bindings if binding.exchange == exchange)
+    found = tuple(dict.fromkeys(binding.queue for binding in bindings if _fits(settings.type, binding, key)))
+    alternate = settings.arguments.get("alternate-exchange")
+    if found or not isinstance(alternate, str):
+        return found
+    return _through(alternate, key, scenario, passed | {exchange})
+
+
+def _fits(kind: str, binding: Binding, key: str) -> bool:
+    match kind:
+        case "fanout":
+            return True
+        case "topic":
+            return topic_matches(binding.routing_key, key)
+        case "headers":
+            # The harness publishes without headers: a binding that asks for one never fits.
+            asked = any(not name.startswith("x-") for name in binding.arguments)
+            return not asked and binding.arguments.get("x-match", "all") in ("all", "all-with-x")
+        case _:
+            return binding.routing_key == key
 
 
 def topic_matches(pattern: str, key: str) -> bool:
@@ -43,7 +58,31 @@ def topic_matches(pattern: str, key: str) -> bool:
             return any(match(patterns[1:], words[taken:]) for taken in range(len(words) + 1))
         return bool(words) and patterns[0] in ("*", words[0]) and match(patterns[1:], words[1:])
 
-    return match(pattern.split("."), key.split(".") if key else [""])
+    return match(pattern.split(".") if pattern else [], key.split(".") if key else [])
+
+
+def dead_letter_queues(queue: str, route: str, scenario: Scenario) -> tuple[str, ...]:
+    """Return the queues that get what a queue dead-letters of a route's messages; none if it has no target, or one that leads nowhere."""
+    match scenario.queues[queue].dead_letter:
+        case str(target):
+            return (target,) if target in scenario.queues else ()
+        case DeadLetter(exchange=exchange, routing_key=key):
+            own = route.partition("/")[2] if "/" in route else route
+            return _through(exchange, own if key is None else key, scenario, frozenset())
+        case _:
+            return ()
+
+
+def downstream(queue: str, route: str, scenario: Scenario) -> frozenset[str]:
+    """Return a queue and all that its messages can come to by dead-lettering."""
+    found: set[str] = set()
+    waiting = [queue]
+    while waiting:
+        here = waiting.pop()
+        if here not in found:
+            found.add(here)
+            waiting += dead_letter_queues(here, route, scenario)
+    return frozenset(found)
 
 
 def publishers_of(actor: str, scenario: Scenario) -> Publishers | None:
@@ -57,14 +96,10 @@ def workers_of(actor: str, scenario: Scenario) -> Workers | None:
 
 
 def _belongs(actor: str, group: str) -> bool:
-    return fnmatchcase(actor, f"{group}-[0-9]*") and actor.rpartition("-")[0] == group
+    name, _, number = actor.rpartition("-")
+    return name == group and number.isdecimal()
 
 
 def acks_of(queue: str, scenario: Scenario) -> frozenset[str]:
     """Return how the workers of a queue acknowledge."""
     return frozenset(group.acks for group in scenario.workers if (group.queue or scenario.first_queue) == queue)
-
-
-def settings_of(queue: str, scenario: Scenario) -> Queue | None:
-    """Return a queue's settings; None if the scenario has no such queue."""
-    return scenario.queues.get(queue)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from harness.events import (
     FaultInjected,
     ProcessExited,
     ProcessStarted,
+    Role,
     TrafficStarted,
 )
 from harness.history.history import History
@@ -37,6 +39,8 @@ class Story:
     """Collects records and events; every call takes the next moment of the clock (1 ms each)."""
 
     queues: tuple[str, ...] = ("tasks",)
+    routes: tuple[str, ...] = ()
+    """What publishers' logs call their routes; the queues if not given."""
     now: int = 0
     rows: dict[tuple[str, str, int, int], list[dict[str, int]]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
@@ -84,6 +88,7 @@ class Story:
         persistent: bool = True,
         connection: int = 1,
         incarnation: int = 1,
+        route: int = 0,
     ) -> int:
         tag = self._tag("publisher", by, incarnation, connection) if confirms else 0
         flags = int(Flag.PERSISTENT) if persistent else 0
@@ -98,6 +103,7 @@ class Story:
             attempt=attempt,
             connection=connection,
             flags=flags,
+            queue=route,
         )
         return tag
 
@@ -107,8 +113,8 @@ class Story:
         kind = Kind.NACKED if nack else Kind.CONFIRMED
         self._add("publisher", by, incarnation, kind=kind, tag=first, arg=count, publisher=by, connection=connection)
 
-    def returned(self, seq: int, *, by: int = 1, attempt: int = 1) -> None:
-        self._add("publisher", by, 1, kind=Kind.RETURNED, seq=seq, publisher=by, attempt=attempt, arg=312)
+    def returned(self, seq: int, *, by: int = 1, attempt: int = 1, incarnation: int = 1) -> None:
+        self._add("publisher", by, incarnation, kind=Kind.RETURNED, seq=seq, publisher=by, attempt=attempt, arg=312)
 
     def sent(self, seq: int, *, by: int = 1) -> None:
         """Publish and confirm."""
@@ -148,7 +154,15 @@ class Story:
         return tag
 
     def complete(
-        self, seq: int, tag: int, *, to: int = 1, of: int = 1, connection: int = 1, incarnation: int = 1
+        self,
+        seq: int,
+        tag: int,
+        *,
+        to: int = 1,
+        of: int = 1,
+        attempt: int = 1,
+        connection: int = 1,
+        incarnation: int = 1,
     ) -> None:
         self._add(
             "worker",
@@ -158,29 +172,74 @@ class Story:
             seq=seq,
             tag=tag,
             publisher=of,
-            attempt=1,
+            attempt=attempt,
             connection=connection,
         )
 
     def ack(self, tag: int, count: int = 1, *, to: int = 1, connection: int = 1, incarnation: int = 1) -> None:
         self._add("worker", to, incarnation, kind=Kind.ACKED, tag=tag, arg=count, connection=connection)
 
-    def reject(self, seq: int, tag: int, *, to: int = 1, of: int = 1, requeue: bool = False) -> None:
+    def reject(
+        self,
+        seq: int,
+        tag: int,
+        *,
+        to: int = 1,
+        of: int = 1,
+        requeue: bool = False,
+        connection: int = 1,
+        incarnation: int = 1,
+    ) -> None:
         flags = int(Flag.REQUEUE) if requeue else 0
-        self._add("worker", to, 1, kind=Kind.REJECTED, seq=seq, tag=tag, publisher=of, attempt=1, flags=flags)
+        self._add(
+            "worker",
+            to,
+            incarnation,
+            kind=Kind.REJECTED,
+            seq=seq,
+            tag=tag,
+            publisher=of,
+            attempt=1,
+            flags=flags,
+            connection=connection,
+        )
 
-    def process(self, seq: int, *, to: int = 1, of: int = 1, redelivered: bool = False, incarnation: int = 1) -> None:
+    def process(
+        self,
+        seq: int,
+        *,
+        to: int = 1,
+        of: int = 1,
+        attempt: int = 1,
+        redelivered: bool = False,
+        incarnation: int = 1,
+        queue: int = 0,
+    ) -> None:
         """Deliver, complete, acknowledge."""
-        tag = self.deliver(seq, to=to, of=of, redelivered=redelivered, incarnation=incarnation)
-        self.complete(seq, tag, to=to, of=of, incarnation=incarnation)
+        tag = self.deliver(
+            seq, to=to, of=of, attempt=attempt, redelivered=redelivered, incarnation=incarnation, queue=queue
+        )
+        self.complete(seq, tag, to=to, of=of, attempt=attempt, incarnation=incarnation)
         self.ack(tag, to=to, incarnation=incarnation)
 
     def lose_connection(self, role: str, number: int = 1, *, connection: int = 1, incarnation: int = 1) -> None:
         self._add(role, number, incarnation, kind=Kind.CONNECTION_LOST, connection=connection)
 
-    def find(self, seq: int, *, of: int = 1, queue: int = 0) -> None:
+    def finish(self, role: str, number: int = 1, *, connection: int = 1, incarnation: int = 1) -> None:
+        """End in order."""
+        self._add(role, number, incarnation, kind=Kind.FINISHED, connection=connection)
+
+    def find(self, seq: int, *, of: int = 1, queue: int = 0, attempt: int = 1, corrupt: bool = False) -> None:
         self.rows.setdefault(("collector", "collector", 0, 1), []).append(
-            {"at_ns": self.tick(), "kind": Kind.FOUND, "seq": seq, "publisher": of, "attempt": 1, "queue": queue}
+            {
+                "at_ns": self.tick(),
+                "kind": Kind.FOUND,
+                "seq": seq,
+                "publisher": of,
+                "attempt": attempt,
+                "queue": queue,
+                "flags": int(Flag.CORRUPT) if corrupt else 0,
+            }
         )
 
     # Faults.
@@ -202,20 +261,29 @@ class Story:
         )
         self.event(FaultHealed, fault=fault, action=action)
 
+    def exited(
+        self,
+        role: Role,
+        number: int = 1,
+        *,
+        exit_code: int = -9,
+        cause: Literal["stop", "fault", "crash", "finished", "unexpected"] = "fault",
+        fault: int | None = None,
+        incarnation: int = 1,
+    ) -> None:
+        self.event(
+            ProcessExited,
+            role=role,
+            actor=f"{role}-{number}",
+            incarnation=incarnation,
+            exit_code=exit_code,
+            cause=cause,
+            fault=fault,
+        )
+
     def kill_worker(self, number: int = 1, *, fault: int = 0, incarnation: int = 1) -> None:
         self.fault("kill", f"worker-{number}", fault=fault)
-        self.events.append(
-            ProcessExited(
-                at_ns=self.now,
-                variant=V,
-                role="worker",
-                actor=f"worker-{number}",
-                incarnation=incarnation,
-                exit_code=-9,
-                cause="fault",
-                fault=fault,
-            )
-        )
+        self.exited("worker", number, fault=fault, incarnation=incarnation)
 
     def restart_broker(self, *, action: str = "restart", fault: int = 0) -> None:
         self.fault(action, "n1", family="broker", fault=fault)
@@ -236,7 +304,8 @@ class Story:
             for index, row in enumerate(rows):
                 for name, value in row.items():
                     records[name][index] = value
-            logs.append(Log(LogHeader(role, actor, number, incarnation, 1, self.queues), records))
+            names = self.routes if role == "publisher" and self.routes else self.queues
+            logs.append(Log(LogHeader(role, actor, number, incarnation, 1, names), records))
             if role == "worker":
                 self.events.append(
                     ProcessStarted(at_ns=0, variant=V, role="worker", actor=actor, incarnation=incarnation, pid=1)

@@ -166,7 +166,8 @@ def test_processed_twice_for_a_reason_is_explained(reason: str) -> None:
         story.lose_connection("worker")
     if reason == "rejected with requeue":
         story.reject(0, story.deliver(0), requeue=True)
-    story.process(0, to=2, redelivered=reason == "redelivered")
+    attempt = 2 if reason == "republished" else 1
+    story.process(0, to=2, redelivered=reason == "redelivered", attempt=attempt)
     found = verdict(story)
     assert (found.counts.duplicates, found.counts.unexplained_duplicates) == (1, 0)
 

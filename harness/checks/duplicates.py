@@ -1,0 +1,133 @@
+"""Messages processed more than once, and whether anything explains it.
+
+Every attempt of a publish is a message of its own to the broker, and so is every copy in another queue: the first completion of each is
+the one that was asked for. Each further completion needs an explanation:
+
+- its delivery carries the redelivered mark; or
+- an earlier delivery of the same attempt was rejected; or
+- an earlier delivery of the same attempt was on a connection that was lost, or was with its worker when a node of the broker was struck:
+  the acknowledgement may never have reached the broker, unless it was sent long before (the redelivered mark is only a hint, and missing
+  after some crashes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.checks.happenings import Happening, happenings
+from harness.checks.routing import downstream, route_queues
+from harness.checks.sessions import Session
+from harness.checks.settlement import NEVER
+from harness.checks.tally import Tally
+from harness.events import Event
+from harness.scenario.scenario import Scenario
+
+NOTICED_WITHIN_NS = 120_000_000_000
+"""A client learns of a lost connection so long after the broker at the most: two heartbeats, and the time to notice. The window is open only
+behind a fault; without one it is `LAG_NS`."""
+LAG_NS = 30_000_000_000
+"""An acknowledgement sent so long before is taken to have reached the broker; much more than any healthy run needs."""
+
+
+def duplicates(tally: Tally, scenario: Scenario) -> np.ndarray:
+    """Return the messages that were completed more often than they have copies in different queues."""
+    several = np.flatnonzero(tally.completions > 1)
+    rows = _completed_rows(several, tally)
+    keys = tally.deliveries.message[rows] * _COPIES + _copy(rows, tally, scenario)
+    distinct, times = np.unique(keys, return_counts=True)
+    return np.unique(distinct[times > 1] // _COPIES)
+
+
+def unexplained_duplicates(tally: Tally, scenario: Scenario, events: Sequence[Event]) -> np.ndarray:
+    """Return those of the duplicates that nothing explains."""
+    twice = duplicates(tally, scenario)
+    if not len(twice):
+        return twice
+    deliveries = tally.deliveries
+    wanted = np.zeros(tally.total + 1, dtype=bool)
+    wanted[twice] = True
+    rows = np.flatnonzero(wanted[deliveries.message])
+    group = (deliveries.message[rows] * _COPIES + _copy(rows, tally, scenario)) << 16 | deliveries.attempt[rows]
+    order = np.lexsort((deliveries.completed_ns[rows], deliveries.at_ns[rows], group))
+    rows, group = rows[order], group[order]
+    opened = _opened_ns(rows, tally, events)
+    begins = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
+    number = np.cumsum(np.r_[True, group[1:] != group[:-1]]) - 1
+    excused = deliveries.redelivered[rows] | (_least_before(opened, begins, number) <= deliveries.at_ns[rows])
+    done = deliveries.completed[rows]
+    before = np.cumsum(done) - done
+    first = done & (before == before[begins][number])
+    return np.unique(deliveries.message[rows[done & ~first & ~excused]])
+
+
+def _opened_ns(rows: np.ndarray, tally: Tally, events: Sequence[Event]) -> np.ndarray:
+    """Return from when on each delivery explains another one of its message; NEVER if it does not."""
+    deliveries, struck = tally.deliveries, happenings(events)
+    at_ns, completed_ns = deliveries.at_ns[rows], deliveries.completed_ns[rows]
+    by_session = np.array([doubted_ns(session, struck) for session in tally.sessions], dtype=np.int64)
+    doubt_ns = by_session[deliveries.session[rows]]
+    opened = np.where(completed_ns >= doubt_ns - LAG_NS, doubt_ns, NEVER)
+    for each in struck:
+        if each.family == "broker":
+            held = (at_ns <= each.struck_ns) & (completed_ns >= each.at_ns - LAG_NS)
+            opened[held] = np.minimum(opened[held], each.at_ns)
+    return np.where(deliveries.rejected[rows] > 0, at_ns, opened)
+
+
+_COPIES = np.int64(1) << 12
+"""More queues than any route leads to."""
+
+
+def _completed_rows(messages: np.ndarray, tally: Tally) -> np.ndarray:
+    wanted = np.zeros(tally.total + 1, dtype=bool)
+    wanted[messages] = True
+    return np.flatnonzero(wanted[tally.deliveries.message] & tally.deliveries.completed)
+
+
+def _copy(rows: np.ndarray, tally: Tally, scenario: Scenario) -> np.ndarray:
+    """Tell for each delivery which of its message's copies it is: by queue where the route leads to several, else always the same."""
+    table = np.zeros((len(tally.routes), max(1, len(tally.queues))), dtype=np.int64)
+    for index, route in enumerate(tally.routes):
+        queues = route_queues(route, scenario)
+        if len(queues) > 1:
+            for number, queue in enumerate(queues):
+                reached = downstream(queue, route, scenario)
+                table[index, [place for place, name in enumerate(tally.queues) if name in reached]] = number
+    deliveries = tally.deliveries
+    copy: np.ndarray = table[tally.route[deliveries.message[rows]], deliveries.queue[rows]]
+    return copy
+
+
+def _least_before(values: np.ndarray, begins: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """Return for each row the least of the values before it in its group; NEVER for the first. Groups are numbered runs of rows."""
+    # Ranks instead of times, and a floor that falls from group to group, make one running minimum start anew in each.
+    distinct, rank = np.unique(values, return_inverse=True)
+    floor = -number * (len(distinct) + 1)
+    running = np.minimum.accumulate(rank + floor)
+    least = np.full(len(values), NEVER, dtype=np.int64)
+    least[1:] = distinct[np.clip(running[:-1] - floor[:-1], 0, len(distinct) - 1)]
+    least[begins] = NEVER
+    return least
+
+
+def doubted_ns(session: Session, struck: Sequence[Happening]) -> int:
+    """Return from when on the broker may have taken a connection for lost; NEVER if it was never lost.
+
+    That is before the client knows it: from the beginning of the fault behind it, where there is one.
+    """
+    if session.lost_ns == NEVER:
+        return NEVER
+    begun = [
+        each.at_ns
+        for each in struck
+        if each.at_ns <= session.lost_ns <= _last_effect_ns(each) and each.may_cut_off(session.actor)
+    ]
+    return min([session.lost_ns - LAG_NS, *begun])
+
+
+def _last_effect_ns(happening: Happening) -> int:
+    if happening.healed_ns != NEVER:
+        return max(happening.healed_ns, happening.struck_ns) + NOTICED_WITHIN_NS
+    return NEVER if happening.action in ("pause", "stop") else happening.struck_ns + NOTICED_WITHIN_NS

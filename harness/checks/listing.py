@@ -1,0 +1,90 @@
+"""The messages that a verdict names one by one, each with its life."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from harness.checks.causes import Causes
+from harness.checks.routing import route_queues
+from harness.checks.tally import Tally
+from harness.checks.verdict import LISTED_MESSAGES, Anomaly, LifeEvent, LostMessage, MessageId
+from harness.history.history import History
+from harness.history.trace import life, narrowed
+from harness.scenario.scenario import Scenario
+
+NOBODY = MessageId("nobody", 0)
+"""Stands for a message without a publisher."""
+
+
+class Listing:
+    """Tells the lives of lost messages and anomalies: at most LISTED_MESSAGES of each kind, the first ones."""
+
+    def __init__(
+        self, history: History, tally: Tally, scenario: Scenario, *, causes: Causes, unexplained: np.ndarray
+    ) -> None:
+        """Choose the messages, and cut the history down to their records."""
+        self._tally = tally
+        self._scenario = scenario
+        self._causes = causes
+        self._unexplained = unexplained[:LISTED_MESSAGES]
+        self._corrupt = corrupt_messages(tally)[:LISTED_MESSAGES]
+        chosen = np.concatenate([causes.messages[:LISTED_MESSAGES], self._unexplained, self._corrupt])
+        numbers = {name: number for number, name in tally.publisher_names.items()}
+        names = (tally.name(message) for message in chosen.tolist())
+        self._history = narrowed(history, [(numbers[publisher], seq) for publisher, seq in names])
+
+    def lost(self) -> Iterator[LostMessage]:
+        """Name the lost messages."""
+        for message, place in zip(
+            self._causes.messages[:LISTED_MESSAGES].tolist(), self._causes.of.tolist(), strict=False
+        ):
+            cause = self._causes.causes[place]
+            events = self._life(message)
+            yield LostMessage(
+                message=MessageId(*self._tally.name(message)),
+                queue=queue_or_route(self._tally.routes[int(self._tally.route[message])], self._scenario),
+                place=cause.place,
+                actor=cause.actor,
+                fault=cause.fault,
+                setting=cause.setting,
+                last_seen_s=events[-1].at_s if events else 0.0,
+                life=events,
+            )
+
+    def anomalies(self) -> Iterator[Anomaly]:
+        """Name what was duplicated without a reason, corrupted, or invented."""
+        tally, deliveries = self._tally, self._tally.deliveries
+        for message in self._unexplained.tolist():
+            yield Anomaly(
+                "duplicate",
+                MessageId(*tally.name(message)),
+                f"processed {int(tally.completions[message])} times, with no redelivery or republish to explain it",
+                self._life(message),
+            )
+        for message in self._corrupt.tolist():
+            text = "its body and its checksum disagree"
+            yield Anomaly("corrupt", MessageId(*tally.name(message)), text, self._life(message))
+        phantoms = np.flatnonzero(deliveries.completed & (deliveries.message < 0))
+        for row in phantoms[:LISTED_MESSAGES].tolist():
+            actor = tally.sessions[int(deliveries.session[row])].actor
+            at_s = tally.seconds(int(deliveries.completed_ns[row]))
+            yield Anomaly("phantom", NOBODY, f"{actor} processed a message that nobody published, at {at_s:.3f} s", ())
+
+    def _life(self, message: int) -> tuple[LifeEvent, ...]:
+        rows = life(self._history, *self._tally.name(message))
+        return tuple(LifeEvent(self._tally.seconds(at_ns), what, actor, detail) for at_ns, what, actor, detail in rows)
+
+
+def corrupt_messages(tally: Tally) -> np.ndarray:
+    """Return the messages of which a worker or the collector saw a body that does not fit its checksum."""
+    deliveries = tally.deliveries
+    seen = deliveries.message[deliveries.corrupt & (deliveries.message >= 0)]
+    return np.union1d(seen, tally.found.corrupt)
+
+
+def queue_or_route(route: str, scenario: Scenario) -> str:
+    """Name the queue that a route leads to, or the route itself where there is none or several."""
+    queues = route_queues(route, scenario)
+    return queues[0] if len(queues) == 1 else route

@@ -1,0 +1,192 @@
+"""Messages that a queue's own policy took away: a time to live, a length limit, a delivery limit, a reject. Each needs its evidence.
+
+A message that some policy might have taken in principle, and that nothing in the history shows it to have taken, is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.checks.deliveries import REJECTED
+from harness.checks.happenings import declared_ns, happenings
+from harness.checks.routing import route_queues, workers_of
+from harness.checks.settlement import NEVER
+from harness.checks.tally import Tally
+from harness.events import BrokerStarted, Event
+from harness.scenario.scenario import Scenario
+from harness.scenario.topology import Queue
+
+DEFAULT_DELIVERY_LIMIT = 20
+"""Of quorum queues from RabbitMQ 4.0 on. Source: RabbitMQ's guide to quorum queues, poison message handling."""
+
+ARRIVES_WITHIN_NS = 1_000_000_000
+"""A message without a confirm is taken to be in its queue so long after its publish."""
+
+
+def taken_by_policy(
+    gone: np.ndarray, tally: Tally, queue: str, scenario: Scenario, events: Sequence[Event]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of the messages `gone` (message numbers) expired in a queue, and which it dropped.
+
+    Where the queue has a dead letter target, what its policy takes goes there and would have been found: nothing is explained.
+    """
+    settings = scenario.queues[queue]
+    nothing = np.empty(0, dtype=np.int64)
+    if settings.dead_letter is not None:
+        return nothing, nothing
+    last = last_deliveries(gone, tally)
+    delivered = last >= 0
+    deliveries = tally.deliveries
+    dropped = np.zeros(len(gone), dtype=bool)
+    dropped[delivered] = deliveries.rejected[last[delivered]] == REJECTED
+    limit = delivery_limit(settings, events)
+    if limit is not None:
+        dropped |= _times_delivered(gone, tally) > limit
+    expired = np.zeros(len(gone), dtype=bool)
+    # What was acknowledged is out of the queue's reach, whatever became of it.
+    released = np.zeros(len(gone), dtype=bool)
+    released[delivered] = was_released(last[delivered], tally, scenario)
+    there = np.flatnonzero(~dropped & ~released)
+    if len(there) and (_limit(settings, "x-max-length") is not None or _ttl_ns(settings) is not None):
+        stay = _Stay(gone[there], ~delivered[there], tally, queue, scenario, events)
+        dropped[there] = stay.outgrown(_limit(settings, "x-max-length"), settings)
+        ttl_ns = _ttl_ns(settings)
+        if ttl_ns is not None:
+            expired[there] = ~dropped[there] & (stay.longest_ns() >= ttl_ns)
+    return gone[expired], gone[dropped]
+
+
+def was_released(rows: np.ndarray, tally: Tally, scenario: Scenario) -> np.ndarray:
+    """Tell of some deliveries whether the broker took them for acknowledged: an ack was recorded, or it needs none."""
+    groups = [workers_of(session.actor, scenario) for session in tally.sessions]
+    automatic = np.array([group is not None and group.acks == "automatic" for group in groups], dtype=bool)
+    deliveries = tally.deliveries
+    released: np.ndarray = deliveries.acked[rows] | automatic[deliveries.session[rows]]
+    return released
+
+
+def last_deliveries(messages: np.ndarray, tally: Tally) -> np.ndarray:
+    """Return for each message the place of its latest delivery in `Tally.deliveries`, -1 for none."""
+    return _last(messages, tally.deliveries.message, tally.deliveries.at_ns, tally.total)
+
+
+def last_publishes(messages: np.ndarray, tally: Tally) -> np.ndarray:
+    """Return for each message the place of its latest publish in `Tally.publishes`."""
+    return _last(messages, tally.publishes.message, tally.publishes.at_ns, tally.total)
+
+
+def _last(messages: np.ndarray, message: np.ndarray, at_ns: np.ndarray, total: int) -> np.ndarray:
+    rows = _rows_of(messages, message, total)
+    rows = rows[np.argsort(at_ns[rows], kind="stable")]
+    place = np.full(total, -1, dtype=np.int64)
+    place[message[rows]] = rows  # of several assignments to one place, the last one stays
+    found: np.ndarray = place[messages]
+    return found
+
+
+def _rows_of(messages: np.ndarray, message: np.ndarray, total: int) -> np.ndarray:
+    wanted = np.zeros(total + 1, dtype=bool)  # the last place is for message -1
+    wanted[messages] = True
+    return np.flatnonzero(wanted[message])
+
+
+def _times_delivered(messages: np.ndarray, tally: Tally) -> np.ndarray:
+    """Count the deliveries of each message's last attempt: a message published again begins anew."""
+    deliveries = tally.deliveries
+    rows = _rows_of(messages, deliveries.message, tally.total)
+    attempt = np.zeros(tally.total, dtype=np.uint16)
+    attempt[messages] = tally.publishes.attempt[last_publishes(messages, tally)]
+    rows = rows[deliveries.attempt[rows] == attempt[deliveries.message[rows]]]
+    counted: np.ndarray = np.bincount(deliveries.message[rows], minlength=tally.total)[messages]
+    return counted
+
+
+def delivery_limit(queue: Queue, events: Sequence[Event]) -> int | None:
+    """Return how often the queue delivers a message again before it drops it; None for no limit."""
+    if queue.type != "quorum":
+        return None
+    limit = queue.delivery_limit if queue.delivery_limit is not None else queue.arguments.get("x-delivery-limit")
+    if isinstance(limit, int):
+        return limit if limit >= 0 else None
+    version = next((event.rabbitmq for event in events if isinstance(event, BrokerStarted)), "")
+    major = version.partition(".")[0]
+    return DEFAULT_DELIVERY_LIMIT if major.isdigit() and int(major) >= 4 else None
+
+
+def _limit(queue: Queue, argument: str) -> int | None:
+    value = queue.declaration_arguments().get(argument)
+    return value if isinstance(value, int) else None
+
+
+def _ttl_ns(queue: Queue) -> int | None:
+    milliseconds = _limit(queue, "x-message-ttl")
+    return None if milliseconds is None else milliseconds * 1_000_000
+
+
+class _Stay:
+    """How long messages can have been in a queue, and how many can have come behind them, at the most."""
+
+    def __init__(
+        self,
+        messages: np.ndarray,
+        undelivered: np.ndarray,
+        tally: Tally,
+        queue: str,
+        scenario: Scenario,
+        events: Sequence[Event],
+    ) -> None:
+        """Bound the end of each message's stay: by a fault that takes it, and by a delivery of what stands surely behind it."""
+        self._tally = tally
+        self._messages = messages
+        last = last_publishes(messages, tally)
+        self._sent_ns = tally.publishes.at_ns[last]
+        self._confirmable = tally.publishes.confirmable[last]
+        leads = [queue in route_queues(route, scenario) for route in tally.routes]
+        self._others = np.flatnonzero(np.array(leads)[tally.route] & (tally.published > 0))
+        others_sent = tally.first_published_ns[self._others]
+        order = np.argsort(others_sent, kind="stable")
+        self._others_sent = others_sent[order]
+        delivered = tally.first_delivered_ns[self._others][order]
+        passed_by = np.append(np.minimum.accumulate(delivered[::-1])[::-1], NEVER)
+        arrived = tally.first_confirmed_ns[messages]
+        arrived = np.where(arrived == NEVER, self._sent_ns + ARRIVES_WITHIN_NS, arrived)
+        overtaken = passed_by[np.searchsorted(self._others_sent, arrived, side="right")]
+        # One that was delivered came back to its place later, when others had passed it.
+        end = np.where(undelivered, overtaken, NEVER)
+        settings, declared = scenario.queues[queue], declared_ns(events)
+        persistent = tally.publishes.persistent[last]
+        for lasting in (False, True):
+            for happening in happenings(events):
+                if happening.can_take(queue, settings, persistent=lasting, declared_ns=declared):
+                    struck = (persistent == lasting) & (self._sent_ns <= happening.struck_ns)
+                    end[struck] = np.minimum(end[struck], happening.struck_ns)
+        self._end_ns = np.minimum(end, max((event.at_ns for event in events), default=0))
+
+    def longest_ns(self) -> np.ndarray:
+        """Return the longest time that each can have been in the queue."""
+        longest: np.ndarray = self._end_ns - self._sent_ns
+        return longest
+
+    def outgrown(self, length: int | None, queue: Queue) -> np.ndarray:
+        """Tell which ones a length limit can have taken: as many as it allows came behind them while they were there.
+
+        Where the queue refuses instead of dropping, only a publisher without confirms loses what it sends to a full queue.
+        """
+        if length is None:
+            return np.zeros(len(self._sent_ns), dtype=bool)
+        tally = self._tally
+        if queue.declaration_arguments().get("x-overflow") in ("reject-publish", "reject-publish-dlx"):
+            entered = np.setdiff1d(self._others, self._messages, assume_unique=True)
+            came, left = np.sort(tally.first_published_ns[entered]), np.sort(tally.first_delivered_ns[entered])
+            waiting = np.searchsorted(came, self._sent_ns, side="right")
+            waiting -= np.searchsorted(left, self._sent_ns, side="right")
+            full: np.ndarray = ~self._confirmable & (waiting >= length)
+            return full
+        settled = tally.first_confirmed_ns[self._others]
+        settled = np.sort(np.where(settled == NEVER, tally.first_published_ns[self._others], settled))
+        ahead = np.searchsorted(settled, self._sent_ns, side="left")
+        behind = np.searchsorted(self._others_sent, self._end_ns, side="right") - ahead - 1  # itself is not behind
+        outgrown: np.ndarray = behind >= length
+        return outgrown

@@ -1,0 +1,64 @@
+"""What took the lost messages, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.checks.causes import BROKEN_PROMISE, NO_CAUSE, Cause, Causes
+from harness.checks.happenings import Happening, happenings
+from harness.checks.tally import Tally
+from harness.checks.verdict import LossCause, Place
+from harness.events import Event
+
+
+def group_causes(causes: Causes, tally: Tally, events: Sequence[Event]) -> tuple[LossCause, ...]:
+    """Group the lost messages by place, holder, fault and remedy, with one sentence each; the largest group first."""
+    titles = {happening.fault: happening for happening in happenings(events)}
+    counts = np.bincount(causes.of, minlength=len(causes.causes)).tolist()
+    grouped: dict[tuple[Place, str, int | None, str], int] = {}
+    for cause, count in zip(causes.causes, counts, strict=True):
+        key = (cause.place, cause.actor, cause.fault, cause.setting)
+        grouped[key] = grouped.get(key, 0) + count
+    result = []
+    for (place, actor, fault, setting), count in sorted(grouped.items(), key=lambda item: -item[1]):
+        happening = titles.get(fault) if fault is not None else None
+        result.append(
+            LossCause(
+                place=place,
+                actor=actor,
+                fault=fault,
+                fault_title=happening.title if happening else "",
+                setting=setting,
+                count=count,
+                sentence=_sentence(Cause(place, actor, fault, setting), count, happening, tally),
+            )
+        )
+    return tuple(result)
+
+
+def _sentence(cause: Cause, count: int, happening: Happening | None, tally: Tally) -> str:
+    were = f"{count:,} {'message was' if count == 1 else 'messages were'} lost"
+    holder = {
+        Place.PUBLISHER: f"on the way from {cause.actor or 'a publisher'} to the queue",
+        Place.EXCHANGE: "sent to where no queue was, and silently dropped by the exchange"
+        + (", the queue having gone" if cause.fault is not None else ""),
+        Place.BROKER: f"in a queue at {cause.actor or 'the broker'}",
+        Place.WORKER: f"at {cause.actor or 'the workers'}, acknowledged and not done,",
+        Place.UNKNOWN: "with no fault of this run to explain it",
+    }[cause.place]
+    when = ""
+    if happening is not None:
+        when = f" when `{happening.title}` struck at {tally.seconds(happening.at_ns):.1f} s"
+    elif cause.place is Place.WORKER:
+        when = " when it died"
+    kept = ""
+    if cause.setting == BROKEN_PROMISE:
+        them = "It was" if count == 1 else "They were"
+        kept = f". {them} durable, persistent and confirmed: the broker broke its promise"
+    elif cause.setting != NO_CAUSE:
+        kept = f". Would have kept {'it' if count == 1 else 'them'}: {cause.setting}"
+    elif cause.place is Place.UNKNOWN:
+        kept = ". This is what a fault of the broker itself looks like"
+    return f"{were} {holder}{when}{kept}."

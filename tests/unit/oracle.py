@@ -1,0 +1,260 @@
+"""A judge that is naive on purpose: dictionaries and loops, one record and one message at a time.
+
+It is written from the definitions of the fates, and shares nothing with the checks but the record format. It knows stories without faults
+of the broker (times without service and causes have tests of their own), with connections lost, processes killed, and any mess of ranges.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.checks.verdict import Fate
+from harness.events import ProcessExited
+from harness.history.history import History
+from harness.history.records import Flag, Kind
+
+Key = tuple[int, int]
+"""Publisher's number and sequence number."""
+
+LAG_NS = 30_000_000_000
+
+
+@dataclass
+class Publish:
+    attempt: int
+    at_ns: int
+    route: str
+    confirmable: bool
+    confirmed: bool = False
+    nacked: bool = False
+    returned: bool = False
+
+    @property
+    def promised(self) -> bool:
+        return not self.returned and (self.confirmed or not self.confirmable)
+
+
+@dataclass
+class Delivery:
+    key: Key
+    attempt: int
+    at_ns: int
+    queue: str
+    session: tuple[str, int, int]
+    redelivered: bool
+    corrupt: bool
+    completed_ns: int | None = None
+    rejected: bool = False
+    requeued: bool = False
+    acked: bool = False
+
+
+@dataclass
+class Oracle:
+    """Reads a history; `reaches` tells to which queues a route leads, each with a copy of the message."""
+
+    history: History
+    reaches: Mapping[str, Sequence[str]]
+    dead_letter: Mapping[str, str] = field(default_factory=dict)
+    """Queue to the queue that gets what it dead-letters; no worker consumes from these."""
+
+    def __post_init__(self) -> None:
+        self.publishes: dict[Key, list[Publish]] = defaultdict(list)
+        self.deliveries: list[Delivery] = []
+        self.found: list[tuple[Key, int, str, bool]] = []
+        self.lost_ns: dict[tuple[str, int, int], int] = {}
+        for log in self.history.logs:
+            match log.header.role:
+                case "publisher":
+                    self._read_publisher(log.header, log.records)
+                case "worker":
+                    self._read_worker(log.header, log.records)
+                case "collector":
+                    for row in log.records:
+                        if row["kind"] == Kind.FOUND:
+                            key = (int(row["publisher"]), int(row["seq"]))
+                            corrupt = bool(int(row["flags"]) & Flag.CORRUPT)
+                            self.found.append((key, int(row["attempt"]), log.header.names[row["queue"]], corrupt))
+        self._died()
+
+    def _read_publisher(self, header: object, records: object) -> None:
+        on_wire: dict[tuple[int, int], list[Publish]] = defaultdict(list)
+        sent: dict[int, list[Publish]] = defaultdict(list)
+        number, names = header.number, header.names  # type: ignore[attr-defined]
+        for row in records:  # type: ignore[attr-defined]
+            if row["kind"] == Kind.PUBLISHED:
+                publish = Publish(
+                    int(row["attempt"]), int(row["at_ns"]), names[row["queue"]], confirmable=bool(row["tag"])
+                )
+                self.publishes[number, int(row["seq"])].append(publish)
+                sent[int(row["seq"])].append(publish)
+                if row["tag"]:
+                    on_wire[int(row["connection"]), int(row["tag"])].append(publish)
+        for row in records:  # type: ignore[attr-defined]
+            if row["kind"] in (Kind.CONFIRMED, Kind.NACKED):
+                for tag in range(int(row["tag"]), int(row["tag"]) + int(row["arg"])):
+                    for publish in on_wire.get((int(row["connection"]), tag), []):
+                        if row["kind"] == Kind.CONFIRMED:
+                            publish.confirmed = True
+                        else:
+                            publish.nacked = True
+            if row["kind"] == Kind.RETURNED:
+                for publish in sent[int(row["seq"])]:
+                    publish.returned |= publish.attempt == row["attempt"]
+
+    def _read_worker(self, header: object, records: object) -> None:
+        held: dict[tuple[int, int], Delivery] = {}
+        actor, incarnation = header.actor, header.incarnation  # type: ignore[attr-defined]
+        for row in records:  # type: ignore[attr-defined]
+            place = (int(row["connection"]), int(row["tag"]))
+            match int(row["kind"]):
+                case Kind.DELIVERED:
+                    flags = int(row["flags"])
+                    held[place] = Delivery(
+                        key=(int(row["publisher"]), int(row["seq"])),
+                        attempt=int(row["attempt"]),
+                        at_ns=int(row["at_ns"]),
+                        queue=header.names[row["queue"]],  # type: ignore[attr-defined]
+                        session=(actor, incarnation, place[0]),
+                        redelivered=bool(flags & Flag.REDELIVERED),
+                        corrupt=bool(flags & Flag.CORRUPT),
+                        completed_ns=int(row["at_ns"]) if flags & Flag.DONE else None,
+                    )
+                    self.deliveries.append(held[place])
+                case Kind.COMPLETED:
+                    held[place].completed_ns = int(row["at_ns"])
+                case Kind.REJECTED:
+                    held[place].rejected = True
+                    held[place].requeued = bool(int(row["flags"]) & Flag.REQUEUE)
+                case Kind.CONNECTION_LOST:
+                    self.lost_ns.setdefault((actor, incarnation, place[0]), int(row["at_ns"]))
+        for row in records:  # type: ignore[attr-defined]
+            if row["kind"] == Kind.ACKED:
+                for tag in range(int(row["tag"]), int(row["tag"]) + int(row["arg"])):
+                    if (int(row["connection"]), tag) in held:
+                        held[int(row["connection"]), tag].acked = True
+
+    def _died(self) -> None:
+        for event in self.history.events:
+            if isinstance(event, ProcessExited) and event.exit_code != 0:
+                for delivery in self.deliveries:
+                    if delivery.session[:2] == (event.actor, event.incarnation):
+                        self.lost_ns.setdefault(delivery.session, event.at_ns)
+
+    # What is asked.
+
+    def was_published(self, key: Key, attempt: int) -> bool:
+        return any(publish.attempt == attempt for publish in self.publishes.get(key, []))
+
+    def real(self) -> list[Delivery]:
+        return [each for each in self.deliveries if self.was_published(each.key, each.attempt)]
+
+    def phantom(self) -> int:
+        completed = [each for each in self.deliveries if each.completed_ns is not None]
+        invented = sum(not self.was_published(each.key, each.attempt) for each in completed)
+        return invented + sum(not self.was_published(key, attempt) for key, attempt, _, _ in self.found)
+
+    def corrupt(self) -> int:
+        seen = {each.key for each in self.real() if each.corrupt}
+        return len(
+            seen | {key for key, attempt, _, corrupt in self.found if corrupt and self.was_published(key, attempt)}
+        )
+
+    def copies(self, key: Key) -> list[set[str]]:
+        """For each copy of a message, the queues in which it may turn up; a single copy may turn up anywhere."""
+        route = self.publishes[key][-1].route
+        queues = self.reaches[route]
+        if len(queues) < 2:
+            return [
+                {*self.dead_letter, *self.dead_letter.values(), *(q for each in self.reaches.values() for q in each)}
+            ]
+        return [{queue, self.dead_letter.get(queue, queue)} for queue in queues]
+
+    def fate(self, key: Key) -> Fate:
+        publishes = self.publishes[key]
+        promised = any(each.promised for each in publishes)
+        done, fates = 0, []
+        for where in self.copies(key):
+            mine = [each for each in self.real() if each.key == key and each.queue in where]
+            left = [queue for found, attempt, queue, _ in self.found
+                    if found == key and self.was_published(key, attempt) and queue in where]  # fmt: skip
+            if any(each.completed_ns is not None for each in mine):
+                done += 1
+            elif any(queue not in self.dead_letter.values() for queue in left):
+                fates.append(Fate.STRANDED)
+            elif left:
+                fates.append(Fate.DEAD_LETTERED)
+            elif promised:
+                fates.append(Fate.DROPPED if self._rejected_for_good(mine) else Fate.LOST)
+        for worst in (Fate.LOST, Fate.STRANDED, Fate.DEAD_LETTERED, Fate.DROPPED):
+            if worst in fates:
+                return worst
+        if not done:
+            return Fate.NEVER_PROMISED
+        if promised:
+            return Fate.PROCESSED
+        refused = any(each.nacked or each.returned for each in publishes)
+        return Fate.RESURRECTED if refused else Fate.RECOVERED
+
+    def _rejected_for_good(self, deliveries: list[Delivery]) -> bool:
+        if not deliveries:
+            return False
+        last = max(deliveries, key=lambda each: each.at_ns)
+        return last.rejected and not last.requeued and last.queue not in self.dead_letter
+
+    def completions(self) -> dict[tuple[Key, int], list[Delivery]]:
+        """By message and copy: what was completed, in the order of delivery."""
+        found: dict[tuple[Key, int], list[Delivery]] = defaultdict(list)
+        for each in sorted(self.real(), key=lambda each: each.at_ns):
+            if each.completed_ns is not None:
+                found[each.key, self.copy_of(each)].append(each)
+        return found
+
+    def copy_of(self, delivery: Delivery) -> int:
+        where = [index for index, queues in enumerate(self.copies(delivery.key)) if delivery.queue in queues]
+        return where[-1] if where else 0
+
+    def duplicates(self) -> set[Key]:
+        return {key for (key, _), completed in self.completions().items() if len(completed) > 1}
+
+    def unexplained(self) -> set[Key]:
+        found = set()
+        for (key, copy), completed in self.completions().items():
+            attempts: Counter[int] = Counter()
+            for delivery in completed:
+                attempts[delivery.attempt] += 1
+                earlier = [
+                    each
+                    for each in self.real()
+                    if each.key == key
+                    and each.attempt == delivery.attempt
+                    and self.copy_of(each) == copy
+                    and each.at_ns < delivery.at_ns
+                ]
+                explained = delivery.redelivered or any(self._explains(each, delivery) for each in earlier)
+                if attempts[delivery.attempt] > 1 and not explained:
+                    found.add(key)
+        return found
+
+    def _explains(self, earlier: Delivery, later: Delivery) -> bool:
+        if earlier.rejected:
+            return True
+        lost_ns = self.lost_ns.get(earlier.session)
+        if lost_ns is None or lost_ns - LAG_NS > later.at_ns:
+            return False
+        return earlier.completed_ns is None or earlier.completed_ns >= lost_ns - 2 * LAG_NS
+
+    def out_of_order(self) -> int:
+        count = 0
+        times: dict[tuple[int, str], list[tuple[int, int]]] = defaultdict(list)
+        for key, publishes in self.publishes.items():
+            mine = [each for each in self.real() if each.key == key]
+            once = len(publishes) == len(mine) == 1 and not mine[0].redelivered
+            if once and mine[0].completed_ns is not None:
+                times[key[0], publishes[0].route].append((key[1], mine[0].completed_ns))
+        for completed in times.values():
+            ordered = [at_ns for _, at_ns in sorted(completed)]
+            count += sum(any(before > at_ns for before in ordered[:place]) for place, at_ns in enumerate(ordered))
+        return count
