@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from harness.broker.compose_project import compose_command
 from harness.errors import BackendUnavailableError
 
 SUITE = "trixie"
-"""Debian's first suite with compose 2; its binary is static enough for older ones (it needs libc 2.34)."""
+"""Debian's first suite with compose 2; its program runs alone, on every suite whose libc is 2.34 or newer."""
 
 
 def install(progress: Callable[[str], None]) -> Path:
@@ -22,6 +23,7 @@ def install(progress: Callable[[str], None]) -> Path:
         return Path(shutil.which(compose_command()[0]) or "")
     except BackendUnavailableError:
         pass
+    _refuse_elsewhere()
     configuration = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     target = configuration / "cli-plugins" / "docker-compose"
     progress(f"unpacking Debian's docker-compose into {target}")
@@ -32,9 +34,29 @@ def install(progress: Callable[[str], None]) -> Path:
             raise BackendUnavailableError(
                 "Debian's docker-compose package holds no docker-compose; install the plugin by hand"
             )
+        binary = max(binaries, key=lambda path: path.stat().st_size)
+        _try(binary)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_suffix(".new")
-        shutil.copy2(max(binaries, key=lambda path: path.stat().st_size), temporary)
+        shutil.copy2(binary, temporary)
         temporary.chmod(0o755)
         temporary.replace(target)
     return target
+
+
+def _refuse_elsewhere() -> None:
+    family = debian.family()
+    if "ubuntu" in family:
+        raise BackendUnavailableError("install Docker's compose plugin: apt-get install docker-compose-v2")
+    if "debian" not in family:
+        raise BackendUnavailableError(
+            "Docker's compose plugin can be unpacked on Debian only; install docker-compose-plugin from your distribution or from Docker"
+        )
+
+
+def _try(binary: Path) -> None:
+    done = subprocess.run([str(binary), "version", "--short"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BackendUnavailableError(
+            f"Debian's docker-compose does not run here ({debian.last_line(done.stderr)}); install the plugin by hand"
+        )

@@ -47,6 +47,12 @@ def codename() -> str:
     )
 
 
+def family() -> frozenset[str]:
+    """Return what this machine's distribution is called and what it is made of: ubuntu and debian on Ubuntu, nothing if unknown."""
+    release = _os_release()
+    return frozenset({release.get("ID", ""), *release.get("ID_LIKE", "").split()} - {""})
+
+
 def _os_release() -> dict[str, str]:
     try:
         return platform.freedesktop_os_release()

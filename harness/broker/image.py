@@ -35,6 +35,7 @@ _LEFT_OUT = (
     "./proc/",
     "./sys/",
 )
+_SCRIPTS = Path("/usr/share/debootstrap/scripts")
 _OLDER_SCRIPTS = {"forky": "sid", "duke": "sid"}
 """Suites that an older debootstrap knows no script for, and the script that fits."""
 
@@ -84,10 +85,13 @@ def build(*, suite: str = "trixie", tag: str | None = None, progress: Callable[[
 
 
 def _debootstrap(suite: str, root: Path) -> None:
-    command = ["debootstrap", "--variant=minbase", "--include=rabbitmq-server", suite, str(root), debian.mirror()]
-    if not Path("/usr/share/debootstrap/scripts", suite).exists():
-        script = Path("/usr/share/debootstrap/scripts", _OLDER_SCRIPTS.get(suite, "sid"))
-        command.append(str(script))
+    script = _SCRIPTS / suite
+    if not script.exists():
+        script = _SCRIPTS / _OLDER_SCRIPTS.get(suite, "sid")
+    command = ["debootstrap", "--variant=minbase", "--include=rabbitmq-server", suite, str(root)]
+    # Ubuntu's archive has no suite of Debian's; for those debootstrap knows an archive itself.
+    if "ubuntu" not in debian.family() or suite == debian.codename():
+        command += [debian.mirror(), str(script)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BackendUnavailableError(f"debootstrap of {suite} failed: {debian.last_line(done.stdout + done.stderr)}")
