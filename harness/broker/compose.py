@@ -17,7 +17,7 @@ from harness.broker.compose_project import Compose, Project, read
 from harness.broker.container import BUILT_IMAGE, DEFAULT_IMAGE
 from harness.broker.docker_engine import LABEL_MADE, LABEL_OWNER, connect, engine_errors, image_present, run_labels
 from harness.broker.docker_node import DockerNode
-from harness.broker.node_files import CONFIGURATION, configuration
+from harness.broker.node_files import AMQP_PORT, CONFIGURATION, configuration
 from harness.broker.protocol import Ability, BrokerSettings, BrokerVersions, ControlResult, Endpoint, StopReport
 from harness.broker.ready import wait_until_ready
 from harness.errors import BrokerError, UsageError
@@ -62,18 +62,19 @@ class ComposeBroker:
         client = self._client = connect()
         self._compose = Compose(self._compose.file, self._environment(client))
         project = read(self._compose, self._service)
-        port = project.published_port()
         container = self._container(client, project)
         if container is not None and container.status in ("running", "paused"):
             self._refuse_what_cannot_be_set(container, project)
+            port = self._port_of(container)
         else:
+            port = project.published_port()
             before = contents(client, project.name)
             try:
                 container = self._bring_up(client, project, before, known=container is not None)
             finally:
                 self._addition = added(before, contents(client, project.name))
         self._node = DockerNode(container, self._service)
-        self._endpoint = self._published(container, port)
+        self._endpoint = _endpoint(container, port)
         self.ready()
 
     def _environment(self, client: docker.DockerClient) -> Mapping[str, str]:
@@ -131,23 +132,16 @@ class ComposeBroker:
             found = client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
         return found[0] if found else None
 
-    def _published(self, container: Container, wanted: int) -> Endpoint:
-        """Read where AMQP is published, and the user that the container was given. Raises UsageError."""
-        with engine_errors(f"looking at service {self._service}"):
-            container.reload()
-        bindings = container.attrs["HostConfig"]["PortBindings"].get("5672/tcp") or []
-        if [(each["HostIp"], each["HostPort"]) for each in bindings] != [("127.0.0.1", str(wanted))]:
+    def _port_of(self, running: Container) -> int:
+        """Return the port of a service that runs, whatever its file says by now. Raises UsageError unless it is fixed and local."""
+        bindings = running.attrs["HostConfig"].get("PortBindings") or {}
+        published = bindings.get(f"{AMQP_PORT}/tcp") or []
+        if [each["HostIp"] for each in published] != ["127.0.0.1"] or not published[0]["HostPort"].isdecimal():
             raise UsageError(
-                f"{self._compose.file}: service {self._service} runs with other ports than its file says now; bring it up anew"
+                f"service {self._service} runs without a fixed AMQP port on 127.0.0.1 alone; "
+                f'say ports: ["127.0.0.1:5672:5672"] in {self._compose.file}, and bring it up again'
             )
-        environment = dict(each.partition("=")[::2] for each in container.attrs["Config"].get("Env") or [])
-        return Endpoint(
-            "127.0.0.1",
-            wanted,
-            environment.get("RABBITMQ_DEFAULT_USER", "guest"),
-            environment.get("RABBITMQ_DEFAULT_PASS", "guest"),
-            environment.get("RABBITMQ_DEFAULT_VHOST", "/"),
-        )
+        return int(published[0]["HostPort"])
 
     def endpoint(self, node: int = 0) -> Endpoint:  # noqa: ARG002 - one node
         """Where clients connect to."""
@@ -214,3 +208,15 @@ class ComposeBroker:
                 take_away(client, self._addition)
             elif node is not None:
                 node.revive()
+
+
+def _endpoint(container: Container, port: int) -> Endpoint:
+    """Return where clients connect to, with the user that the container was given."""
+    environment = dict(each.partition("=")[::2] for each in container.attrs["Config"].get("Env") or [])
+    return Endpoint(
+        "127.0.0.1",
+        port,
+        environment.get("RABBITMQ_DEFAULT_USER", "guest"),
+        environment.get("RABBITMQ_DEFAULT_PASS", "guest"),
+        environment.get("RABBITMQ_DEFAULT_VHOST", "/"),
+    )

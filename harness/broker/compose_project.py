@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.broker.node_files import AMQP_PORT
 from harness.errors import BackendUnavailableError, BrokerError, UsageError
 
-AMQP_PORT = 5672
 TIMEOUT_S = 300.0
 """How long one compose command may take; bringing a project up may pull and build its images."""
 
@@ -37,13 +37,13 @@ class Compose:
     file: Path
     environment: Mapping[str, str]
 
-    def run(self, *arguments: str, more_files: tuple[Path, ...] = ()) -> str:
-        """Run a command and return its output. Raises BrokerError with the last line that it said."""
+    def run(self, command: str, *arguments: str, more_files: tuple[Path, ...] = ()) -> str:
+        """Run a command, with all profiles, and return its output. Raises BrokerError with the last line that it said."""
         files = [option for file in (self.file, *more_files) for option in ("--file", str(file))]
-        what = f"docker compose {' '.join(argument for argument in arguments if not argument.startswith('-'))} of {self.file}"
+        what = f"docker compose {command} of {self.file}"
         try:
             done = subprocess.run(
-                [*compose_command(), *files, *arguments],
+                [*compose_command(), *files, "--profile", "*", command, *arguments],
                 capture_output=True,
                 text=True,
                 stdin=subprocess.DEVNULL,
@@ -113,7 +113,7 @@ def read(compose: Compose, service: str) -> Project:
     """Read a project. Raises UsageError for a file or service that is not there, BrokerError for one that compose refuses."""
     if not compose.file.is_file():
         raise UsageError(f"there is no compose file {compose.file}; name it with --broker compose:FILE")
-    model = json.loads(compose.run("--profile", "*", "config", "--format", "json"))
+    model = json.loads(compose.run("config", "--format", "json"))
     services = sorted(model.get("services") or {})
     if service not in services:
         raise UsageError(

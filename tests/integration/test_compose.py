@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -172,6 +173,7 @@ def test_a_project_that_runs_is_used_and_left_running(
 ) -> None:
     up(users, "queue")
     before = contents(client, name)
+    users.write_text(re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{free_port()}", users.read_text()))
     broker = make(users, "queue")
     broker.start()
     topology.declare(target(broker), (), (topology.QueueDeclaration("kept"),), ())
@@ -271,6 +273,17 @@ def test_what_cannot_be_set_on_a_running_project_is_refused(make: Make, users: P
     other.write_text(users.read_text())
     with pytest.raises(UsageError, match=rf"{name} runs already, from {users}"):
         make(other, "queue").start()
+
+
+def test_a_service_that_runs_and_can_be_reached_from_elsewhere_is_refused(
+    make: Make, users: Path, name: str, client: docker.DockerClient
+) -> None:
+    users.write_text(users.read_text().replace('"127.0.0.1:', '"127.0.0.2:'))
+    up(users, "queue")
+    before = contents(client, name)
+    with pytest.raises(UsageError, match=r"without a fixed AMQP port on 127\.0\.0\.1 alone"):
+        make(users, "queue").start()
+    assert contents(client, name) == before
 
 
 def test_two_runs_do_not_share_a_service(make: Make) -> None:
