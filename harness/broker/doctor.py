@@ -14,6 +14,7 @@ from harness.broker import debian
 from harness.broker.compose_project import compose_command
 from harness.broker.docker_engine import connect, engine_errors, image_present
 from harness.broker.docker_leftovers import left_behind
+from harness.broker.image import DEFAULT_TAG, is_current
 from harness.broker.image_choice import choose, wanted
 from harness.broker.install import find_installation
 from harness.errors import BrokerError, ChaosError
@@ -77,8 +78,11 @@ def _image() -> Finding:
         with closing(connect(timeout_s=10)) as client:
             images = wanted("")
             present = [image for image in images if image_present(client, image)]
+            older = present[:1] == [DEFAULT_TAG] and not is_current(client, DEFAULT_TAG)
     except ChaosError:
         return Finding("image", "missing", "needs a Docker engine first")
+    if older:
+        return Finding(f"image {DEFAULT_TAG} of an older version of the harness", "problem", "chaos setup --image")
     if present:
         return Finding(f"image {present[0]}", "ok")
     return Finding(

@@ -7,6 +7,7 @@ the log goes to the console, /etc/rabbitmq/conf.d is read, and a health check te
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -14,7 +15,11 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+
+import docker
+from docker.errors import NotFound
 
 from harness.broker import debian
 from harness.broker.docker_engine import connect, engine_errors
@@ -24,6 +29,8 @@ REPOSITORY = "chaos-rabbitmq"
 DEFAULT_TAG = f"{REPOSITORY}:4"
 SUITE_LABEL = "io.chaos-harness.suite"
 VERSION_LABEL = "io.chaos-harness.rabbitmq"
+RECIPE_LABEL = "io.chaos-harness.recipe"
+"""What this module puts around the packages; an image of another recipe is built anew."""
 _LEFT_OUT = (
     "./var/cache/apt/",
     "./var/lib/apt/lists/",
@@ -49,19 +56,51 @@ _TOOL = """#!/bin/sh
 export HOME=/var/lib/rabbitmq LANG=C.UTF-8 RABBITMQ_NODENAME="${RABBITMQ_NODENAME:-rabbit@$(hostname)}"
 exec "$(ls -d /usr/lib/rabbitmq/lib/rabbitmq_server-*)/sbin/@TOOL@" "$@"
 """
+_TOOLS = ("rabbitmqctl", "rabbitmq-diagnostics", "rabbitmq-plugins")
+_PLUGINS = "[rabbitmq_management].\n"
+_DEFAULTS = "loopback_users = none\nlog.console = true\n"
 _HEALTH = '["bash", "-c", ": </dev/tcp/127.0.0.1/5672"]'
 """A listener is there. Costs no Erlang VM, as rabbitmq-diagnostics does, and leaves no line in the broker's log."""
 
 
 def build(*, suite: str = "trixie", tag: str | None = None, progress: Callable[[str], None]) -> str:
-    """Build an image of a Debian suite's RabbitMQ and return its tag. Needs root. Raises BackendUnavailableError, BrokerError."""
+    """Build an image of a Debian suite's RabbitMQ and return its tag; does nothing where `tag` is one of this recipe already.
+
+    Needs root. Raises BackendUnavailableError, BrokerError.
+    """
+    with closing(connect()) as client:
+        if tag is not None and _labels(client, tag).items() >= {SUITE_LABEL: suite, RECIPE_LABEL: recipe()}.items():
+            progress(f"{tag} is there already; remove it (docker image rm {tag}) to have it built anew")
+            return tag
+        return _build(client, suite, tag, progress)
+
+
+def recipe() -> str:
+    """Return a number for what is put around the packages: the same as long as nothing of it changes."""
+    parts = (_ENTRY, _TOOL, _DEFAULTS, _PLUGINS, *_TOOLS, *_LEFT_OUT, *_changes("", ""))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def is_current(client: docker.DockerClient, tag: str) -> bool:
+    """Whether an image was built by this recipe."""
+    return _labels(client, tag).get(RECIPE_LABEL) == recipe()
+
+
+def _labels(client: docker.DockerClient, tag: str) -> dict[str, str]:
+    with engine_errors(f"looking at the image {tag}"):
+        try:
+            return dict(client.images.get(tag).labels)
+        except NotFound:
+            return {}
+
+
+def _build(client: docker.DockerClient, suite: str, tag: str | None, progress: Callable[[str], None]) -> str:
     if os.geteuid() != 0:
         raise BackendUnavailableError(
             "building an image takes root (debootstrap does); run it with sudo, or pull an image"
         )
     if shutil.which("debootstrap") is None:
         raise BackendUnavailableError("building an image takes debootstrap; install it: apt-get install debootstrap")
-    client = connect()
     with tempfile.TemporaryDirectory(prefix="chaos-image-") as scratch:
         root = Path(scratch) / "root"
         progress(f"debootstrap of {suite} with rabbitmq-server (about half a minute)")
@@ -74,13 +113,15 @@ def build(*, suite: str = "trixie", tag: str | None = None, progress: Callable[[
         exact = f"{REPOSITORY}:{version}"
         with engine_errors("importing the image"):
             client.api.import_image_from_file(
-                str(archive), repository=REPOSITORY, tag=version, changes=_changes(suite, version)
+                str(archive),
+                repository=REPOSITORY,
+                tag=version,
+                changes=[*_changes(suite, version), f"LABEL {RECIPE_LABEL}={recipe()}"],
             )
             image = client.images.get(exact)
             if tag is not None:
                 repository, _, name = tag.rpartition(":")
                 image.tag(repository or tag, tag=name if repository else None)
-    client.close()
     return tag or exact
 
 
@@ -105,11 +146,11 @@ def _prepare(root: Path) -> str:
     etc = root / "etc/rabbitmq"
     (etc / "conf.d").mkdir(parents=True, exist_ok=True)
     (etc / "rabbitmq-env.conf").write_text("")
-    (etc / "enabled_plugins").write_text("[rabbitmq_management].\n")
-    (etc / "conf.d/10-defaults.conf").write_text("loopback_users = none\nlog.console = true\n")
+    (etc / "enabled_plugins").write_text(_PLUGINS)
+    (etc / "conf.d/10-defaults.conf").write_text(_DEFAULTS)
     bin_folder = root / "usr/local/bin"
     _program(bin_folder / "chaos-rabbitmq-server", _ENTRY)
-    for tool in ("rabbitmqctl", "rabbitmq-diagnostics", "rabbitmq-plugins"):
+    for tool in _TOOLS:
         _program(bin_folder / tool, _TOOL.replace("@TOOL@", tool))
     passwd = (root / "etc/passwd").read_text()
     user = re.search(r"^rabbitmq:[^:]*:(\d+):(\d+):", passwd, re.MULTILINE)

@@ -16,7 +16,7 @@ from docker.models.volumes import Volume
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from harness.broker import container as container_module
-from harness.broker import ports
+from harness.broker import doctor, ports
 from harness.broker.container import ContainerBroker
 from harness.broker.docker_engine import LABEL_MADE, LABEL_OWNER, LABEL_RUN, connect
 from harness.broker.docker_leftovers import left_behind, sweep
@@ -261,6 +261,7 @@ def test_a_sweep_removes_what_dead_owners_left_and_nothing_else(
     )
     somebodys = volume_younger_than(client, container, f"{run}-younger")
     assert left_behind() >= 1
+    assert ("problem", "chaos clean") in [(each.state, each.advice) for each in doctor.examine()]
     removed = [line for line in sweep() if run in line]
     assert removed == [
         f"container {run}",

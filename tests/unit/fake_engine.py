@@ -17,6 +17,8 @@ class FakeEngine:
 
     images: set[str] = field(default_factory=set)
     registry: set[str] = field(default_factory=set)
+    labels: dict[str, str] = field(default_factory=dict)
+    """Of every image."""
     silent: bool = False
     """A pull never answers, as on a machine whose packets to a registry are dropped."""
     endless: bool = False
@@ -47,7 +49,12 @@ def serve(engine: FakeEngine) -> Iterator[FakeEngine]:
             elif "/images/" in path:
                 image = path.partition("/images/")[2].removesuffix("/json")
                 known = image in engine.images or f"{image}:latest" in engine.images
-                self._answer(200 if known else 404, {"Id": image} if known else {"message": f"No such image: {image}"})
+                self._answer(
+                    200 if known else 404,
+                    {"Id": image, "Config": {"Labels": engine.labels}}
+                    if known
+                    else {"message": f"No such image: {image}"},
+                )
             else:
                 self._answer(404, {"message": f"this fake answers no {path}"})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from harness.broker.compose import ComposeBroker
 from harness.broker.container import BUILT_IMAGE, DEFAULT_IMAGE, ContainerBroker
 from harness.broker.docker_engine import connect
 from harness.broker.external import ExternalBroker
+from harness.broker.image import DEFAULT_TAG, RECIPE_LABEL, SUITE_LABEL, build, recipe
 from harness.broker.image_choice import IMAGE_VARIABLE, choose
 from harness.broker.install import Installation
 from harness.broker.native import NativeBroker
@@ -109,6 +111,15 @@ def test_auto_takes_the_native_backend_where_no_engine_answers(ask: Choose) -> N
     selection = ask("auto")
     assert isinstance(selection.broker, NativeBroker)
     assert selection.reason == "native: no Docker engine answers"
+
+
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize("address", ["tcp://engine.example:2375", "ssh://ann@engine.example"])
+def test_an_engine_of_another_machine_is_not_used(ask: Choose, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("DOCKER_HOST", address)
+    selection = ask("auto")
+    assert isinstance(selection.broker, NativeBroker)
+    assert "is on engine.example, whose ports" in selection.reason
 
 
 @pytest.mark.usefixtures("no_engine")
@@ -213,8 +224,11 @@ def test_the_doctor_says_what_is_missing_and_what_to_do(native: Callable[[bool],
 
 
 def test_the_doctor_names_the_image_that_is_there_or_to_be_pulled(engine: FakeEngine) -> None:
-    engine.images = {BUILT_IMAGE}
+    engine.images, engine.labels = {BUILT_IMAGE}, {RECIPE_LABEL: recipe()}
     assert (f"image {BUILT_IMAGE}", "ok") in [(each.what, each.state) for each in doctor.examine()]
+    engine.labels = {RECIPE_LABEL: "of before"}
+    (image,) = [each for each in doctor.examine() if each.what.startswith("image")]
+    assert (image.state, image.advice) == ("problem", "chaos setup --image")
     engine.images = set()
     (image,) = [each for each in doctor.examine() if each.what.startswith("image")]
     assert image.state == "missing"
@@ -229,3 +243,27 @@ def test_the_doctor_finds_what_killed_runs_left(tmp_path: Path) -> None:
     (state / "dead.json").write_text(json.dumps({"owner": "0:0.0", "processes": [], "directories": []}))
     (left,) = [each for each in doctor.examine() if "left" in each.what]
     assert (left.state, left.advice) == ("problem", "chaos clean")
+
+
+def test_an_image_that_is_there_is_not_built_again(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine.images, engine.labels = {DEFAULT_TAG}, {RECIPE_LABEL: recipe(), SUITE_LABEL: "trixie"}
+    monkeypatch.setenv("PATH", "/nowhere")
+    said: list[str] = []
+    assert build(tag=DEFAULT_TAG, progress=said.append) == DEFAULT_TAG
+    assert "is there already" in said[0]
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(BackendUnavailableError, match="takes root"):
+        build(suite="sid", tag=DEFAULT_TAG, progress=said.append)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    engine.labels = {SUITE_LABEL: "trixie"}
+    with pytest.raises(BackendUnavailableError, match="apt-get install debootstrap"):
+        build(tag=DEFAULT_TAG, progress=said.append)
+
+
+def test_the_recipe_is_another_one_when_anything_of_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = recipe()
+    assert recipe() == before
+    for name in ("_ENTRY", "_TOOL", "_HEALTH", "_DEFAULTS"):
+        with monkeypatch.context() as changed:
+            changed.setattr(f"harness.broker.image.{name}", "other")
+            assert recipe() != before, name
