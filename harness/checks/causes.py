@@ -22,10 +22,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.checks.copies import copy_in, last_deliveries, last_publishes
 from harness.checks.deliveries import REJECTED
 from harness.checks.fates import Fates
 from harness.checks.happenings import Happening, declared_ns, happenings
-from harness.checks.policy import ARRIVES_WITHIN_NS, last_deliveries, last_publishes, was_released
+from harness.checks.policy import ARRIVES_WITHIN_NS, was_released
 from harness.checks.routing import acks_of, dead_letter_queues, workers_of
 from harness.checks.sessions import Session
 from harness.checks.settlement import NEVER
@@ -102,7 +103,12 @@ def find_causes(fates: Fates, tally: Tally, scenario: Scenario, events: Sequence
     if not len(lost):
         return Causes(lost, np.empty(0, dtype=np.int64), ())
     publishes, deliveries = tally.publishes, tally.deliveries
-    sent, delivered = last_publishes(lost, tally), last_deliveries(lost, tally)
+    names = tuple(scenario.queues)
+    copies = np.array(
+        [[copy_in(name, route, scenario) for name in (*names, "")] for route in tally.routes], dtype=np.int64
+    )
+    sent = last_publishes(lost, tally)
+    delivered = last_deliveries(lost, copies[tally.route[lost], fates.queue[lost]], tally, scenario)
     was_delivered = delivered >= 0
     row = np.maximum(delivered, 0)
     nowhere = np.zeros(len(lost), dtype=bool)
@@ -130,7 +136,6 @@ def find_causes(fates: Fates, tally: Tally, scenario: Scenario, events: Sequence
         axis=1,
     ).astype(np.int64)
     _, first, of = np.unique(columns, axis=0, return_index=True, return_inverse=True)
-    names = tuple(scenario.queues)
     found = [
         finder.cause(
             _Evidence(
@@ -253,9 +258,11 @@ class _Finder:
     def _in_queue(self, evidence: _Evidence, since_ns: int) -> Cause:
         """In its queue from `since_ns` on: the first thing that can take it from there, else the first that must not."""
         queue, settings = evidence.queue, self._scenario.queues[evidence.queue]
+        # What a worker holds is out of a purge's reach until it is given back; the end of a node takes it all the same.
+        back_ns = since_ns if evidence.worker is None else evidence.worker.over_ns
         taker = self._first(
             lambda each: (
-                each.struck_ns >= since_ns
+                each.struck_ns >= (back_ns if each.action == "purge" else since_ns)
                 and each.can_take(queue, settings, persistent=evidence.persistent, declared_ns=self._declared_ns)
             )
         )

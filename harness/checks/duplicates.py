@@ -16,8 +16,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from harness.checks.copies import MOST, copy_numbers, rows_of
 from harness.checks.happenings import Happening, happenings
-from harness.checks.routing import downstream, route_queues
 from harness.checks.sessions import Session
 from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally
@@ -34,10 +34,11 @@ LAG_NS = 30_000_000_000
 def duplicates(tally: Tally, scenario: Scenario) -> np.ndarray:
     """Return the messages that were completed more often than they have copies in different queues."""
     several = np.flatnonzero(tally.completions > 1)
-    rows = _completed_rows(several, tally)
-    keys = tally.deliveries.message[rows] * _COPIES + _copy(rows, tally, scenario)
+    rows = rows_of(several, tally.deliveries.message, tally.total)
+    rows = rows[tally.deliveries.completed[rows]]
+    keys = tally.deliveries.message[rows] * MOST + copy_numbers(rows, tally, scenario)
     distinct, times = np.unique(keys, return_counts=True)
-    return np.unique(distinct[times > 1] // _COPIES)
+    return np.unique(distinct[times > 1] // MOST)
 
 
 def unexplained_duplicates(tally: Tally, scenario: Scenario, events: Sequence[Event]) -> np.ndarray:
@@ -46,10 +47,8 @@ def unexplained_duplicates(tally: Tally, scenario: Scenario, events: Sequence[Ev
     if not len(twice):
         return twice
     deliveries = tally.deliveries
-    wanted = np.zeros(tally.total + 1, dtype=bool)
-    wanted[twice] = True
-    rows = np.flatnonzero(wanted[deliveries.message])
-    group = (deliveries.message[rows] * _COPIES + _copy(rows, tally, scenario)) << 16 | deliveries.attempt[rows]
+    rows = rows_of(twice, deliveries.message, tally.total)
+    group = (deliveries.message[rows] * MOST + copy_numbers(rows, tally, scenario)) << 16 | deliveries.attempt[rows]
     order = np.lexsort((deliveries.completed_ns[rows], deliveries.at_ns[rows], group))
     rows, group = rows[order], group[order]
     opened = _opened_ns(rows, tally, events)
@@ -74,30 +73,6 @@ def _opened_ns(rows: np.ndarray, tally: Tally, events: Sequence[Event]) -> np.nd
             held = (at_ns <= each.struck_ns) & (completed_ns >= each.at_ns - LAG_NS)
             opened[held] = np.minimum(opened[held], each.at_ns)
     return np.where(deliveries.rejected[rows] > 0, at_ns, opened)
-
-
-_COPIES = np.int64(1) << 12
-"""More queues than any route leads to."""
-
-
-def _completed_rows(messages: np.ndarray, tally: Tally) -> np.ndarray:
-    wanted = np.zeros(tally.total + 1, dtype=bool)
-    wanted[messages] = True
-    return np.flatnonzero(wanted[tally.deliveries.message] & tally.deliveries.completed)
-
-
-def _copy(rows: np.ndarray, tally: Tally, scenario: Scenario) -> np.ndarray:
-    """Tell for each delivery which of its message's copies it is: by queue where the route leads to several, else always the same."""
-    table = np.zeros((len(tally.routes), max(1, len(tally.queues))), dtype=np.int64)
-    for index, route in enumerate(tally.routes):
-        queues = route_queues(route, scenario)
-        if len(queues) > 1:
-            for number, queue in enumerate(queues):
-                reached = downstream(queue, route, scenario)
-                table[index, [place for place, name in enumerate(tally.queues) if name in reached]] = number
-    deliveries = tally.deliveries
-    copy: np.ndarray = table[tally.route[deliveries.message[rows]], deliveries.queue[rows]]
-    return copy
 
 
 def _least_before(values: np.ndarray, begins: np.ndarray, number: np.ndarray) -> np.ndarray:

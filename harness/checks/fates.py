@@ -104,7 +104,7 @@ def _of_route(
         if not queue or not missing.any():
             lost.append(missing)
             continue
-        expired, dropped = taken_by_policy(np.flatnonzero(missing), tally, queue, scenario, events)
+        expired, dropped = taken_by_policy(np.flatnonzero(missing), tally, route, queue, scenario, events)
         left = missing.copy()
         left[expired] = left[dropped] = False
         result[dropped] = code(Fate.DROPPED)

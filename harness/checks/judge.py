@@ -63,7 +63,7 @@ def judge(
     bound = 1 - (1 - CONFIDENCE) ** (1 / promised) if promised and not lost else None
     started = next((event for event in events if isinstance(event, BrokerStarted)), None)
     drained = next((event for event in events if isinstance(event, Drained)), None)
-    listing = Listing(history, seen, scenario, causes=causes, unexplained=unexplained)
+    listing = Listing(history, seen, scenario, fates=fates, causes=causes, unexplained=unexplained)
     routes = {index: queue_or_route(route, scenario) for index, route in enumerate(seen.routes)}
     return VariantVerdict(
         name=name,

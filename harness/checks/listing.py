@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from harness.checks.causes import Causes
+from harness.checks.fates import Fates
 from harness.checks.routing import route_queues
 from harness.checks.tally import Tally
 from harness.checks.verdict import LISTED_MESSAGES, Anomaly, LifeEvent, LostMessage, MessageId
@@ -22,11 +23,19 @@ class Listing:
     """Tells the lives of lost messages and anomalies: at most LISTED_MESSAGES of each kind, the first ones."""
 
     def __init__(
-        self, history: History, tally: Tally, scenario: Scenario, *, causes: Causes, unexplained: np.ndarray
+        self,
+        history: History,
+        tally: Tally,
+        scenario: Scenario,
+        *,
+        fates: Fates,
+        causes: Causes,
+        unexplained: np.ndarray,
     ) -> None:
         """Choose the messages, and cut the history down to their records."""
         self._tally = tally
-        self._scenario = scenario
+        self._queues = tuple(scenario.queues)
+        self._missing = fates.queue
         self._causes = causes
         self._unexplained = unexplained[:LISTED_MESSAGES]
         self._corrupt = corrupt_messages(tally)[:LISTED_MESSAGES]
@@ -44,7 +53,7 @@ class Listing:
             events = self._life(message)
             yield LostMessage(
                 message=MessageId(*self._tally.name(message)),
-                queue=queue_or_route(self._tally.routes[int(self._tally.route[message])], self._scenario),
+                queue=self._queue(message),
                 place=cause.place,
                 actor=cause.actor,
                 fault=cause.fault,
@@ -71,6 +80,11 @@ class Listing:
             actor = tally.sessions[int(deliveries.session[row])].actor
             at_s = tally.seconds(int(deliveries.completed_ns[row]))
             yield Anomaly("phantom", NOBODY, f"{actor} processed a message that nobody published, at {at_s:.3f} s", ())
+
+    def _queue(self, message: int) -> str:
+        """Name the queue that should have had it; its route where there is none."""
+        queue = int(self._missing[message])
+        return self._queues[queue] if queue >= 0 else self._tally.routes[int(self._tally.route[message])]
 
     def _life(self, message: int) -> tuple[LifeEvent, ...]:
         rows = life(self._history, *self._tally.name(message))

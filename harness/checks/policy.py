@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from harness.checks.copies import copy_in, copy_numbers, last_deliveries, last_publishes, rows_of
 from harness.checks.deliveries import REJECTED
 from harness.checks.happenings import declared_ns, happenings
 from harness.checks.routing import route_queues, workers_of
@@ -26,9 +27,9 @@ ARRIVES_WITHIN_NS = 1_000_000_000
 
 
 def taken_by_policy(
-    gone: np.ndarray, tally: Tally, queue: str, scenario: Scenario, events: Sequence[Event]
+    gone: np.ndarray, tally: Tally, route: str, queue: str, scenario: Scenario, events: Sequence[Event]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return which of the messages `gone` (message numbers) expired in a queue, and which it dropped.
+    """Return which of the messages `gone` (message numbers, of one route) expired in a queue, and which it dropped.
 
     Where the queue has a dead letter target, what its policy takes goes there and would have been found: nothing is explained.
     """
@@ -36,14 +37,15 @@ def taken_by_policy(
     nothing = np.empty(0, dtype=np.int64)
     if settings.dead_letter is not None:
         return nothing, nothing
-    last = last_deliveries(gone, tally)
+    copy = copy_in(queue, route, scenario)
+    last = last_deliveries(gone, copy, tally, scenario)
     delivered = last >= 0
     deliveries = tally.deliveries
     dropped = np.zeros(len(gone), dtype=bool)
     dropped[delivered] = deliveries.rejected[last[delivered]] == REJECTED
     limit = delivery_limit(settings, events)
     if limit is not None:
-        dropped |= _times_delivered(gone, tally) > limit
+        dropped |= _times_delivered(gone, copy, tally, scenario) > limit
     expired = np.zeros(len(gone), dtype=bool)
     # What was acknowledged is out of the queue's reach, whatever became of it.
     released = np.zeros(len(gone), dtype=bool)
@@ -67,35 +69,11 @@ def was_released(rows: np.ndarray, tally: Tally, scenario: Scenario) -> np.ndarr
     return released
 
 
-def last_deliveries(messages: np.ndarray, tally: Tally) -> np.ndarray:
-    """Return for each message the place of its latest delivery in `Tally.deliveries`, -1 for none."""
-    return _last(messages, tally.deliveries.message, tally.deliveries.at_ns, tally.total)
-
-
-def last_publishes(messages: np.ndarray, tally: Tally) -> np.ndarray:
-    """Return for each message the place of its latest publish in `Tally.publishes`."""
-    return _last(messages, tally.publishes.message, tally.publishes.at_ns, tally.total)
-
-
-def _last(messages: np.ndarray, message: np.ndarray, at_ns: np.ndarray, total: int) -> np.ndarray:
-    rows = _rows_of(messages, message, total)
-    rows = rows[np.argsort(at_ns[rows], kind="stable")]
-    place = np.full(total, -1, dtype=np.int64)
-    place[message[rows]] = rows  # of several assignments to one place, the last one stays
-    found: np.ndarray = place[messages]
-    return found
-
-
-def _rows_of(messages: np.ndarray, message: np.ndarray, total: int) -> np.ndarray:
-    wanted = np.zeros(total + 1, dtype=bool)  # the last place is for message -1
-    wanted[messages] = True
-    return np.flatnonzero(wanted[message])
-
-
-def _times_delivered(messages: np.ndarray, tally: Tally) -> np.ndarray:
-    """Count the deliveries of each message's last attempt: a message published again begins anew."""
+def _times_delivered(messages: np.ndarray, copy: int, tally: Tally, scenario: Scenario) -> np.ndarray:
+    """Count the deliveries of a copy of each message's last attempt: a message published again begins anew."""
     deliveries = tally.deliveries
-    rows = _rows_of(messages, deliveries.message, tally.total)
+    rows = rows_of(messages, deliveries.message, tally.total)
+    rows = rows[copy_numbers(rows, tally, scenario) == copy]
     attempt = np.zeros(tally.total, dtype=np.uint16)
     attempt[messages] = tally.publishes.attempt[last_publishes(messages, tally)]
     rows = rows[deliveries.attempt[rows] == attempt[deliveries.message[rows]]]

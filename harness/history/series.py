@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,23 @@ class Series:
     in_flight: np.ndarray
     """At the end of each bucket: deliveries on living connections that are not completed, or not acknowledged."""
 
+    def coarser(self, buckets: int) -> Series:
+        """Put buckets together until there are at most `buckets`; as if the history had been aggregated into these."""
+        fine = round(self.width_s * 1e9)
+        count = len(self.begin_s)
+        width = _width_ns(count * fine, buckets, multiple_of=fine)
+        number = round(self.begin_s[0] * 1e9 / fine) + np.arange(count)
+        group = number // (width // fine)
+        starts = np.flatnonzero(np.diff(group, prepend=group[0] - 1))
+        ends = np.append(starts[1:], count) - 1
+        return Series(
+            width_s=width / 1e9,
+            begin_s=group[starts] * (width / 1e9),
+            rates={name: np.add.reduceat(rate, starts) * (fine / width) for name, rate in self.rates.items()},
+            backlog=self.backlog[ends],
+            in_flight=self.in_flight[ends],
+        )
+
 
 def series(history: History, *, buckets: int = BUCKETS) -> Series | None:
     """Aggregate a history into at most `buckets` buckets; None if neither publisher nor worker did anything."""
@@ -43,7 +60,7 @@ def series(history: History, *, buckets: int = BUCKETS) -> Series | None:
     zero = history.zero_ns
     begin = min(0, *(int(each.min()) - zero for each in times))
     end = max(*(int(each.max()) - zero for each in times), _last_event(history.events) - zero, begin + 1)
-    width = _width_ns((end - begin) / 1e9, buckets)
+    width = _width_ns(end - begin, buckets)
     first = begin // width
     count = end // width - first + 1
     grid = _Grid(zero + first * width, width, count)
@@ -91,13 +108,18 @@ class _Grid:
         return per_second
 
 
-def _width_ns(span_s: float, buckets: int) -> int:
-    wanted = span_s / max(1, buckets - 1)
-    width = next((each for each in WIDTHS_S if each >= wanted), None)
-    if width is None:
-        power = 10 ** int(np.floor(np.log10(wanted)))
-        width = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= wanted)
-    return round(width * 1e9)
+def _width_ns(span_ns: int, buckets: int, *, multiple_of: int = 1) -> int:
+    wanted = span_ns / max(1, buckets - 1)
+    return next(width for width in _widths_ns() if width >= wanted and width % multiple_of == 0)
+
+
+def _widths_ns() -> Iterator[int]:
+    """Yield the widths that read well, in ascending order and without an end."""
+    yield from (round(width * 1e9) for width in WIDTHS_S)
+    second = 1_000_000_000
+    while True:
+        yield from (second, 2 * second, 5 * second)
+        second *= 10
 
 
 def _last_event(events: Sequence[Event]) -> int:

@@ -106,7 +106,7 @@ def _pages(
                 lines=(*(name for name, rate in data.rates.items() if rate.any()), "backlog", "in flight")
                 if data is not None
                 else (),
-                table=series(history, buckets=TIMELINE_ROWS) if history is not None else None,
+                table=data.coarser(TIMELINE_ROWS) if data is not None else None,
                 spans=spans,
                 listed=min(listed, 100),
                 log=tuple(log),
