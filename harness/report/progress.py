@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 
-from harness.events import Event, Phase, PhaseChanged, Progress, TrafficStarted, VariantStarted
+from harness.events import (
+    Event,
+    FaultHealed,
+    FaultInjected,
+    Phase,
+    PhaseChanged,
+    Progress,
+    TrafficStarted,
+    VariantStarted,
+)
 
 WINDOW_NS = 2_000_000_000
 """Rates are means over so long."""
@@ -34,19 +43,21 @@ class Standing:
     phase_began_ns: int = 0
     zero_ns: int | None = None
     """When the traffic began; None before that."""
+    changed_ns: int = 0
+    """When the traffic last began, or a fault last struck or healed: rates from before it foretell nothing."""
     counters: Progress | None = None
     rates: Rates = Rates()
 
     @property
     def left_s(self) -> float | None:
-        """Seconds until everything is processed at the present rate; None where that cannot be said."""
+        """Seconds until everything is processed at the present rate; None where that cannot be said, or is less than one."""
         seen = self.counters
         if seen is None or seen.expected_messages is None or self.phase not in (Phase.TRAFFIC, Phase.HEAL, Phase.DRAIN):
             return None
-        missing = seen.expected_messages - seen.processed
-        if missing <= 0 or self.rates.processed <= 0:
+        if self.rates.processed <= 0 or seen.at_ns - self.changed_ns < WINDOW_NS:
             return None
-        return missing / self.rates.processed
+        left = (seen.expected_messages - seen.processed) / self.rates.processed
+        return left if left >= 1 else None
 
 
 class Follower:
@@ -66,7 +77,9 @@ class Follower:
             case PhaseChanged():
                 self.standing = replace(self.standing, phase=event.phase, phase_began_ns=event.at_ns)
             case TrafficStarted():
-                self.standing = replace(self.standing, zero_ns=event.at_ns)
+                self.standing = replace(self.standing, zero_ns=event.at_ns, changed_ns=event.at_ns)
+            case FaultInjected() | FaultHealed():
+                self.standing = replace(self.standing, changed_ns=event.at_ns)
             case Progress():
                 self.standing = replace(self.standing, counters=event, rates=self._rates(event))
             case _:
