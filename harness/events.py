@@ -142,6 +142,8 @@ class FaultInjected(Event):
     """The actors, nodes or queues it struck."""
     struck_at_ns: int
     """When the injection returned: by then it has had its effect."""
+    healable: bool
+    """Whether it lasts until it is healed; False for what is over at once."""
     detail: str = ""
     clean: bool | None = None
     """For a clean stop: whether it was seen to be clean."""

@@ -23,6 +23,8 @@ class Happening:
     targets: tuple[str, ...]
     at_ns: int
     struck_ns: int
+    healable: bool
+    """Whether it lasts; what is over at once has its healing right after it."""
     healed_ns: int
     """NEVER if it was not healed."""
     detail: str
@@ -86,6 +88,7 @@ def happenings(events: Sequence[Event]) -> tuple[Happening, ...]:
             targets=tuple(event.targets),
             at_ns=event.at_ns,
             struck_ns=event.struck_at_ns,
+            healable=event.healable,
             healed_ns=healed.get(event.fault, NEVER),
             detail=event.detail,
             clean=event.clean,

@@ -8,31 +8,35 @@ from collections.abc import Sequence
 from harness.checks.verdict import Counts, ExpectationResult, Fate, FaultOutcome, LossCause, Outcome, VariantVerdict
 
 
-def plural(count: int, word: str) -> str:
-    """Write `1 worker kill`, `2 worker kills`."""
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+def plural(count: int, word: str, several: str = "") -> str:
+    """Write `1 worker kill`, `2 worker kills`, or `several` where an s at the end does not make the plural."""
+    return f"{count:,} {word if count == 1 else several or word + 's'}"
+
+
+def rate_bound(bound: float) -> str:
+    """Write an upper bound on a loss rate: `below 0.006%`."""
+    return f"below {100 * bound:.2g}%"
 
 
 def faults_in_words(faults: Sequence[FaultOutcome]) -> str:
     """Sum the faults up: `2 broker restarts and 1 worker kill`."""
     names = Counter(_noun(fault) for fault in faults if fault.injected_s is not None)
-    parts = [plural(count, noun) for noun, count in names.items()]
+    parts = [plural(count, *noun) for noun, count in names.items()]
     if not parts:
         return "no fault"
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _noun(fault: FaultOutcome) -> str:
+def _noun(fault: FaultOutcome) -> tuple[str, str]:
     if fault.action in ("kill", "stop", "restart", "pause", "resume"):
         kind = "broker" if fault.family == "broker" else fault.title.split()[-1].rpartition("-")[0] or "process"
-        return f"{kind} {fault.action}"
+        return f"{kind} {fault.action}", ""
     return {
-        "close": "closing of all connections",
-        "scale": "scaling",
-        "declare": "second declaration",
-        "publish": "publish by hand",
-        "purge": "purge",
-    }.get(fault.action, fault.action)
+        "close": ("closing of all connections", "closings of all connections"),
+        "scale": ("scaling", ""),
+        "declare": ("second declaration", ""),
+        "publish": ("publish by hand", "publishes by hand"),
+    }.get(fault.action, (fault.action, ""))
 
 
 def headline(
@@ -60,11 +64,7 @@ def headline(
     kind = "confirmed" if confirms else "sent"
     base = f"0 of {promised:,} {kind} messages lost across {faults_in_words(faults)}"
     if bound is not None:
-        base += (
-            f" (loss rate below {bound:.2g} at 95%)"
-            if bound >= 0.01
-            else f" (loss rate below {bound * 100:.2g}% at 95%)"
-        )
+        base += f" (loss rate {rate_bound(bound)} at 95%)"
     if failing:
         said = "; ".join(f"{result.path} was {result.observed}, expected {result.expected}" for result in failing[:3])
         return f"{base}, but {said}."

@@ -192,4 +192,5 @@ def _injected(fault: int, action: str, title: str, family: str, targets: tuple[s
         colour="#c0392b",
         targets=targets,
         struck_at_ns=at_ns + MS,
+        healable=True,
     )

@@ -156,6 +156,8 @@ class FaultOutcome:
     colour: str
     injected_s: float | None
     """None: it never struck."""
+    healable: bool
+    """Whether it lasts until it is healed; False for what is over at once, and for a step that never struck."""
     healed_s: float | None
     at_risk: int | None
     """Messages in reach of it when it struck; None for an action that puts none at risk."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+from harness.scenario.base import Model
 from harness.scenario.load import Loaded
 from harness.scenario.quantities import format_duration
 from harness.scenario.scenario import Scenario
@@ -34,10 +38,28 @@ def _variant(scenario: Scenario, backend: str) -> list[str]:
         lines.append(f"{step.trigger}: {step.action.title()}")
     drain = scenario.drain
     lines.append(f"drain: until {format_duration(drain.quiet)} quiet, at most {format_duration(drain.timeout)}")
-    stated = {path: value for path, value in scenario.expect if value not in (None, (), {})}
-    for path, value in stated.items():
-        lines.append(f"expect {path}: {value}")
+    lines += [f"expect {line}" for name, value in scenario.expect for line in _expectation(name, value)]
     return lines
+
+
+def _expectation(path: str, value: Any) -> Iterator[str]:
+    """Write what is stated in a section of the expectations, one line for each value."""
+    match value:
+        case None:
+            return
+        case Model() | dict():
+            for name, inner in value.items() if isinstance(value, dict) else value:
+                yield from _expectation(f"{path}.{name}", inner)
+        case tuple() if all(isinstance(each, str) for each in value):
+            if value:
+                yield f"{path}: {' | '.join(value)}"
+        case tuple():
+            for number, inner in enumerate(value):
+                yield from _expectation(f"{path}.{number}", inner)
+        case bool():
+            yield f"{path}: {str(value).lower()}"
+        case _:
+            yield f"{path}: {value}"
 
 
 def _workers(group: Workers, scenario: Scenario) -> str:

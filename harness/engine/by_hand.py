@@ -31,6 +31,10 @@ class Hand:
         self._seq = 0
         self._connection = 0
         self._lock = threading.Lock()
+        self.published = 0
+        """Messages sent so far."""
+        self.confirmed = 0
+        """Messages that the broker has confirmed."""
 
     def publish(self, queue: str, text: str, count: int) -> None:
         """Publish and wait for each confirm. Raises BrokerError."""
@@ -67,6 +71,7 @@ class Hand:
             connection=self._connection,
             flags=Flag.PERSISTENT,
         )
+        self.published += 1
         properties = pika.BasicProperties(
             content_type="text/plain",
             delivery_mode=2,
@@ -77,6 +82,7 @@ class Hand:
             channel.basic_publish("", queue, body, properties)
         except NackError:
             kind = Kind.NACKED
+        self.confirmed += kind is Kind.CONFIRMED
         log.write(kind, tag=tag, arg=1, publisher=self._number, connection=self._connection)
 
     def close(self) -> None:

@@ -165,6 +165,7 @@ class Timeline:
                 colour=step.fault.colour,
                 targets=strike.targets,
                 struck_at_ns=time.monotonic_ns(),
+                healable=strike.healable,
                 detail=strike.detail,
                 clean=strike.clean,
             )

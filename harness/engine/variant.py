@@ -8,12 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.broker.protocol import Broker
 from harness.engine import plan as planning
 from harness.engine.by_hand import Hand
+from harness.engine.counters import Totals
 from harness.engine.drain import drain
 from harness.engine.plan import Session
 from harness.engine.processes import Processes
@@ -220,8 +221,9 @@ class VariantRun:
             if not workers_started and processes.publishers_done():
                 workers_started = True
                 self._start_workers()
-            self._step(timeline, processes, elapsed)
-            if processes.publishers_done() and workers_started and not self._can_still_progress(timeline, processes):
+            timeline.advance(self._totals(), elapsed)
+            self._housekeep()
+            if processes.publishers_done() and workers_started and not self._can_still_progress(timeline):
                 break
             time.sleep(BUSY_POLL_S if timeline.progress_pending else IDLE_POLL_S)
 
@@ -234,20 +236,21 @@ class VariantRun:
         durations = [group.duration for group in self._scenario.publishers if group.duration is not None]
         return released + max(durations) if durations else None
 
-    def _can_still_progress(self, timeline: Timeline, processes: Processes) -> bool:
+    def _can_still_progress(self, timeline: Timeline) -> bool:
         """Whether a step that has not struck may still do so: something is under way, or work is left to be done."""
         if timeline.active or timeline.clock_pending:
             return True
-        totals = processes.totals()
+        totals = self._totals()
         idle_s = (_now() - max(totals.last_processed_ns, self._phase_began_ns)) / 1e9
         return idle_s < self._scenario.drain.timeout and (
             totals.backlog > 0 or totals.in_flight > 0 or idle_s < self._scenario.drain.quiet
         )
 
-    def _step(self, timeline: Timeline, processes: Processes, elapsed: float) -> None:
-        totals = processes.totals()
-        timeline.advance(totals, elapsed)
-        self._housekeep()
+    def _totals(self) -> Totals:
+        """What all processes have done so far, and what was published by hand."""
+        assert self._processes is not None and self._hand is not None  # noqa: S101, PT018 - made by the traffic phase
+        totals, hand = self._processes.totals(), self._hand
+        return replace(totals, published=totals.published + hand.published, confirmed=totals.confirmed + hand.confirmed)
 
     def _heal(self) -> None:
         assert self._timeline is not None and self._processes is not None  # noqa: S101, PT018 - made by the traffic phase
@@ -324,8 +327,7 @@ class VariantRun:
                 self._dead_node = name
 
     def _progress(self) -> None:
-        assert self._processes is not None  # noqa: S101 - only called with processes
-        totals = self._processes.totals()
+        totals = self._totals()
         self._emit(
             Progress(
                 at_ns=_now(),

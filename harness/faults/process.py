@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import model_validator
+from pydantic import Field
 
 from harness.faults.arena import Arena
 from harness.faults.base import Strike
@@ -125,16 +125,8 @@ class Pause(Targeted):
     family = "process"
     colour = "#7d3c98"
 
-    duration: Duration | None = None
-    """How long; written `for` in the scenario."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _for(cls, value: object) -> object:
-        """`for` is a word of the language and of Python, so the field has another name."""
-        if isinstance(value, dict) and "for" in value:
-            value = {("duration" if key == "for" else key): item for key, item in value.items()}
-        return value
+    duration: Annotated[Duration | None, Field(alias="for")] = None
+    """How long."""
 
     def broker_abilities(self) -> frozenset[str]:
         """A node must be freezable."""

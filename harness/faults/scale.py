@@ -26,6 +26,10 @@ class Scale(Fault):
         """The group must exist."""
         return (("worker group", self.workers),) if self.workers is not None else ()
 
+    def scales(self) -> tuple[str | None, int]:
+        """Say how many workers the group has after it."""
+        return self.workers, self.to
+
     def title(self) -> str:
         """Describe the action as planned."""
         return f"scale {self.workers or 'workers'} to {self.to}"

@@ -24,7 +24,7 @@ ActorSelector = Annotated[
     ),
 ]
 NodeSelector = Annotated[
-    int | Literal["any", "all", "node", "leader"],
+    int | Literal["any", "all"],
     Field(union_mode="left_to_right", description="The node's number from 0, any, or all; a single broker is `any`."),
 ]
 
@@ -69,11 +69,10 @@ class Targeted(Fault):
         raise AssertionError("validated: a target is given")
 
     def actors(self) -> tuple[tuple[str, str], ...]:
-        """Name the actor that must exist, where one is named."""
-        role, selector = self.role, self.selector
-        if role is None or not isinstance(selector, str) or selector in (ANY, ALL, *HOLDING):
+        """Name the actor or node that must exist, where one is named."""
+        if self.selector in (ANY, ALL, *HOLDING):
             return ()
-        return ((role, selector),)
+        return ((self.role or "node", str(self.selector)),)
 
     def title(self) -> str:
         """Describe the action as planned."""

@@ -75,6 +75,10 @@ class Publish(Fault):
         """The queue must exist."""
         return (("queue", self.queue),) if self.queue is not None else ()
 
+    def publishes(self) -> tuple[int, str]:
+        """Say what it adds to the publishers' messages."""
+        return self.count, self.text
+
     def title(self) -> str:
         """Describe the action as planned."""
         return f"publish {self.count} by hand" + (f" to {self.queue}" if self.queue else "")

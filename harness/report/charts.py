@@ -180,8 +180,7 @@ def _bands(plot: Any, faults: Sequence[FaultOutcome], window: _Window) -> None:
     least = window.span_s / 500
     for fault in _struck(faults):
         begin = fault.injected_s or 0.0
-        lasts = fault.family in ("broker", "process") and fault.action != "resume"
-        healed = fault.healed_s if fault.healed_s is not None else window.end_s if lasts else begin
+        healed = fault.healed_s if fault.healed_s is not None else window.end_s if fault.healable else begin
         plot.add_layout(
             BoxAnnotation(
                 left=begin,

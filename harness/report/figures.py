@@ -9,11 +9,6 @@ NOTHING = "—"
 """Where there is no figure."""
 
 
-def plural(count: int, word: str, several: str | None = None) -> str:
-    """Write `1 message`, `2 messages`; `several` where the plural is not the word with an s."""
-    return f"{count:,} {word if count == 1 else several or word + 's'}"
-
-
 def seconds(value: float | None) -> str:
     """Write a duration as a person would, `2 ms`; a dash where there is none."""
     return NOTHING if value is None else format_duration(value)
@@ -41,11 +36,6 @@ def share(part: int, whole: int) -> str:
     if part < whole and percent > 99.9:
         return "> 99.9%"
     return f"{percent:.1f}%" if percent < 99.95 else "100%"
-
-
-def rate_bound(bound: float | None) -> str:
-    """Write an upper bound on a loss rate: `below 0.006%`; a dash where there is none."""
-    return NOTHING if bound is None else f"below {100 * bound:.2g}%"
 
 
 def processed(counts: Counts) -> int:

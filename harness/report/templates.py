@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from harness.checks.headline import plural, rate_bound
 from harness.checks.verdict import Outcome
 from harness.report import figures
 from harness.report.plain import colour, lines, plain, shortened
@@ -32,8 +33,8 @@ def environment() -> Environment:
         "seconds": figures.seconds,
         "clock": figures.clock,
         "share": figures.share,
-        "bound": figures.rate_bound,
-        "plural": figures.plural,
+        "bound": rate_bound,
+        "plural": plural,
         "processed": figures.processed,
         "outage_s": lambda outage: outage.end_s - outage.begin_s,
         "mood": mood,

@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from harness.checks.headline import plural
 from harness.checks.verdict import Outcome
 from harness.events import (
     BrokerStarted,
@@ -30,7 +31,7 @@ from harness.events import (
     VariantFinished,
     VariantStarted,
 )
-from harness.report.figures import about, plural, seconds
+from harness.report.figures import about, seconds
 from harness.report.plain import plain
 from harness.report.progress import Follower, Standing
 from harness.report.summary import STYLES, print_verdict
@@ -142,7 +143,7 @@ class LiveProgress:
                 return [Text("  traffic begins", style="dim")]
             case FaultInjected():
                 unclean = event.detail or ("not seen to be clean" if event.clean is False else "")
-                if event.family in ("broker", "process") and event.action != "resume":
+                if event.healable:
                     self._faults[event.fault] = event
                 return [_fault_line(at, event, plain(event.title), unclean)]
             case FaultHealed() if event.fault in self._faults:

@@ -12,7 +12,6 @@ from pydantic.fields import FieldInfo
 
 from harness.scenario.base import AlsoAlone, Form
 from harness.scenario.mistake import Path, enumerated
-from harness.scenario.timeline import Action
 
 _SCALARS: dict[Any, str] = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 _FEW = 3
@@ -74,8 +73,6 @@ def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 def written_key(model: type[BaseModel], name: str) -> str:
     """Return the key that a field has in the file; the name itself if there is no such field."""
-    if name == "duration" and issubclass(model, Action):
-        return "for"  # A word of Python, so the actions' field has another name.
     field = model.model_fields.get(name)
     return (field.alias if field is not None else None) or name
 

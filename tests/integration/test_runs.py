@@ -166,7 +166,7 @@ def test_pause_and_scale_and_by_hand_and_connections(run_text: Run) -> None:
             """
 name: many
 publishers: {messages: 5000, rate: 1000}
-workers: {count: 2, work: 1ms, prefetch: 5}
+workers: {count: 2, work: 2.5ms, prefetch: 5}
 timeline:
   - after: {confirmed: 200}
     pause: {worker: 1, for: 300ms}
@@ -178,11 +178,15 @@ timeline:
     close: connections
   - after: {confirmed: 1200}
     pause: {broker: any, for: 300ms}
+  - after: {confirmed: 4000}
+    pause: {worker: worker-3, for: 300ms}
+  - after: {confirmed: 5003}
+    publish: the last one
 """
         )
     )
     assert variant.outcome is Outcome.AS_EXPECTED, variant.headline
-    assert variant.counts.published == 5003
+    assert variant.counts.published == 5004
     assert len(variant.workers) == 3
 
 

@@ -257,6 +257,7 @@ class Story:
                 colour="#c0392b",
                 targets=(target,),
                 struck_at_ns=self.tick(),
+                healable=True,
             )
         )
         self.event(FaultHealed, fault=fault, action=action)

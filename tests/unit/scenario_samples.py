@@ -391,7 +391,7 @@ MISTAKES: tuple[Case, ...] = (
           - {at: 1s, pause: {worker: any, for: long}}
         """,
         "5:29: timeline.0.kill.worker: must be a whole number or a text, not a list",
-        "6:32: timeline.1.restart.broker: must be a whole number or any, all, node or leader, not 'evry'",
+        "6:32: timeline.1.restart.broker: must be a whole number or any or all, not 'evry'",
         "7:20: timeline.2.kill: must be a mapping (broker, worker, publisher, …), not 5",
         "8:34: timeline.3.stop.bak_after: unknown key, did you mean back_after?",
         "9:40: timeline.4.pause.for: must be a duration such as 500ms, 2s or 1m, not 'long'",
@@ -587,12 +587,20 @@ MISTAKES: tuple[Case, ...] = (
           - {at: 1s, kill: {worker: holding delivrys}}
           - {at: 1s, purge: task}
           - {at: 1s, scale: {workers: fats, to: 3}}
+          - {at: 1s, scale: {workers: fast, to: 4}}
+          - {at: 2s, kill: fast-4}
+          - {at: 2s, kill: fast-5}
+          - {at: 2s, stop: {worker: 9}}
+          - {at: 3s, pause: {broker: 1, for: 1s}}
         """,
         "5:20: timeline.0.kill: unknown worker 'slow-2', did you mean slow-1?",
         "6:32: timeline.1.kill.publisher: unknown publisher 'publisher-3', did you mean publisher-2?",
         "7:29: timeline.2.kill.worker: unknown worker 'holding delivrys', did you mean holding deliveries?",
         "8:21: timeline.3.purge: unknown queue 'task', did you mean tasks?",
         "9:31: timeline.4.scale.workers: unknown worker group 'fats', did you mean fast?",
+        "12:20: timeline.7.kill: unknown worker 'fast-5', did you mean fast-4?",
+        "13:29: timeline.8.stop.worker: unknown worker 9; there are slow-1, fast-1, fast-2, fast-3 and fast-4",
+        "14:30: timeline.9.pause.broker: unknown node '1'; there is 0",
     ),
     _case(
         "names in expectations",

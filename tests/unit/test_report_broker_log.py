@@ -11,7 +11,7 @@ ZERO = datetime(2026, 11, 24, 9, 0, 0, tzinfo=UTC)
 
 
 def fault(at_s: float | None, healed_s: float | None = None) -> FaultOutcome:
-    return FaultOutcome(0, "restart", "restart n1", "broker", "#2471a3", at_s, healed_s, None, 0, None)
+    return FaultOutcome(0, "restart", "restart n1", "broker", "#2471a3", at_s, True, healed_s, None, 0, None)
 
 
 def log(*seconds: float, zone: str = "+00:00", shift: timedelta = timedelta(0)) -> str:

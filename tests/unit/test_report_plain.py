@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.report.figures import about, clock, plural, rate_bound, seconds, share
+from harness.checks.headline import plural, rate_bound
+from harness.report.figures import about, clock, seconds, share
 from harness.report.plain import colour, lines, plain, shortened
 
 
@@ -62,4 +63,4 @@ def test_numbers_read_as_a_person_writes_them() -> None:
     assert (seconds(0.002), seconds(None)) == ("2 ms", "—")
     assert (clock(12.345), clock(12345.6), clock(None)) == ("12.35 s", "12,346 s", "—")
     assert (about(17.8), about(200)) == ("18 s", "3 min")
-    assert (rate_bound(0.00006), rate_bound(None)) == ("below 0.006%", "—")
+    assert (rate_bound(0.00006), rate_bound(0.024)) == ("below 0.006%", "below 2.4%")

@@ -146,6 +146,7 @@ def fault(fault_id: int, at_s: int, action: str, target: str) -> FaultInjected:
         colour="#2471a3",
         targets=(target,),
         struck_at_ns=at_s * SECOND,
+        healable=True,
     )
 
 

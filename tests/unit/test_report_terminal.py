@@ -79,6 +79,7 @@ def story(name: str = "worker kill", title: str = "kill worker-1") -> list[Event
             colour="#c0392b",
             targets=("worker-1",),
             struck_at_ns=round(10.5 * SECOND),
+            healable=True,
         ),
         progress(10.8, 40),
         progress(12.5, 210),

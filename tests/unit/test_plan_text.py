@@ -1,0 +1,37 @@
+"""What `chaos plan` says of the shipped scenarios."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.cli.plan_text import plan_text
+from harness.faults.registry import actions
+from harness.scenario.load import Loaded, load
+
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
+
+
+def planned(name: str) -> str:
+    return plan_text(load(SCENARIOS / f"{name}.yaml", actions()), backend="native", seed=5)
+
+
+@pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_variant_and_every_step_is_told(path: Path) -> None:
+    loaded: Loaded = load(path, actions())
+    text = plan_text(loaded, backend="native", seed=None)
+    for variant in loaded.variants():
+        assert variant.name in text
+        for step in variant.scenario.timeline:
+            assert f"{step.trigger}: {step.action.title()}" in text
+    assert "=" not in text.replace(">=", "").replace("<=", ""), "a plan is for people and shows no objects"
+
+
+def test_expectations_are_told_down_to_their_values() -> None:
+    dealt = planned("round_robin").splitlines()
+    assert "     expect round_robin: true" in dealt
+    assert "     expect dealt.1: Second message.. | Fourth message...." in dealt
+    assert "     expect errors.0.code: 406" in planned("redeclare").splitlines()
+    assert "     expect shares.slow: 40%..60%" in planned("fair_dispatch").splitlines()
+    assert "     expect lost_at.worker: >= 1" in planned("worker_kill").splitlines()
