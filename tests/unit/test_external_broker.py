@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from harness.broker.external import ExternalBroker, parse_url
 from harness.broker.ports import free_port
@@ -124,6 +125,13 @@ def test_a_command_that_fails_is_told_by_its_last_line_without_the_password(tmp_
     )
 
 
+@retry(retry=retry_if_exception_type(AssertionError), stop=stop_after_delay(10), wait=wait_fixed(0.02), reraise=True)
+def wait_until_dead(numbers: list[int]) -> None:
+    """A killed process takes a moment to die."""
+    for number in numbers:
+        assert not psutil.pid_exists(number) or psutil.Process(number).status() == psutil.STATUS_ZOMBIE
+
+
 def test_a_command_that_does_not_end_is_ended_with_everything_it_started(tmp_path: Path) -> None:
     numbers = tmp_path / "numbers"
     broker = external(
@@ -131,8 +139,7 @@ def test_a_command_that_does_not_end_is_ended_with_everything_it_started(tmp_pat
     )
     with pytest.raises(BrokerError, match=r"pause did not end within 0\.5 s"):
         broker.pause()
-    for number in numbers.read_text().split():
-        assert not psutil.pid_exists(int(number)) or psutil.Process(int(number)).status() == psutil.STATUS_ZOMBIE
+    wait_until_dead([int(number) for number in numbers.read_text().split()])
 
 
 def test_what_a_command_leaves_in_the_background_is_not_waited_for(tmp_path: Path) -> None:
