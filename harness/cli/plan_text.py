@@ -76,7 +76,7 @@ def _workers(group: Workers, scenario: Scenario) -> str:
             raise AssertionError(f"validated: {other!r} is no kind of work")
     queue = group.queue or scenario.first_queue
     prefetch = group.prefetch or "unlimited"
-    return f"{group.count} {group.name}: from {queue}, acks {group.acks}, prefetch {prefetch}, {work} work"
+    return f"{group.name} ({group.count}): from {queue}, acks {group.acks}, prefetch {prefetch}, {work} work"
 
 
 def _publishers(group: Publishers) -> str:
@@ -87,4 +87,4 @@ def _publishers(group: Publishers) -> str:
     kind = "persistent" if group.persistent else "transient"
     confirms = f"confirms with a window of {group.window}" if group.window is not None else "no confirms"
     rate = f", at most {group.rate:g}/s" if group.rate is not None else ""
-    return f"{group.count} {group.name}: {amount}, {kind}, {confirms}{rate}"
+    return f"{group.name} ({group.count}): {amount}, {kind}, {confirms}{rate}"
