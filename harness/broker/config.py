@@ -63,7 +63,7 @@ def render(
             lines |= {f"{part}.ip": address, f"{part}.port": str(port)}
     for key, value in config.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
-        if not _KEY.fullmatch(key) or re.search(r"[\n\r#]", text) or not text.strip():
+        if not _KEY.fullmatch(key) or "#" in text or text.splitlines() != [text] or not text.strip():
             raise BrokerError(
                 f"broker.config: {key!r} with value {text!r} cannot be a line of rabbitmq.conf; correct it"
             )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from harness.checks.distribution import texts_processed
+from harness.checks.headline import plural
 from harness.checks.observed import Observed
 from harness.checks.verdict import Counts, ExpectationResult, Fate, Percentiles, Place
 from harness.scenario import expectations as language
@@ -229,9 +230,8 @@ def _errors(expect: Expectations, observed: Observed) -> Iterator[ExpectationRes
     for index, wanted in enumerate(expect.errors):
         seen = [error for error in observed.errors if error.code == wanted.code and (wanted.text or "") in error.text]
         count = wanted.count
-        expected = f"{wanted.code} {wanted.text or ''}".strip() + (f" ({count} times)" if count else "")
+        expected = f"{wanted.code} {wanted.text or ''}".strip() + (f" (how often: {count})" if count else "")
         holds = count.holds(len(seen)) if count else bool(seen)
         others = ", ".join(f"{error.code} {error.text}" for error in observed.errors) or "no error"
-        yield ExpectationResult(
-            f"errors.{index}", expected, f"{len(seen)} times" if seen else others, holds, stated=True
-        )
+        observed_text = plural(len(seen), "time") if seen else others
+        yield ExpectationResult(f"errors.{index}", expected, observed_text, holds, stated=True)
