@@ -5,14 +5,14 @@ A message that some policy might have taken in principle, and that nothing in th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from harness.checks.copies import copy_in, copy_numbers, last_deliveries, last_publishes, rows_of
 from harness.checks.deliveries import REJECTED
 from harness.checks.happenings import declared_ns, happenings
-from harness.checks.routing import route_queues, workers_of
+from harness.checks.routing import dead_letter_queues, route_queues, workers_of
 from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally
 from harness.events import BrokerStarted, Event
@@ -29,35 +29,106 @@ ARRIVES_WITHIN_NS = 1_000_000_000
 def taken_by_policy(
     gone: np.ndarray, tally: Tally, route: str, queue: str, scenario: Scenario, events: Sequence[Event]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return which of the messages `gone` (message numbers, of one route) expired in a queue, and which it dropped.
+    """Return which of the messages `gone` (message numbers, of one route) expired, in a queue or one behind it, and which were dropped.
 
-    Where the queue has a dead letter target, what its policy takes goes there and would have been found: nothing is explained.
+    What a queue with a dead letter target takes goes there and would have been found: it explains nothing, unless the message can have
+    expired in the target too.
     """
-    settings = scenario.queues[queue]
-    nothing = np.empty(0, dtype=np.int64)
-    if settings.dead_letter is not None:
-        return nothing, nothing
     copy = copy_in(queue, route, scenario)
     last = last_deliveries(gone, copy, tally, scenario)
-    delivered = last >= 0
-    deliveries = tally.deliveries
-    dropped = np.zeros(len(gone), dtype=bool)
-    dropped[delivered] = deliveries.rejected[last[delivered]] == REJECTED
-    limit = delivery_limit(settings, events)
-    if limit is not None:
-        dropped |= _times_delivered(gone, copy, tally, scenario) > limit
-    expired = np.zeros(len(gone), dtype=bool)
-    # What was acknowledged is out of the queue's reach, whatever became of it.
-    released = np.zeros(len(gone), dtype=bool)
-    released[delivered] = was_released(last[delivered], tally, scenario)
-    there = np.flatnonzero(~dropped & ~released)
-    if len(there) and (_limit(settings, "x-max-length") is not None or _ttl_ns(settings) is not None):
-        stay = _Stay(gone[there], ~delivered[there], tally, queue, scenario, events)
-        dropped[there] = stay.outgrown(_limit(settings, "x-max-length"), settings)
-        ttl_ns = _ttl_ns(settings)
-        if ttl_ns is not None:
-            expired[there] = ~dropped[there] & (stay.longest_ns() >= ttl_ns)
+    expired, dropped = np.zeros((2, len(gone)), dtype=bool)
+    for name, here in _places(last, queue, tally):
+        case = _Case(gone[here], last[here], copy, name, tally, scenario, events)
+        took = case.expired, case.dropped
+        if scenario.queues[name].dead_letter is not None:
+            took = case.expired_behind(route), np.zeros(len(here), dtype=bool)
+        expired[here], dropped[here] = took
     return gone[expired], gone[dropped]
+
+
+def _places(last: np.ndarray, queue: str, tally: Tally) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield where messages were last known to be, and which: in the queue of their latest delivery, or where they were sent to."""
+    place = np.full(len(last), -1, dtype=np.int64)
+    place[last >= 0] = tally.deliveries.queue[last[last >= 0]]
+    for number in np.unique(place).tolist():
+        yield tally.queues[number] if number >= 0 else queue, np.flatnonzero(place == number)
+
+
+class _Case:
+    """What a queue's policy can have done with messages that were last known to be in it."""
+
+    def __init__(
+        self,
+        messages: np.ndarray,
+        last: np.ndarray,
+        copy: int,
+        queue: str,
+        tally: Tally,
+        scenario: Scenario,
+        events: Sequence[Event],
+    ) -> None:
+        """Decide, whether or not it dead-letters what it takes. `last` is each message's latest delivery, -1 for none."""
+        self._queue, self._scenario, self._events = queue, scenario, events
+        settings = scenario.queues[queue]
+        ttl_ns = _ttl_ns(settings)
+        delivered = last >= 0
+        deliveries = tally.deliveries
+        given_up = np.zeros(len(messages), dtype=bool)
+        given_up[delivered] = deliveries.rejected[last[delivered]] == REJECTED
+        limit = delivery_limit(settings, events)
+        if limit is not None:
+            given_up |= _times_delivered(messages, copy, queue, tally, scenario) > limit
+        # What was acknowledged is out of the queue's reach, whatever became of it.
+        released = np.zeros(len(messages), dtype=bool)
+        released[delivered] = was_released(last[delivered], tally, scenario)
+        there = np.flatnonzero(~given_up & ~released)
+        self.expired = np.zeros(len(messages), dtype=bool)
+        self.dropped = given_up.copy()
+        sent = last_publishes(messages, tally)
+        self._persistent = tally.publishes.persistent[sent]
+        self._left_ns = tally.publishes.at_ns[sent]
+        """The earliest time at which each can have left the queue by its policy."""
+        if len(there) and (_limit(settings, "x-max-length") is not None or ttl_ns is not None):
+            stay = _Stay(messages[there], ~delivered[there], tally, queue, scenario, events)
+            self.dropped[there] = stay.outgrown(_limit(settings, "x-max-length"), settings)
+            if ttl_ns is not None:
+                self.expired[there] = ~self.dropped[there] & (stay.longest_ns() >= ttl_ns)
+                self._left_ns[self.expired] += ttl_ns
+        self._left_ns[given_up & delivered] = deliveries.at_ns[last[given_up & delivered]]
+
+    def expired_behind(self, route: str) -> np.ndarray:
+        """Tell which of what it took can have expired in its dead letter target, or in one behind that."""
+        gone: np.ndarray = self.expired | self.dropped
+        since_ns, queue, passed = self._left_ns, self._queue, {self._queue}
+        while True:
+            targets = dead_letter_queues(queue, route, self._scenario)
+            if len(targets) != 1 or targets[0] in passed:
+                return np.zeros(len(gone), dtype=bool)
+            queue = targets[0]
+            passed.add(queue)
+            settings = self._scenario.queues[queue]
+            ttl_ns = _ttl_ns(settings)
+            if ttl_ns is None:
+                return np.zeros(len(gone), dtype=bool)
+            end_ns = _taken_ns(queue, since_ns, self._persistent, self._scenario, self._events)
+            gone &= end_ns - since_ns >= ttl_ns
+            if settings.dead_letter is None:
+                return gone
+            since_ns = since_ns + ttl_ns
+
+
+def _taken_ns(
+    queue: str, since_ns: np.ndarray, persistent: np.ndarray, scenario: Scenario, events: Sequence[Event]
+) -> np.ndarray:
+    """Return when a fault took what was in a queue since then; the end of the run where none did."""
+    settings, declared = scenario.queues[queue], declared_ns(events)
+    end_ns = np.full(len(since_ns), max((event.at_ns for event in events), default=0), dtype=np.int64)
+    for lasting in (False, True):
+        for happening in happenings(events):
+            if happening.can_take(queue, settings, persistent=lasting, declared_ns=declared):
+                struck = (persistent == lasting) & (since_ns <= happening.struck_ns)
+                end_ns[struck] = np.minimum(end_ns[struck], happening.struck_ns)
+    return end_ns
 
 
 def was_released(rows: np.ndarray, tally: Tally, scenario: Scenario) -> np.ndarray:
@@ -69,11 +140,12 @@ def was_released(rows: np.ndarray, tally: Tally, scenario: Scenario) -> np.ndarr
     return released
 
 
-def _times_delivered(messages: np.ndarray, copy: int, tally: Tally, scenario: Scenario) -> np.ndarray:
-    """Count the deliveries of a copy of each message's last attempt: a message published again begins anew."""
+def _times_delivered(messages: np.ndarray, copy: int, queue: str, tally: Tally, scenario: Scenario) -> np.ndarray:
+    """Count the deliveries from a queue of a copy of each message's last attempt: a message published again begins anew."""
     deliveries = tally.deliveries
     rows = rows_of(messages, deliveries.message, tally.total)
     rows = rows[copy_numbers(rows, tally, scenario) == copy]
+    rows = rows[np.array([name == queue for name in tally.queues], dtype=bool)[deliveries.queue[rows]]]
     attempt = np.zeros(tally.total, dtype=np.uint16)
     attempt[messages] = tally.publishes.attempt[last_publishes(messages, tally)]
     rows = rows[deliveries.attempt[rows] == attempt[deliveries.message[rows]]]
@@ -133,14 +205,8 @@ class _Stay:
         overtaken = passed_by[np.searchsorted(self._others_sent, arrived, side="right")]
         # One that was delivered came back to its place later, when others had passed it.
         end = np.where(undelivered, overtaken, NEVER)
-        settings, declared = scenario.queues[queue], declared_ns(events)
-        persistent = tally.publishes.persistent[last]
-        for lasting in (False, True):
-            for happening in happenings(events):
-                if happening.can_take(queue, settings, persistent=lasting, declared_ns=declared):
-                    struck = (persistent == lasting) & (self._sent_ns <= happening.struck_ns)
-                    end[struck] = np.minimum(end[struck], happening.struck_ns)
-        self._end_ns = np.minimum(end, max((event.at_ns for event in events), default=0))
+        taken = _taken_ns(queue, self._sent_ns, tally.publishes.persistent[last], scenario, events)
+        self._end_ns = np.minimum(end, taken)
 
     def longest_ns(self) -> np.ndarray:
         """Return the longest time that each can have been in the queue."""

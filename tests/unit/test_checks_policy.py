@@ -221,3 +221,63 @@ def test_a_dead_letter_target_that_is_not_there_is_a_hole() -> None:
         Place.EXCHANGE,
         "queues.tasks.dead_letter: a queue that exists",
     )
+
+
+# Behind a dead letter target.
+
+
+def through(story: Story, **queues: object) -> dict[str, int]:
+    return fates(judge(story.history(), scenario(queues=queues, publishers={"messages": 10}), name="x"))
+
+
+def rejected(*, wait_s: float = 0) -> Story:
+    story = Story(queues=("tasks", "second", "third"))
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    story.now += round(wait_s * 1000) * MS
+    return story
+
+
+def test_the_policy_of_the_queue_that_a_message_was_last_in_decides() -> None:
+    story = rejected()
+    story.reject(0, story.deliver(0, queue=1))
+    assert through(story, tasks={"dead_letter": "second"}, second={}) == {"dropped": 1}
+    assert through(rejected(), tasks={"dead_letter": "second"}, second={}) == {"lost": 1}
+
+
+def test_a_limit_counts_the_deliveries_from_its_own_queue() -> None:
+    story = Story(queues=("tasks", "second"))
+    story.sent(0)
+    for _ in range(2):
+        story.reject(0, story.deliver(0), requeue=True)
+    story.reject(0, story.deliver(0))
+    story.reject(0, story.deliver(0, queue=1), requeue=True)
+    second = {"type": "quorum", "delivery_limit": 2}
+    assert through(story, tasks={"dead_letter": "second"}, second=second) == {"lost": 1}
+
+
+@pytest.mark.parametrize(("wait_s", "fate"), [(1.5, "expired"), (0.5, "lost")])
+def test_what_was_dead_lettered_may_expire_in_its_target(wait_s: float, fate: str) -> None:
+    found = through(rejected(wait_s=wait_s), tasks={"dead_letter": "second"}, second={"message_ttl": "1s"})
+    assert found == {fate: 1}
+
+
+@pytest.mark.parametrize(("wait_s", "fate"), [(3.5, "expired"), (2.5, "lost")])
+def test_what_expires_twice_must_have_had_the_time_for_both(wait_s: float, fate: str) -> None:
+    story = Story(queues=("tasks", "second"))
+    story.sent(0)
+    story.now += round(wait_s * 1000) * MS
+    tasks = {"dead_letter": "second", "message_ttl": "1s"}
+    assert through(story, tasks=tasks, second={"message_ttl": "2s"}) == {fate: 1}
+
+
+def test_a_purge_of_the_target_takes_what_did_not_expire_before() -> None:
+    story = rejected(wait_s=0.5)
+    story.fault("purge", "second", family="topology")
+    story.now += 5000 * MS
+    assert through(story, tasks={"dead_letter": "second"}, second={"message_ttl": "1s"}) == {"lost": 1}
+
+
+def test_a_circle_of_dead_letter_targets_keeps_its_messages() -> None:
+    tasks, second = {"dead_letter": "second"}, {"dead_letter": "tasks", "message_ttl": "1s"}
+    assert through(rejected(wait_s=5), tasks=tasks, second=second) == {"lost": 1}
