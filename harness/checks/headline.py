@@ -19,12 +19,12 @@ def rate_bound(bound: float) -> str:
 
 
 def faults_in_words(faults: Sequence[FaultOutcome]) -> str:
-    """Sum the faults up: `2 broker restarts and 1 worker kill`."""
+    """Sum the faults up: `across 2 broker restarts and 1 worker kill`."""
     names = Counter(_noun(fault) for fault in faults if fault.injected_s is not None)
     parts = [plural(count, *noun) for noun, count in names.items()]
     if not parts:
-        return "no fault"
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+        return "without any fault"
+    return "across " + (parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}")
 
 
 def _noun(fault: FaultOutcome) -> tuple[str, str]:
@@ -62,7 +62,7 @@ def headline(
         return told + more
     failing = [result for result in expectations if result.holds is False and result.path != "lost"]
     kind = "confirmed" if confirms else "sent"
-    base = f"0 of {promised:,} {kind} messages lost across {faults_in_words(faults)}"
+    base = f"0 of {promised:,} {kind} messages lost {faults_in_words(faults)}"
     if bound is not None:
         base += f" (loss rate {rate_bound(bound)} at 95%)"
     if failing:
