@@ -98,8 +98,3 @@ def workers_of(actor: str, scenario: Scenario) -> Workers | None:
 def _belongs(actor: str, group: str) -> bool:
     name, _, number = actor.rpartition("-")
     return name == group and number.isdecimal()
-
-
-def acks_of(queue: str, scenario: Scenario) -> frozenset[str]:
-    """Return how the workers of a queue acknowledge."""
-    return frozenset(group.acks for group in scenario.workers if (group.queue or scenario.first_queue) == queue)

@@ -49,7 +49,11 @@ def read_events(path: Path) -> Iterator[Event]:
     for number, line in enumerate(complete, start=1):
         try:
             yield from_line(line)
-        except (ValueError, KeyError, ValidationError) as error:
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            raise HistoryError(f"{path}:{number}: not an event of this version: {reason}") from error
+        except (ValueError, KeyError) as error:
             raise HistoryError(f"{path}:{number}: not an event of this version: {error}") from error
     if torn:
         try:

@@ -90,6 +90,29 @@ def test_an_orderly_stop_in_the_traffic_loses_what_was_on_its_way_with_automatic
     assert causes(story, AUTOMATIC) == {(Place.WORKER, "worker-1", 3, MANUAL): 1}
 
 
+@pytest.mark.parametrize(("after_ms", "place"), [(40, Place.WORKER), (2500, Place.UNKNOWN)])
+def test_the_broker_pushes_to_a_worker_until_it_notices_its_end(after_ms: int, place: Place) -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.kill_worker(fault=0)
+    story.now += after_ms * MS
+    story.sent(1)
+    assert {(cause[0], cause[2]) for cause in causes(story, AUTOMATIC)} == {
+        (place, 0 if place is Place.WORKER else None)
+    }
+
+
+def test_a_restart_that_can_take_it_comes_before_an_end_that_was_not_noticed() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.kill_worker(fault=0)
+    story.confirm(story.publish(1, persistent=False))
+    story.restart_broker(fault=1)
+    assert causes(story, AUTOMATIC) == {(Place.BROKER, "n1", 1, PERSISTENT): 1}
+
+
 def test_workers_that_end_behind_the_drain_take_nothing() -> None:
     story = Story()
     story.sent(0)
