@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# Tests on brokers mostly wait, so several at once are worth it on two cores as well.
+JOBS   ?= 3
+SPREAD  = --numprocesses $(JOBS) --dist loadgroup
 
 .PHONY: demo test check unit integration format lint types schema lock clean help
 
@@ -26,7 +29,7 @@ demo: $(STAMP) ## set everything up and run the broker restart scenario
 
 test: $(STAMP) ## set everything up and run all tests
 	@$(BIN)/chaos setup --if-needed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SPREAD)
 
 check: $(STAMP) lint types unit ## format, lint, types and unit tests, in seconds
 
@@ -34,7 +37,7 @@ unit: $(STAMP) ## tests that need no broker
 	$(BIN)/python -m pytest tests/unit
 
 integration: $(STAMP) ## tests on real brokers
-	$(BIN)/python -m pytest tests/integration
+	$(BIN)/python -m pytest $(SPREAD) tests/integration
 
 format: $(STAMP)
 	$(BIN)/ruff format .

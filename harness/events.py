@@ -72,6 +72,11 @@ class BrokerStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataFlushed(Event):
+    """The broker was told to write what was declared to disk, and did: from now on a kill leaves the queues there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficStarted(Event):
     """Publishers were released: the zero of the timeline's clock."""
 

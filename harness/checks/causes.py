@@ -25,7 +25,7 @@ import numpy as np
 from harness.checks.copies import copy_in, last_deliveries, last_publishes
 from harness.checks.deliveries import REJECTED
 from harness.checks.fates import Fates
-from harness.checks.happenings import Happening, declared_ns, happenings
+from harness.checks.happenings import Happening, happenings, on_disk_ns
 from harness.checks.policy import ARRIVES_WITHIN_NS, was_released
 from harness.checks.routing import dead_letter_queues, workers_of
 from harness.checks.sessions import Session
@@ -199,7 +199,7 @@ class _Finder:
         """Collect what can take messages."""
         self._scenario = scenario
         self._happenings = happenings(events)
-        self._declared_ns = declared_ns(events)
+        self._on_disk_ns = on_disk_ns(events)
         self._ends = {
             (event.actor, event.incarnation): event.fault for event in events if isinstance(event, ProcessExited)
         }
@@ -266,7 +266,7 @@ class _Finder:
         taker = self._first(
             lambda each: (
                 each.struck_ns >= (back_ns if each.action == "purge" else since_ns)
-                and each.can_take(queue, settings, persistent=evidence.persistent, declared_ns=self._declared_ns)
+                and each.can_take(queue, settings, persistent=evidence.persistent, on_disk_ns=self._on_disk_ns)
             )
         )
         pushed_to = self._pushed_to(evidence, since_ns, taker)
@@ -280,7 +280,7 @@ class _Finder:
         missing = self._missing(evidence, guilty)
         if not evidence.confirmed and not missing:
             missing = [CONFIRMS]
-        if not missing and guilty.is_early(self._declared_ns):
+        if not missing and guilty.is_early(self._on_disk_ns):
             missing = [f"settle: {QUORUM_SETTLE_S:g}s"]
         node = guilty.targets[0] if guilty.targets else ""
         return Cause(Place.BROKER, node, guilty.fault, " and ".join(missing) or BROKEN_PROMISE, guilty.struck_ns)

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.checks.settlement import NEVER
-from harness.events import Event, FaultHealed, FaultInjected, FaultMissed, Phase, PhaseChanged, ProcessStarted
+from harness.events import (
+    Event,
+    FaultHealed,
+    FaultInjected,
+    FaultMissed,
+    MetadataFlushed,
+    Phase,
+    PhaseChanged,
+    ProcessStarted,
+)
 from harness.scenario.scenario import QUORUM_SETTLE_S
 from harness.scenario.topology import Queue
 
@@ -46,22 +55,22 @@ class Happening:
             return True
         return (self.action == "pause" and self.family == "broker") or actor in self.targets
 
-    def can_take(self, name: str, queue: Queue, *, persistent: bool, declared_ns: int) -> bool:
+    def can_take(self, name: str, queue: Queue, *, persistent: bool, on_disk_ns: int) -> bool:
         """Whether a message that is in a queue may be gone after it, by what RabbitMQ promises and what was measured.
 
         A purge takes all; the end of a node takes queues that are not durable, and transient messages of classic queues (quorum queues keep
-        them). A node that is killed within seconds of the declaration may have forgotten even a durable queue: measured on 4.0.5 for
-        quorum queues within tens of milliseconds, on 3.10.8 for classic ones within 2.2 s.
+        them). A node that is killed before `on_disk_ns` may have forgotten even a durable queue: measured on 4.0.5 for quorum queues within
+        tens of milliseconds of their declaration, on 3.10.8 for classic ones within 2.2 s.
         """
         if self.action == "purge":
             return name in self.targets
         if not self.ends_node:
             return False
-        return not queue.durable or (queue.type == "classic" and not persistent) or self.is_early(declared_ns)
+        return not queue.durable or (queue.type == "classic" and not persistent) or self.is_early(on_disk_ns)
 
-    def is_early(self, declared_ns: int) -> bool:
+    def is_early(self, on_disk_ns: int) -> bool:
         """Whether it is a kill so soon after the declaration that the queue itself may not be on disk."""
-        return self.action == "kill" and self.at_ns - declared_ns < QUORUM_SETTLE_S * 1e9
+        return self.action == "kill" and self.at_ns < on_disk_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +113,15 @@ def missed(events: Sequence[Event]) -> tuple[Missed, ...]:
     return tuple(Missed(event.fault, event.action, event.reason) for event in events if isinstance(event, FaultMissed))
 
 
-def declared_ns(events: Sequence[Event]) -> int:
-    """Return when the queues were declared (0 if the events do not tell: then no kill counts as early)."""
-    return min(
-        (event.at_ns for event in events if isinstance(event, PhaseChanged) and event.phase is Phase.DECLARE),
-        default=-int(QUORUM_SETTLE_S * 1e9),
-    )
+def on_disk_ns(events: Sequence[Event]) -> int:
+    """Return from when on the queues are known to be on disk: when the broker had written them, else some seconds after the declaration.
+
+    0 if the events do not tell: then no kill counts as early.
+    """
+    told = [event.at_ns for event in events if isinstance(event, MetadataFlushed)]
+    told += [
+        event.at_ns + int(QUORUM_SETTLE_S * 1e9)
+        for event in events
+        if isinstance(event, PhaseChanged) and event.phase is Phase.DECLARE
+    ]
+    return min(told, default=0)

@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.checks.copies import copy_in, copy_numbers, last_deliveries, last_publishes, rows_of
 from harness.checks.deliveries import REJECTED
-from harness.checks.happenings import declared_ns, happenings
+from harness.checks.happenings import happenings, on_disk_ns
 from harness.checks.routing import dead_letter_queues, route_queues, workers_of
 from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally
@@ -121,11 +121,11 @@ def _taken_ns(
     queue: str, since_ns: np.ndarray, persistent: np.ndarray, scenario: Scenario, events: Sequence[Event]
 ) -> np.ndarray:
     """Return when a fault took what was in a queue since then; the end of the run where none did."""
-    settings, declared = scenario.queues[queue], declared_ns(events)
+    settings, on_disk = scenario.queues[queue], on_disk_ns(events)
     end_ns = np.full(len(since_ns), max((event.at_ns for event in events), default=0), dtype=np.int64)
     for lasting in (False, True):
         for happening in happenings(events):
-            if happening.can_take(queue, settings, persistent=lasting, declared_ns=declared):
+            if happening.can_take(queue, settings, persistent=lasting, on_disk_ns=on_disk):
                 struck = (persistent == lasting) & (since_ns <= happening.struck_ns)
                 end_ns[struck] = np.minimum(end_ns[struck], happening.struck_ns)
     return end_ns

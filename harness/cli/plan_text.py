@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from harness.broker.abilities import abilities
+from harness.broker.protocol import Ability
 from harness.scenario.base import Model
 from harness.scenario.load import Loaded
 from harness.scenario.quantities import format_duration
@@ -31,7 +33,9 @@ def _variant(scenario: Scenario, backend: str) -> list[str]:
     for name, queue in scenario.queues.items():
         lines.append(f"declare {name}: {queue.type}, {'durable' if queue.durable else 'not durable'}")
     if scenario.settle_s:
-        lines.append(f"settle {format_duration(scenario.settle_s)}")
+        told = scenario.settle is None and Ability.CONTROL in abilities(backend, {})
+        wait = format_duration(scenario.settle_s)
+        lines.append("settle: until the broker has written its queues to disk" if told else f"settle: {wait}")
     lines += [_workers(group, scenario) for group in scenario.workers]
     lines += [_publishers(group) for group in scenario.publishers]
     for step in scenario.timeline:

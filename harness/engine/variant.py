@@ -11,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.broker.protocol import Broker
+from harness.broker.flush import flush_metadata
+from harness.broker.protocol import Ability, Broker
 from harness.engine import plan as planning
 from harness.engine.by_hand import Hand
 from harness.engine.counters import Totals
@@ -26,6 +27,7 @@ from harness.events import (
     Event,
     InfrastructureFailed,
     Listener,
+    MetadataFlushed,
     Note,
     Phase,
     PhaseChanged,
@@ -116,9 +118,7 @@ class VariantRun:
         self._enter(Phase.DECLARE)
         self._remember_what_was_there(broker, target)
         topology.declare(target, *planning.declarations(self._scenario))
-        if self._scenario.settle_s:
-            self._enter(Phase.SETTLE)
-            self._wait_until(time.monotonic() + self._scenario.settle_s)
+        self._settle(broker)
         self._traffic(broker, target)
         self._heal()
         self._drain(target)
@@ -162,6 +162,22 @@ class VariantRun:
         added = tuple(name for name, count in there.items() if count is None)
         exchanges = topology.absent_exchanges(target, tuple(self._scenario.exchanges))
         self._take_away = lambda: topology.delete(target, added, exchanges)
+
+    def _settle(self, broker: Broker) -> None:
+        """Have what was declared on disk before anything strikes: written by the broker where it can be told to, else given time."""
+        wait_s = self._scenario.settle_s
+        if not wait_s:
+            return
+        self._enter(Phase.SETTLE)
+        if self._scenario.settle is None and Ability.CONTROL in broker.abilities:
+            try:
+                flush_metadata(broker)
+            except BrokerError as error:
+                self._note(f"{error}; waiting {wait_s:g} s instead")
+            else:
+                self._emit(MetadataFlushed(at_ns=_now(), variant=self._setting.name))
+                return
+        self._wait_until(time.monotonic() + wait_s)
 
     def _target(self, broker: Broker) -> Target:
         endpoints = [broker.endpoint(node) for node in range(max(1, len(broker.nodes)))]

@@ -97,7 +97,8 @@ class Scenario(Model):
     timeline: Many[Step] = ()
     """What happens while the traffic flows, step by step."""
     settle: Duration | None = None
-    """How long to wait after declaring; 5 s if there is a quorum queue or a step that kills the broker, else nothing."""
+    """How long to wait after declaring. If not given and there is a quorum queue or a step that kills the broker: until the broker has
+    written its queues to disk, or 5 s if it cannot be told to (an external one)."""
     drain: Drain = Drain()
     """When the run ends."""
     time_limit: Annotated[Duration, Field(gt=0)] = 300.0
@@ -111,7 +112,7 @@ class Scenario(Model):
 
     @property
     def settle_s(self) -> float:
-        """How long to wait after declaring, in seconds."""
+        """How long to wait after declaring, in seconds; unless `settle` says it, a broker that writes to disk when told to needs no wait."""
         if self.settle is not None:
             return self.settle
         quorum = any(queue.type == "quorum" for queue in self.queues.values())

@@ -14,6 +14,10 @@ from harness.errors import ChaosError
 BACKENDS = [pytest.param("native", marks=pytest.mark.native), pytest.param("container", marks=pytest.mark.container)]
 
 
+ALONE = pytest.mark.xdist_group("sweep")
+"""For tests that look at what dead harnesses left in the Docker engine, or start a harness, which sweeps that: never two at once."""
+
+
 def missing(backend: str) -> str | None:
     """Why a backend cannot be used here; None if it can."""
     if backend == "native":

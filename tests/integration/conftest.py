@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from harness.broker.protocol import Broker, BrokerSettings
 from harness.broker.select import select
-from harness.errors import BackendUnavailableError
 from harness.ledger import Ledger
+from tests.integration.backends import BACKENDS, require
 from tests.integration.stage import Stage
 
-REQUIRE_BACKENDS = "CHAOS_TEST_REQUIRE_BACKENDS"
-"""Set to 1, a backend that is not available is a failure and no reason to skip."""
+HERE = Path(__file__).parent
+SHARED = {"broker", "lasting", "one", "booted", "theirs"}
+"""Fixtures that are, or give, a broker which several tests use one after the other."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,37 +34,45 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         os.environ["CHAOS_STATE_DIR"] = before
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("native", "container")],
-)
-def started_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """One node of a backend, started once for a module."""
-    run_id = f"test-{secrets.token_hex(4)}"
-    ledger = Ledger(run_id)
-    settings = BrokerSettings(run_id=run_id, directory=tmp_path_factory.mktemp("broker"))
-    try:
-        broker = select(request.param, settings, ledger).broker
-    except BackendUnavailableError as error:
-        ledger.close()
-        if os.environ.get(REQUIRE_BACKENDS) == "1":
-            pytest.fail(f"the {request.param} backend is required: {error}")
-        pytest.skip(str(error))
-    try:
-        broker.start()
-        yield broker
-    finally:
-        broker.destroy()
-        ledger.close()
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that share a broker in one process where pytest-xdist spreads them over several."""
+    for item in items:
+        shared = SHARED & set(getattr(item, "fixturenames", ()))
+        if item.path.parent == HERE and shared and item.get_closest_marker("xdist_group") is None:
+            parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+            which = "-".join(str(parameters[name]) for name in sorted(shared & parameters.keys()))
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{which}"))
 
 
-@pytest.fixture
-def broker(started_broker: Broker) -> Iterator[Broker]:
-    """A started broker of one node; a test may stop, kill or freeze it."""
-    yield started_broker
-    started_broker.resume()
-    if not started_broker.alive():
-        started_broker.start_node()
+@pytest.fixture(scope="session")
+def started_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Broker]]:
+    """Gives one node of a backend, by its name, started when it is first asked for."""
+    with ExitStack() as stack:
+
+        @cache
+        def started(backend: str) -> Broker:
+            require(backend)
+            run_id = f"test-{secrets.token_hex(4)}"
+            ledger = Ledger(run_id)
+            stack.callback(ledger.close)
+            settings = BrokerSettings(run_id=run_id, directory=tmp_path_factory.mktemp("broker"))
+            broker = select(backend, settings, ledger).broker
+            stack.callback(broker.destroy)
+            broker.start()
+            return broker
+
+        yield started
+
+
+@pytest.fixture(params=BACKENDS)
+def broker(request: pytest.FixtureRequest, started_broker: Callable[[str], Broker]) -> Iterator[Broker]:
+    """A started broker of one node, shared with other tests; a test may stop, kill or freeze it."""
+    broker = started_broker(request.param)
+    yield broker
+    broker.resume()
+    if not broker.alive():
+        broker.start_node()
 
 
 @pytest.fixture

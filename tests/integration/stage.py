@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from harness.broker.flush import flush_metadata
 from harness.broker.protocol import Broker, Endpoint
 from harness.history.read import EMPTY, read_log
 from harness.history.records import HEADER_BYTES, Flag, Kind, LogHeader
@@ -174,13 +175,8 @@ class Stage:
         return declaration.name
 
     def settle(self) -> None:
-        """Have what was declared on disk: a queue declared in the last moment before a SIGKILL does not survive it.
-
-        The Erlang VM buffers the log of its schema database (a durable classic queue was gone, on 3.10) and Ra's
-        registry of names (a quorum queue came back empty, or confirmed nothing more).
-        """
-        done = self.broker.control("eval", "catch mnesia:sync_log(), [dets:sync(Table) || Table <- dets:all()].")
-        assert done.exit_code == 0, done.stderr
+        """Have what was declared on disk: a queue declared in the last moment before a SIGKILL does not survive it."""
+        flush_metadata(self.broker)
 
     def publisher(self, *, go: bool = True, **settings: Any) -> Process:
         """Start a publisher to the stage's queue."""

@@ -19,6 +19,7 @@ from harness.broker.compose_contents import Contents, contents
 from harness.broker.compose_project import compose_command
 from harness.broker.docker_engine import LABEL_OWNER, connect
 from harness.broker.docker_leftovers import sweep
+from harness.broker.flush import flush_metadata
 from harness.broker.image_choice import choose
 from harness.broker.ports import free_port
 from harness.broker.protocol import BrokerSettings
@@ -26,7 +27,7 @@ from harness.errors import BrokerError, ChaosError, UsageError
 from harness.ledger import Ledger
 from harness.traffic import topology
 from harness.traffic.spec import Target
-from tests.integration.backends import require
+from tests.integration.backends import ALONE, require
 
 pytestmark = pytest.mark.container
 SHIPPED = Path(__file__).parents[2] / "compose.yaml"
@@ -142,6 +143,7 @@ def test_the_shipped_project_is_started_struck_and_taken_down(
     assert broker.stop().clean
     assert not broker.alive()
     broker.start_node()
+    flush_metadata(broker)
     broker.kill()
     broker.start_node()
     broker.pause()
@@ -177,6 +179,7 @@ def test_a_project_that_runs_is_used_and_left_running(
     broker = make(users, "queue")
     broker.start()
     topology.declare(target(broker), (), (topology.QueueDeclaration("kept"),), ())
+    flush_metadata(broker)
     broker.kill()
     broker.destroy()
     assert contents(client, name) == before, "killed and not healed, it is started again"
@@ -292,6 +295,7 @@ def test_two_runs_do_not_share_a_service(make: Make) -> None:
         make().start()
 
 
+@ALONE
 def test_a_harness_that_is_killed_leaves_nothing_after_a_sweep(
     users: Path, name: str, client: docker.DockerClient, tmp_path: Path
 ) -> None:

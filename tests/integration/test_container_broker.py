@@ -20,6 +20,7 @@ from harness.broker import doctor, ports
 from harness.broker.container import ContainerBroker
 from harness.broker.docker_engine import LABEL_MADE, LABEL_OWNER, LABEL_RUN, connect
 from harness.broker.docker_leftovers import left_behind, sweep
+from harness.broker.flush import flush_metadata
 from harness.broker.image_choice import choose
 from harness.broker.protocol import BrokerSettings
 from harness.errors import BrokerError
@@ -27,7 +28,7 @@ from harness.ledger import Ledger, owner_label
 from harness.process_mark import ProcessMark
 from harness.traffic import topology
 from harness.traffic.spec import Target
-from tests.integration.backends import require
+from tests.integration.backends import ALONE, require
 
 pytestmark = pytest.mark.container
 Make = Callable[..., ContainerBroker]
@@ -133,6 +134,7 @@ def test_a_stop_is_clean_and_a_start_comes_back_at_the_same_place(one: Container
 
 def test_a_kill_ends_it_at_once_and_a_start_comes_back_with_its_data(one: ContainerBroker) -> None:
     topology.declare(target(one), (), (topology.QueueDeclaration("kept over a kill"),), ())
+    flush_metadata(one)
     one.kill()
     assert not one.alive()
     one.start_node()
@@ -182,6 +184,7 @@ def test_three_nodes_are_one_cluster_and_survive_the_loss_of_one(make: Make, cli
     topology.declare(
         target(broker, 2), (), (topology.QueueDeclaration("shared", arguments={"x-queue-type": "quorum"}),), ()
     )
+    flush_metadata(broker)
     broker.kill(0)
     assert [broker.alive(node) for node in range(3)] == [False, True, True]
     assert topology.ready_messages(target(broker, 1), ["shared"]) == {"shared": 0}
@@ -241,6 +244,7 @@ def volume_younger_than(client: docker.DockerClient, container: Container, name:
     return volume
 
 
+@ALONE
 def test_a_sweep_removes_what_dead_owners_left_and_nothing_else(
     one: ContainerBroker, client: docker.DockerClient
 ) -> None:

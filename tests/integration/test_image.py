@@ -15,6 +15,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from harness.broker.container import BUILT_IMAGE, ContainerBroker
 from harness.broker.docker_engine import LABEL_RUN, connect
+from harness.broker.flush import flush_metadata
 from harness.broker.image import REPOSITORY, VERSION_LABEL, is_current
 from harness.broker.protocol import BrokerSettings, Endpoint
 from harness.errors import ChaosError
@@ -147,6 +148,7 @@ def test_the_tools_are_on_the_path(booted: Booted, client: docker.DockerClient) 
 def test_a_kill_and_a_start_keep_what_was_confirmed(booted: Booted) -> None:
     endpoint = booted.broker.endpoint()
     publish_confirmed(endpoint, "kept", b"before the kill")
+    flush_metadata(booted.broker)
     booted.broker.kill()
     booted.broker.start_node()
     assert fetch(endpoint, "kept") == b"before the kill"

@@ -20,6 +20,7 @@ import pytest
 from harness import ledger
 from harness.broker import install
 from harness.broker.debian import codename
+from harness.broker.flush import flush_metadata
 from harness.broker.install import Installation, find_installation
 from harness.broker.native import NativeBroker
 from harness.broker.ports import HOST, LOW
@@ -173,6 +174,7 @@ def test_a_clean_restart_drops_what_is_transient(broker: NativeBroker) -> None:
 
 def test_a_kill_keeps_what_was_confirmed(broker: NativeBroker) -> None:
     publish(broker, durable=True, delivery_mode=PERSISTENT)
+    flush_metadata(broker)
     before = set(of_this(broker))
     broker.kill()
     assert not broker.alive()
@@ -436,6 +438,7 @@ def test_an_unpacked_rabbitmq_runs_beside_the_systems_own(
     assert any(argument.startswith(str(unpacked.erlang)) for argument in programs)
     assert not any(argument.startswith("/usr/lib/erlang") for argument in programs)
     publish(broker, durable=True, delivery_mode=PERSISTENT)
+    flush_metadata(broker)
     broker.kill()
     broker.start_node()
     assert consume(broker) == ALL

@@ -9,19 +9,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
 
 from harness import ledger
+from harness.broker.docker_engine import LABEL_OWNER, connect
 from harness.broker.select import select
 from harness.checks.verdict import Fate, Outcome, Place, RunVerdict, VariantVerdict
 from harness.engine.run import RunResult, judge_again, run
 from harness.faults.registry import actions
 from harness.history.parquet import to_frame, write
+from harness.process_mark import ProcessMark
 from harness.scenario.load import load
-from tests.integration.backends import BACKENDS, require
+from tests.integration.backends import ALONE, BACKENDS, require
 
 Run = Callable[[str], RunResult]
 
@@ -288,6 +291,7 @@ def processes_of(tmp_path: Path) -> list[str]:
     return found
 
 
+@ALONE
 def test_ctrl_c_heals_cleans_up_and_still_reports(backend: str, tmp_path: Path) -> None:
     process = started(tmp_path, backend)
     process.send_signal(signal.SIGINT)
@@ -300,6 +304,7 @@ def test_ctrl_c_heals_cleans_up_and_still_reports(backend: str, tmp_path: Path) 
     assert processes_of(tmp_path) == []
 
 
+@ALONE
 def test_a_killed_harness_leaves_nothing_after_clean(backend: str, tmp_path: Path) -> None:
     process = started(tmp_path, backend)
     process.kill()
@@ -312,6 +317,7 @@ def test_a_killed_harness_leaves_nothing_after_clean(backend: str, tmp_path: Pat
     assert chaos("clean", cwd=tmp_path).stdout == "nothing to remove\n"
 
 
+@ALONE
 def test_machine_output_is_pure_and_human_text_is_on_stderr(backend: str, tmp_path: Path) -> None:
     (tmp_path / "short.yaml").write_text("{name: short, publishers: {messages: 50}, workers: {count: 1}}")
     done = chaos("run", "short.yaml", "--broker", backend, "--json", cwd=tmp_path)
@@ -328,6 +334,7 @@ def test_machine_output_is_pure_and_human_text_is_on_stderr(backend: str, tmp_pa
     assert chaos("report", "latest", cwd=tmp_path).returncode == 0
 
 
+@ALONE
 def test_an_unwritable_report_folder_is_infrastructure(backend: str, tmp_path: Path) -> None:
     (tmp_path / "short.yaml").write_text("{name: short, publishers: {messages: 5}, workers: {count: 1}}")
     (tmp_path / "file").write_text("in the way")
@@ -337,28 +344,21 @@ def test_an_unwritable_report_folder_is_infrastructure(backend: str, tmp_path: P
     assert "--reports" in done.stderr
 
 
+@ALONE
 def test_a_broker_that_dies_by_itself_is_infrastructure(backend: str, tmp_path: Path) -> None:
     process = started(tmp_path, backend)
-    for child in psutil.Process(process.pid).children(recursive=True):
-        if "beam" in child.name():
-            child.kill()
-    if backend == "container":
-        for beam in psutil.process_iter(["name", "environ"]):
-            hostname = (beam.info["environ"] or {}).get("RABBITMQ_NODENAME", "")
-            if (
-                "beam" in (beam.info["name"] or "")
-                and hostname == "rabbit@n1"
-                and beam.create_time() > process_start(process)
-            ):
-                beam.kill()
+    if backend == "native":
+        for child in psutil.Process(process.pid).children(recursive=True):
+            if "beam" in child.name():
+                child.kill()
+    else:
+        with closing(connect()) as client:
+            (container,) = client.containers.list(filters={"label": f"{LABEL_OWNER}={ProcessMark.of(process.pid)}"})
+            container.kill()
     _, errors = process.communicate(timeout=200)
     assert process.returncode == 3, errors
     verdict: RunVerdict | dict[str, object] = json.loads(next(tmp_path.glob("reports/*-long/verdict.json")).read_text())
     assert verdict["outcome"] == "infrastructure"  # type: ignore[index]
-
-
-def process_start(process: subprocess.Popen[str]) -> float:
-    return psutil.Process(process.pid).create_time()
 
 
 def test_bad_scenarios_are_told_all_at_once_before_anything_starts(tmp_path: Path) -> None:
@@ -371,6 +371,7 @@ def test_bad_scenarios_are_told_all_at_once_before_anything_starts(tmp_path: Pat
     assert not (tmp_path / "reports").exists()
 
 
+@ALONE
 def test_an_external_broker_refuses_broker_faults_without_commands(tmp_path: Path) -> None:
     (tmp_path / "restart.yaml").write_text(
         "name: x\npublishers: {messages: 5}\nworkers: {}\ntimeline:\n  - {at: 1s, restart: broker}\n"

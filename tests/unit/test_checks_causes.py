@@ -6,7 +6,7 @@ import pytest
 
 from harness.checks.judge import judge
 from harness.checks.verdict import Place, VariantVerdict
-from harness.events import Phase, PhaseChanged
+from harness.events import MetadataFlushed, Phase, PhaseChanged
 from harness.scenario.scenario import Scenario
 from tests.unit.histories import MS, Story, scenario
 
@@ -207,9 +207,11 @@ def test_transient_messages_survive_in_a_quorum_queue() -> None:
 
 @pytest.mark.parametrize("kind", ["quorum", "classic"])
 def test_a_kill_right_after_the_declaration_is_told_from_a_broken_promise(kind: str) -> None:
-    def told(wait_s: int) -> str:
+    def told(wait_s: int, *, flushed: bool = False) -> str:
         story = Story()
         story.event(PhaseChanged, phase=Phase.DECLARE)
+        if flushed:
+            story.event(MetadataFlushed)
         story.now += wait_s * 1000 * MS
         story.sent(0)
         story.restart_broker(action="kill")
@@ -218,6 +220,7 @@ def test_a_kill_right_after_the_declaration_is_told_from_a_broken_promise(kind: 
 
     assert told(1) == "settle: 5s"
     assert told(6).startswith("none: ")
+    assert told(1, flushed=True).startswith("none: ")
 
 
 def test_a_worker_that_is_restarted_is_not_the_broker() -> None:

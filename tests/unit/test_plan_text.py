@@ -35,3 +35,12 @@ def test_expectations_are_told_down_to_their_values() -> None:
     assert "     expect errors.0.code: 406" in planned("redeclare").splitlines()
     assert "     expect shares.slow: 40%..60%" in planned("fair_dispatch").splitlines()
     assert "     expect lost_at.worker: >= 1" in planned("worker_kill").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [("auto", "settle: until the broker has written its queues to disk"), ("external", "settle: 5 s")],
+)
+def test_how_what_is_declared_gets_to_disk_is_told(backend: str, said: str) -> None:
+    text = plan_text(load(SCENARIOS / "broker_kill.yaml", actions()), backend=backend, seed=None)
+    assert f"     {said}" in text.splitlines()
