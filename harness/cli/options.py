@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -102,13 +102,45 @@ def error_console(*, no_color: bool = False) -> Console:
     """Return the console of human text: standard error."""
     from rich.console import Console
 
-    return Console(stderr=True, no_color=no_color or None, highlight=False, soft_wrap=not sys.stderr.isatty())
+    return Console(
+        file=cast("IO[str]", _StandardError()),
+        no_color=no_color or None,
+        highlight=False,
+        soft_wrap=not sys.stderr.isatty(),
+    )
 
 
 def say(text: str) -> None:
     """Write one line for people."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    stream = _StandardError()
+    stream.write(f"{text}\n")
+    stream.flush()
+
+
+class _StandardError:
+    """Standard error as it is now. That nobody reads it any more (a closed terminal, a pipe to `head`) does not end a run."""
+
+    def write(self, text: str) -> int:
+        try:
+            return sys.stderr.write(text)
+        except OSError:
+            _to_nowhere(sys.stderr)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            sys.stderr.flush()
+        except OSError:
+            _to_nowhere(sys.stderr)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(sys.stderr, name)
+
+
+def _to_nowhere(stream: IO[str]) -> None:
+    """Let a stream write to the null device, what is still in its buffer too, which would fail again at the end of Python."""
+    with Path(os.devnull).open("wb") as null:
+        os.dup2(null.fileno(), stream.fileno())
 
 
 def in_ci() -> bool:
