@@ -103,7 +103,7 @@ def error_console(*, no_color: bool = False) -> Console:
     from rich.console import Console
 
     return Console(
-        file=cast("IO[str]", _StandardError()),
+        file=cast("IO[str]", _Lasting(sys.stderr)),
         no_color=no_color or None,
         highlight=False,
         soft_wrap=not sys.stderr.isatty(),
@@ -112,29 +112,32 @@ def error_console(*, no_color: bool = False) -> Console:
 
 def say(text: str) -> None:
     """Write one line for people."""
-    stream = _StandardError()
+    stream = _Lasting(sys.stderr)
     stream.write(f"{text}\n")
     stream.flush()
 
 
-class _StandardError:
-    """Standard error as it is now. That nobody reads it any more (a closed terminal, a pipe to `head`) does not end a run."""
+class _Lasting:
+    """A stream for people. That nobody reads it any more (a closed terminal, a pipe to `head`) does not end a run."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
 
     def write(self, text: str) -> int:
         try:
-            return sys.stderr.write(text)
+            return self._stream.write(text)
         except OSError:
-            _to_nowhere(sys.stderr)
+            _to_nowhere(self._stream)
             return len(text)
 
     def flush(self) -> None:
         try:
-            sys.stderr.flush()
+            self._stream.flush()
         except OSError:
-            _to_nowhere(sys.stderr)
+            _to_nowhere(self._stream)
 
     def __getattr__(self, name: str) -> object:
-        return getattr(sys.stderr, name)
+        return getattr(self._stream, name)
 
 
 def _to_nowhere(stream: IO[str]) -> None:
