@@ -20,6 +20,7 @@ from harness.broker.ports import free_port
 from harness.broker.protocol import Ability, BrokerSettings, BrokerVersions, ControlResult, Endpoint, StopReport
 from harness.broker.ready import wait_until_ready
 from harness.errors import BrokerError
+from harness.interrupts import shielded
 from harness.ledger import Ledger
 
 DEFAULT_IMAGE = "rabbitmq:4-management"
@@ -62,7 +63,9 @@ class ContainerBroker:
         network = self._make_network(client) if self._settings.nodes > 1 else None
         cookie = secrets.token_hex(20)
         for index in range(self._settings.nodes):
-            self._nodes.append(DockerNode(self._create(client, index, network, cookie), _node_name(index)))
+            # A request that is cut off may still be carried out, after the clean-up has looked what there is.
+            with shielded():
+                self._nodes.append(DockerNode(self._create(client, index, network, cookie), _node_name(index)))
             if index == 0:
                 # The others join it; two that meet half-born could form two clusters.
                 self.ready(0)

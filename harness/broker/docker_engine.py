@@ -29,7 +29,8 @@ def run_labels(run_id: str) -> dict[str, str]:
 
 def connect(timeout_s: float = TIMEOUT_S) -> docker.DockerClient:
     """Connect to the engine that the environment names. Raises BackendUnavailableError if none answers, or one that is elsewhere."""
-    elsewhere = _other_machine(os.environ.get("DOCKER_HOST", ""))
+    named = os.environ.get("DOCKER_HOST", "")
+    elsewhere = _other_machine(named)
     if elsewhere:
         raise BackendUnavailableError(
             f"the Docker engine that DOCKER_HOST names is on {elsewhere}, whose ports on 127.0.0.1 cannot be reached from here; "
@@ -43,8 +44,9 @@ def connect(timeout_s: float = TIMEOUT_S) -> docker.DockerClient:
             client.close()
             raise
     except (DockerException, requests.RequestException, OSError) as error:
+        where = f" at {named}, which DOCKER_HOST names" if named else ""
         raise BackendUnavailableError(
-            "no Docker engine answers; start one (e.g. systemctl start docker), set DOCKER_HOST, or use --broker native"
+            f"no Docker engine answers{where}; start one (e.g. systemctl start docker), set DOCKER_HOST, or use --broker native"
         ) from error
     return client
 

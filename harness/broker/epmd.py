@@ -11,6 +11,7 @@ from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_
 
 from harness.broker.ports import HOST, Reservation
 from harness.errors import BrokerError
+from harness.interrupts import shielded
 from harness.ledger import Ledger
 
 START_TIMEOUT_S = 10.0
@@ -38,16 +39,17 @@ class Epmd:
         """Start it if it does not run; returns when it listens. Raises BrokerError."""
         if self._process is not None and self._process.poll() is None:
             return
-        process = self._process = subprocess.Popen(
-            [str(self._program), "-address", HOST, "-port", str(self.port)],
-            env=self._environment,
-            cwd=self._folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self._ledger.add_process(process.pid)
+        with shielded():
+            process = self._process = subprocess.Popen(
+                [str(self._program), "-address", HOST, "-port", str(self.port)],
+                env=self._environment,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            self._ledger.add_process(process.pid)
 
         @retry(
             stop=stop_after_delay(START_TIMEOUT_S), wait=wait_fixed(_POLL_S), retry=retry_if_result(lambda up: not up)

@@ -16,6 +16,7 @@ from harness.broker.install import Installation
 from harness.broker.ports import HOST, Reservation
 from harness.broker.protocol import BrokerSettings, ControlResult, Endpoint, StopReport
 from harness.errors import BrokerError
+from harness.interrupts import shielded
 from harness.ledger import Ledger
 
 SIGNAL_TIMEOUT_S = 10.0
@@ -105,7 +106,7 @@ class NativeNode:
 
     def spawn(self) -> None:
         """Start the process, in a session of its own: a terminal's Ctrl-C does not reach it."""
-        with self._log.open("ab") as log:
+        with self._log.open("ab") as log, shielded():
             self._booted_at = log.tell()
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", _WITH_FILES, str(self._installation.server)],
@@ -116,7 +117,7 @@ class NativeNode:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._ledger.add_process(self._process.pid)
+            self._ledger.add_process(self._process.pid)
 
     def boot_failure(self) -> str | None:
         """Say why it can never answer: its process has ended. None while it runs."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from harness.errors import BrokerError
 
 
-def sweep_containers() -> tuple[str, ...]:
-    """Remove containers, volumes and networks whose owner is dead; returns what was removed. No engine: nothing to sweep."""
+def sweep_containers() -> tuple[tuple[str, ...], str]:
+    """Remove containers, volumes and networks whose owner is dead; returns what was removed, and why nothing could be looked at."""
     from harness.broker.docker_leftovers import sweep  # noqa: PLC0415 - brings the docker SDK
 
     try:
-        return sweep()
-    except BrokerError:
-        return ()
+        return sweep(), ""
+    except BrokerError as error:
+        return (), str(error).partition(";")[0]

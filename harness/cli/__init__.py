@@ -20,4 +20,8 @@ def main() -> NoReturn:
         sys.exit(int(ExitCode.INTERRUPTED))
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        sys.stderr.write(f"{error.strerror or error}{place}\n")
+        sys.exit(int(ExitCode.INFRASTRUCTURE))
     sys.exit(0)

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from harness.cli.options import BrokerChoice, BrokerOption, Image, say
-from harness.errors import UsageError
+from harness.errors import BrokerError, UsageError
 
 if TYPE_CHECKING:
     from harness.traffic.spec import Target
@@ -32,7 +32,9 @@ Quorum = Annotated[bool, typer.Option("--quorum", help="Declare a quorum queue."
 def broker(choice: BrokerChoice = None, image: Image = None) -> None:
     """Run a broker until Ctrl-C, for `chaos publish` and `chaos work` in other consoles."""
     from harness.broker.protocol import BrokerSettings
+    from harness.cli.interruptible import interruptible
     from harness.cli.suite import sweep_everything
+    from harness.interrupts import shielded
     from harness.ledger import Ledger, state_directory
     from harness.scenario.scenario import BrokerModel
 
@@ -40,7 +42,10 @@ def broker(choice: BrokerChoice = None, image: Image = None) -> None:
     run_id = f"by-hand-{int(time.time())}"
     book = Ledger(run_id)
     address = state_directory() / ADDRESS_FILE
-    with tempfile.TemporaryDirectory(prefix="chaos-by-hand-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="chaos-by-hand-") as folder,
+        interruptible("ending the broker; its data is removed"),
+    ):
         settings = BrokerSettings(run_id, Path(folder), image=image or "", permit=("transient_nonexcl_queues",))
         found, reason = BrokerOption.parse(choice).make(BrokerModel(), Path("compose.yaml"), settings, book)
         say(reason)
@@ -52,14 +57,15 @@ def broker(choice: BrokerChoice = None, image: Image = None) -> None:
             say(f"RabbitMQ {found.versions().rabbitmq} answers at {endpoint}; Ctrl-C ends it")
             while found.alive():
                 time.sleep(POLL_S)
-            say("the broker ended by itself; its log:")
-            say("\n".join(log[-2000:] for log in found.logs().values()))
+            end_of_log = "\n".join(log[-2000:] for log in found.logs().values())
+            raise BrokerError(f"the broker ended by itself; the end of its log:\n{end_of_log}")
         except KeyboardInterrupt:
-            say("ending the broker; its data is removed")
+            return
         finally:
-            address.unlink(missing_ok=True)
-            found.destroy()
-            book.close()
+            with shielded():
+                address.unlink(missing_ok=True)
+                found.destroy()
+                book.close()
 
 
 def publish(

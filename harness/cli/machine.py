@@ -53,10 +53,14 @@ def doctor() -> None:
 
 def clean() -> None:
     """Remove what runs that were killed left behind: processes, folders, containers, volumes, networks."""
-    from harness.cli.suite import sweep_everything
+    from harness import ledger
+    from harness.broker.sweeping import sweep_containers
 
-    removed = sweep_everything()
+    containers, unseen = sweep_containers()
+    removed = (*ledger.sweep(), *containers)
     for line in removed:
         typer.echo(f"removed {line}")
     if not removed:
         typer.echo("nothing to remove")
+    if unseen:
+        say(f"containers were not looked at: {unseen}")

@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -102,13 +102,48 @@ def error_console(*, no_color: bool = False) -> Console:
     """Return the console of human text: standard error."""
     from rich.console import Console
 
-    return Console(stderr=True, no_color=no_color or None, highlight=False, soft_wrap=not sys.stderr.isatty())
+    return Console(
+        file=cast("IO[str]", _Lasting(sys.stderr)),
+        no_color=no_color or None,
+        highlight=False,
+        soft_wrap=not sys.stderr.isatty(),
+    )
 
 
 def say(text: str) -> None:
     """Write one line for people."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    stream = _Lasting(sys.stderr)
+    stream.write(f"{text}\n")
+    stream.flush()
+
+
+class _Lasting:
+    """A stream for people. That nobody reads it any more (a closed terminal, a pipe to `head`) does not end a run."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            _to_nowhere(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            _to_nowhere(self._stream)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+def _to_nowhere(stream: IO[str]) -> None:
+    """Let a stream write to the null device, what is still in its buffer too, which would fail again at the end of Python."""
+    with Path(os.devnull).open("wb") as null:
+        os.dup2(null.fileno(), stream.fileno())
 
 
 def in_ci() -> bool:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING
 from harness import ledger
 from harness.checks.verdict import Outcome, RunVerdict, worst
 from harness.checks.verdict_json import from_json, to_json
+from harness.cli.interruptible import interruptible
 from harness.cli.options import BrokerOption, in_ci, say
 from harness.engine.run import RunResult
 from harness.engine.run import run as run_one
+from harness.engine.rundir import HISTORY_FILE
 from harness.errors import ChaosError, ExitCode
+from harness.interrupts import shielded
 from harness.report.terminal import LiveProgress, print_verdict
 from harness.report.write import write_all
 from harness.scenario.load import Loaded
@@ -56,38 +59,40 @@ def run_all(loaded: Sequence[Loaded], settings: Settings, *, jobs: int, console:
     for line in sweep_everything():
         say(f"left over from a run that was killed, removed: {line}")
     if jobs > 1 and len(loaded) > 1:
-        verdicts = _in_parallel(loaded, settings, jobs)
+        outcomes = _in_parallel(loaded, settings, jobs, console)
     else:
-        verdicts = _in_turn(loaded, settings, console)
-    if len(verdicts) > 1:
-        _print_summary(verdicts, console)
-    return worst([verdict.outcome for verdict in verdicts]).exit_code
+        outcomes = _in_turn(loaded, settings, console)
+    return worst(outcomes).exit_code
 
 
 def sweep_everything() -> tuple[str, ...]:
     """Remove what dead harnesses left: processes and folders, and containers where there is an engine."""
     from harness.broker.sweeping import sweep_containers
 
-    return (*ledger.sweep(), *sweep_containers())
+    return (*ledger.sweep(), *sweep_containers()[0])
 
 
-def _in_turn(loaded: Sequence[Loaded], settings: Settings, console: Console) -> list[RunVerdict]:
-    verdicts = []
-    for one in loaded:
-        result = _run_one(one, settings, console)
-        verdicts.append(result.verdict)
-        if result.interrupted:
-            break
-    return verdicts
+def _in_turn(loaded: Sequence[Loaded], settings: Settings, console: Console) -> list[Outcome]:
+    verdicts: list[RunVerdict] = []
+    problems: list[str] = []
+    with interruptible("interrupted: healing, stopping, writing the report; once more leaves at once"):
+        for one in loaded:
+            result = _run_one(one, settings, console)
+            verdicts.append(result.verdict)
+            with shielded():
+                problems += _report(result, one, settings, console)
+            if result.interrupted:
+                break
+    if len(verdicts) > 1:
+        _print_summary(verdicts, console)
+    # A report that CI waits for and that is not there is no success.
+    return [verdict.outcome for verdict in verdicts] + [Outcome.INFRASTRUCTURE] * bool(problems)
 
 
 def _run_one(loaded: Loaded, settings: Settings, console: Console) -> RunResult:
     seed = settings.seed if settings.seed is not None else (loaded.scenario.seed or _draw())
-    with ExitStack() as stack:
-        stack.enter_context(_interruptible())
-        live = LiveProgress(console, quiet=settings.quiet)
-        stack.callback(live.close)
-        result = run_one(
+    with closing(LiveProgress(console, quiet=settings.quiet)) as live:
+        return run_one(
             loaded,
             reports=settings.reports,
             seed=seed,
@@ -97,6 +102,10 @@ def _run_one(loaded: Loaded, settings: Settings, console: Console) -> RunResult:
             with_controls=settings.controls,
             listeners=[live],
         )
+
+
+def _report(result: RunResult, loaded: Loaded, settings: Settings, console: Console) -> tuple[str, ...]:
+    """Write and print all that is told of a run; returns what could not be written."""
     problems = write_reports(result, loaded)
     print_verdict(result.verdict, console, directory=result.directory.path)
     for problem in problems:
@@ -108,8 +117,8 @@ def _run_one(loaded: Loaded, settings: Settings, console: Console) -> RunResult:
         from harness.report.annotations import annotation_lines
 
         for line in annotation_lines(result.verdict, line_of(loaded)):
-            sys.stderr.write(f"{line}\n")
-    return result
+            say(line)
+    return problems
 
 
 def run_quietly(loaded: Loaded, option: BrokerOption, *, reports: Path, seed: int | None) -> tuple[RunVerdict, Path]:
@@ -133,14 +142,9 @@ def write_reports(result: RunResult, loaded: Loaded) -> tuple[str, ...]:
 
     problems: list[str] = []
     logs: dict[str, dict[str, str]] = {}
-    for name, history in result.histories.items():
-        folder = result.directory.variant(name)
-        try:
-            write_parquet(history, folder / "history.parquet")
-            found = sorted((folder / "broker").glob("*.log"))
-            logs[name] = {path.stem: path.read_text(encoding="utf-8", errors="replace") for path in found}
-        except (OSError, ChaosError) as error:
-            problems.append(str(error))
+    for name in result.histories:
+        found = sorted((result.directory.variant(name) / "broker").glob("*.log"))
+        logs[name] = {path.stem: path.read_text(encoding="utf-8", errors="replace") for path in found}
     try:
         write_all(
             result.verdict,
@@ -151,6 +155,12 @@ def write_reports(result: RunResult, loaded: Loaded) -> tuple[str, ...]:
         )
     except ChaosError as error:
         problems.append(str(error))
+    # After the reports: it may be large, and where room is short they matter more.
+    for name, history in result.histories.items():
+        try:
+            write_parquet(history, result.directory.variant(name) / HISTORY_FILE)
+        except ChaosError as error:
+            problems.append(str(error))
     return tuple(problems)
 
 
@@ -175,31 +185,11 @@ def _draw() -> int:
     return int.from_bytes(os.urandom(4)) >> (32 - SEED_BITS)
 
 
-class _interruptible:  # noqa: N801 - used like a function in a with statement
-    """First Ctrl-C (or SIGTERM): KeyboardInterrupt, the run ends in order. The second leaves at once."""
-
-    def __enter__(self) -> None:
-        self._count = 0
-        self._before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _on_signal(self, _number: int, _frame: object) -> None:
-        self._count += 1
-        if self._count == 1:
-            say("interrupted: healing, stopping, writing the report; once more leaves at once")
-            raise KeyboardInterrupt
-        say("left at once; `chaos clean` (or the next start) removes the broker and the processes of this run")
-        os._exit(int(ExitCode.INTERRUPTED))
-
-
-def _in_parallel(loaded: Sequence[Loaded], settings: Settings, jobs: int) -> list[RunVerdict]:
+def _in_parallel(loaded: Sequence[Loaded], settings: Settings, jobs: int, console: Console) -> list[Outcome]:
     """Run each scenario as a process of its own, so that interrupts and crashes stay apart."""
     processes: list[subprocess.Popen[str]] = []
 
-    def one(scenario: Loaded) -> RunVerdict | None:
+    def one(scenario: Loaded) -> tuple[RunVerdict | None, int]:
         command = [
             sys.executable,
             "-m",
@@ -219,24 +209,33 @@ def _in_parallel(loaded: Sequence[Loaded], settings: Settings, jobs: int) -> lis
         )
         processes.append(process)
         output, errors = process.communicate()
-        sys.stderr.write(errors)
+        say(errors.removesuffix("\n"))
         if settings.json_output:
             sys.stdout.write(output)
         lines = output.splitlines()
-        return from_json(lines[-1]) if lines else None
+        return (from_json(lines[-1]) if lines else None), process.returncode
 
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
+    with (
+        interruptible(
+            "interrupted: the runs are healing, stopping and writing their reports; once more leaves at once"
+        ),
+        ThreadPoolExecutor(max_workers=jobs) as pool,
+    ):
         try:
             found = list(pool.map(one, loaded))
         except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
             for process in processes:
                 if process.poll() is None:
                     process.send_signal(signal.SIGINT)
             raise
-    missing = [str(scenario.path) for scenario, verdict in zip(loaded, found, strict=True) if verdict is None]
+    missing = [str(scenario.path) for scenario, (verdict, _) in zip(loaded, found, strict=True) if verdict is None]
     if missing:
         raise ChaosError(f"no verdict came back for {', '.join(missing)}; see the messages above")
-    return [verdict for verdict in found if verdict is not None]
+    verdicts = [verdict for verdict, _ in found if verdict is not None]
+    _print_summary(verdicts, console)
+    failed = any(code == ExitCode.INFRASTRUCTURE for _, code in found)
+    return [verdict.outcome for verdict in verdicts] + [Outcome.INFRASTRUCTURE] * failed
 
 
 def _print_summary(verdicts: Sequence[RunVerdict], console: Console) -> None:

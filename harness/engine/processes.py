@@ -19,6 +19,7 @@ from harness.engine.plan import ActorPlan, Session
 from harness.engine.resume import resume_point
 from harness.errors import InfrastructureError
 from harness.events import Event, ProcessExited, ProcessPaused, ProcessResumed, ProcessStarted, Role
+from harness.interrupts import shielded
 from harness.ledger import Ledger
 from harness.scenario.scenario import Scenario
 from harness.scenario.traffic import Workers
@@ -138,7 +139,7 @@ class Processes:
                 planning.worker_spec(plan, self._scenario, self._session, log=log, incarnation=number), spec_path
             )
         errors = self._logs / f"{plan.actor}.{number}.stderr"
-        with errors.open("wb") as stderr:
+        with errors.open("wb") as stderr, shielded():
             process = subprocess.Popen(
                 [sys.executable, "-m", f"harness.traffic.{plan.role}", str(spec_path)],
                 stdin=subprocess.PIPE,
@@ -146,8 +147,8 @@ class Processes:
                 stderr=stderr,
                 start_new_session=True,
             )
-        self._ledger.add_process(process.pid)
-        actor.incarnations.append(_Incarnation(number, process, LiveLog(log, settles=plan.settles), errors))
+            actor.incarnations.append(_Incarnation(number, process, LiveLog(log, settles=plan.settles), errors))
+            self._ledger.add_process(process.pid)
         actor.back_at = None
         actor.wanted = True
         self._emit(

@@ -19,11 +19,12 @@ from harness.checks.judge import judge
 from harness.checks.verdict import RunVerdict, VariantVerdict
 from harness.engine.rundir import META_FILE, RESOLVED_FILE, SCENARIO_FILE, RunDirectory, slug
 from harness.engine.variant import VariantRun, VariantSetting
-from harness.errors import HistoryError
+from harness.errors import HistoryError, InfrastructureError
 from harness.events import BrokerStarted, Event, Listener, Phase, PhaseChanged, VariantFinished, VariantStarted
 from harness.history import history as reading
-from harness.history.events_io import to_line
+from harness.history.events_io import EventWriter
 from harness.history.history import EVENTS_FILE, History
+from harness.interrupts import shielded
 from harness.ledger import Ledger
 from harness.scenario.load import Loaded
 from harness.scenario.resolve import resolve, to_yaml
@@ -67,53 +68,49 @@ def run(
         ["chaos", "run", str(loaded.path), "--seed", str(seed), *replay_options]
         + ([] if with_controls else ["--no-controls"])
     )
-    _keep(loaded, directory, seed, replay, now)
+    try:
+        _keep(loaded, directory, seed, replay, now)
+        directory.point_latest()
+    except OSError as error:
+        directory.remove()
+        raise InfrastructureError(
+            f"{directory.path} cannot be written: {error.strerror}; make room on its disk, or choose another with --reports"
+        ) from error
     ledger = Ledger(directory.path.name)
     verdicts: list[VariantVerdict] = []
     histories: dict[str, History] = {}
-    interrupted = False
+    interrupted, cleaned_up = False, True
     versions = _versions()
     for index, variant in enumerate(variants):
         folder = directory.variant(variant.name)
         folder.mkdir(parents=True)
-        with (folder / EVENTS_FILE).open("w", encoding="utf-8") as events:
-            write = _writer(events.write, events.flush)
-            told = [write, *listeners]
-            _tell(told, _started(variant, index, len(variants), loaded))
+        with EventWriter(folder / EVENTS_FILE) as write:
+            told: list[Listener] = [write, *listeners]
             settings = _settings(variant, f"{directory.path.name}-{slug(variant.name)}", folder, image)
+            variant_run = VariantRun(
+                VariantSetting(variant.name, variant.scenario, folder, seed, _token(directory, index)),
+                _maker(make_broker, settings, ledger),
+                ledger=ledger,
+                listeners=told,
+            )
             try:
-                VariantRun(
-                    VariantSetting(variant.name, variant.scenario, folder, seed, _token(directory, index)),
-                    _maker(make_broker, settings, ledger),
-                    ledger=ledger,
-                    listeners=told,
-                ).execute()
+                _tell(told, _started(variant, index, len(variants), loaded))
+                variant_run.execute()
             except KeyboardInterrupt:
                 interrupted = True
-            _tell(told, PhaseChanged(at_ns=time.monotonic_ns(), variant=variant.name, phase=Phase.CHECK))
-            history = reading.load(folder)
-            verdict = judge(
-                history,
-                variant.scenario,
-                name=variant.name,
-                description=variant.description,
-                settings=variant.settings,
-            )
-            _tell(
-                told,
-                VariantFinished(
-                    at_ns=time.monotonic_ns(),
-                    variant=variant.name,
-                    verdict=verdict.outcome.value,
-                    headline=verdict.headline,
-                ),
-            )
+            cleaned_up = cleaned_up and variant_run.cleaned_up
+            try:
+                with shielded():
+                    history, verdict = _judged(variant, folder, told)
+            except KeyboardInterrupt:
+                interrupted = True
         verdicts.append(verdict)
         histories[variant.name] = history
         versions |= _broker_versions(history)
         if interrupted:
             break
-    ledger.close()
+    if cleaned_up:
+        ledger.close()
     verdict_of_all = combine(
         verdicts,
         scenario=loaded.scenario.name,
@@ -127,6 +124,20 @@ def run(
         interrupted=interrupted,
     )
     return RunResult(verdict_of_all, directory, histories, interrupted)
+
+
+def _judged(variant: Variant, folder: Path, told: Sequence[Listener]) -> tuple[History, VariantVerdict]:
+    """Read what a variant's run left, and judge it."""
+    _tell(told, PhaseChanged(at_ns=time.monotonic_ns(), variant=variant.name, phase=Phase.CHECK))
+    history = reading.load(folder)
+    verdict = judge(
+        history, variant.scenario, name=variant.name, description=variant.description, settings=variant.settings
+    )
+    finished = VariantFinished(
+        at_ns=time.monotonic_ns(), variant=variant.name, verdict=verdict.outcome.value, headline=verdict.headline
+    )
+    _tell(told, finished)
+    return history, verdict
 
 
 def judge_again(directory: RunDirectory, loaded: Loaded) -> RunResult:
@@ -239,14 +250,6 @@ def _started(variant: Variant, index: int, total: int, loaded: Loaded) -> Varian
         total=total,
         settings=variant.settings,
     )
-
-
-def _writer(write: Callable[[str], object], flush: Callable[[], None]) -> Listener:
-    def listen(event: Event) -> None:
-        write(to_line(event) + "\n")
-        flush()
-
-    return listen
 
 
 def _tell(listeners: Sequence[Listener], event: Event) -> None:

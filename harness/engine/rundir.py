@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +32,7 @@ class RunDirectory:
 
     @classmethod
     def create(cls, reports: Path, scenario: str, now: datetime) -> RunDirectory:
-        """Make a new folder, and point `latest` to it. Raises InfrastructureError where that cannot be written."""
+        """Make a new folder. Raises InfrastructureError where that cannot be written."""
         name = f"{now:%Y%m%d-%H%M%S}-{slug(scenario)}"
         try:
             reports.mkdir(parents=True, exist_ok=True)
@@ -41,7 +42,6 @@ class RunDirectory:
                     path.mkdir()
                 except FileExistsError:
                     continue
-                _point_latest(reports, path)
                 return cls(path)
         except OSError as error:
             raise InfrastructureError(
@@ -61,13 +61,16 @@ class RunDirectory:
         """Return the folder of a variant."""
         return self.path / "variants" / slug(name)
 
+    def remove(self) -> None:
+        """Remove the folder and what is in it, as far as that can be done."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
-def _point_latest(reports: Path, path: Path) -> None:
-    """Let `latest` point to a run, atomically; a plain file of that name is left alone."""
-    link = reports / LATEST
-    if link.exists() and not link.is_symlink():
-        return
-    temporary = reports / f".latest-{os.getpid()}"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(path.name)
-    temporary.replace(link)
+    def point_latest(self) -> None:
+        """Let `latest` point to this run, atomically; a plain file of that name is left alone. Raises OSError."""
+        link = self.path.parent / LATEST
+        if link.exists() and not link.is_symlink():
+            return
+        temporary = self.path.parent / f".latest-{os.getpid()}"
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(self.path.name)
+        temporary.replace(link)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from harness.broker.flush import flush_metadata
@@ -19,6 +20,7 @@ from harness.engine.counters import Totals
 from harness.engine.drain import drain
 from harness.engine.plan import Session
 from harness.engine.processes import Processes
+from harness.engine.room import Room
 from harness.engine.timeline import Timeline
 from harness.errors import BrokerError, ChaosError, InfrastructureError
 from harness.events import (
@@ -35,6 +37,7 @@ from harness.events import (
     TrafficStarted,
 )
 from harness.history.records import LogHeader
+from harness.interrupts import shielded
 from harness.ledger import Ledger
 from harness.scenario.scenario import Scenario
 from harness.traffic import topology
@@ -96,8 +99,11 @@ class VariantRun:
         self._last_progress = 0.0
         self._last_watch = time.monotonic()
         self._watch: threading.Thread | None = None
-        self._dead_node: str | None = None
+        self._broker_failure: str | None = None
+        self._room = Room()
         self._take_away: Callable[[], None] = lambda: None
+        self.cleaned_up = True
+        """False once something could not be undone."""
 
     def execute(self) -> None:
         """Run every phase. Infrastructure failures become an event; KeyboardInterrupt is passed on, cleaned up."""
@@ -108,7 +114,8 @@ class VariantRun:
         except OSError as error:
             self._emit(InfrastructureFailed(at_ns=_now(), variant=self._setting.name, message=_describe(error)))
         finally:
-            self._clean_up()
+            with shielded():
+                self._clean_up()
 
     # Phases.
 
@@ -126,7 +133,7 @@ class VariantRun:
 
     def _provision(self) -> Broker:
         self._enter(Phase.PROVISION)
-        self._setting.directory.mkdir(parents=True, exist_ok=True)
+        self._room.take(self._setting.directory)
         broker, reason = self._make_broker()
         self._broker = broker
         broker.start()
@@ -324,12 +331,10 @@ class VariantRun:
         broker, timeline = self._broker, self._timeline
         if broker is None or timeline is None:
             return
-        if self._dead_node is not None and not timeline.broker_down:
-            raise BrokerError(
-                f"node {self._dead_node} died, and no step had asked for it; see its log in the run's directory"
-            )
+        if self._broker_failure is not None and not timeline.broker_down:
+            raise BrokerError(self._broker_failure)
         if timeline.broker_down:
-            self._dead_node = None
+            self._broker_failure = None
             self._last_watch = now
             return
         if now - self._last_watch >= WATCH_BROKER_EVERY_S and (self._watch is None or not self._watch.is_alive()):
@@ -338,9 +343,16 @@ class VariantRun:
             self._watch.start()
 
     def _look_at_broker(self, broker: Broker, timeline: Timeline) -> None:
-        for index, name in enumerate(broker.nodes):
-            if not broker.alive(index) and not timeline.broker_down:
-                self._dead_node = name
+        try:
+            dead = next((name for index, name in enumerate(broker.nodes) if not broker.alive(index)), None)
+        except BrokerError as error:
+            failure = str(error)
+        else:
+            if dead is None:
+                return
+            failure = f"node {dead} died, and no step had asked for it; see its log in the run's directory"
+        if not timeline.broker_down:
+            self._broker_failure = failure
 
     def _progress(self) -> None:
         totals = self._totals()
@@ -395,18 +407,29 @@ class VariantRun:
 
     def _clean_up(self) -> None:
         """Undo everything, whatever happened; what cannot be undone is said."""
-        self._enter(Phase.CLEAN_UP)
         problems: list[str] = []
-        for undo in (self._end_timeline, self._end_processes, self._take_away, self._end_broker):
+        undos: tuple[Callable[[], None], ...] = (
+            partial(self._enter, Phase.CLEAN_UP),
+            self._end_timeline,
+            self._end_processes,
+            self._room.give_up,
+            self._take_away,
+            self._end_broker,
+            self._close_hand,
+        )
+        for undo in undos:
             try:
                 undo()
             except (ChaosError, OSError) as error:
                 problems.append(_describe(error))
+        self.cleaned_up = not problems
+        for problem in problems:
+            self._note(f"clean-up: {problem}; `chaos clean` removes what is left")
+        self._pump()
+
+    def _close_hand(self) -> None:
         if self._hand is not None:
             self._hand.close()
-        for problem in problems:
-            self._note(f"clean-up: {problem}")
-        self._pump()
 
     def _end_timeline(self) -> None:
         if self._timeline is not None:

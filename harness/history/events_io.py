@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -37,6 +38,52 @@ def from_line(line: str) -> Event:
     name = data.pop("event")
     event: Event = _adapters()[name].validate_python(data)
     return event
+
+
+class EventWriter:
+    """A listener that writes each event to a file as it comes.
+
+    A write that fails (a full disk) is raised once; what could not be written follows as soon as there is room.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Create the file. Raises OSError."""
+        self._path = path
+        self._file = path.open("wb", buffering=0)
+        self._pending = b""
+        self._told = False
+
+    def __call__(self, event: Event) -> None:
+        """Write an event, after those that are still to be written. Raises HistoryError the first time it fails."""
+        self._pending += to_line(event).encode() + b"\n"
+        try:
+            self._write()
+        except HistoryError:
+            if not self._told:
+                self._told = True
+                raise
+
+    def _write(self) -> None:
+        try:
+            while self._pending:
+                self._pending = self._pending[self._file.write(self._pending) :]
+        except OSError as error:
+            raise HistoryError(
+                f"the run's events {self._path} cannot be written: {error.strerror}; make room on its disk"
+            ) from error
+
+    def __enter__(self) -> Self:
+        """Return itself; leaving closes it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write the rest and close. Raises HistoryError if there is still no room."""
+        try:
+            self._write()
+        finally:
+            self._file.close()
 
 
 def read_events(path: Path) -> Iterator[Event]:

@@ -53,6 +53,8 @@ def write(history: History, path: Path) -> None:
         temporary.replace(path)
     except OSError as error:
         raise HistoryError(f"the history {path} cannot be written: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def to_frame(path: Path) -> pd.DataFrame:

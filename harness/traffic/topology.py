@@ -9,11 +9,14 @@ from typing import Any
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
+from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionBlockedTimeout, NackError, UnroutableError
 
 from harness.errors import BrokerError
 from harness.traffic.connection import parameters, reply_code
 from harness.traffic.spec import Target
+
+BLOCKED_TIMEOUT_S = 15
+"""How long the broker may refuse publishes (connection.blocked) before an errand gives up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,21 @@ class BindingDeclaration:
 @contextmanager
 def channel(target: Target, doing: str) -> Iterator[BlockingChannel]:
     """Open a connection and a channel for one errand; what goes wrong is a BrokerError that names the errand."""
+    choices = [parameters(target, turn) for turn in range(len(target.addresses))]
+    for each in choices:
+        each.blocked_connection_timeout = BLOCKED_TIMEOUT_S
     try:
-        connection = pika.BlockingConnection([parameters(target, turn) for turn in range(len(target.addresses))])
+        connection = pika.BlockingConnection(choices)
     except (AMQPError, OSError) as error:
         addresses = ", ".join(f"{host}:{port}" for host, port in target.addresses)
         raise BrokerError(f"{doing} failed: no connection to {addresses} ({_describe(error)})") from error
     try:
         yield connection.channel()
+    except ConnectionBlockedTimeout as error:
+        raise BrokerError(
+            f"{doing} failed: the broker has taken no publishes for {BLOCKED_TIMEOUT_S} s (connection.blocked), being short of "
+            "disk or memory; make room, or see its log"
+        ) from error
     except (AMQPError, OSError) as error:
         raise BrokerError(f"{doing} failed: {_describe(error)}") from error
     finally:

@@ -13,16 +13,28 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "harness"
 SCENARIO = {"errors", "scenario"}
 CHECKS = {"errors", "events", "scenario", "history", "checks"}
-BELOW_ENGINE = {"errors", "events", "process_mark", "ledger", "scenario", "history", "traffic", "broker", "faults"}
+BELOW_ENGINE = {
+    "errors",
+    "events",
+    "interrupts",
+    "process_mark",
+    "ledger",
+    "scenario",
+    "history",
+    "traffic",
+    "broker",
+    "faults",
+}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "events": set(),
+    "interrupts": set(),
     "process_mark": set(),
     "ledger": {"errors", "process_mark"},
     "scenario": SCENARIO,
     "history": {"errors", "events", "history"},
     "traffic": {"errors", "traffic", "history"},
-    "broker": {"errors", "process_mark", "ledger", "broker", "scenario"},
+    "broker": {"errors", "interrupts", "process_mark", "ledger", "broker", "scenario"},
     "faults": {"errors", "events", "scenario", "traffic", "broker", "faults"},
     "checks": CHECKS,
     "engine": BELOW_ENGINE | {"checks", "engine", "version"},

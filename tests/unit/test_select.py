@@ -110,7 +110,7 @@ def test_auto_takes_the_native_backend_where_no_image_can_be_had(ask: Choose, en
 def test_auto_takes_the_native_backend_where_no_engine_answers(ask: Choose) -> None:
     selection = ask("auto")
     assert isinstance(selection.broker, NativeBroker)
-    assert selection.reason == "native: no Docker engine answers"
+    assert selection.reason.startswith("native: no Docker engine answers")
 
 
 @pytest.mark.usefixtures("native")
@@ -125,7 +125,7 @@ def test_an_engine_of_another_machine_is_not_used(ask: Choose, monkeypatch: pyte
 @pytest.mark.usefixtures("no_engine")
 def test_with_neither_it_says_what_to_run(ask: Choose, native: Callable[[bool], None]) -> None:
     native(False)
-    with pytest.raises(BackendUnavailableError, match=r"no Docker engine answers, and .*run `chaos setup`"):
+    with pytest.raises(BackendUnavailableError, match=r"no Docker engine answers.*, and .*run `chaos setup`"):
         ask("auto")
     with pytest.raises(BackendUnavailableError, match="run `chaos setup`"):
         ask("native")
