@@ -10,10 +10,12 @@ from harness.checks.verdict import RunVerdict
 from harness.checks.verdict_json import to_json
 from harness.errors import HistoryError
 from harness.history.history import History
+from harness.report.badge import badge
 from harness.report.files import replace
 from harness.report.index import write_index
 from harness.report.junit import junit
 from harness.report.markdown import append_to_job_summary, markdown
+from harness.report.openmetrics import openmetrics
 
 
 def write_all(
@@ -24,7 +26,7 @@ def write_all(
     resolved_scenario: str,
     broker_logs: Mapping[str, Mapping[str, str]],
 ) -> tuple[Path, ...]:
-    """Write verdict.json, junit.xml, summary.md and report.html, each whole or not at all, and the folder's index.
+    """Write verdict.json, junit.xml, summary.md, metrics.prom, badge.svg and report.html, each whole or not at all, and the index.
 
     In a GitHub job (GITHUB_STEP_SUMMARY is set) the summary is added to the job's page. Returns what was written. Raises
     HistoryError at the end, naming everything that could not be.
@@ -39,6 +41,8 @@ def write_all(
         "verdict.json": lambda: to_json(run) + "\n",
         "junit.xml": lambda: junit(run),
         "summary.md": lambda: markdown(run),
+        "metrics.prom": lambda: openmetrics(run),
+        "badge.svg": lambda: badge(run.scenario, run.outcome.value, run.outcome),
         "report.html": page,
     }
     written: list[Path] = []

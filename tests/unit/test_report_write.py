@@ -15,7 +15,7 @@ from harness.report.index import runs_in, write_index
 from harness.report.write import write_all
 from tests.unit import report_samples as samples
 
-NAMES = ("verdict.json", "junit.xml", "summary.md", "report.html")
+NAMES = ("verdict.json", "junit.xml", "summary.md", "metrics.prom", "badge.svg", "report.html")
 
 
 def write(sample: samples.Sample, directory: Path) -> tuple[Path, ...]:
@@ -44,12 +44,19 @@ def test_every_report_of_every_run_is_written(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("maker", "file"), [("junit", "junit.xml"), ("markdown", "summary.md"), ("to_json", "verdict.json")]
+    ("maker", "file"),
+    [
+        ("junit", "junit.xml"),
+        ("markdown", "summary.md"),
+        ("to_json", "verdict.json"),
+        ("openmetrics", "metrics.prom"),
+        ("badge", "badge.svg"),
+    ],
 )
 def test_a_renderer_that_fails_costs_no_other_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, maker: str, file: str
 ) -> None:
-    def broken(_run: object) -> str:
+    def broken(*_given: object) -> str:
         raise ValueError("a mistake")
 
     monkeypatch.setattr(writing, maker, broken)
