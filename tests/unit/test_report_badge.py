@@ -34,10 +34,11 @@ def test_a_badge_says_its_two_texts_to_the_eye_and_to_a_screen_reader() -> None:
 def test_the_texts_fit_their_grounds() -> None:
     root = parsed(badge("a", "a much longer message", Outcome.VIOLATED))
     first, second = (float(each.attrib["textLength"]) for each in root.iter(f"{SVG}text"))
-    left, right = (float(each.attrib["width"]) for each in root.findall(f"{SVG}g/{SVG}rect"))
+    drawn = re.match(r"M(\d+) 0", root.find(f"{SVG}path").attrib["d"])  # type: ignore[union-attr]
+    assert drawn is not None
+    left, width = float(drawn[1]), float(root.attrib["width"])
     assert first < left
-    assert second < right
-    assert left + right == float(root.attrib["width"])
+    assert second < width - left
     assert second > 4 * first
 
 
@@ -50,14 +51,14 @@ def test_white_text_is_readable_on_every_outcomes_ground(outcome: Outcome) -> No
 
 def test_nothing_is_fetched_and_nothing_runs() -> None:
     text = badge("x", "y", Outcome.AS_EXPECTED).replace('xmlns="http://www.w3.org/2000/svg"', "")
-    assert not re.search(r"https?:|<script|href|@import|url\((?!#)", text)
+    assert not re.search(r"https?:|<script|href|@import|url\(", text)
 
 
 def test_hostile_text_is_text() -> None:
     text = badge(HOSTILE, HOSTILE, Outcome.VIOLATED)
     root = parsed(text)
     assert {each.tag for each in root.iter()} == {
-        f"{SVG}{tag}" for tag in ("svg", "title", "clipPath", "rect", "g", "text")
+        f"{SVG}{tag}" for tag in ("svg", "title", "rect", "path", "g", "text")
     }
     assert "\u202e" not in text
     assert all(len(each.text or "") <= LONGEST for each in root.iter(f"{SVG}text"))
