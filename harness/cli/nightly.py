@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -69,6 +70,7 @@ def nightly(
         controls=True,
         quiet=True,
         json_output=json_output,
+        night=datetime.now().astimezone().isoformat(timespec="seconds"),
     )
     runs, ending = run_night(loaded, settings, budget_s=budget_s, jobs=jobs or jobs_for_this_machine())
     raise typer.Exit(int(conclude(runs, settings, ending=ending, no_color=no_color)))

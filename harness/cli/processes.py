@@ -126,6 +126,7 @@ class _Crew:
         options = ["--json", "--reports", str(settings.reports), "--seed", str(job.seed), *settings.arguments()]
         options += [] if settings.controls else ["--no-controls"]
         options += ["--quiet"] if settings.quiet else []
+        options += ["--night", settings.night] if settings.night is not None else []
         return [*PROGRAM, "run", *options, "--", str(job.loaded.path)]
 
     def _no_verdict(self, job: Job, code: int, errors: str, now: datetime, took_s: float) -> RunVerdict:

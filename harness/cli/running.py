@@ -25,6 +25,14 @@ def run(
     json_output: Annotated[
         bool, typer.Option("--json", help="Print the verdicts as JSON on standard output, one run a line.")
     ] = False,
+    night: Annotated[
+        str | None,
+        typer.Option(
+            help="What the run counts for in the trend: runs with the same word are repetitions of one night. "
+            "If not given, each run counts for itself.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live progress.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours (NO_COLOR is the same).")] = False,
 ) -> None:
@@ -43,6 +51,7 @@ def run(
         controls=controls,
         quiet=quiet,
         json_output=json_output,
+        night=night,
     )
     code = run_all(loaded, settings, jobs=jobs, console=error_console(no_color=no_color))
     raise typer.Exit(int(code))

@@ -26,6 +26,8 @@ class Settings:
     controls: bool
     quiet: bool
     json_output: bool
+    night: str | None = None
+    """What the runs count for in the trend; each for itself if None."""
 
     def arguments(self) -> list[str]:
         """Write the options that a child process needs."""

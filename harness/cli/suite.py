@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +16,7 @@ from harness.checks.repetitions import by_scenario
 from harness.checks.verdict import Outcome, RunVerdict, worst
 from harness.checks.verdict_json import to_json
 from harness.cli.interruptible import interruptible
-from harness.cli.options import BrokerOption, in_ci, say
+from harness.cli.options import TREND_FOLDER, BrokerOption, in_ci, say
 from harness.cli.processes import Ended, Job, run_jobs
 from harness.cli.settings import Settings, seed_for
 from harness.engine.run import RunResult
@@ -98,7 +99,7 @@ def _run_one(loaded: Loaded, settings: Settings, console: Console) -> RunResult:
 
 def _report(result: RunResult, loaded: Loaded, settings: Settings, console: Console) -> tuple[str, ...]:
     """Write and print all that is told of a run; returns what could not be written."""
-    problems = write_reports(result, loaded)
+    problems = (*write_reports(result, loaded), *add_to_trend(result, settings.reports, settings.night))
     print_verdict(result.verdict, console, directory=result.directory.path)
     for problem in problems:
         say(f"a report could not be written: {problem}")
@@ -122,6 +123,7 @@ def run_quietly(loaded: Loaded, option: BrokerOption, *, reports: Path, seed: in
         make_broker=lambda wanted, book: option.make(loaded.scenario.broker, loaded.path, wanted, book),
     )
     write_reports(result, loaded)
+    add_to_trend(result, reports, None)
     _add_to_job_summary([result.verdict])
     if result.interrupted:
         raise KeyboardInterrupt
@@ -157,6 +159,22 @@ def write_reports(result: RunResult, loaded: Loaded) -> tuple[str, ...]:
         except ChaosError as error:
             problems.append(str(error))
     return tuple(problems)
+
+
+def add_to_trend(result: RunResult, reports: Path, night: str | None) -> tuple[str, ...]:
+    """Add a run's rows to the trend, unless it was interrupted: such a run says little. Returns what could not be written."""
+    from harness.trend.rows import rows_of
+    from harness.trend.store import append
+
+    if result.interrupted:
+        return ()
+    run = result.verdict
+    rows = rows_of(run, result.histories, run_id=uuid.uuid4().hex, night=night or run.started_at)
+    try:
+        append(reports / TREND_FOLDER, rows)
+    except ChaosError as error:
+        return (str(error),)
+    return ()
 
 
 def line_of(loaded: Loaded) -> Callable[[str, str], int | None]:
