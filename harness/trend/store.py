@@ -15,6 +15,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.checks.verdict import Outcome
 from harness.errors import HistoryError
 from harness.trend.rows import COLUMNS, SCHEMA_VERSION, Row
 
@@ -155,4 +156,7 @@ def _rows(path: Path) -> tuple[Row, ...]:
             raise ValueError(f"its rows have schema version {others}; this harness reads {SCHEMA_VERSION}")
         if not schema.equals(SCHEMA):
             raise ValueError(f"its columns are not those of schema version {SCHEMA_VERSION}")
-        return tuple(Row(**{name: values[name] for name in COLUMNS}) for values in file.read().to_pylist())
+        rows = tuple(Row(**{name: values[name] for name in COLUMNS}) for values in file.read().to_pylist())
+    for row in rows:
+        Outcome(row.outcome)
+    return rows
