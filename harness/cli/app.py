@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness import __version__
-from harness.cli import byhand, inspect, machine, nightly, running
+from harness.cli import byhand, inspect, machine, nightly, running, trend
 
 app = typer.Typer(
     name="chaos",
@@ -47,6 +47,7 @@ for command in (
     inspect.history,
     inspect.trace,
     inspect.selftest,
+    trend.trend,
     machine.setup,
     machine.doctor,
     machine.clean,

@@ -53,6 +53,7 @@ class Changes:
     """What was compared, and what has changed."""
 
     window: int
+    before: int
     level: float
     comparisons: tuple[Comparison, ...]
     too_few: int
@@ -71,7 +72,7 @@ class Changes:
 
     def of(self, line: Line, measure: Measure | None) -> Comparison | None:
         """Return the comparison of a line's figure; None where there were too few nights."""
-        return next((each for each in self.comparisons if each.line is line and each.measure == measure), None)
+        return next((each for each in self.comparisons if each.line.key == line.key and each.measure == measure), None)
 
 
 def changes(found: Table, *, window: int = WINDOW, before: int = BEFORE, level: float = LEVEL) -> Changes:
@@ -96,7 +97,7 @@ def changes(found: Table, *, window: int = WINDOW, before: int = BEFORE, level: 
     adjusted = holm([each.p for each in tested if each.p is not None])
     by_test = {id(each): p for each, p in zip(tested, adjusted, strict=True)}
     return Changes(
-        window, level, tuple(_corrected(each, by_test.get(id(each)), level) for each in comparisons), too_few
+        window, before, level, tuple(_corrected(each, by_test.get(id(each)), level) for each in comparisons), too_few
     )
 
 

@@ -51,6 +51,11 @@ class Line:
     """By the columns of MEASURES."""
 
     @property
+    def key(self) -> tuple[str, str, str]:
+        """What it is, whatever nights are looked at."""
+        return self.scenario, self.backend, self.variant
+
+    @property
     def flaky(self) -> bool:
         """Whether its verdict was not the same in all nights."""
         return len({outcome for outcome in self.outcomes if outcome is not None}) > 1
@@ -66,12 +71,13 @@ class Table:
     runs: int
 
 
-def table(rows: Sequence[Row]) -> Table:
-    """Put rows in order."""
+def table(rows: Sequence[Row], *, newest: int | None = None) -> Table:
+    """Put rows in order: all nights, or so many of the newest."""
     began: dict[str, datetime] = {}
     for row in rows:
         began[row.night] = min(row.started_at, began.get(row.night, row.started_at))
-    nights = sorted(began, key=lambda night: (began[night], night))
+    nights = sorted(began, key=lambda night: (began[night], night))[-newest if newest is not None else 0 :]
+    rows = [row for row in rows if row.night in set(nights)]
     groups: dict[tuple[str, str, bool, str], dict[str, list[Row]]] = {}
     for row in rows:
         key = (row.scenario, row.backend, row.control, row.variant)
