@@ -73,7 +73,7 @@ def nightly(
         night=datetime.now().astimezone().isoformat(timespec="seconds"),
     )
     runs, ending = run_night(loaded, settings, budget_s=budget_s, jobs=jobs or jobs_for_this_machine())
-    raise typer.Exit(int(conclude(runs, settings, ending=ending, no_color=no_color)))
+    raise typer.Exit(int(conclude(runs, loaded, settings, ending=ending, no_color=no_color)))
 
 
 def jobs_for_this_machine() -> int:
@@ -125,20 +125,30 @@ def run_night(
     return runs, ending
 
 
-def conclude(runs: list[RunVerdict], settings: Settings, *, ending: Sequence[Outcome], no_color: bool) -> ExitCode:
+def conclude(
+    runs: list[RunVerdict], loaded: Sequence[Loaded], settings: Settings, *, ending: Sequence[Outcome], no_color: bool
+) -> ExitCode:
     """Print the night's table, write its summary, and return the exit code."""
     from harness.checks.repetitions import by_scenario
-    from harness.checks.verdict import worst
+    from harness.checks.verdict import Outcome, worst
+    from harness.cli.suite import line_of
     from harness.report.night import write_night
     from harness.report.suite import print_suite
 
     if runs:
         scenarios = by_scenario(runs)
+        lines = {str(one.path): line_of(one) for one in loaded}
         print_suite(scenarios, error_console(no_color=no_color))
         try:
-            written = write_night(scenarios, settings.reports / FOLDER, os.environ)
+            written = write_night(
+                scenarios,
+                settings.reports / FOLDER,
+                os.environ,
+                line_of=lambda run, variant, path: lines[run.file](variant, path),
+            )
         except ChaosError as error:
             say(str(error))
+            ending = [*ending, Outcome.INFRASTRUCTURE]
         else:
             say(f"summary  {written[0]}")
     return worst([*(run.outcome for run in runs), *ending]).exit_code

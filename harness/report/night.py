@@ -10,7 +10,7 @@ from harness.checks.verdict import worst
 from harness.errors import HistoryError
 from harness.report.badge import badge
 from harness.report.files import replace
-from harness.report.junit import junit
+from harness.report.junit import LineOf, junit, nowhere
 from harness.report.markdown import append_to_job_summary
 from harness.report.suite import suite_markdown
 
@@ -18,7 +18,7 @@ TITLE = "nightly reliability"
 
 
 def write_night(
-    scenarios: Sequence[Repetitions], directory: Path, environment: Mapping[str, str]
+    scenarios: Sequence[Repetitions], directory: Path, environment: Mapping[str, str], *, line_of: LineOf = nowhere
 ) -> tuple[Path, Path, Path]:
     """Write summary.md, junit.xml and badge.svg of a night, and add the summary to the GitHub job's page where there is one.
 
@@ -29,7 +29,7 @@ def write_night(
         directory.mkdir(parents=True, exist_ok=True)
         written = (
             replace(directory / "summary.md", suite_markdown(scenarios, title=TITLE)),
-            replace(directory / "junit.xml", junit(*(run for each in scenarios for run in each.runs))),
+            replace(directory / "junit.xml", junit(*(run for each in scenarios for run in each.runs), line_of=line_of)),
             replace(directory / "badge.svg", badge(TITLE, badge_message(scenarios), outcome)),
         )
         append_to_job_summary(lambda limit: suite_markdown(scenarios, title=TITLE, limit=limit), environment)

@@ -140,7 +140,7 @@ def play(tmp_path: Path, *kinds: str, budget_s: float = 0.0) -> tuple[ExitCode, 
     chosen = settings(tmp_path)
     loaded = [scenario(tmp_path, kind) for kind in kinds]
     runs, ending = nightly.run_night(loaded, chosen, budget_s=budget_s, jobs=2)
-    return nightly.conclude(runs, chosen, ending=ending, no_color=True), chosen.reports / "nightly"
+    return nightly.conclude(runs, loaded, chosen, ending=ending, no_color=True), chosen.reports / "nightly"
 
 
 def test_a_night_draws_fresh_seeds_and_fills_its_budget(tmp_path: Path) -> None:
