@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
 from bokeh.embed import json_item
-from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter
+from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
 from bokeh.models.annotations import BoxAnnotation
 from bokeh.plotting import figure
 
@@ -19,7 +20,7 @@ from harness.report.files import replace
 from harness.report.html import bokeh_scripts
 from harness.report.index import TREND_PAGE, may_replace
 from harness.report.plain import plain
-from harness.report.templates import embedded_json, environment
+from harness.report.templates import embedded_json, environment, mood
 from harness.report.trend_words import as_expected, change, extent, method, newest_figure, place, result, written
 from harness.trend.changes import Changes
 from harness.trend.table import MEASURES, Line, Measure, Table
@@ -62,6 +63,7 @@ def trend_page(found: Table, changes: Changes, *, warnings: Sequence[str] = ()) 
         lines = tuple(group)
         drawn = _charts(found, lines, changes, f"scenario-{len(sections) + 1}")
         sections.append(Section(scenario, backend, lines, drawn))
+    settled = bool(changes.comparisons) and not changes.changed
     charts = [{"anchor": chart.anchor, "item": chart.item} for section in sections for chart in section.charts]
     return (
         environment()
@@ -70,6 +72,7 @@ def trend_page(found: Table, changes: Changes, *, warnings: Sequence[str] = ()) 
             nights=found.nights,
             extent=extent(found, len(warnings)),
             result=result(changes),
+            mood=mood(found.newest_outcome) if settled or mood(found.newest_outcome) == "bad" else "unsure",
             method=method(changes),
             changed=[(place(each.line), change(each)) for each in changes.changed],
             warnings=warnings,
@@ -106,12 +109,14 @@ def _charts(found: Table, lines: Sequence[Line], changes: Changes, anchor: str) 
 
 
 def _plot(found: Table, lines: Sequence[Line], measure: Measure, changes: Changes) -> Any:
+    spare = max((found.nights[-1] - found.nights[0]) / 40, timedelta(hours=6))
     plot: Any = figure(
         height=180,
         sizing_mode="stretch_width",
         tools="",
         toolbar_location=None,
         x_axis_type="datetime",
+        x_range=Range1d(start=found.nights[0] - spare, end=found.nights[-1] + spare),
         background_fill_alpha=0,
         border_fill_alpha=0,
         outline_line_color=None,

@@ -49,9 +49,9 @@ def change(found: Comparison) -> str:
 
 
 def extent(found: Table, left_out: int) -> str:
-    """Say how much there is: `35 nights, 420 runs`."""
+    """Say how much there is, and how it stands: `35 nights, 420 runs, the newest night as expected`."""
     missing = f"; {plural(left_out, 'file')} could not be read" if left_out else ""
-    return f"{plural(len(found.nights), 'night')}, {plural(found.runs, 'run')}{missing}"
+    return f"{plural(len(found.nights), 'night')}, {plural(found.runs, 'run')}, the newest night {found.newest_outcome.value}{missing}"
 
 
 def result(found: Changes) -> str:

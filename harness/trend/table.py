@@ -70,6 +70,11 @@ class Table:
     lines: tuple[Line, ...]
     runs: int
 
+    @property
+    def newest_outcome(self) -> Outcome:
+        """The worst verdict of the newest night."""
+        return worst([line.outcomes[-1] for line in self.lines if line.outcomes[-1] is not None])
+
 
 def table(rows: Sequence[Row], *, newest: int | None = None) -> Table:
     """Put rows in order: all nights, or so many of the newest."""

@@ -38,7 +38,7 @@ def text_of(found: Table, *, width: int = 200) -> str:
 
 def test_the_terminal_shows_every_variant_and_what_has_changed() -> None:
     said = text_of(table(slower()))
-    assert said.startswith("35 nights, 70 runs\n")
+    assert said.startswith("35 nights, 70 runs, the newest night as expected\n")
     assert "35 of 35" in said
     assert "·" * 14 in said
     assert re.search(r"  scenario 0, guarantee \(container\): recovery is higher: \S+ s in the newest 7 nights, ", said)
@@ -75,7 +75,7 @@ def test_a_verdict_that_changed_is_told_as_a_share_of_nights() -> None:
 def test_the_page_shows_verdicts_figures_and_changes() -> None:
     found = table(slower())
     page = trend_page(found, changes(found), warnings=["a.parquet was left out: it is empty"])
-    assert "<strong>35 nights, 70 runs; 1 file could not be read</strong>" in page
+    assert "<strong>35 nights, 70 runs, the newest night as expected; 1 file could not be read</strong>" in page
     assert "scenario 1, guarantee (container)" in page
     assert page.count('<span class="nights" role="img" aria-label="as expected in 35 of 35 nights">') == 6
     assert page.count('<i class="good"') == 6 * 35
@@ -83,6 +83,21 @@ def test_the_page_shows_verdicts_figures_and_changes() -> None:
         each.measure is not None for each in changes(found).changed
     )
     assert "a.parquet was left out: it is empty" in page
+
+
+def test_a_bad_newest_night_is_red_even_if_nothing_changed() -> None:
+    rows = nights(35, seed=3, green=1.0, scenarios=1)
+    for outcome, colour in ((Outcome.AS_EXPECTED, "good"), (Outcome.VIOLATED, "bad"), (Outcome.INCONCLUSIVE, "unsure")):
+        found = table([*rows[:-1], replace(rows[-1], outcome=outcome.value)])
+        assert (
+            f'<p class="verdict {colour}"><strong>35 nights, 35 runs, the newest night {outcome.value}<'
+            in trend_page(found, changes(found))
+        )
+
+
+def test_with_too_few_nights_the_page_is_not_green() -> None:
+    found = table(nights(3, seed=3, green=1.0, scenarios=1))
+    assert '<p class="verdict unsure">' in trend_page(found, changes(found))
 
 
 def test_the_page_fetches_nothing_and_stays_small() -> None:
@@ -152,7 +167,7 @@ def test_the_command_prints_the_trend_writes_the_page_and_warns_of_what_it_left_
     (tmp_path / "trend" / "broken.parquet").write_text("x")
     said = run_trend("--reports", str(tmp_path))
     assert "broken.parquet was left out: " in said
-    assert "16 nights, 16 runs; 1 file could not be read" in said
+    assert "16 nights, 16 runs, the newest night as expected; 1 file could not be read" in said
     assert (tmp_path / "trend.html").exists()
     assert "Too few nights" not in said
     assert "Too few nights to tell a change: 20 are needed" in run_trend("--reports", str(tmp_path), "--window", "10")
