@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 3
 SPREAD  = --numprocesses $(JOBS) --dist loadgroup
 
-.PHONY: demo test check unit integration format lint types schema lock clean help
+.PHONY: demo test check unit integration format lint types schema docs lock clean help
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -50,12 +50,17 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-schema: $(STAMP) ## write the generated schemas anew
+schema: $(STAMP) ## write the generated schemas, the scenario reference and the pictures anew
 	$(BIN)/chaos schema > harness/scenario/schema.json
+	$(BIN)/chaos schema --markdown > docs/scenario-reference.md
+	$(BIN)/python -m tools.message_lives
 	$(BIN)/python -c 'import json; from harness.checks.verdict_json import SCHEMA_FILE, schema; SCHEMA_FILE.write_text(json.dumps(schema(), indent=2) + "\n")'
+
+docs: $(STAMP) ## build the documentation into site/
+	$(BIN)/mkdocs build --strict
 
 lock: ## resolve the pinned requirements anew
 	uv pip compile --quiet --universal --generate-hashes --extra dev --python-version 3.11 pyproject.toml -o requirements.lock
 
 clean: ## remove what was built
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis site

@@ -104,14 +104,19 @@ def list_scenarios(
         typer.echo(f"{one.path}: {one.scenario.name} ({names})\n    {sentence}.")
 
 
-def schema() -> None:
-    """Print the JSON Schema of scenario files, for editors."""
-    import json
-
+def schema(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the reference of the language as a Markdown page instead.")
+    ] = False,
+) -> None:
+    """Print the JSON Schema of scenario files, for editors; faults of installed packages are in it."""
     from harness.faults.registry import actions
+    from harness.scenario.reference import reference
+    from harness.scenario.schema import as_text
     from harness.scenario.schema import schema as make
 
-    typer.echo(json.dumps(make(actions()), indent=2, ensure_ascii=False))
+    made = make(actions())
+    typer.echo(reference(made) if markdown else as_text(made), nl=False)
 
 
 def load(paths: list[Path], option: BrokerOption) -> tuple[Loaded, ...]:

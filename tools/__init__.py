@@ -1,0 +1,1 @@
+"""What makes files of this repository that are not part of the package."""
