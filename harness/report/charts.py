@@ -125,7 +125,7 @@ def _stacked(plots: Sequence[Any]) -> dict[str, Any]:
     for plot in plots[:-1]:
         plot.xaxis.major_label_text_font_size = "0px"
         plot.xaxis.major_label_standoff = 0
-    plots[-1].xaxis.axis_label = "seconds since the publishers were released"
+    plots[-1].xaxis.axis_label = "seconds since the release"
     grid = gridplot(
         [[plot] for plot in plots],
         sizing_mode="stretch_width",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, TimeoutError
 
 from harness.report.compare import Side, comparison_page
 from harness.report.html import html
@@ -154,9 +154,15 @@ def test_lines_are_switched_and_the_chart_answers_to_the_pointer(tmp_path: Path)
         chart.scroll_into_view_if_needed()
         box = chart.bounding_box()
         assert box is not None
-        found.page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 120, steps=4)
-        found.page.locator(".bk-Tooltip").first.wait_for(state="visible")
-        assert re.search(r"confirmed", found.page.locator(".bk-Tooltip").first.inner_text())
+        tip = found.page.locator(".bk-tooltip-content").first
+        for attempt in range(60):  # a pointer that moves while the page is still drawing is not answered
+            found.page.mouse.move(box["x"] + box["width"] * 0.5 + attempt, box["y"] + 120)
+            try:
+                tip.wait_for(state="visible", timeout=2000)
+                break
+            except TimeoutError:
+                continue
+        assert re.search(r"confirmed:\s*500", tip.inner_text())
 
 
 def test_dark_and_light_draw_with_different_ink(tmp_path: Path) -> None:
