@@ -7,10 +7,10 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 3
 SPREAD  = --numprocesses $(JOBS) --dist loadgroup
 
-.PHONY: demo test check unit integration format lint types schema docs lock clean help
+.PHONY: demo test check unit integration format lint types bench-report screenshot schema docs lock clean help
 
 help: ## say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
 
 # ensurepip is a package of its own on Debian and Ubuntu.
 $(STAMP): pyproject.toml requirements.lock
@@ -49,6 +49,12 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+bench-report: $(STAMP) ## measure report.html of a million messages
+	$(BIN)/python -m tests.bench_report
+
+screenshot: $(STAMP) ## run a scenario that fails and take docs/report.png of its report
+	$(BIN)/python -m tests.screenshot
 
 schema: $(STAMP) ## write the generated schemas, the scenario reference and the pictures anew
 	$(BIN)/chaos schema > harness/scenario/schema.json

@@ -32,8 +32,8 @@ class Deliveries:
     corrupt: np.ndarray
     completed_ns: np.ndarray
     """When its work was done; NEVER if it was not."""
-    acked: np.ndarray
-    """Whether an ack for it was recorded: an intent, which may not have left a process that died."""
+    acked_ns: np.ndarray
+    """When an ack for it was recorded, NEVER if none was: an intent, which may not have left a process that died."""
     rejected: np.ndarray
 
     @property
@@ -41,6 +41,12 @@ class Deliveries:
         """Whether its work was done."""
         done: np.ndarray = self.completed_ns != NEVER
         return done
+
+    @property
+    def acked(self) -> np.ndarray:
+        """Whether an ack for it was recorded."""
+        acked: np.ndarray = self.acked_ns != NEVER
+        return acked
 
 
 _TYPES = {
@@ -52,7 +58,7 @@ _TYPES = {
     "redelivered": np.bool_,
     "corrupt": np.bool_,
     "completed_ns": np.int64,
-    "acked": np.bool_,
+    "acked_ns": np.int64,
     "rejected": np.int8,
 }
 
@@ -125,6 +131,6 @@ def _of_log(log: Log, numbering: Numbering, sessions: np.ndarray) -> dict[str, n
         "redelivered": (flags & Flag.REDELIVERED) != 0,
         "corrupt": (flags & Flag.CORRUPT) != 0,
         "completed_ns": completed,
-        "acked": tags.settled(records[kinds == Kind.ACKED]) != NEVER,
+        "acked_ns": tags.settled(records[kinds == Kind.ACKED]),
         "rejected": rejected,
     }

@@ -15,6 +15,8 @@ from harness.checks.verdict import WorkerFigures
 from harness.events import Event, ProcessStarted
 from harness.scenario.scenario import Scenario
 
+MOST_DELIVERIES = 20
+"""More deliveries of a message are not told apart."""
 SHOWN_TURNS = 12
 """Most names in the text that shows who got what."""
 
@@ -56,6 +58,44 @@ def worker_figures(tally: Tally, scenario: Scenario, events: Sequence[Event]) ->
             )
         )
     return tuple(figures)
+
+
+def had_by(tally: Tally, workers: Sequence[WorkerFigures]) -> tuple[np.ndarray, dict[int, str]]:
+    """Tell for each message which worker had it, and give the workers' names by number; 0 is nobody, with an empty name.
+
+    The worker that completed it first had it; of a message that was never completed, the worker that it was last delivered to.
+    """
+    names = ["", *(worker.actor for worker in workers)]
+    of_session = np.array([names.index(s.actor) if s.role == "worker" else 0 for s in tally.sessions], dtype=np.int64)
+    deliveries = tally.deliveries
+    known = np.flatnonzero(deliveries.message >= 0)
+    message, at_ns = deliveries.message[known], deliveries.at_ns[known]
+    last_ns = np.zeros(tally.total, dtype=np.int64)
+    np.maximum.at(last_ns, message, at_ns)
+    had = np.zeros(tally.total, dtype=np.int64)
+    done = deliveries.completed[known]
+    for chosen in (
+        at_ns == last_ns[message],
+        done & (deliveries.completed_ns[known] == tally.first_completed_ns[message]),
+    ):
+        had[message[chosen]] = of_session[deliveries.session[known[chosen]]]
+    return had, dict(enumerate(names))
+
+
+def deliveries_each(tally: Tally) -> dict[int, int]:
+    """Count the messages that were delivered never, once, twice, ...; all beyond MOST_DELIVERIES count as that many."""
+    deliveries = tally.deliveries.message
+    times = np.bincount(deliveries[deliveries >= 0], minlength=tally.total)[tally.published > 0]
+    counts = np.bincount(np.minimum(times, MOST_DELIVERIES)).tolist()
+    return {number: count for number, count in enumerate(counts) if count}
+
+
+def fairness(workers: Sequence[WorkerFigures]) -> float | None:
+    """Return Jain's index of the workers' completed deliveries; None for less than two workers, or nothing done."""
+    done = np.array([worker.processed for worker in workers], dtype=np.float64)
+    if len(done) < 2 or not done.any():
+        return None
+    return float(done.sum() ** 2 / (len(done) * (done**2).sum()))
 
 
 def texts_processed(actors: Sequence[str], tally: Tally, scenario: Scenario) -> tuple[str, ...]:

@@ -7,12 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.checks.causes import Causes, find_causes
-from harness.checks.distribution import out_of_order, strictly_in_turn, worker_figures
+from harness.checks.distribution import (
+    deliveries_each,
+    fairness,
+    had_by,
+    out_of_order,
+    strictly_in_turn,
+    worker_figures,
+)
 from harness.checks.duplicates import duplicates, unexplained_duplicates
 from harness.checks.expectations import evaluate, too_few
 from harness.checks.fates import ORDER, Fates, find_fates
 from harness.checks.happenings import Happening, Missed, happenings, missed
 from harness.checks.headline import headline
+from harness.checks.latency import detail, percentiles
 from harness.checks.listing import Listing, corrupt_messages, queue_or_route
 from harness.checks.observed import Observed
 from harness.checks.outcome import decide
@@ -20,7 +28,7 @@ from harness.checks.risk import at_risk, last_alive_ns
 from harness.checks.sentences import group_causes
 from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally, tally
-from harness.checks.timing import outages, percentiles, recovery_s, speed_up
+from harness.checks.timing import outages, recovery_s, speed_up
 from harness.checks.verdict import Counts, Fate, FaultOutcome, Place, VariantVerdict
 from harness.events import BrokerStarted, Drained, ErrorObserved, Event, Note, VariantFinished
 from harness.history.history import History
@@ -64,6 +72,7 @@ def judge(
     started = next((event for event in events if isinstance(event, BrokerStarted)), None)
     drained = next((event for event in events if isinstance(event, Drained)), None)
     listing = Listing(history, seen, scenario, fates=fates, causes=causes, unexplained=unexplained)
+    struck = happenings(events)
     routes = {index: queue_or_route(route, scenario) for index, route in enumerate(seen.routes)}
     return VariantVerdict(
         name=name,
@@ -93,9 +102,16 @@ def judge(
         outages=observed.outages.listed,
         confirm_latency=observed.confirm_latency,
         completion_latency=observed.completion_latency,
+        confirm_latency_detail=detail(seen.first_published_ns, seen.first_confirmed_ns, struck, zero_ns=seen.zero_ns),
+        completion_latency_detail=detail(
+            seen.first_published_ns, seen.first_completed_ns, struck, zero_ns=seen.zero_ns
+        ),
         workers=observed.workers,
         by_queue=_by(fates, seen.route, routes),
         by_publisher=_by(fates, seen.publisher_of(), seen.publisher_names),
+        by_worker=_by(fates, *had_by(seen, observed.workers)),
+        deliveries_each=deliveries_each(seen),
+        fairness=fairness(observed.workers),
         drained=drained is not None and drained.complete,
         notes=tuple(event.message for event in events if isinstance(event, Note)),
         duration_s=_duration_s(events),

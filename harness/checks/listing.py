@@ -8,6 +8,7 @@ import numpy as np
 
 from harness.checks.causes import Causes
 from harness.checks.fates import Fates
+from harness.checks.last_seen import last_seen_ns
 from harness.checks.routing import route_queues
 from harness.checks.tally import Tally
 from harness.checks.verdict import LISTED_MESSAGES, Anomaly, LifeEvent, LostMessage, MessageId
@@ -46,11 +47,10 @@ class Listing:
 
     def lost(self) -> Iterator[LostMessage]:
         """Name the lost messages."""
-        for message, place in zip(
-            self._causes.messages[:LISTED_MESSAGES].tolist(), self._causes.of.tolist(), strict=False
-        ):
+        messages = self._causes.messages[:LISTED_MESSAGES]
+        seen_ns = last_seen_ns(messages, self._tally)
+        for message, place, at_ns in zip(messages.tolist(), self._causes.of.tolist(), seen_ns.tolist(), strict=False):
             cause = self._causes.causes[place]
-            events = self._life(message)
             yield LostMessage(
                 message=MessageId(*self._tally.name(message)),
                 queue=self._queue(message),
@@ -58,8 +58,8 @@ class Listing:
                 actor=cause.actor,
                 fault=cause.fault,
                 setting=cause.setting,
-                last_seen_s=events[-1].at_s if events else 0.0,
-                life=events,
+                last_seen_s=self._tally.seconds(at_ns),
+                life=self._life(message),
             )
 
     def anomalies(self) -> Iterator[Anomaly]:

@@ -8,21 +8,26 @@ import numpy as np
 
 from harness.checks.causes import BROKEN_PROMISE, NO_CAUSE, Cause, Causes
 from harness.checks.happenings import Happening, happenings
+from harness.checks.last_seen import last_seen_ns
 from harness.checks.tally import Tally
-from harness.checks.verdict import LossCause, Place
+from harness.checks.verdict import LossCause, Place, Seen
 from harness.events import Event
+
+SEEN_TIMES = 40
+"""Most times at which the messages of one cause are told to have been last seen."""
 
 
 def group_causes(causes: Causes, tally: Tally, events: Sequence[Event]) -> tuple[LossCause, ...]:
     """Group the lost messages by place, holder, fault and remedy, with one sentence each; the largest group first."""
     titles = {happening.fault: happening for happening in happenings(events)}
-    counts = np.bincount(causes.of, minlength=len(causes.causes)).tolist()
-    grouped: dict[tuple[Place, str, int | None, str], int] = {}
-    for cause, count in zip(causes.causes, counts, strict=True):
-        key = (cause.place, cause.actor, cause.fault, cause.setting)
-        grouped[key] = grouped.get(key, 0) + count
+    keys = [(cause.place, cause.actor, cause.fault, cause.setting) for cause in causes.causes]
+    distinct = list(dict.fromkeys(keys))
+    group = np.array([distinct.index(key) for key in keys], dtype=np.int64)[causes.of]
+    counts = np.bincount(group, minlength=len(distinct)).tolist()
+    seen_ns = last_seen_ns(causes.messages, tally)
     result = []
-    for (place, actor, fault, setting), count in sorted(grouped.items(), key=lambda item: -item[1]):
+    for number, count in sorted(enumerate(counts), key=lambda item: -item[1]):
+        place, actor, fault, setting = distinct[number]
         happening = titles.get(fault) if fault is not None else None
         result.append(
             LossCause(
@@ -33,9 +38,17 @@ def group_causes(causes: Causes, tally: Tally, events: Sequence[Event]) -> tuple
                 setting=setting,
                 count=count,
                 sentence=_sentence(Cause(place, actor, fault, setting), count, happening, tally),
+                last_seen=_put_together((seen_ns[group == number] - tally.zero_ns) / 1e9),
             )
         )
     return tuple(result)
+
+
+def _put_together(at_s: np.ndarray) -> tuple[Seen, ...]:
+    """Put times together that are near each other: at most SEEN_TIMES, each the mean of its own."""
+    counts, edges = np.histogram(at_s, bins=SEEN_TIMES)
+    sums, _ = np.histogram(at_s, bins=edges, weights=at_s)
+    return tuple(Seen(float(total / count), int(count)) for count, total in zip(counts, sums, strict=True) if count)
 
 
 def _sentence(cause: Cause, count: int, happening: Happening | None, tally: Tally) -> str:

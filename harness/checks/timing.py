@@ -1,4 +1,4 @@
-"""Latencies, times without service, recoveries, and the rate of work before and after a step."""
+"""Times without service, recoveries, and the rate of work before and after a step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from harness.checks.happenings import Happening
 from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally
-from harness.checks.verdict import Outage, Percentiles
+from harness.checks.verdict import Outage
 
 LISTED_OUTAGE_S = 0.5
 """Shorter times without service are not listed one by one; the longest is always known."""
@@ -17,17 +17,6 @@ LISTED_OUTAGES = 100
 """Most times without service that are listed, the longest ones."""
 FEWEST_FOR_A_RATE = 20
 """Completions on each side of a step that a ratio of rates needs."""
-
-
-def percentiles(begin_ns: np.ndarray, end_ns: np.ndarray) -> Percentiles | None:
-    """Summarise the times between two events of each message that had both; None if none had."""
-    both = (begin_ns != NEVER) & (end_ns != NEVER)
-    count = int(np.count_nonzero(both))
-    if not count:
-        return None
-    spans = end_ns - begin_ns if count == len(both) else end_ns[both] - begin_ns[both]
-    p50, p95, p99 = (float(value) / 1e9 for value in np.percentile(np.maximum(spans, 0), [50, 95, 99]))
-    return Percentiles(count, p50, p95, p99, max(0.0, float(spans.max()) / 1e9))
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,14 @@ class LostMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """Messages that were last seen at about the same time."""
+
+    at_s: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class LossCause:
     """Lost messages that share place, holder, fault and remedy."""
 
@@ -118,6 +126,8 @@ class LossCause:
     count: int
     sentence: str
     """One sentence: how many, where, taken by what and when, what would have kept them."""
+    last_seen: tuple[Seen, ...]
+    """When the records last speak of them, put together into few times; the counts add up to `count`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +202,29 @@ class Percentiles:
 
 
 @dataclass(frozen=True, slots=True)
+class LatencyStep:
+    """A latency's distribution over the messages that were published in one step of time."""
+
+    begin_s: float
+    count: int
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyDetail:
+    """A latency taken apart: by whether a fault was acting while a message waited, and by when it was published."""
+
+    during_faults: Percentiles | None
+    outside_faults: Percentiles | None
+    step_s: float
+    steps: tuple[LatencyStep, ...]
+    """Steps in which nothing was published that had both ends are left out."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerFigures:
     """What one worker did, over all its incarnations."""
 
@@ -260,9 +293,18 @@ class VariantVerdict:
     outages: tuple[Outage, ...]
     confirm_latency: Percentiles | None
     completion_latency: Percentiles | None
+    confirm_latency_detail: LatencyDetail | None
+    completion_latency_detail: LatencyDetail | None
     workers: tuple[WorkerFigures, ...]
     by_queue: dict[str, dict[Fate, int]]
     by_publisher: dict[str, dict[Fate, int]]
+    by_worker: dict[str, dict[Fate, int]]
+    """By the worker that completed it first, else the one that had it last; an empty name for what was never delivered."""
+    deliveries_each: dict[int, int]
+    """How many messages were delivered never, once, twice, ...; the highest number stands for all above as well."""
+    fairness: float | None
+    """Jain's index of the deliveries that each worker completed: 1 for equal shares, 1/n if one of n did all; None for less than two
+    workers (R. Jain, D. Chiu, W. Hawe: A Quantitative Measure of Fairness, 1984)."""
     drained: bool
     notes: tuple[str, ...]
     duration_s: float

@@ -44,6 +44,7 @@ for command in (
     running.list_scenarios,
     running.schema,
     inspect.report,
+    inspect.compare,
     inspect.history,
     inspect.trace,
     inspect.selftest,

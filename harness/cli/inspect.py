@@ -1,7 +1,8 @@
-"""report, history, trace, selftest: everything that begins with a run directory."""
+"""report, compare, history, trace, selftest: everything that begins with a run directory."""
 
 from __future__ import annotations
 
+import sys
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from harness.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from harness.engine.rundir import RunDirectory
+    from harness.report.compare import Side
     from harness.scenario.load import Loaded
 
 Run = Annotated[str, typer.Argument(help="A run directory, its name in the reports folder, or `latest`.")]
@@ -41,6 +43,35 @@ def report(
     if open_it:
         webbrowser.open(page.resolve().as_uri())
     raise typer.Exit(int(ExitCode.INFRASTRUCTURE) if problems else 0)
+
+
+def compare(
+    one: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or its name in the reports folder.")],
+    other: Annotated[str, typer.Argument(metavar="RUN", help="The run to lay beside it.")],
+    reports: Reports = REPORTS,
+    page: Annotated[Path | None, typer.Option("--html", help="Write the comparison to this page as well.")] = None,
+    open_it: Annotated[
+        bool, typer.Option("--open", help="Open the page in a browser; it is compare.html in the reports folder.")
+    ] = False,
+) -> None:
+    """Show two runs side by side: settings that differ, fates, latency, outages."""
+    from rich.console import Console
+
+    from harness.report.compare import comparison_page, print_comparison
+    from harness.report.files import replace
+
+    left, right = _side(one, reports), _side(other, reports)
+    print_comparison(left, right, Console(highlight=False, soft_wrap=not sys.stdout.isatty()))
+    if page is None and open_it:
+        page = reports / "compare.html"
+    if page is not None:
+        try:
+            replace(page, comparison_page(left, right))
+        except OSError as error:
+            raise UsageError(f"{page} cannot be written: {error.strerror}; choose another with --html") from error
+        say(f"wrote {page}")
+    if page is not None and open_it:
+        webbrowser.open(page.resolve().as_uri())
 
 
 def history(
@@ -112,6 +143,21 @@ def selftest(
     missed = sum(not row.found for row in result.rows)
     say(f"{len(result.rows) - missed} of {len(result.rows)} planted faults found")
     raise typer.Exit(int(ExitCode.VIOLATED) if missed else 0)
+
+
+def _side(run: str, reports: Path) -> Side:
+    """Read what a comparison needs of a run. Raises UsageError, and HistoryError for a verdict that cannot be read."""
+    from harness.checks.verdict_json import from_json
+    from harness.engine.rundir import VERDICT_FILE
+    from harness.report.compare import Side
+    from harness.scenario.resolve import flat, resolve
+
+    directory, loaded = _open(run, reports)
+    try:
+        verdict = from_json((directory.path / VERDICT_FILE).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{directory.path} has no verdict; `chaos report {run}` writes it") from error
+    return Side(directory.path.name, verdict, flat(resolve(loaded.scenario, seed=verdict.seed)))
 
 
 def _open(run: str, reports: Path) -> tuple[RunDirectory, Loaded]:

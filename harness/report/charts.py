@@ -1,4 +1,4 @@
-"""The timeline of one variant as Bokeh figures: rates, backlog and in flight, and the lanes of who was alive.
+"""One variant as Bokeh figures: rates, backlog and in flight, the lanes of who was alive, and latency over time.
 
 The page names the lines and colours the text: the figures are drawn in colours that read on light and dark, and the
 page's script sets the ink of the axes to the page's own.
@@ -6,8 +6,9 @@ page's script sets the ink of the axes to the page's own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import log10
 from typing import Any, Final
 
 from bokeh.embed import json_item
@@ -20,8 +21,10 @@ from bokeh.models.sources import ColumnDataSource
 from bokeh.models.tools import HoverTool
 from bokeh.plotting import figure
 
-from harness.checks.verdict import FaultOutcome, VariantVerdict
+from harness.checks.headline import plural
+from harness.checks.verdict import FaultOutcome, LatencyDetail, LossCause, VariantVerdict
 from harness.history.series import Series
+from harness.report.figures import seconds
 from harness.report.lanes import Span
 from harness.report.plain import colour, plain, shortened
 
@@ -35,7 +38,15 @@ LINES: Final = {
     "in flight": "#8e6bbf",
 }
 """The colours of the lines, by what they show."""
-STATES: Final = {"alive": "#54a24b", "paused": "#d9a514", "down": "#d9534f"}
+STATES: Final = {"alive": "#54a24b", "reconnecting": "#4c9be8", "paused": "#d9a514", "down": "#d9534f"}
+LOST: Final = "#e0241b"
+LATENCY: Final = {
+    "p50": ("median", "#54a24b"),
+    "p95": ("95%", "#d9a514"),
+    "p99": ("99%", "#d9822b"),
+    "max": ("longest", "#d9534f"),
+}
+"""The lines of the latency charts: what each is called, and its colour."""
 HIDDEN_AT_FIRST: Final = ("delivered", "acknowledged")
 """Lines that mostly lie on others; the page's legend shows them."""
 SHOWN_LANES: Final = 40
@@ -44,7 +55,7 @@ INK: Final = "#7a818c"
 OUTAGES: Final = {"publishers": "no confirms", "workers": "no work done"}
 """The lanes of times without service, by who was without it."""
 _OUTAGE_COLOUR: Final = "#7f5a83"
-_HATCHES: Final = {"alive": " ", "paused": "|", "down": "/"}
+_HATCHES: Final = {"alive": " ", "reconnecting": ".", "paused": "|", "down": "/"}
 """States differ by more than their colour."""
 _LANE_NAME: Final = 16
 _LEFT_PX: Final = 96
@@ -73,10 +84,48 @@ def timeline(variant: VariantVerdict, data: Series | None, spans: Sequence[Span]
     plots.append(_lanes(variant, spans, window))
     for plot in plots:
         _bands(plot, variant.faults, window)
+    return _stacked(plots)
+
+
+def latency(variant: VariantVerdict) -> dict[str, Any] | None:
+    """Draw a variant's latencies over time; the JSON that BokehJS embeds, or None if there are none."""
+    kinds = {"confirm": variant.confirm_latency_detail, "completion": variant.completion_latency_detail}
+    found = {name: each for name, each in kinds.items() if each is not None}
+    if not found:
+        return None
+    begin_s = min(each.steps[0].begin_s for each in found.values())
+    window = _Window.of(begin_s, max(each.steps[-1].begin_s + each.step_s for each in found.values()))
+    plots = [_latency(name, each, window) for name, each in found.items()]
+    for plot in plots:
+        _bands(plot, variant.faults, window)
+    return _stacked(plots)
+
+
+def _latency(name: str, detail: LatencyDetail, window: _Window) -> Any:
+    plot = _figure(f"latency {name}", 190, window, y_axis_type="log")
+    plot.yaxis.axis_label = f"ms to {name}"
+    plot.yaxis.formatter = NumeralTickFormatter(format="0,0[.]00")
+    columns: dict[str, Any] = {"x": [round(step.begin_s + detail.step_s / 2, 4) for step in detail.steps]}
+    for key in LATENCY:
+        # A logarithmic axis has no 0; the clock's own step is far below a thousandth of a millisecond.
+        columns[key] = [max(1e-3, float(f"{getattr(step, key) * 1e3:.4g}")) for step in detail.steps]
+    columns["count"] = [step.count for step in detail.steps]
+    source = ColumnDataSource(columns)
+    for key, (_, shade) in LATENCY.items():
+        plot.line("x", key, source=source, color=shade, line_width=1.8)
+        plot.scatter("x", key, source=source, color=shade, size=3.5)
+    tips = [("published at", "@x{0,0.00} s"), *((said, f"@{key}{{0,0.[00]}} ms") for key, (said, _) in LATENCY.items())]
+    tips.append(("messages", "@count{0,0}"))
+    _answer(plot, source, "p50", tips)
+    return plot
+
+
+def _stacked(plots: Sequence[Any]) -> dict[str, Any]:
+    """Put figures of one window under each other, with one axis of time."""
     for plot in plots[:-1]:
         plot.xaxis.major_label_text_font_size = "0px"
         plot.xaxis.major_label_standoff = 0
-    plots[-1].xaxis.axis_label = "seconds since the publishers were released"
+    plots[-1].xaxis.axis_label = "seconds since the release"
     grid = gridplot(
         [[plot] for plot in plots],
         sizing_mode="stretch_width",
@@ -109,7 +158,7 @@ def _figure(name: str, height: int, window: _Window, **options: Any) -> Any:
         name=name,
         height=height,
         sizing_mode="stretch_width",
-        tools="box_zoom,xpan,reset,save",
+        tools="box_zoom,xpan,xzoom_in,xzoom_out,reset,save",
         active_drag=None,
         x_range=window.shared,
         background_fill_alpha=0,
@@ -165,15 +214,19 @@ def _draw(plot: Any, data: Series, values: dict[str, Any], *, middle: bool) -> N
     columns = {"x": (data.begin_s + shift).round(3).tolist()}
     columns |= {name: each.round(1).tolist() for name, each in values.items()}
     source = ColumnDataSource(columns)
-    renderers = [
+    for name in values:
         plot.line(
             "x", name, source=source, color=LINES[name], line_width=1.8, name=name, visible=name not in HIDDEN_AT_FIRST
         )
-        for name in values
-    ]
     tips = [("at", "@x{0,0.00} s"), *((name, f"@{{{name}}}{{0,0}}") for name in values)]
-    # One line answers for all, or the tips would stack up.
-    plot.add_tools(HoverTool(tooltips=tips, mode="vline", renderers=renderers[:1], line_policy="nearest"))
+    _answer(plot, source, next(iter(values), None), tips)
+
+
+def _answer(plot: Any, source: ColumnDataSource, column: str | None, tips: list[tuple[str, str]]) -> None:
+    """Let one line answer the pointer for all, or the tips would stack up; an unseen one, which nobody can switch off."""
+    if column is not None:
+        line = plot.line("x", column, source=source, line_alpha=0)
+        plot.add_tools(HoverTool(tooltips=tips, mode="vline", renderers=[line], line_policy="nearest"))
 
 
 def _struck(faults: Sequence[FaultOutcome]) -> list[FaultOutcome]:
@@ -237,6 +290,7 @@ def _lanes(variant: VariantVerdict, spans: Sequence[Span], window: _Window) -> A
     names = list(dict.fromkeys(span.lane for span in spans))[:SHOWN_LANES]
     outages = [outage for outage in variant.outages if outage.who in OUTAGES]
     labels = [label for who, label in OUTAGES.items() if any(outage.who == who for outage in outages)]
+    names += dict.fromkeys(holder for cause in variant.causes if (holder := _holder(cause)) not in names)
     row_of = {name: len(labels) + number for number, name in enumerate(names)}
     labels += [shortened(plain(name), _LANE_NAME) for name in names]
     rows = max(1, len(labels))
@@ -254,6 +308,8 @@ def _lanes(variant: VariantVerdict, spans: Sequence[Span], window: _Window) -> A
         for outage in outages
     ]
     _bars(plot, stood, _OUTAGE_COLOUR, hatch="x", window=window)
+    _lengths(plot, stood)
+    _lost(plot, variant.causes, row_of)
     plot.add_tools(
         HoverTool(
             tooltips=[("", "@name"), ("", "@what"), ("from", "@left{0,0.00} s"), ("to", "@right{0,0.00} s")],
@@ -261,6 +317,58 @@ def _lanes(variant: VariantVerdict, spans: Sequence[Span], window: _Window) -> A
         )
     )
     return plot
+
+
+def _holder(cause: LossCause) -> str:
+    """Name the lane that lost messages are marked in: whoever held them, else their place."""
+    return cause.actor or f"({cause.place.value})"
+
+
+def _lengths(plot: Any, outages: Sequence[tuple[int, float, float, str, str]]) -> None:
+    """Write behind each outage how long it was."""
+    if not outages:
+        return
+    source = ColumnDataSource(
+        {
+            "x": [right for _, _, right, *_ in outages],
+            "y": [row for row, *_ in outages],
+            "text": [seconds(right - left) for _, left, right, *_ in outages],
+        }
+    )
+    plot.text(
+        x="x",
+        y="y",
+        text="text",
+        source=source,
+        name="lengths",
+        x_offset=4,
+        text_baseline="middle",
+        text_font_size="11px",
+        text_color=INK,
+    )
+
+
+def _lost(plot: Any, causes: Sequence[LossCause], row_of: Mapping[str, int]) -> None:
+    """Mark when and where lost messages were last seen: the more at about one time, the larger."""
+    rows = [(cause, seen) for cause in causes for seen in cause.last_seen]
+    if not rows:
+        return
+    source = ColumnDataSource(
+        {
+            "x": [round(seen.at_s, 3) for _, seen in rows],
+            "y": [row_of[_holder(cause)] for cause, _ in rows],
+            "size": [round(8 + 3 * log10(seen.count), 1) for _, seen in rows],
+            "said": [
+                f"{plural(seen.count, 'lost message')}, last seen at {plain(_holder(cause))}" for cause, seen in rows
+            ],
+            "kept": [plain(cause.setting) for cause, _ in rows],
+        }
+    )
+    marks = plot.scatter(
+        "x", "y", size="size", source=source, marker="x", line_color=LOST, line_width=2.2, name="lost", level="overlay"
+    )
+    tips = [("", "@said"), ("at", "@x{0,0.00} s"), ("would have kept them", "@kept")]
+    plot.add_tools(HoverTool(tooltips=tips, renderers=[marks]))
 
 
 def _bars(

@@ -11,17 +11,19 @@ from typing import Any
 from bokeh.resources import INLINE
 from markupsafe import Markup
 
-from harness.checks.verdict import Fate, RunVerdict, VariantVerdict
+from harness.checks.distribution import MOST_DELIVERIES
+from harness.checks.verdict import Fate, FaultOutcome, LossCause, RunVerdict, VariantVerdict
 from harness.history.history import History
 from harness.history.series import Series, series
 from harness.report.broker_log import Excerpt, excerpts
-from harness.report.charts import HIDDEN_AT_FIRST, LINES, SHOWN_LANES, STATES, timeline
+from harness.report.charts import HIDDEN_AT_FIRST, LATENCY, LINES, LOST, SHOWN_LANES, STATES, latency, timeline
 from harness.report.lanes import Span, lanes
+from harness.report.lives import lives
 from harness.report.plain import shortened
 from harness.report.templates import embedded_json, environment
 
-LISTED_MESSAGES = 240
-"""Lost messages and anomalies that the page lists one by one, over all variants; verdict.json has more, the history all."""
+LISTED_MESSAGES = 1000
+"""Lost messages and anomalies that the page lists one by one, over all variants; verdict.json may have more, the history has all."""
 LOG_LINES = 900
 """Lines of the brokers' logs that the page holds, over all variants and faults."""
 TABLE_ROWS = 60
@@ -39,6 +41,7 @@ class Page:
     chart: dict[str, Any] | None
     lines: tuple[str, ...]
     """What the chart's lines are called."""
+    latency_chart: dict[str, Any] | None
     table: Series | None
     spans: tuple[Span, ...]
     listed: int
@@ -54,7 +57,12 @@ def html(
 ) -> str:
     """Render a run's page."""
     pages = _pages(run, histories, broker_logs)
-    charts = [{"anchor": page.anchor, "item": page.chart} for page in pages if page.chart is not None]
+    charts = [
+        {"id": f"{page.anchor}-{name}", "item": item}
+        for page in pages
+        for name, item in (("chart", page.chart), ("latency", page.latency_chart))
+        if item is not None
+    ]
     return (
         environment()
         .get_template("report.html")
@@ -63,14 +71,26 @@ def html(
             pages=pages,
             fates=list(Fate),
             charts=embedded_json(charts),
+            lists=embedded_json(
+                {
+                    f"{page.anchor}-{kind}": lives(messages[: page.listed])
+                    for page in pages
+                    for kind, messages in (("lost", page.verdict.lost), ("anomalies", page.verdict.anomalies))
+                    if messages
+                }
+            ),
             bokeh=bokeh_scripts() if charts else "",
             resolved=shortened(resolved_scenario, SCENARIO_CHARACTERS),
             line_colours=LINES,
             hidden_lines=HIDDEN_AT_FIRST,
+            latency_lines=LATENCY,
+            lost_colour=LOST,
             states=STATES,
             shown_lanes=SHOWN_LANES,
             table_rows=TABLE_ROWS,
             row_of=_row_of,
+            most_deliveries=MOST_DELIVERIES,
+            struck_by=_struck_by,
             nonzero=lambda fates: [fate.value for fate, count in fates.items() if count],
         )
     )
@@ -82,7 +102,7 @@ def _pages(
     began_ns = min((history.events[0].at_ns for history in histories.values() if history.events), default=0)
     excerpted = sum(len(variant.faults) * len(broker_logs.get(variant.name, {})) for variant in run.variants)
     most_lines = max(4, min(60, LOG_LINES // max(1, excerpted)))
-    listed = LISTED_MESSAGES // max(1, sum(bool(variant.lost or variant.anomalies) for variant in run.variants))
+    listed = LISTED_MESSAGES // max(1, sum(bool(variant.lost) + bool(variant.anomalies) for variant in run.variants))
     pages = []
     for index, variant in enumerate(run.variants):
         history = histories.get(variant.name)
@@ -108,7 +128,8 @@ def _pages(
                 else (),
                 table=data.coarser(TIMELINE_ROWS) if data is not None else None,
                 spans=spans,
-                listed=min(listed, 100),
+                listed=listed,
+                latency_chart=latency(variant),
                 log=tuple(log),
             )
         )
@@ -122,6 +143,10 @@ def _wall_clock(started_at: str, after_ns: int) -> datetime:
         began = datetime.fromtimestamp(0, UTC)
     began = began if began.tzinfo is not None else began.replace(tzinfo=UTC)
     return began + timedelta(microseconds=after_ns / 1000)
+
+
+def _struck_by(variant: VariantVerdict, cause: LossCause) -> FaultOutcome | None:
+    return next((fault for fault in variant.faults if fault.fault == cause.fault), None)
 
 
 def _row_of(data: Series, index: int) -> tuple[float, ...]:

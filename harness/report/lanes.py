@@ -1,13 +1,20 @@
-"""Who was alive, paused or down, from when to when: read off the run's events for the timeline's lanes."""
+"""Who was alive, reconnecting, paused or down, from when to when, for the timeline's lanes.
+
+The run's events tell of processes and nodes, the processes' own logs of their connections.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import heapq
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from harness.events import (
     BrokerStarted,
+    Event,
     FaultHealed,
     FaultInjected,
     ProcessExited,
@@ -16,8 +23,9 @@ from harness.events import (
     ProcessStarted,
 )
 from harness.history.history import History
+from harness.history.records import Kind
 
-State = Literal["alive", "paused", "down"]
+State = Literal["alive", "reconnecting", "paused", "down"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +45,14 @@ def lanes(history: History) -> tuple[Span, ...]:
     if not history.events:
         return ()
     lanes = _Lanes(history.zero_ns)
-    for event in history.events:
+    told: Iterable[Event | _Connection] = heapq.merge(
+        history.events, _connections(history), key=lambda each: each.at_ns
+    )
+    for event in told:
         at_ns = event.at_ns
         match event:
+            case _Connection():
+                lanes.connect(event)
             case BrokerStarted():
                 lanes.nodes |= set(event.nodes)
                 lanes.all_enter(event.nodes, at_ns, "alive", "")
@@ -60,6 +73,27 @@ def lanes(history: History) -> tuple[Span, ...]:
             case _:
                 pass
     return lanes.finish(max(event.at_ns for event in history.events))
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    """A process lost its connection, or has one."""
+
+    at_ns: int
+    actor: str
+    incarnation: int
+    there: bool
+
+
+def _connections(history: History) -> Iterator[_Connection]:
+    found = []
+    for log in history.logs:
+        kinds = log.records["kind"]
+        rows = np.flatnonzero(np.isin(kinds, (Kind.CONNECTED, Kind.CONNECTION_LOST, Kind.CHANNEL_CLOSED)))
+        for row in rows.tolist():
+            at_ns, there = int(log.records["at_ns"][row]), bool(kinds[row] == Kind.CONNECTED)
+            found.append(_Connection(at_ns, log.header.actor, log.header.incarnation, there))
+    return iter(sorted(found, key=lambda each: each.at_ns))
 
 
 class _Lanes:
@@ -83,6 +117,15 @@ class _Lanes:
             case _:
                 return
         self._struck[event.fault] = struck
+
+    def connect(self, event: _Connection) -> None:
+        """Tell a living process that looks for its broker from one that has it."""
+        if event.actor not in self._open:
+            return
+        _, state, _ = self._open[event.actor]
+        if state == ("reconnecting" if event.there else "alive"):
+            after: State = "alive" if event.there else "reconnecting"
+            self.enter(event.actor, event.at_ns, after, f"incarnation {event.incarnation}")
 
     def all_enter(self, names: Iterable[str], at_ns: int, state: State, what: str) -> None:
         for name in names:

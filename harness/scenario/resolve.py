@@ -47,6 +47,21 @@ def to_yaml(resolved: dict[str, Any]) -> str:
     return stream.getvalue()
 
 
+def flat(resolved: object, path: str = "") -> dict[str, str]:
+    """Return every single value of plain values by its path, as `setting_text` writes it: `publishers.0.messages`."""
+    match resolved:
+        case dict() if resolved:
+            parts = [(str(key), value) for key, value in resolved.items()]
+        case list() if resolved:
+            parts = [(str(number), value) for number, value in enumerate(resolved)]
+        case _:
+            return {path: setting_text(resolved)}
+    found: dict[str, str] = {}
+    for name, value in parts:
+        found |= flat(value, f"{path}.{name}" if path else name)
+    return found
+
+
 def setting_text(value: object) -> str:
     """Write the value of a setting in one line: `false`, `3`, `automatic`, `[]`."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -225,6 +225,9 @@ class Story:
     def lose_connection(self, role: str, number: int = 1, *, connection: int = 1, incarnation: int = 1) -> None:
         self._add(role, number, incarnation, kind=Kind.CONNECTION_LOST, connection=connection)
 
+    def connect(self, role: str, number: int = 1, *, connection: int = 1, incarnation: int = 1) -> None:
+        self._add(role, number, incarnation, kind=Kind.CONNECTED, connection=connection)
+
     def finish(self, role: str, number: int = 1, *, connection: int = 1, incarnation: int = 1) -> None:
         """End in order."""
         self._add(role, number, incarnation, kind=Kind.FINISHED, connection=connection)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from harness.checks.combine import combine
 from harness.checks.judge import judge
 from harness.checks.verdict import Fate, RunVerdict, VariantVerdict
 from harness.events import BrokerStarted, Event, FaultInjected, InfrastructureFailed, Note, ProcessStarted
+from harness.faults.base import Fault
+from harness.faults.registry import actions
 from harness.history.history import History
+from harness.scenario.load import load
+from harness.scenario.resolve import resolve, to_yaml
 from tests.unit.histories import Story, V, scenario
 
 HOSTILE = (
@@ -149,6 +154,35 @@ def huge() -> Sample:
     )
     run = replace(sample.run, variants=(replace(variant, counts=counts),))
     return replace(sample, run=run)
+
+
+SHIPPED = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
+
+
+def shipped(path: Path) -> Sample:
+    """A small run that might be one of a scenario that ships, with every step of its timeline and all its controls."""
+    loaded = load(path, actions())
+    variants = []
+    for variant in loaded.variants():
+        asked = variant.scenario
+        story = Story(queues=tuple(asked.queues))
+        for seq in range(30):
+            story.sent(seq)
+        for seq in range(10):
+            story.process(seq, to=seq % 2 + 1)
+        for seq in range(10, 14):
+            story.deliver(seq, to=2)
+        for number, step in enumerate(asked.timeline):
+            action = step.action
+            assert isinstance(action, Fault)
+            target = "n1" if action.family == "broker" else "worker-2"
+            story.fault(action.name, target, family=action.family, fault=number)
+        for seq in range(14 if variant.settings else 10, 30):
+            story.process(seq, redelivered=seq < 14)
+        history = story.history()
+        verdict = judge(history, asked, name=variant.name, description=variant.description, settings=variant.settings)
+        variants.append((history, verdict))
+    return replace(_sample(variants, loaded.scenario.name), resolved=to_yaml(resolve(loaded.scenario, seed=42)))
 
 
 ALL = {

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from harness.checks.happenings import happenings
 from harness.checks.judge import judge
+from harness.checks.latency import percentiles
 from harness.checks.settlement import NEVER
 from harness.checks.tally import tally
-from harness.checks.timing import outages, percentiles, speed_up
+from harness.checks.timing import outages, speed_up
 from harness.checks.verdict import Outage
 from tests.unit.histories import MS, Story, scenario
 

@@ -1,62 +1,243 @@
-"""The pages in a real browser: no error on its console, every chart drawn, nothing fetched."""
+"""The pages in a real browser, with its network cut off: no error, every chart drawn, all that can be clicked works, accessible."""
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, TimeoutError
 
+from harness.report.compare import Side, comparison_page
 from harness.report.html import html
+from harness.report.index import write_index
+from harness.report.write import write_all
+from tests.browser import CHROMIUM, Opened, opened
 from tests.unit import report_samples as samples
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-
-
-def opened(page: Path, profile: Path) -> tuple[str, list[str]]:
-    """Open a page; return its document once the scripts are done, and what the browser's console says."""
-    assert CHROMIUM is not None
-    command = [
-        CHROMIUM,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        f"--user-data-dir={profile}",
-        "--enable-logging=stderr",
-        "--virtual-time-budget=20000",
-        "--dump-dom",
-        page.as_uri(),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    said = re.findall(r'CONSOLE[^\]]*\] "(.*?)", source:', done.stderr, re.DOTALL)
-    return done.stdout, [message for message in said if not re.match(r"\[bokeh [\d.]+\] setting log level", message)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
+    pytest.mark.timeout(600),
+]
+SCREENSHOTS = os.environ.get("CHAOS_TEST_SCREENSHOTS")
+"""A folder that pictures of the pages are kept in, if it is set."""
+PHONE_PX = 390
 
 
-@pytest.mark.parametrize(("name", "charts"), [("passing", 3), ("failing", 1), ("hostile", 1), ("infrastructure", 1)])
-def test_a_page_opens_from_disk_without_a_word_on_the_console(tmp_path: Path, name: str, charts: int) -> None:
-    sample = samples.ALL[name]()
-    page = tmp_path / "report.html"
+def written(name: str, folder: Path) -> Path:
+    return page_of(samples.ALL[name](), folder)
+
+
+def page_of(sample: samples.Sample, folder: Path) -> Path:
+    page = folder / "report.html"
     page.write_text(
         html(sample.run, histories=sample.histories, resolved_scenario=sample.resolved, broker_logs=sample.logs),
         encoding="utf-8",
     )
-    document, said = opened(page, tmp_path / "profile")
+    return page
+
+
+def assert_quiet(found: Opened, page: Path) -> None:
+    said = [text for text in found.said if not re.match(r"\[bokeh [\d.]+\] setting log level", text)]
     assert said == []
-    assert f'data-charts="{charts}"' in document
-    assert "<title>hacked" not in document
+    assert {url for url in found.asked if not url.startswith(("data:", "blob:"))} == {page.resolve().as_uri()}
+
+
+def assert_accessible(page: Page) -> None:
+    broken = Axe().run(page).response["violations"]
+    assert [(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in broken] == []
+
+
+def assert_fits(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
+
+
+def keep(page: Page, name: str) -> None:
+    if SCREENSHOTS:
+        folder = Path(SCREENSHOTS)
+        folder.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=folder / f"{name.replace(' ', '-')}.png", full_page=True)
+
+
+def drawn(page: Page) -> int:
+    """Count the canvases of the charts that something is drawn on."""
+    return int(
+        page.evaluate(
+            """() => {
+              const canvases = [];
+              const walk = (root) => {
+                for (const element of root.querySelectorAll("*")) {
+                  if (element.tagName === "CANVAS") canvases.push(element);
+                  if (element.shadowRoot) walk(element.shadowRoot);
+                }
+              };
+              document.querySelectorAll(".chart").forEach((chart) => walk(chart));
+              return canvases.filter((canvas) => {
+                if (!canvas.width || !canvas.height) return false;
+                const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+                return data.some((value, place) => place % 4 === 3 && value !== 0);
+              }).length;
+            }"""
+        )
+    )
+
+
+def assert_good(found: Opened, page: Path, *, charts: int, name: str) -> None:
+    """Every chart drawn, nothing said or fetched, accessible, and no wider than a phone."""
+    assert found.charts() == found.page.locator(".chart").count() == charts
+    assert drawn(found.page) >= charts
+    assert_accessible(found.page)
+    keep(found.page, name)
+    found.page.set_viewport_size({"width": PHONE_PX, "height": 844})
+    assert_fits(found.page)
+    keep(found.page, f"{name}-phone")
+    assert_quiet(found, page)
+
+
+@pytest.mark.parametrize(
+    ("name", "charts"), [("passing", 6), ("failing", 2), ("hostile", 2), ("infrastructure", 1), ("huge", 2)]
+)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_opens_from_disk_draws_every_chart_and_is_accessible(
+    tmp_path: Path, name: str, charts: int, scheme: str
+) -> None:
+    page = written(name, tmp_path)
+    with opened(page, scheme="dark" if scheme == "dark" else "light") as found:
+        assert_good(found, page, charts=charts, name=f"{name}-{scheme}")
+        assert "hacked" not in found.page.title().split(":")[0]
+
+
+@pytest.mark.parametrize("scenario", samples.SHIPPED, ids=lambda path: path.stem)
+def test_the_report_of_every_scenario_that_ships_is_good(tmp_path: Path, scenario: Path) -> None:
+    sample = samples.shipped(scenario)
+    page = page_of(sample, tmp_path)
+    with opened(page) as found:
+        assert_good(found, page, charts=2 * len(sample.run.variants), name=scenario.stem)
+
+
+def test_lost_messages_are_searched_paged_and_opened(tmp_path: Path) -> None:
+    with opened(written("failing", tmp_path)) as found:
+        box = found.page.locator("[data-list='variant-1-lost']")
+        status, rows = box.get_by_role("status"), box.locator("summary")
+        assert status.inner_text() == "1 to 20 of 312"
+        assert rows.count() == 20
+        assert box.get_by_role("button", name="Previous").is_disabled()
+        for _ in range(15):
+            box.get_by_role("button", name="Next").click()
+        assert status.inner_text() == "301 to 312 of 312"
+        assert box.get_by_role("button", name="Next").is_disabled()
+        box.get_by_role("searchbox").fill("PUBLISHER-1#33")
+        assert status.inner_text() == "1 to 3 of 3", "33, 330 and 331"
+        rows.first.focus()
+        found.page.keyboard.press("Enter")
+        events = box.locator("details[open] .life li")
+        assert events.first.inner_text().split("\n")[1] == "published (attempt 1)"
+        assert "delivered" in events.last.inner_text()
+        box.get_by_role("searchbox").fill("nothing like it")
+        assert (status.inner_text(), rows.count()) == ("none found", 0)
+
+
+def test_lines_are_switched_and_the_chart_answers_to_the_pointer(tmp_path: Path) -> None:
+    with opened(written("failing", tmp_path)) as found:
+        found.charts()
+        visible = "(name) => Bokeh.documents[0].get_model_by_name(name).visible"
+        button = found.page.get_by_role("button", name="published")
+        assert found.page.evaluate(visible, "published") is True
+        button.click()
+        assert button.get_attribute("aria-pressed") == "false"
+        assert found.page.evaluate(visible, "published") is False
+        chart = found.page.locator("#variant-1-chart")
+        chart.scroll_into_view_if_needed()
+        box = chart.bounding_box()
+        assert box is not None
+        tip = found.page.locator(".bk-tooltip-content").first
+        for attempt in range(60):  # a pointer that moves while the page is still drawing is not answered
+            found.page.mouse.move(box["x"] + box["width"] * 0.5 + attempt, box["y"] + 120)
+            try:
+                tip.wait_for(state="visible", timeout=2000)
+                break
+            except TimeoutError:
+                continue
+        assert re.search(r"confirmed:\s*500", tip.inner_text())
+
+
+def test_dark_and_light_draw_with_different_ink(tmp_path: Path) -> None:
+    ask = """() => [...Bokeh.documents[0].roots()[0].references()]
+      .find((model) => model.type === "LinearAxis").major_label_text_color"""
+    with opened(written("failing", tmp_path)) as found:
+        found.charts()
+        light = found.page.evaluate(ask)
+        found.page.emulate_media(color_scheme="dark")
+        found.page.wait_for_function(f"(before) => JSON.stringify(({ask})()) !== before", arg=f'"{light}"')
+
+
+def test_a_printed_page_opens_its_evidence(tmp_path: Path) -> None:
+    with opened(written("passing", tmp_path)) as found:
+        found.charts()
+        found.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert found.page.locator("details[data-print]:not([open])").count() == 0
+        found.page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert found.page.locator("details[data-print][open]").count() == 0
+        assert found.page.pdf().startswith(b"%PDF")
+
+
+def index_page(folder: Path) -> Path:
+    for name in ("passing", "hostile"):
+        sample = samples.ALL[name]()
+        (folder / name).mkdir()
+        write_all(
+            sample.run,
+            folder / name,
+            histories={},
+            resolved_scenario=sample.resolved,
+            broker_logs={},
+        )
+    path = write_index(folder)
+    assert path is not None
+    return path
+
+
+def sides() -> tuple[Side, Side]:
+    hostile = Side(samples.HOSTILE, samples.hostile().run, {samples.HOSTILE: samples.HOSTILE})
+    return Side("passing", samples.passing().run, {}), hostile
+
+
+def compared(folder: Path) -> Path:
+    path = folder / "compare.html"
+    path.write_text(comparison_page(*sides()), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("make", [index_page, compared])
+def test_the_index_and_a_comparison_are_quiet_accessible_and_fit_a_phone(
+    tmp_path: Path, make: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    page = make(tmp_path)
+    with opened(page, width=PHONE_PX) as found:
+        assert_fits(found.page)
+        assert_accessible(found.page)
+        keep(found.page, make.__name__)
+        assert_quiet(found, page)
 
 
 def test_the_console_is_listened_to(tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    page.write_text("<script>undefined_name</script>", encoding="utf-8")
-    _, said = opened(page, tmp_path / "profile")
-    assert any("undefined_name is not defined" in message for message in said)
+    page.write_text(
+        "<title>x</title><script>undefined_name</script><img src='https://example.invalid/x.png'>", encoding="utf-8"
+    )
+    with opened(page) as found, pytest.raises(AssertionError):
+        assert_quiet(found, page)
+    assert any("undefined_name is not defined" in text for text in found.said)
+    assert "https://example.invalid/x.png" in found.asked
+
+
+def test_what_is_not_accessible_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    page.write_text("<html lang='en'><title>x</title><main><h1>x</h1><input></main>", encoding="utf-8")
+    with opened(page) as found, pytest.raises(AssertionError, match="label"):
+        assert_accessible(found.page)

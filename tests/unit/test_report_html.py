@@ -7,15 +7,17 @@ from html.parser import HTMLParser
 
 import pytest
 
-from harness.checks.verdict import Fate
+from harness.checks.verdict import Fate, Outage
 from harness.events import ProcessStarted
+from harness.report.charts import timeline
 from harness.report.html import LISTED_MESSAGES, html
+from harness.report.lanes import lanes
 from harness.report.templates import embedded_json
 from tests.unit import report_samples as samples
 from tests.unit.histories import V
 
-ALLOWED_SCRIPTS = 3
-"""The charts' data, BokehJS, and the page's own."""
+ALLOWED_SCRIPTS = 4
+"""The messages one by one, the charts' data, BokehJS, and the page's own."""
 VOID = {"meta", "br", "link", "input", "img", "hr"}
 
 
@@ -112,17 +114,28 @@ def test_the_accounting_adds_up_to_what_was_published(pages: dict[str, str]) -> 
 def test_lost_messages_are_listed_with_their_lives_up_to_a_stated_cap(pages: dict[str, str]) -> None:
     page = Page(pages["failing"])
     assert "312 lost messages, by cause" in page.text
-    assert "the first 100 of 312" in page.text
-    assert page.text.count("last seen at") == 100
-    assert re.search(r"0\.\d{4} s delivered worker-1/1 from tasks", page.text)
+    (listed,) = json.loads(page.scripts[0]).values()
+    texts, rows = listed["texts"], listed["rows"]
+    assert len(rows) == 312
+    assert texts[rows[0][0]] == "publisher-1#20"
+    assert "last seen at" in texts[rows[0][1]]
+    life = [[texts[number] for number in rows[0][place + 1 : place + 4]] for place in range(2, len(rows[0]), 4)]
+    assert ["delivered", "worker-1/1", "from tasks"] in life
+    assert "The list holds the first" not in page.text
+    many = Page(rendered(samples.failing(LISTED_MESSAGES + 200)))
+    assert len(json.loads(many.scripts[0])["variant-1-lost"]["rows"]) == LISTED_MESSAGES
+    assert "The list holds the first 1,000 of 1,200." in many.text
 
 
 def test_the_cap_is_shared_by_the_variants() -> None:
-    sample = samples.failing(120)
+    sample = samples.failing(150)
     variant = sample.run.variants[0]
     run = replace(sample.run, variants=tuple(replace(variant, name=f"v{number}") for number in range(8)))
-    text = Page(rendered(replace(sample, run=run, histories={}))).text
-    assert 8 * 20 <= text.count("last seen at") <= LISTED_MESSAGES
+    page = Page(rendered(replace(sample, run=run, histories={})))
+    lists = json.loads(page.scripts[0])
+    assert len(lists) == 8
+    assert {len(each["rows"]) for each in lists.values()} == {LISTED_MESSAGES // 8}
+    assert page.text.count(f"The list holds the first {LISTED_MESSAGES // 8} of 150.") == 8
 
 
 def test_faults_and_the_brokers_log_around_them_are_shown(pages: dict[str, str]) -> None:
@@ -140,19 +153,49 @@ def test_what_holds_in_a_run_that_proved_nothing_is_not_called_ok(pages: dict[st
 
 def test_charts_have_their_data_and_tables_that_say_the_same(pages: dict[str, str]) -> None:
     page = Page(pages["passing"])
-    charts = json.loads(page.scripts[0])
-    assert [chart["anchor"] for chart in charts] == ["variant-1", "variant-2", "variant-3"]
-    assert page.text.count("The lines as a table") == page.text.count("The lanes as a table") == 3
-    hidden = [attributes for _, attributes in page.elements if attributes.get("class") == "chart"]
-    assert {attributes.get("aria-hidden") for attributes in hidden} == {"true"}
+    charts = json.loads(page.scripts[1])
+    places = [f"variant-{number}-{name}" for number in (1, 2, 3) for name in ("chart", "latency")]
+    assert [chart["id"] for chart in charts] == places
+    assert [attributes["id"] for _, attributes in page.elements if attributes.get("class") == "chart"] == places
+    assert page.text.count("The lines as a table") == 6
+    assert page.text.count("The lanes as a table") == 3
+
+
+def test_outages_carry_their_length_and_lost_messages_are_marked_in_the_lane_of_their_holder() -> None:
+    sample = samples.failing(3)
+    variant = replace(sample.run.variants[0], outages=(Outage("workers", 0.01, 1.51),))
+    chart = timeline(variant, None, lanes(sample.histories[V]))
+    assert chart is not None
+    text = json.dumps(chart)
+    assert "1.5 s" in text
+    assert "1 lost message, last seen at worker-1" in text
+    assert "would have kept them" in text
+
+
+def test_a_failed_page_says_first_what_was_lost_where_when_why_and_what_to_change(pages: dict[str, str]) -> None:
+    text = Page(pages["failing"]).text
+    said = text[text.index("What was lost, and what to change") : text.index("Replay")]
+    assert re.search(
+        r"312 of 332 worker-1 \d\.\d\d s acknowledged before the work was done, then kill worker-1 workers\.acks: manual",
+        said,
+    )
+    assert "What was lost, and what to change" not in Page(pages["passing"]).text
+
+
+def test_the_tables_by_queue_publisher_and_worker_add_up(pages: dict[str, str]) -> None:
+    text = Page(pages["failing"]).text
+    for name in ("By queue", "By publisher", "By worker"):
+        assert re.search(rf"{name} .*? all 20 312 332", text), name
+    assert "worker-2 20 0 20 worker-1 0 312 312" in text
 
 
 def test_hostile_text_changes_nothing(pages: dict[str, str]) -> None:
     page = Page(pages["hostile"])
     assert len(page.scripts) == ALLOWED_SCRIPTS
     json.loads(page.scripts[0])
+    json.loads(page.scripts[1])
     assert not re.search(
-        r"[\x00-\x08\x0b\x0c\x0e-\x1f\u202e\u2066\ufffe]", pages["hostile"].replace(page.scripts[1], "")
+        r"[\x00-\x08\x0b\x0c\x0e-\x1f\u202e\u2066\ufffe]", pages["hostile"].replace(page.scripts[2], "")
     )
     assert "<script>document.title='hacked'</script></script><!--" in page.text, "it is shown as text"
     assert "{{ 7*7 }}" in page.text
@@ -166,7 +209,7 @@ def test_hostile_actors_stay_within_the_charts_data() -> None:
     history = replace(sample.histories[V], events=(*sample.histories[V].events, started))
     page = Page(rendered(replace(sample, histories={V: history})))
     assert len(page.scripts) == ALLOWED_SCRIPTS
-    assert "</script><!--" in json.dumps(json.loads(page.scripts[0]))
+    assert "</script><!--" in json.dumps(json.loads(page.scripts[1]))
 
 
 def test_embedded_json_ends_no_script() -> None:
@@ -177,7 +220,7 @@ def test_embedded_json_ends_no_script() -> None:
 
 
 def test_a_run_without_histories_or_variants_has_a_page_without_charts(pages: dict[str, str]) -> None:
-    assert len(Page(pages["without variants"]).scripts) == 1
+    assert len(Page(pages["without variants"]).scripts) == 2
     sample = samples.failing(3)
     text = Page(rendered(replace(sample, histories={}))).text
     assert "Nothing happened that could be drawn." in text

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from harness.events import (
     BrokerStarted,
@@ -17,7 +18,7 @@ from harness.history.read import DTYPE, Log
 from harness.history.records import Kind, LogHeader
 from harness.history.series import Series, series
 from harness.report.lanes import Span, lanes
-from tests.unit.histories import Story, V
+from tests.unit.histories import MS, Story, V
 
 SECOND = 1_000_000_000
 
@@ -197,3 +198,20 @@ def test_lanes_tell_who_was_alive_paused_and_down() -> None:
 
 def test_no_events_are_no_lanes() -> None:
     assert lanes(History((), ())) == ()
+
+
+def test_a_process_that_lost_its_connection_is_reconnecting_until_it_has_one() -> None:
+    story = Story()
+    story.event(ProcessStarted, role="publisher", actor="publisher-1", incarnation=1, pid=1)
+    story.sent(0)
+    story.lose_connection("publisher")
+    lost = story.now
+    story.now += 100 * MS
+    story.connect("publisher", connection=2)
+    back = story.now
+    story.exited("publisher", fault=0)
+    history = story.history()
+    mine = [span for span in lanes(history) if span.lane == "publisher-1"]
+    assert [span.state for span in mine] == ["alive", "reconnecting", "alive", "down"]
+    assert mine[1].begin_s == pytest.approx((lost - history.zero_ns) / 1e9)
+    assert mine[1].end_s == pytest.approx((back - history.zero_ns) / 1e9)

@@ -1,0 +1,150 @@
+"""Two runs side by side: what was set differently, what became of the messages, latency, and outages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from harness.checks.verdict import Fate, Percentiles, RunVerdict, VariantVerdict
+from harness.report.figures import NOTHING, clock, seconds
+from harness.report.plain import plain, shortened
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LONGEST_VALUE: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two runs."""
+
+    name: str
+    """What the reader calls it, e.g. its folder."""
+    run: RunVerdict
+    settings: Mapping[str, str]
+    """Its scenario as resolved, path by path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing, in both runs; a dash where a run has none of it."""
+
+    what: str
+    left: str
+    right: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether the runs differ in it."""
+        return self.left != self.right
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Rows that belong together."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+def comparison(left: Side, right: Side) -> tuple[Section, ...]:
+    """Lay two runs beside each other: the runs, the settings that differ, then every variant that either has."""
+    settings = tuple(row for row in _rows(left.settings, right.settings) if row.differs)
+    sections = [
+        Section("Runs", tuple(_rows(_of_run(left.run), _of_run(right.run)))),
+        Section("Settings that differ", settings),
+    ]
+    mine = {variant.name: variant for variant in left.run.variants}
+    theirs = {variant.name: variant for variant in right.run.variants}
+    for name in dict.fromkeys((*mine, *theirs)):
+        rows = _rows(_of_variant(mine.get(name)), _of_variant(theirs.get(name)))
+        sections.append(Section(name, tuple(rows)))
+    return tuple(sections)
+
+
+def comparison_page(left: Side, right: Side) -> str:
+    """Render two runs side by side as one page that loads nothing."""
+    from harness.report.templates import environment  # noqa: PLC0415 - the terminal needs no template engine
+
+    sections = comparison(left, right)
+    return environment().get_template("compare.html").render(left=left, right=right, sections=sections)
+
+
+def print_comparison(left: Side, right: Side, console: Console) -> None:
+    """Print two runs side by side; what differs is bold."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("", overflow="fold")
+    for side in (left, right):
+        table.add_column(plain(side.name), overflow="fold")
+    for section in comparison(left, right):
+        table.add_row(Text(f"\n{plain(section.title)}", style="bold"))
+        if not section.rows:
+            table.add_row(Text("  none", style="dim"))
+        for row in section.rows:
+            style = "bold" if row.differs else ""
+            values = (Text(shortened(plain(value), LONGEST_VALUE), style=style) for value in (row.left, row.right))
+            table.add_row(Text(f"  {plain(row.what)}"), *values)
+    console.print(table)
+
+
+def _rows(left: Mapping[str, str], right: Mapping[str, str]) -> Iterator[Row]:
+    for what in dict.fromkeys((*left, *right)):
+        yield Row(what, left.get(what, NOTHING), right.get(what, NOTHING))
+
+
+def _of_run(run: RunVerdict) -> dict[str, str]:
+    return {
+        "scenario": run.scenario,
+        "verdict": run.outcome.value,
+        "in a sentence": run.headline,
+        "started": run.started_at,
+        "took": seconds(run.duration_s),
+        "seed": str(run.seed),
+        **run.versions,
+        "replay": run.replay,
+    }
+
+
+def _of_variant(variant: VariantVerdict | None) -> dict[str, str]:
+    if variant is None:
+        return {}
+    counts = variant.counts
+    found = {"outcome": variant.outcome.value, **variant.settings}
+    found["published"] = f"{counts.published:,}"
+    found |= {fate.value: f"{counts.fates[fate]:,}" for fate in Fate if counts.fates.get(fate)}
+    found["lost"] = f"{counts.fates.get(Fate.LOST, 0):,}"
+    found["deliveries"] = f"{counts.deliveries:,}"
+    found["redelivered"] = f"{counts.redelivered:,}"
+    found["processed twice or more"] = f"{counts.duplicates:,}"
+    for kind, figures, detail in (
+        ("confirm", variant.confirm_latency, variant.confirm_latency_detail),
+        ("completion", variant.completion_latency, variant.completion_latency_detail),
+    ):
+        found |= _latency(f"publish to {kind}", figures)
+        if detail is not None and variant.faults:
+            found |= _latency(f"publish to {kind}, during faults", detail.during_faults)
+    for who in ("publishers", "workers"):
+        lengths = [outage.end_s - outage.begin_s for outage in variant.outages if outage.who == who]
+        found[f"outages of {who}"] = f"{len(lengths):,}"
+        found[f"longest outage of {who}"] = seconds(max(lengths, default=None))
+    for fault in variant.faults:
+        said = f"step {fault.fault + 1} ({fault.action})"
+        found[f"{said} struck at"] = clock(fault.injected_s)
+        found[f"{said}: lost to it"] = f"{fault.taken:,}"
+        found[f"{said}: recovered in"] = seconds(fault.recovery_s)
+    return found
+
+
+def _latency(name: str, figures: Percentiles | None) -> dict[str, str]:
+    if figures is None:
+        return {}
+    return {
+        f"{name}: median": seconds(figures.p50),
+        f"{name}: 99%": seconds(figures.p99),
+        f"{name}: longest": seconds(figures.max),
+    }

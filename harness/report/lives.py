@@ -1,0 +1,40 @@
+"""Lost messages and anomalies as the page's script lists them: every text once, lives as numbers of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.checks.verdict import Anomaly, LostMessage
+from harness.report.figures import clock
+from harness.report.plain import plain
+
+Listed = dict[str, list[str] | list[list[int | float]]]
+
+
+def lives(messages: Sequence[LostMessage] | Sequence[Anomaly]) -> Listed:
+    """Return `texts`, and for each message a row of numbers: its name, what is said of it, then its life.
+
+    A life is four numbers for each event: seconds since the release of the publishers, and the texts of what, who and detail.
+    """
+    texts: dict[str, int] = {}
+
+    def number(text: str) -> int:
+        return texts.setdefault(plain(text), len(texts))
+
+    rows: list[list[int | float]] = []
+    for message in messages:
+        row: list[int | float] = [number(str(message.message)), number(_said(message))]
+        for event in message.life:
+            row += [round(event.at_s, 4), number(event.what), number(event.actor), number(event.detail)]
+        rows.append(row)
+    return {"texts": list(texts), "rows": rows}
+
+
+def _said(message: LostMessage | Anomaly) -> str:
+    match message:
+        case LostMessage():
+            where = message.actor or message.place.value
+            seen = clock(message.last_seen_s)
+            return f"in {message.queue}, last seen at {seen}; where: {where}; would have kept it: {message.setting}"
+        case Anomaly():
+            return f"{message.kind}: {message.sentence}"

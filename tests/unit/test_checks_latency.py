@@ -1,0 +1,88 @@
+"""Latency during and outside faults, and over time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.checks.happenings import Happening
+from harness.checks.latency import STEPS, detail
+from harness.checks.settlement import NEVER
+
+SECOND = 1_000_000_000
+
+
+def fault(begin_s: int, struck_s: int, healed_s: int | None, *, healable: bool = True) -> Happening:
+    return Happening(
+        fault=0,
+        action="kill",
+        title="kill n1",
+        family="broker",
+        colour="#888888",
+        targets=("n1",),
+        at_ns=begin_s * SECOND,
+        struck_ns=struck_s * SECOND,
+        healable=healable,
+        healed_ns=NEVER if healed_s is None else healed_s * SECOND,
+        detail="",
+        clean=None,
+    )
+
+
+def seconds(*values: int) -> np.ndarray:
+    return np.array(values, dtype=np.int64) * SECOND
+
+
+def test_a_message_that_waited_while_a_fault_acted_counts_as_during_it() -> None:
+    begin, end = seconds(0, 1, 3, 7, 20), seconds(1, 4, 4, 8, 30)
+    found = detail(begin, end, [fault(2, 3, 6)], zero_ns=0)
+    assert found is not None
+    assert found.during_faults is not None
+    assert found.outside_faults is not None
+    assert (found.during_faults.count, found.during_faults.max) == (2, 3.0)
+    assert (found.outside_faults.count, found.outside_faults.max) == (3, 10.0)
+
+
+def test_a_fault_that_never_healed_acts_to_the_end_and_one_that_is_over_at_once_while_it_strikes() -> None:
+    begin, end = seconds(0, 2, 9), seconds(1, 3, 10)
+    for healable, during in ((True, 2), (False, 1)):
+        found = detail(begin, end, [fault(2, 3, None, healable=healable)], zero_ns=0)
+        assert found is not None
+        assert found.during_faults is not None
+        assert found.during_faults.count == during
+
+
+def test_without_a_fault_all_is_outside_and_without_an_end_there_is_nothing() -> None:
+    found = detail(seconds(0), seconds(1), [], zero_ns=0)
+    assert found is not None
+    assert (found.during_faults, found.outside_faults is not None) == (None, True)
+    assert detail(seconds(0), np.array([NEVER]), [], zero_ns=0) is None
+
+
+spans = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 50)), min_size=1, max_size=60)
+faults = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 5), st.none() | st.integers(5, 60)), max_size=5)
+
+
+@given(spans, faults)
+def test_parts_and_steps_add_up_and_agree_with_the_naive_answer(
+    messages: list[tuple[int, int]], struck: list[tuple[int, int, int | None]]
+) -> None:
+    acting = [fault(at, at + took, None if lasts is None else at + lasts) for at, took, lasts in struck]
+    begin, end = seconds(*(at for at, _ in messages)), seconds(*(at + took for at, took in messages))
+    found = detail(begin, end, acting, zero_ns=0)
+    assert found is not None
+    met = sum(
+        any(each.at_ns <= (at + took) * SECOND and each.healed_ns >= at * SECOND for each in acting)
+        for at, took in messages
+    )
+    assert (found.during_faults.count if found.during_faults else 0) == met
+    assert (found.outside_faults.count if found.outside_faults else 0) == len(messages) - met
+    assert sum(step.count for step in found.steps) == len(messages)
+    assert len(found.steps) <= STEPS
+    assert max(step.max for step in found.steps) == max(took for _, took in messages)
+    for step in found.steps:
+        mine = [took for at, took in messages if step.begin_s <= at < step.begin_s + found.step_s]
+        assert step.count == len(mine)
+        assert step.p50 == pytest.approx(float(np.percentile(mine, 50)))

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from harness.checks.verdict import Outage
+from harness.checks.verdict_json import to_json
+from harness.cli.app import app
+from harness.report.compare import Row, Section, Side, comparison, comparison_page, print_comparison
+from harness.scenario.resolve import flat
+from tests.unit import report_samples as samples
+
+SETTINGS = {"workers.0.acks": "manual", "workers.0.count": "2"}
+
+
+def both() -> tuple[Side, Side]:
+    left, right = samples.failing(3).run, samples.failing(5).run
+    outages = (Outage("workers", 1.0, 3.5), Outage("workers", 4.0, 5.0))
+    variant = replace(right.variants[0], outages=outages)
+    return (
+        Side("first", left, SETTINGS | {"workers.0.acks": "automatic"}),
+        Side("second", replace(right, variants=(variant,)), SETTINGS),
+    )
+
+
+def sections(left: Side, right: Side) -> dict[str, Section]:
+    return {section.title: section for section in comparison(left, right)}
+
+
+def test_only_settings_that_differ_are_shown() -> None:
+    assert sections(*both())["Settings that differ"].rows == (Row("workers.0.acks", "automatic", "manual"),)
+
+
+def test_fates_and_outages_stand_side_by_side() -> None:
+    rows = {row.what: (row.left, row.right, row.differs) for row in sections(*both())["guarantee"].rows}
+    assert rows["lost"] == ("3", "5", True)
+    assert rows["processed"] == ("20", "20", False)
+    assert rows["outages of workers"] == ("0", "2", True)
+    assert rows["longest outage of workers"] == ("—", "2.5 s", True)
+    assert "publish to completion: 99%" in rows
+
+
+def test_a_variant_that_one_run_lacks_is_shown_with_dashes() -> None:
+    left, right = both()
+    found = sections(Side("first", samples.passing().run, {}), right)["transient messages"]
+    assert found.rows[0] == Row("outcome", "as expected", "—")
+    assert left.run.variants[0].name == "guarantee"
+
+
+def test_a_run_beside_itself_differs_in_nothing() -> None:
+    left, _ = both()
+    found = comparison(left, left)
+    assert not [row for section in found for row in section.rows if row.differs]
+
+
+def test_a_terminal_and_a_page_show_both_sides() -> None:
+    out = io.StringIO()
+    print_comparison(*both(), Console(file=out, width=200))
+    page = comparison_page(*both())
+    for text in (out.getvalue(), page):
+        assert "first" in text
+        assert "automatic" in text
+        assert "2.5 s" in text
+    assert "<script" not in page
+
+
+def test_hostile_names_change_nothing() -> None:
+    left, _ = both()
+    side = Side(samples.HOSTILE, samples.hostile().run, {samples.HOSTILE: samples.HOSTILE})
+    out = io.StringIO()
+    print_comparison(left, side, Console(file=out, width=200, force_terminal=False))
+    page = comparison_page(left, side)
+    for text in (out.getvalue(), page):
+        assert not {"\x1b", "\x00", "\u202e", "\u2066"} & set(text)
+    assert "<script" not in page
+    assert "&lt;script&gt;document.title" in page
+
+
+def test_plain_values_become_paths() -> None:
+    assert flat({"a": {"b": [1, {"c": True}]}, "d": [], "e": None}) == {
+        "a.b.0": "1",
+        "a.b.1.c": "true",
+        "d": "[]",
+        "e": "null",
+    }
+
+
+SCENARIO = "name: x\nqueues: {tasks: {}}\npublishers: {messages: 10}\nworkers: {count: COUNT}\n"
+
+
+def run_folder(reports: Path, name: str, count: int) -> None:
+    folder = reports / name
+    folder.mkdir(parents=True)
+    (folder / "scenario.yaml").write_text(SCENARIO.replace("COUNT", str(count)))
+    (folder / "run.json").write_text(json.dumps({}))
+    (folder / "verdict.json").write_text(to_json(samples.failing(count).run))
+
+
+def test_the_command_prints_and_writes_a_page(tmp_path: Path) -> None:
+    run_folder(tmp_path, "one", 1)
+    run_folder(tmp_path, "two", 2)
+    page = tmp_path / "page.html"
+    done = CliRunner().invoke(app, ["compare", "one", "two", "--reports", str(tmp_path), "--html", str(page)])
+    assert done.exit_code == 0, done.output
+    assert "workers.0.count" in done.stdout
+    assert "Two runs side by side" in page.read_text()
+
+
+@pytest.mark.parametrize("missing", ["run.json", "verdict.json"])
+def test_a_run_that_is_none_or_has_no_verdict_is_a_mistake_of_usage(tmp_path: Path, missing: str) -> None:
+    run_folder(tmp_path, "one", 1)
+    (tmp_path / "one" / missing).unlink()
+    done = CliRunner().invoke(app, ["compare", "one", "one", "--reports", str(tmp_path)])
+    assert done.exit_code != 0
+    assert "one" in str(done.exception)
+
+
+def test_a_report_is_opened_in_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    run_folder(tmp_path, "one", 1)
+    done = CliRunner().invoke(app, ["compare", "one", "one", "--open", "--reports", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert opened == [(tmp_path / "compare.html").resolve().as_uri()]
