@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,10 @@ class Opened:
     page: Page
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+
+    def complaints(self) -> list[str]:
+        """What was said but for Bokeh's greeting."""
+        return [text for text in self.said if not re.match(r"\[bokeh [\d.]+\] setting log level", text)]
 
     def charts(self) -> int:
         """Wait until the page has drawn its charts; how many there are."""

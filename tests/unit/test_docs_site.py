@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import CHROMIUM
 from tests.unit.doc_blocks import ROOT
-from tests.unit.test_report_browser import CHROMIUM
 
 LOADS = {
     "script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "audio": "src", "embed": "src",

@@ -42,8 +42,7 @@ def page_of(sample: samples.Sample, folder: Path) -> Path:
 
 
 def assert_quiet(found: Opened, page: Path) -> None:
-    said = [text for text in found.said if not re.match(r"\[bokeh [\d.]+\] setting log level", text)]
-    assert said == []
+    assert found.complaints() == []
     assert {url for url in found.asked if not url.startswith(("data:", "blob:"))} == {page.resolve().as_uri()}
 
 

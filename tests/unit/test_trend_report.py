@@ -19,8 +19,8 @@ from harness.trend.changes import changes
 from harness.trend.rows import Row
 from harness.trend.store import append
 from harness.trend.table import Table, table
+from tests.browser import CHROMIUM, opened
 from tests.unit.report_samples import HOSTILE
-from tests.unit.test_report_browser import CHROMIUM, opened
 from tests.unit.trend_samples import nights, shifted
 
 
@@ -130,10 +130,10 @@ def test_the_page_opens_from_disk_without_a_word_on_the_console(tmp_path: Path, 
     found = table(rows)
     page = write_trend(found, changes(found), tmp_path)
     assert page is not None
-    document, said = opened(page, tmp_path / "profile")
-    assert said == []
-    assert 'data-charts="10"' in document
-    assert "<title>hacked" not in document
+    with opened(page) as seen:
+        assert seen.charts() == 10
+        assert seen.complaints() == []
+        assert "hacked" not in seen.page.title()
 
 
 def test_a_page_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
