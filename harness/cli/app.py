@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness import __version__
-from harness.cli import byhand, inspect, machine, running
+from harness.cli import byhand, inspect, machine, nightly, running, trend
 
 app = typer.Typer(
     name="chaos",
@@ -37,6 +37,7 @@ def _options(
 
 for command in (
     running.run,
+    nightly.nightly,
     running.validate,
     running.plan,
     running.init,
@@ -46,6 +47,7 @@ for command in (
     inspect.history,
     inspect.trace,
     inspect.selftest,
+    trend.trend,
     machine.setup,
     machine.doctor,
     machine.clean,

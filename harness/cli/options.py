@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from harness.scenario.scenario import BrokerModel
 
 REPORTS = Path("reports")
+TREND_FOLDER = "trend"
+"""Where the trend's rows lie, in the folder of the reports."""
 
 Scenarios = Annotated[list[Path], typer.Argument(help="Scenario files, or folders of them.", show_default=False)]
 Reports = Annotated[

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli.options import REPORTS, BrokerChoice, BrokerOption, Image, Reports, Scenarios, error_console, say
-from harness.errors import ExitCode, UsageError
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.checks.verdict import RunVerdict
     from harness.scenario.load import Loaded
-
-SEEDS = 2**31
 
 
 def run(
@@ -29,13 +25,22 @@ def run(
     json_output: Annotated[
         bool, typer.Option("--json", help="Print the verdicts as JSON on standard output, one run a line.")
     ] = False,
+    night: Annotated[
+        str | None,
+        typer.Option(
+            help="What the run counts for in the trend: runs with the same word are repetitions of one night. "
+            "If not given, each run counts for itself.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live progress.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours (NO_COLOR is the same).")] = False,
 ) -> None:
     """Run scenarios on a real broker, their controls beside them, and give a verdict."""
     option = BrokerOption.parse(broker)
-    loaded = _load(scenarios, option)
-    from harness.cli.suite import Settings, run_all
+    loaded = load(scenarios, option)
+    from harness.cli.settings import Settings
+    from harness.cli.suite import run_all
 
     settings = Settings(
         option=option,
@@ -46,6 +51,7 @@ def run(
         controls=controls,
         quiet=quiet,
         json_output=json_output,
+        night=night,
     )
     code = run_all(loaded, settings, jobs=jobs, console=error_console(no_color=no_color))
     raise typer.Exit(int(code))
@@ -53,7 +59,7 @@ def run(
 
 def validate(scenarios: Scenarios, broker: BrokerChoice = None) -> None:
     """Check scenario files; every mistake with its place, nothing is started."""
-    loaded = _load(scenarios, BrokerOption.parse(broker))
+    loaded = load(scenarios, BrokerOption.parse(broker))
     for one in loaded:
         count = len(one.variants()) - 1
         say(f"{one.path}: {one.scenario.name}: valid, {count} {'control' if count == 1 else 'controls'}")
@@ -68,7 +74,7 @@ def plan(
     from harness.cli.plan_text import plan_text
 
     option = BrokerOption.parse(broker)
-    for one in _load(scenarios, option):
+    for one in load(scenarios, option):
         typer.echo(plan_text(one, backend=option.backend or one.scenario.broker.backend, seed=seed))
 
 
@@ -92,7 +98,7 @@ def list_scenarios(
     scenarios: Annotated[list[Path] | None, typer.Argument(help="Scenario files, or folders of them.")] = None,
 ) -> None:
     """List scenarios: name, controls, and the first sentence of the description."""
-    for one in _load(scenarios or [Path("scenarios")], BrokerOption()):
+    for one in load(scenarios or [Path("scenarios")], BrokerOption()):
         names = ", ".join(one.scenario.controls) or "no controls"
         sentence = one.scenario.description.strip().split(". ")[0].replace("\n", " ").rstrip(".")
         typer.echo(f"{one.path}: {one.scenario.name} ({names})\n    {sentence}.")
@@ -113,20 +119,9 @@ def schema(
     typer.echo(reference(made) if markdown else as_text(made), nl=False)
 
 
-def _load(paths: list[Path], option: BrokerOption) -> tuple[Loaded, ...]:
+def load(paths: list[Path], option: BrokerOption) -> tuple[Loaded, ...]:
+    """Load scenarios, for the broker that the command line asks for. Raises ScenarioError with every mistake."""
     from harness.faults.registry import actions
     from harness.scenario.load import load_all
 
     return load_all(paths, actions(), lambda model: frozenset(str(each) for each in option.abilities(model)))
-
-
-def draw_seed() -> int:
-    """Draw a seed for a run that was given none."""
-    return secrets.randbelow(SEEDS)
-
-
-def exit_code(verdicts: list[RunVerdict]) -> ExitCode:
-    """Return the exit code of several runs: the worst."""
-    from harness.checks.verdict import worst
-
-    return worst([verdict.outcome for verdict in verdicts]).exit_code if verdicts else ExitCode.USAGE

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import ledger
+from harness.checks.repetitions import by_scenario
 from harness.checks.verdict import Outcome, RunVerdict, worst
-from harness.checks.verdict_json import from_json, to_json
+from harness.checks.verdict_json import to_json
 from harness.cli.interruptible import interruptible
-from harness.cli.options import BrokerOption, in_ci, say
+from harness.cli.options import TREND_FOLDER, BrokerOption, in_ci, say
+from harness.cli.processes import Ended, Job, run_jobs
+from harness.cli.settings import Settings, seed_for
 from harness.engine.run import RunResult
 from harness.engine.run import run as run_one
 from harness.engine.rundir import HISTORY_FILE
 from harness.errors import ChaosError, ExitCode
 from harness.interrupts import shielded
+from harness.report.markdown import append_to_job_summary, markdown
+from harness.report.suite import print_suite, suite_markdown
 from harness.report.terminal import LiveProgress, print_verdict
 from harness.report.write import write_all
 from harness.scenario.load import Loaded
@@ -31,38 +33,31 @@ from harness.scenario.load import Loaded
 if TYPE_CHECKING:
     from rich.console import Console
 
-SEED_BITS = 31
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the command line says."""
-
-    option: BrokerOption
-    broker: str | None
-    image: str | None
-    reports: Path
-    seed: int | None
-    controls: bool
-    quiet: bool
-    json_output: bool
-
-    def arguments(self) -> list[str]:
-        """Write the options that a child process or a replay needs."""
-        given = ["--broker", self.broker] if self.broker is not None else []
-        given += ["--image", self.image] if self.image is not None else []
-        return given
-
 
 def run_all(loaded: Sequence[Loaded], settings: Settings, *, jobs: int, console: Console) -> ExitCode:
     """Run everything, print what is to be printed, return the exit code."""
     for line in sweep_everything():
         say(f"left over from a run that was killed, removed: {line}")
     if jobs > 1 and len(loaded) > 1:
-        outcomes = _in_parallel(loaded, settings, jobs, console)
+        verdicts, ending = _in_parallel(loaded, settings, jobs)
     else:
-        outcomes = _in_turn(loaded, settings, console)
-    return worst(outcomes).exit_code
+        verdicts, ending = _in_turn(loaded, settings, console)
+    if len(verdicts) > 1:
+        print_suite(by_scenario(verdicts), console)
+    _add_to_job_summary(verdicts)
+    return worst([*(verdict.outcome for verdict in verdicts), *ending]).exit_code
+
+
+def _add_to_job_summary(verdicts: Sequence[RunVerdict]) -> None:
+    def render(limit: int) -> str:
+        if len(verdicts) == 1:
+            return markdown(verdicts[0], limit=limit)
+        return suite_markdown(by_scenario(verdicts), limit=limit) if verdicts else ""
+
+    try:
+        append_to_job_summary(render, os.environ)
+    except OSError as error:
+        say(f"the job's summary could not be written: {error.strerror}")
 
 
 def sweep_everything() -> tuple[str, ...]:
@@ -72,7 +67,8 @@ def sweep_everything() -> tuple[str, ...]:
     return (*ledger.sweep(), *sweep_containers()[0])
 
 
-def _in_turn(loaded: Sequence[Loaded], settings: Settings, console: Console) -> list[Outcome]:
+def _in_turn(loaded: Sequence[Loaded], settings: Settings, console: Console) -> tuple[list[RunVerdict], list[Outcome]]:
+    """Run one after the other; returns the verdicts, and what else the exit code must know of."""
     verdicts: list[RunVerdict] = []
     problems: list[str] = []
     with interruptible("interrupted: healing, stopping, writing the report; once more leaves at once"):
@@ -83,22 +79,19 @@ def _in_turn(loaded: Sequence[Loaded], settings: Settings, console: Console) -> 
                 problems += _report(result, one, settings, console)
             if result.interrupted:
                 break
-    if len(verdicts) > 1:
-        _print_summary(verdicts, console)
     # A report that CI waits for and that is not there is no success.
-    return [verdict.outcome for verdict in verdicts] + [Outcome.INFRASTRUCTURE] * bool(problems)
+    return verdicts, [Outcome.INFRASTRUCTURE] * bool(problems)
 
 
 def _run_one(loaded: Loaded, settings: Settings, console: Console) -> RunResult:
-    seed = settings.seed if settings.seed is not None else (loaded.scenario.seed or _draw())
     with closing(LiveProgress(console, quiet=settings.quiet)) as live:
         return run_one(
             loaded,
             reports=settings.reports,
-            seed=seed,
+            seed=settings.seed_of(loaded),
             make_broker=lambda wanted, book: settings.option.make(loaded.scenario.broker, loaded.path, wanted, book),
             image=settings.image or "",
-            replay_options=_without_password(settings.arguments()),
+            replay_options=settings.replay_options(),
             with_controls=settings.controls,
             listeners=[live],
         )
@@ -106,7 +99,7 @@ def _run_one(loaded: Loaded, settings: Settings, console: Console) -> RunResult:
 
 def _report(result: RunResult, loaded: Loaded, settings: Settings, console: Console) -> tuple[str, ...]:
     """Write and print all that is told of a run; returns what could not be written."""
-    problems = write_reports(result, loaded)
+    problems = (*write_reports(result, loaded), *add_to_trend(result, settings.reports, settings.night))
     print_verdict(result.verdict, console, directory=result.directory.path)
     for problem in problems:
         say(f"a report could not be written: {problem}")
@@ -126,10 +119,12 @@ def run_quietly(loaded: Loaded, option: BrokerOption, *, reports: Path, seed: in
     result = run_one(
         loaded,
         reports=reports,
-        seed=seed if seed is not None else (loaded.scenario.seed or _draw()),
+        seed=seed_for(loaded, seed),
         make_broker=lambda wanted, book: option.make(loaded.scenario.broker, loaded.path, wanted, book),
     )
     write_reports(result, loaded)
+    add_to_trend(result, reports, None)
+    _add_to_job_summary([result.verdict])
     if result.interrupted:
         raise KeyboardInterrupt
     return result.verdict, result.directory.path
@@ -141,6 +136,7 @@ def write_reports(result: RunResult, loaded: Loaded) -> tuple[str, ...]:
     from harness.scenario.resolve import resolve, to_yaml
 
     problems: list[str] = []
+    find = line_of(loaded)
     logs: dict[str, dict[str, str]] = {}
     for name in result.histories:
         found = sorted((result.directory.variant(name) / "broker").glob("*.log"))
@@ -152,6 +148,7 @@ def write_reports(result: RunResult, loaded: Loaded) -> tuple[str, ...]:
             histories=result.histories,
             resolved_scenario=to_yaml(resolve(loaded.scenario, seed=result.verdict.seed)),
             broker_logs=logs,
+            line_of=lambda _run, variant, path: find(variant, path),
         )
     except ChaosError as error:
         problems.append(str(error))
@@ -162,6 +159,22 @@ def write_reports(result: RunResult, loaded: Loaded) -> tuple[str, ...]:
         except ChaosError as error:
             problems.append(str(error))
     return tuple(problems)
+
+
+def add_to_trend(result: RunResult, reports: Path, night: str | None) -> tuple[str, ...]:
+    """Add a run's rows to the trend, unless it was interrupted: such a run says little. Returns what could not be written."""
+    from harness.trend.rows import rows_of
+    from harness.trend.store import append
+
+    if result.interrupted:
+        return ()
+    run = result.verdict
+    rows = rows_of(run, result.histories, run_id=uuid.uuid4().hex, night=night or run.started_at)
+    try:
+        append(reports / TREND_FOLDER, rows)
+    except ChaosError as error:
+        return (str(error),)
+    return ()
 
 
 def line_of(loaded: Loaded) -> Callable[[str, str], int | None]:
@@ -175,82 +188,30 @@ def line_of(loaded: Loaded) -> Callable[[str, str], int | None]:
     return find
 
 
-def _without_password(arguments: list[str]) -> list[str]:
-    import re
-
-    return [re.sub(r"(amqps?://[^:/@]*):[^@]*@", r"\1:***@", argument) for argument in arguments]
-
-
-def _draw() -> int:
-    return int.from_bytes(os.urandom(4)) >> (32 - SEED_BITS)
-
-
-def _in_parallel(loaded: Sequence[Loaded], settings: Settings, jobs: int, console: Console) -> list[Outcome]:
-    """Run each scenario as a process of its own, so that interrupts and crashes stay apart."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def one(scenario: Loaded) -> tuple[RunVerdict | None, int]:
-        command = [
-            sys.executable,
-            "-m",
-            "harness",
-            "run",
-            str(scenario.path),
-            "--json",
-            "--reports",
-            str(settings.reports),
-        ]
-        command += settings.arguments()
-        command += [] if settings.controls else ["--no-controls"]
-        command += ["--quiet"] if settings.quiet else []
-        command += ["--seed", str(settings.seed)] if settings.seed is not None else []
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
-        processes.append(process)
-        output, errors = process.communicate()
-        say(errors.removesuffix("\n"))
-        if settings.json_output:
-            sys.stdout.write(output)
-        lines = output.splitlines()
-        return (from_json(lines[-1]) if lines else None), process.returncode
-
-    with (
-        interruptible(
-            "interrupted: the runs are healing, stopping and writing their reports; once more leaves at once"
-        ),
-        ThreadPoolExecutor(max_workers=jobs) as pool,
-    ):
-        try:
-            found = list(pool.map(one, loaded))
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                if process.poll() is None:
-                    process.send_signal(signal.SIGINT)
-            raise
-    missing = [str(scenario.path) for scenario, (verdict, _) in zip(loaded, found, strict=True) if verdict is None]
-    if missing:
-        raise ChaosError(f"no verdict came back for {', '.join(missing)}; see the messages above")
-    verdicts = [verdict for verdict, _ in found if verdict is not None]
-    _print_summary(verdicts, console)
-    failed = any(code == ExitCode.INFRASTRUCTURE for _, code in found)
-    return [verdict.outcome for verdict in verdicts] + [Outcome.INFRASTRUCTURE] * failed
+def show_ended(ended: Ended, settings: Settings) -> None:
+    """Pass on what a run's process printed: always with progress, else only if it did not end as it should."""
+    if not settings.quiet or ended.verdict.outcome is not Outcome.AS_EXPECTED or ended.failed:
+        say(ended.errors.removesuffix("\n"))
+    if settings.json_output:
+        sys.stdout.write(json.dumps(json.loads(to_json(ended.verdict))) + "\n")
+        sys.stdout.flush()
 
 
-def _print_summary(verdicts: Sequence[RunVerdict], console: Console) -> None:
-    from rich.table import Table
-    from rich.text import Text
+def _in_parallel(loaded: Sequence[Loaded], settings: Settings, jobs: int) -> tuple[list[RunVerdict], list[Outcome]]:
+    """Run each as a process of its own; returns the verdicts as `_in_turn` does."""
+    waiting = iter(loaded)
+    verdicts: dict[Path, RunVerdict] = {}
+    ending: list[Outcome] = []
 
-    table = Table(box=None, pad_edge=False, title=f"{len(verdicts)} scenarios", title_justify="left")
-    for heading in ("scenario", "verdict", "variants", "seconds"):
-        table.add_column(heading, justify="right" if heading == "seconds" else "left")
-    for verdict in verdicts:
-        style = {Outcome.AS_EXPECTED: "green", Outcome.INCONCLUSIVE: "yellow"}.get(verdict.outcome, "red")
-        table.add_row(
-            Text(verdict.scenario),
-            Text(verdict.outcome.value, style=style),
-            str(len(verdict.variants)),
-            f"{verdict.duration_s:.1f}",
-        )
-    console.print(table)
+    def next_job() -> Job | None:
+        one = next(waiting, None)
+        return Job(one, settings.seed_of(one)) if one is not None else None
+
+    def on_end(ended: Ended) -> None:
+        verdicts[ended.job.loaded.path] = ended.verdict
+        ending.extend([Outcome.INFRASTRUCTURE] * ended.failed)
+        show_ended(ended, settings)
+
+    if not run_jobs(next_job, on_end, settings, jobs=jobs):
+        ending.append(Outcome.INTERRUPTED)
+    return [verdicts[one.path] for one in loaded if one.path in verdicts], ending

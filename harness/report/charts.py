@@ -121,6 +121,12 @@ def _figure(name: str, height: int, window: _Window, **options: Any) -> Any:
         min_border_bottom=4,
         **options,
     )
+    in_ink(plot)
+    return plot
+
+
+def in_ink(plot: Any) -> None:
+    """Draw a figure's axes and grid in the pages' ink."""
     for axis in (*plot.xaxis, *plot.yaxis):
         axis.axis_label_text_color = axis.major_label_text_color = INK
         axis.axis_line_color = axis.major_tick_line_color = INK
@@ -131,7 +137,6 @@ def _figure(name: str, height: int, window: _Window, **options: Any) -> Any:
         axis.major_tick_in, axis.major_tick_out = 0, 4
     for grid in (*plot.xgrid, *plot.ygrid):
         grid.grid_line_color, grid.grid_line_alpha = INK, 0.18
-    return plot
 
 
 def _rates(data: Series, window: _Window) -> Any:

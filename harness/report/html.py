@@ -63,7 +63,7 @@ def html(
             pages=pages,
             fates=list(Fate),
             charts=embedded_json(charts),
-            bokeh=_bokeh() if charts else "",
+            bokeh=bokeh_scripts() if charts else "",
             resolved=shortened(resolved_scenario, SCENARIO_CHARACTERS),
             line_colours=LINES,
             hidden_lines=HIDDEN_AT_FIRST,
@@ -135,7 +135,7 @@ def _row_of(data: Series, index: int) -> tuple[float, ...]:
 
 
 @cache
-def _bokeh() -> Markup:
+def bokeh_scripts() -> Markup:
     """Return the one bundle that plain figures need: no widgets, tables or WebGL."""
     scripts = INLINE.clone(components=["bokeh"]).js_raw
     return Markup("\n".join(scripts).replace("</script", "<\\/script"))  # noqa: S704 - it comes from the Bokeh package

@@ -10,6 +10,7 @@ from harness.checks.verdict import Outcome
 from harness.report.files import replace
 
 SHOWN_RUNS = 300
+TREND_PAGE = "trend.html"
 GENERATOR = '<meta name="generator" content="chaos-harness">'
 
 
@@ -41,15 +42,20 @@ def write_index(reports: Path) -> Path | None:
     from harness.report.templates import environment  # noqa: PLC0415 - the template engine is wanted by no other command
 
     path = reports / "index.html"
-    if path.exists() and GENERATOR not in path.read_text(encoding="utf-8", errors="replace")[:4096]:
+    if not may_replace(path):
         return None
     runs = runs_in(reports)
     text = (
         environment()
         .get_template("index.html")
-        .render(runs=runs[:SHOWN_RUNS], total=len(runs), outcomes=_counted(runs))
+        .render(runs=runs[:SHOWN_RUNS], total=len(runs), outcomes=_counted(runs), trend=(reports / TREND_PAGE).exists())
     )
     return replace(path, text)
+
+
+def may_replace(path: Path) -> bool:
+    """Whether a page is ours to write: it is not there, or the harness wrote it."""
+    return not path.exists() or GENERATOR in path.read_text(encoding="utf-8", errors="replace")[:4096]
 
 
 def _read(folder: Path) -> Run | None:

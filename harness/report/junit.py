@@ -2,39 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from junitparser import Error, Failure, JUnitXml, Properties, Property, Skipped, TestCase, TestSuite
+from junitparser import Attr, Error, Failure, JUnitXml, Properties, Property, Skipped, TestCase, TestSuite
 
 from harness.checks.verdict import ExpectationResult, Outcome, RunVerdict, VariantVerdict
 from harness.report.plain import lines, plain
+
+LineOf = Callable[[RunVerdict, str, str], int | None]
+"""From a run, a variant's name and an expectation's path to the line in the scenario's file; None where it has none."""
+
+
+def nowhere(_run: RunVerdict, _variant: str, _path: str) -> None:
+    """Know no line."""
+
 
 ENDED_EARLY = (Outcome.INFRASTRUCTURE, Outcome.INCONCLUSIVE, Outcome.INTERRUPTED)
 THE_RUN = "the run comes to its end and proves something"
 """The case of what is no expectation: that the infrastructure held, and that something was at risk."""
 
 
-def junit(run: RunVerdict) -> str:
-    """Render a run.
+def junit(*runs: RunVerdict, line_of: LineOf = nowhere) -> str:
+    """Render runs, a suite each, as the Jenkins xUnit plugin's schema has it.
 
     An expectation that does not hold is a failure; a broken infrastructure and an interruption are errors; what is
-    inconclusive is skipped, with its reason.
+    inconclusive is skipped, with its reason. `line_of` says where in the scenario's file an expectation stands.
     """
     # The library's own functions have no types.
-    suite: Any = TestSuite(plain(run.scenario))
+    document: Any = JUnitXml(name=plain(", ".join(dict.fromkeys(run.scenario for run in runs))))
+    suites = [_suite(run, line_of) for run in runs]
+    for suite in suites:
+        document.append(suite)
+    # Not update_statistics: it counts what is skipped in the document as well, for which the schema has no place.
+    document.tests, document.failures, document.errors = (
+        sum(getattr(suite, name) for suite in suites) for name in ("tests", "failures", "errors")
+    )
+    document.time = round(sum(run.duration_s for run in runs), 3)
+    rendered: bytes = document.tostring()
+    return rendered.decode()
+
+
+class _Suite(TestSuite):
+    """A suite that names its file."""
+
+    file = Attr()
+
+
+def _suite(run: RunVerdict, line_of: LineOf) -> Any:
+    suite: Any = _Suite(plain(run.scenario))
+    suite.file = plain(run.file)
     suite.timestamp = plain(run.started_at)
     suite.append(_properties(run))
     for variant in run.variants:
-        for case in _cases(run, variant):
+        for case in _cases(run, variant, line_of):
             suite.add_testcase(case)
     if not run.variants:
-        suite.add_testcase(_outcome_case(run, "guarantee", run.outcome, run.headline, (), 0.0))
-    document: Any = JUnitXml(name=plain(run.scenario))
-    document.append(suite)
-    document.update_statistics()
-    suite.time = document.time = round(run.duration_s, 3)
-    rendered: bytes = document.tostring()
-    return rendered.decode()
+        suite.add_testcase(_outcome_case(run, "guarantee", run.outcome, run.headline, (), run.duration_s))
+    suite.update_statistics()
+    suite.time = round(run.duration_s, 3)
+    return suite
 
 
 def _properties(run: RunVerdict) -> Any:
@@ -53,6 +80,7 @@ def _properties(run: RunVerdict) -> Any:
             f"{variant.name}.confirmed": counts.confirmed,
             f"{variant.name}.redelivered": counts.redelivered,
             **{f"{variant.name}.{fate.value}": count for fate, count in counts.fates.items() if count},
+            **{f"{variant.name}.{name}": f"{value:.6f}" for name, value in _times(variant)},
         }
     make: Any = Properties
     properties = make()
@@ -61,17 +89,31 @@ def _properties(run: RunVerdict) -> Any:
     return properties
 
 
-def _cases(run: RunVerdict, variant: VariantVerdict) -> list[Any]:
+def _times(variant: VariantVerdict) -> Iterator[tuple[str, float]]:
+    for name, latency in (("confirm", variant.confirm_latency), ("completion", variant.completion_latency)):
+        if latency is not None:
+            yield f"{name}_p50_s", latency.p50
+            yield f"{name}_p99_s", latency.p99
+    for who in ("publishers", "workers"):
+        yield f"outage_{who}_s", sum(each.end_s - each.begin_s for each in variant.outages if each.who == who)
+    for fault in variant.faults:
+        if fault.recovery_s is not None:
+            yield f"recovery_{fault.fault + 1}_s", fault.recovery_s
+
+
+def _cases(run: RunVerdict, variant: VariantVerdict, line_of: LineOf) -> list[Any]:
     """Return a variant's cases; its time is shared out evenly, for the expectations were judged on one run."""
     unfinished = variant.outcome in ENDED_EARLY
     share = variant.duration_s / max(1, len(variant.expectations) + unfinished)
-    cases = [_case(run, variant, result, share) for result in variant.expectations]
+    cases = [
+        _case(run, variant, result, share, line_of(run, variant.name, result.path)) for result in variant.expectations
+    ]
     if unfinished or not variant.expectations:
         cases.append(_outcome_case(run, variant.name, variant.outcome, variant.headline, variant.reasons, share))
     return cases
 
 
-def _case(run: RunVerdict, variant: VariantVerdict, result: ExpectationResult, seconds: float) -> Any:
+def _case(run: RunVerdict, variant: VariantVerdict, result: ExpectationResult, seconds: float, line: int | None) -> Any:
     case: Any = TestCase(
         plain(f"{variant.name}: {result.path} {result.expected}"),
         plain(f"{run.scenario}.{variant.name}"),
@@ -84,7 +126,8 @@ def _case(run: RunVerdict, variant: VariantVerdict, result: ExpectationResult, s
     elif not result.holds:
         failure: Any = Failure(plain(f"expected {result.expected}, observed {result.observed}"), "violated")
         causes = [cause.sentence for cause in variant.causes]
-        told = [variant.headline, result.explanation, *causes, f"replay: {run.replay}"]
+        place = f"{run.file}:{line}" if line is not None else run.file
+        told = [variant.headline, result.explanation, *causes, f"expected in {place}", f"replay: {run.replay}"]
         failure.text = "\n".join(lines(each) for each in told if each)
         case.result = [failure]
     return case

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,36 +25,49 @@ SIGNS: Final = {
 }
 _LISTED_CAUSES: Final = 50
 _LISTED_ANOMALIES: Final = 20
-_CUT: Final = "\n*Cut at what a job's summary may hold; report.html has everything.*\n"
+_CUT: Final = "\n*Cut here: this is what a job's summary may hold; report.html has everything.*\n"
+_OPEN, _CLOSE = "<details>", "</details>"
+_CLOSING_BYTES: Final = len(f"\n{_CLOSE}\n")
 _SPECIAL: Final = re.compile(r"[\\`*_~\[\]|#@$]|:(?=//)")
 
 
 def markdown(run: RunVerdict, *, limit: int = LIMIT_BYTES) -> str:
-    """Render a run in at most `limit` bytes of UTF-8; whole blocks are left out, so that nothing stays unclosed."""
+    """Render a run in at most `limit` bytes of UTF-8."""
     blocks = [_head(run), *(_details(variant) for variant in run.variants), _foot(run)]
+    return cut([line for block in blocks for line in block.split("\n")], limit)
+
+
+def cut(lines: Sequence[str], limit: int) -> str:
+    """Join lines in at most `limit` bytes of UTF-8; what is cut is cut at a whole line, said, and leaves nothing folded open."""
     kept: list[str] = []
-    room = limit - len(_CUT.encode())
-    for block in (block for block in blocks if block):
-        size = len(block.encode(errors="backslashreplace")) + 1
-        if size > room:
-            return "\n".join(kept) + _CUT
-        kept.append(block)
+    sizes = [len(line.encode(errors="backslashreplace")) + 1 for line in lines]
+    if sum(sizes) <= limit:
+        return "\n".join([*lines, ""])
+    room, opened = limit - len(_CUT.encode()), 0
+    for line, size in zip(lines, sizes, strict=True):
+        opened += (line == _OPEN) - (line == _CLOSE)
         room -= size
-    return "\n".join(kept)
+        if room < opened * _CLOSING_BYTES:
+            opened -= (line == _OPEN) - (line == _CLOSE)
+            break
+        kept.append(line)
+    return "\n".join([*kept, *(("", _CLOSE) * opened), _CUT])
 
 
-def append_to_job_summary(run: RunVerdict, environment: Mapping[str, str]) -> Path | None:
-    """Add the summary to the page of the GitHub job that this runs in; None outside of one. Raises OSError."""
+def append_to_job_summary(render: Callable[[int], str], environment: Mapping[str, str]) -> Path | None:
+    """Add a summary to the page of the GitHub job that this runs in; None outside of one. Raises OSError.
+
+    `render` is given how many bytes the summary may have: what the page still has room for.
+    """
     file = environment.get("GITHUB_STEP_SUMMARY")
     if not file:
         return None
     path = Path(file)
     taken = path.stat().st_size if path.exists() else 0
-    room = LIMIT_BYTES - taken - 1
-    text = markdown(run, limit=room) if room > len(_CUT) else ""
-    if text and len(text.encode()) <= room:
+    text = render(LIMIT_BYTES - taken)
+    if taken + len(text.encode(errors="backslashreplace")) <= LIMIT_BYTES:
         with path.open("a", encoding="utf-8", errors="backslashreplace") as summary:
-            summary.write(text + "\n")
+            summary.write(text)
     return path
 
 
@@ -97,12 +110,12 @@ def _details(variant: VariantVerdict) -> str:
     title = f"{escaped(variant.name)}: {escaped(shortened(variant.headline, 300))}"
     return "\n".join(
         [
-            "<details>",
+            _OPEN,
             f"<summary>{title}</summary>",
             "",
             *(f"- {line}" for line in _told(variant)),
             "",
-            "</details>",
+            _CLOSE,
             "",
         ]
     )

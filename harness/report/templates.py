@@ -45,6 +45,7 @@ def environment() -> Environment:
         "several_lines": lambda text: escape(lines(text)),
         "short": shortened,
         "css_colour": colour,
+        "day": lambda moment: f"{moment:%-d %b %Y, %H:%M}",
     }
     return found
 

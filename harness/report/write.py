@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,10 +9,12 @@ from harness.checks.verdict import RunVerdict
 from harness.checks.verdict_json import to_json
 from harness.errors import HistoryError
 from harness.history.history import History
+from harness.report.badge import badge
 from harness.report.files import replace
 from harness.report.index import write_index
-from harness.report.junit import junit
-from harness.report.markdown import append_to_job_summary, markdown
+from harness.report.junit import LineOf, junit, nowhere
+from harness.report.markdown import markdown
+from harness.report.openmetrics import openmetrics
 
 
 def write_all(
@@ -23,11 +24,12 @@ def write_all(
     histories: Mapping[str, History],
     resolved_scenario: str,
     broker_logs: Mapping[str, Mapping[str, str]],
+    line_of: LineOf = nowhere,
 ) -> tuple[Path, ...]:
-    """Write verdict.json, junit.xml, summary.md and report.html, each whole or not at all, and the folder's index.
+    """Write verdict.json, junit.xml, summary.md, metrics.prom, badge.svg and report.html, each whole or not at all, and the index.
 
-    In a GitHub job (GITHUB_STEP_SUMMARY is set) the summary is added to the job's page. Returns what was written. Raises
-    HistoryError at the end, naming everything that could not be.
+    `line_of` says where in the scenario's file an expectation stands. Returns what was written. Raises HistoryError at the end, naming
+    everything that could not be.
     """
 
     def page() -> str:
@@ -37,8 +39,10 @@ def write_all(
 
     makers: dict[str, Callable[[], str]] = {
         "verdict.json": lambda: to_json(run) + "\n",
-        "junit.xml": lambda: junit(run),
+        "junit.xml": lambda: junit(run, line_of=line_of),
         "summary.md": lambda: markdown(run),
+        "metrics.prom": lambda: openmetrics(run),
+        "badge.svg": lambda: badge(run.scenario, run.outcome.value, run.outcome),
         "report.html": page,
     }
     written: list[Path] = []
@@ -48,17 +52,11 @@ def write_all(
             written.append(replace(directory / name, make()))
         except Exception as error:  # one mistake of a renderer must not cost the other reports
             problems.append(_problem(directory / name, error))
-    additions: dict[Path, Callable[[], Path | None]] = {
-        directory.parent / "index.html": lambda: write_index(directory.parent),
-        Path("the job's summary"): lambda: append_to_job_summary(run, os.environ),
-    }
-    for what, also in additions.items():
-        try:
-            found = also()
-        except Exception as error:  # the same
-            problems.append(_problem(what, error))
-        else:
-            written += [found] if found is not None else []
+    index = directory.parent / "index.html"
+    try:
+        written += [found] if (found := write_index(directory.parent)) is not None else []
+    except Exception as error:  # the same
+        problems.append(_problem(index, error))
     if problems:
         raise HistoryError(f"{'; '.join(problems)}; the other reports are there, and `chaos report` writes them again")
     return tuple(written)

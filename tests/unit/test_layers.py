@@ -38,7 +38,8 @@ ALLOWED: dict[str, set[str]] = {
     "faults": {"errors", "events", "scenario", "traffic", "broker", "faults"},
     "checks": CHECKS,
     "engine": BELOW_ENGINE | {"checks", "engine", "version"},
-    "report": CHECKS | {"report", "version"},
+    "trend": {"errors", "scenario", "history", "checks", "trend"},
+    "report": CHECKS | {"trend", "report", "version"},
 }
 IMPURE = {"time", "random", "os", "subprocess", "socket", "threading", "datetime", "secrets", "tempfile", "shutil"}
 

@@ -2,35 +2,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+import xmlschema
 
 from harness.checks.verdict import Outcome
 from harness.report.junit import junit
 from tests.unit import report_samples as samples
 
-CHILDREN = {
-    "testsuites": {"testsuite"},
-    "testsuite": {"properties", "testcase", "system-out", "system-err"},
-    "properties": {"property"},
-    "property": set(),
-    "testcase": {"skipped", "error", "failure", "system-out", "system-err"},
-    "skipped": set(),
-    "error": set(),
-    "failure": set(),
-}
-"""Which elements may stand in which, as the readers of CI servers agree on."""
-ATTRIBUTES = {
-    "testsuites": {"name", "time", "tests", "failures", "errors", "skipped"},
-    "testsuite": {"name", "time", "tests", "failures", "errors", "skipped", "timestamp"},
-    "properties": set(),
-    "property": {"name", "value"},
-    "testcase": {"name", "classname", "time"},
-    "skipped": {"message", "type"},
-    "error": {"message", "type"},
-    "failure": {"message", "type"},
-}
+SCHEMA = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))
 
 
 def parsed(name: str) -> ET.Element:
@@ -41,17 +23,10 @@ def cases(root: ET.Element) -> dict[str, ET.Element | None]:
     return {case.attrib["name"]: next(iter(case), None) for case in root.iter("testcase")}
 
 
-def check(element: ET.Element) -> None:
-    assert set(element.attrib) <= ATTRIBUTES[element.tag], element.tag
-    for child in element:
-        assert child.tag in CHILDREN[element.tag], f"{child.tag} in {element.tag}"
-        check(child)
-
-
 @pytest.mark.parametrize("name", samples.ALL)
-def test_every_run_has_the_structure_that_readers_agree_on(name: str) -> None:
+def test_every_run_is_valid_and_its_counts_are_right(name: str) -> None:
+    SCHEMA.validate(junit(samples.ALL[name]().run))
     root = parsed(name)
-    check(root)
     assert root.tag == "testsuites"
     (suite,) = root
     found = list(suite.iter("testcase"))
@@ -76,7 +51,40 @@ def test_a_failure_has_the_cause_and_the_command_that_replays_it() -> None:
     assert failure is not None
     assert (failure.tag, failure.attrib["message"]) == ("failure", "expected 0, observed 312")
     assert "312 messages were lost at worker-1" in (failure.text or "")
+    assert "expected in scenarios/worker_kill.yaml\n" in (failure.text or "")
     assert "replay: chaos run scenarios/sample.yaml --seed 42" in (failure.text or "")
+
+
+def test_a_failure_names_its_line_where_it_is_known() -> None:
+    run = samples.failing().run
+    text = junit(run, line_of=lambda _run, variant, path: {("guarantee", "lost"): 17}.get((variant, path)))
+    assert "expected in scenarios/worker_kill.yaml:17\n" in text
+
+
+def test_several_runs_are_suites_of_one_document() -> None:
+    runs = [samples.ALL[name]().run for name in ("passing", "failing", "infrastructure")]
+    text = junit(*runs)
+    SCHEMA.validate(text)
+    root = ET.fromstring(text)  # noqa: S314 - our own text
+    assert [suite.attrib["name"] for suite in root] == [run.scenario for run in runs]
+    assert [suite.attrib["file"] for suite in root] == [run.file for run in runs]
+    for count in ("tests", "failures", "errors"):
+        assert int(root.attrib[count]) == sum(int(suite.attrib[count]) for suite in root) > 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<testsuites><testsuite name="x" tests="0" failures="0"/></testsuites>',
+        '<testsuites skipped="1"/>',
+        '<testsuites><testcase name="x"/></testsuites>',
+        '<testsuite name="x" tests="1" failures="0" errors="0"><testcase name="x" line="3"/></testsuite>',
+        '<testsuite name="x" tests="1" failures="0" errors="0" time="1e-05"/>',
+        '<testsuite name="x" tests="0" failures="0" errors="0"><properties><property name="x"/></properties></testsuite>',
+    ],
+)
+def test_the_schema_refuses_what_jenkins_refuses(text: str) -> None:
+    assert not SCHEMA.is_valid(text)
 
 
 def test_broken_infrastructure_is_an_error_and_proves_no_expectation() -> None:
@@ -108,11 +116,15 @@ def test_properties_tell_what_ran() -> None:
     assert found["seed"] == "42"
     assert found["guarantee.lost"] == "312"
     assert found["version.rabbitmq"] == "4.0.5"
+    latency = samples.failing().run.variants[0].completion_latency
+    assert latency is not None
+    assert float(found["guarantee.completion_p99_s"]) == pytest.approx(latency.p99, abs=1e-6)
+    assert found["guarantee.outage_publishers_s"] == "0.000000"
 
 
 def test_hostile_text_keeps_to_its_place() -> None:
     text = junit(samples.hostile().run)
     assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\u202e]", text)
     root = ET.fromstring(text)  # noqa: S314 - our own text
-    check(root)
+    SCHEMA.validate(text)
     assert "<script>" in root[0].attrib["name"]

@@ -8,7 +8,7 @@ import pytest
 
 from harness.checks.verdict import Outcome, RunVerdict
 from harness.report.annotations import annotation_lines
-from harness.report.markdown import LIMIT_BYTES, append_to_job_summary, escaped, markdown
+from harness.report.markdown import LIMIT_BYTES, append_to_job_summary, cut, escaped, markdown
 from tests.unit import report_samples as samples
 
 
@@ -54,27 +54,47 @@ def many_variants() -> RunVerdict:
     return replace(run, variants=(variant,) * 10)
 
 
-def test_a_summary_too_long_is_cut_between_blocks_and_says_so() -> None:
+def test_a_summary_too_long_is_cut_at_a_whole_line_and_says_so() -> None:
+    whole = markdown(many_variants(), limit=10 * LIMIT_BYTES)
     text = markdown(many_variants())
-    assert len(text.encode()) <= LIMIT_BYTES
+    assert len(whole.encode()) > LIMIT_BYTES
+    assert LIMIT_BYTES - 2000 < len(text.encode()) <= LIMIT_BYTES, "as much as there is room for"
     assert text.count("<details>") == text.count("</details>") > 0
-    assert "report.html has everything" in text
+    said = text.splitlines()[-1]
+    assert "report.html has everything" in said
+    kept = [line for line in text.splitlines() if line and line not in (said, "</details>")]
+    assert set(kept) <= set(whole.splitlines())
+
+
+@pytest.mark.parametrize("limit", [400, 1000, 3000])
+def test_a_cut_closes_what_it_cut_open(limit: int) -> None:
+    lines = ["<details>", "x" * 100, "<details>", *("y" * 50 for _ in range(99)), "</details>", "</details>"]
+    text = cut(lines, limit)
+    assert len(text.encode()) <= limit
+    assert text.count("<details>") == text.count("</details>") == 2
+
+
+def test_what_fits_is_not_cut() -> None:
+    lines = ["<details>", "ä", "</details>"]
+    size = len("\n".join([*lines, ""]).encode())
+    assert cut(lines, size) == "<details>\nä\n</details>\n"
+    assert "Cut here" in cut(["x" * 200, *lines], size + 200)
 
 
 def test_a_job_gets_the_summary_appended(tmp_path: Path) -> None:
     page = tmp_path / "summary"
     page.write_text("before\n")
-    assert append_to_job_summary(samples.passing().run, {"GITHUB_STEP_SUMMARY": str(page)}) == page
-    assert page.read_text().startswith("before\n## ✅ broker restart")
-    assert append_to_job_summary(samples.passing().run, {}) is None
+    assert append_to_job_summary(lambda _limit: "mine\n", {"GITHUB_STEP_SUMMARY": str(page)}) == page
+    assert page.read_text() == "before\nmine\n"
+    assert append_to_job_summary(lambda _limit: "mine\n", {}) is None
 
 
 def test_a_jobs_summary_never_outgrows_what_the_page_holds(tmp_path: Path) -> None:
     page = tmp_path / "summary"
     environment = {"GITHUB_STEP_SUMMARY": str(page)}
-    append_to_job_summary(many_variants(), environment)
-    append_to_job_summary(many_variants(), environment)
-    assert 0 < page.stat().st_size <= LIMIT_BYTES
+    for _ in range(3):
+        append_to_job_summary(lambda limit: markdown(many_variants(), limit=limit), environment)
+    assert LIMIT_BYTES - 2000 < page.stat().st_size <= LIMIT_BYTES
 
 
 def line_of(variant: str, path: str) -> int | None:

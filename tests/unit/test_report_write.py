@@ -15,7 +15,7 @@ from harness.report.index import runs_in, write_index
 from harness.report.write import write_all
 from tests.unit import report_samples as samples
 
-NAMES = ("verdict.json", "junit.xml", "summary.md", "report.html")
+NAMES = ("verdict.json", "junit.xml", "summary.md", "metrics.prom", "badge.svg", "report.html")
 
 
 def write(sample: samples.Sample, directory: Path) -> tuple[Path, ...]:
@@ -29,11 +29,6 @@ def write(sample: samples.Sample, directory: Path) -> tuple[Path, ...]:
     )
 
 
-@pytest.fixture(autouse=True)
-def no_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-
-
 @pytest.mark.parametrize("name", samples.ALL)
 def test_every_report_of_every_run_is_written(tmp_path: Path, name: str) -> None:
     sample = samples.ALL[name]()
@@ -44,12 +39,19 @@ def test_every_report_of_every_run_is_written(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("maker", "file"), [("junit", "junit.xml"), ("markdown", "summary.md"), ("to_json", "verdict.json")]
+    ("maker", "file"),
+    [
+        ("junit", "junit.xml"),
+        ("markdown", "summary.md"),
+        ("to_json", "verdict.json"),
+        ("openmetrics", "metrics.prom"),
+        ("badge", "badge.svg"),
+    ],
 )
 def test_a_renderer_that_fails_costs_no_other_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, maker: str, file: str
 ) -> None:
-    def broken(_run: object) -> str:
+    def broken(*_given: object, **_options: object) -> str:
         raise ValueError("a mistake")
 
     monkeypatch.setattr(writing, maker, broken)
@@ -61,7 +63,7 @@ def test_a_renderer_that_fails_costs_no_other_report(
 def test_a_report_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(samples.passing(), tmp_path / "run")
     before = (tmp_path / "run" / "junit.xml").read_text()
-    monkeypatch.setattr(writing, "junit", lambda _run: 1 / 0)
+    monkeypatch.setattr(writing, "junit", lambda _run, **_options: 1 / 0)
     with pytest.raises(HistoryError):
         write(samples.failing(), tmp_path / "run")
     assert (tmp_path / "run" / "junit.xml").read_text() == before
@@ -73,13 +75,6 @@ def test_a_folder_that_is_gone_is_told_for_each_report(tmp_path: Path) -> None:
     with pytest.raises(HistoryError) as caught:
         write_all(sample.run, tmp_path / "no" / "run", histories={}, resolved_scenario="", broker_logs={})
     assert str(caught.value).count("could not be written: No such file or directory") == len(NAMES) + 1
-
-
-def test_a_job_gets_its_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = tmp_path / "page.md"
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
-    assert write(samples.without_variants(), tmp_path / "run")[-1] == page
-    assert page.read_text().startswith("## ⏹️ nothing: interrupted")
 
 
 def test_the_index_lists_runs_the_newest_first(tmp_path: Path) -> None:

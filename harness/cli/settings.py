@@ -1,0 +1,61 @@
+"""What the command line says about the runs that it asks for."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.cli.options import BrokerOption
+from harness.scenario.load import Loaded
+
+SEEDS = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Options that hold for every run of a command."""
+
+    option: BrokerOption
+    broker: str | None
+    image: str | None
+    reports: Path
+    seed: int | None
+    controls: bool
+    quiet: bool
+    json_output: bool
+    night: str | None = None
+    """What the runs count for in the trend; each for itself if None."""
+
+    def arguments(self) -> list[str]:
+        """Write the options that a child process needs."""
+        given = ["--broker", self.broker] if self.broker is not None else []
+        given += ["--image", self.image] if self.image is not None else []
+        return given
+
+    def replay_options(self) -> list[str]:
+        """Write the options that a replay needs, without a password."""
+        return [re.sub(r"(amqps?://[^:/@]*):[^@]*@", r"\1:***@", argument) for argument in self.arguments()]
+
+    def replay(self, loaded: Loaded, seed: int) -> str:
+        """Write the command that runs a scenario again as it was run."""
+        command = ["chaos", "run", str(loaded.path), "--seed", str(seed), *self.replay_options()]
+        return shlex.join(command + ([] if self.controls else ["--no-controls"]))
+
+    def seed_of(self, loaded: Loaded) -> int:
+        """Return the seed that a run is given: the command line's, the scenario's, or a fresh one."""
+        return seed_for(loaded, self.seed)
+
+
+def seed_for(loaded: Loaded, given: int | None) -> int:
+    """Return the seed of a run: the given one, the scenario's, or a fresh one."""
+    if given is not None:
+        return given
+    return loaded.scenario.seed if loaded.scenario.seed is not None else draw_seed()
+
+
+def draw_seed() -> int:
+    """Draw a seed for a run that was given none."""
+    return secrets.randbelow(SEEDS)

@@ -1,0 +1,93 @@
+"""Several runs in one summary: as Markdown for a job's page, and as a table on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from harness.checks.headline import plural
+from harness.checks.repetitions import Repetitions, headline
+from harness.checks.verdict import Outcome, worst
+from harness.report.markdown import LIMIT_BYTES, SIGNS, cut, escaped, markdown
+from harness.report.plain import plain, shortened
+from harness.report.summary import STYLES
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LISTED_REPLAYS = 20
+
+
+def print_suite(scenarios: Sequence[Repetitions], console: Console) -> None:
+    """Print a line for each scenario, what differs between its runs, and the sentence for all."""
+    repeated = any(len(each.runs) > 1 for each in scenarios)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("scenario", "verdict", *(("runs",) if repeated else ()), "variants", "seconds"):
+        table.add_column(heading, justify="right" if heading in ("variants", "seconds") else "left", overflow="fold")
+    for each in scenarios:
+        verdict = Text(each.outcome.value, style=STYLES[each.outcome])
+        if each.flaky:
+            verdict.append(" (flaky)", style="bold yellow")
+        table.add_row(
+            Text(plain(each.scenario)),
+            verdict,
+            *((each.shares if each.flaky else str(len(each.runs)),) if repeated else ()),
+            str(len(each.worst_run.variants)),
+            f"{sum(run.duration_s for run in each.runs):.1f}",
+        )
+    console.print()
+    console.print(table)
+    console.print()
+    outcome = worst([each.outcome for each in scenarios])
+    console.print(Text.assemble((outcome.value.upper(), STYLES[outcome]), "  ", plain(headline(scenarios))))
+
+
+def suite_markdown(scenarios: Sequence[Repetitions], *, title: str = "", limit: int = LIMIT_BYTES) -> str:
+    """Render several scenarios in at most `limit` bytes of UTF-8: the verdict, a table, then the details folded.
+
+    The details are those of each scenario's worst run; scenarios that are not as expected come first.
+    """
+    outcome = worst([each.outcome for each in scenarios])
+    count = sum(len(each.runs) for each in scenarios)
+    heading = (
+        f"{escaped(title)}: {outcome.value}" if title else f"{plural(len(scenarios), 'scenario')}: {outcome.value}"
+    )
+    lines = [
+        f"## {SIGNS[outcome]} {heading}",
+        "",
+        f"**{escaped(headline(scenarios))}** ({plural(count, 'run')})",
+        "",
+        "| scenario | verdict | runs | in a sentence |",
+        "|---|---|---|---|",
+        *(_row(each) for each in scenarios),
+        "",
+    ]
+    for each in sorted(scenarios, key=lambda each: each.outcome is Outcome.AS_EXPECTED and not each.flaky):
+        lines += _details(each)
+    return cut(lines, limit)
+
+
+def _row(each: Repetitions) -> str:
+    flaky = f" **flaky** ({each.shares})" if each.flaky else ""
+    cells = (
+        escaped(each.scenario),
+        f"{SIGNS[each.outcome]} {each.outcome.value}{flaky}",
+        str(len(each.runs)),
+        escaped(shortened(each.worst_run.headline, 300)),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _details(each: Repetitions) -> Iterator[str]:
+    yield from ("<details>", f"<summary>{escaped(each.scenario)}</summary>", "")
+    yield from markdown(each.worst_run).splitlines()
+    if len(each.differing) > 1:
+        yield from ("", "Runs that were not as expected:", "")
+        for run in each.differing[:LISTED_REPLAYS]:
+            yield f"- {SIGNS[run.outcome]} {run.outcome.value}: <code>{escaped(run.replay)}</code>"
+        if len(each.differing) > LISTED_REPLAYS:
+            yield f"- and {len(each.differing) - LISTED_REPLAYS} more"
+    yield from ("", "</details>", "")

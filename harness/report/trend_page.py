@@ -1,0 +1,150 @@
+"""trend.html: verdicts and figures over the nights, in one file that opens from disk without a network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+from bokeh.embed import json_item
+from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter
+from bokeh.models.annotations import BoxAnnotation
+from bokeh.plotting import figure
+
+from harness.report.charts import LINES, in_ink
+from harness.report.files import replace
+from harness.report.html import bokeh_scripts
+from harness.report.index import TREND_PAGE, may_replace
+from harness.report.plain import plain
+from harness.report.templates import embedded_json, environment
+from harness.report.trend_words import as_expected, change, extent, method, newest_figure, place, result, written
+from harness.trend.changes import Changes
+from harness.trend.table import MEASURES, Line, Measure, Table
+
+COLOURS: Final = tuple(LINES.values())
+"""Of a scenario's variants, in their order; the first again after the last."""
+_FORMATS: Final = {"share": "0.[00]%", "seconds": "0,0.[00]", "rate": "0,0"}
+_UNITS: Final = {"share": "", "seconds": ", seconds", "rate": ", completions a second"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One figure of a scenario over the nights."""
+
+    anchor: str
+    title: str
+    item: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A scenario on a backend."""
+
+    scenario: str
+    backend: str
+    lines: tuple[Line, ...]
+    charts: tuple[Chart, ...]
+
+
+def write_trend(found: Table, changes: Changes, reports: Path, *, warnings: Sequence[str] = ()) -> Path | None:
+    """Write a reports folder's trend.html; None if a file of that name is there that is not ours. Raises OSError."""
+    path = reports / TREND_PAGE
+    return replace(path, trend_page(found, changes, warnings=warnings)) if may_replace(path) else None
+
+
+def trend_page(found: Table, changes: Changes, *, warnings: Sequence[str] = ()) -> str:
+    """Render the page."""
+    sections: list[Section] = []
+    for (scenario, backend), group in groupby(found.lines, key=lambda line: (line.scenario, line.backend)):
+        lines = tuple(group)
+        drawn = _charts(found, lines, changes, f"scenario-{len(sections) + 1}")
+        sections.append(Section(scenario, backend, lines, drawn))
+    charts = [{"anchor": chart.anchor, "item": chart.item} for section in sections for chart in section.charts]
+    return (
+        environment()
+        .get_template("trend.html")
+        .render(
+            nights=found.nights,
+            extent=extent(found, len(warnings)),
+            result=result(changes),
+            method=method(changes),
+            changed=[(place(each.line), change(each)) for each in changes.changed],
+            warnings=warnings,
+            sections=sections,
+            measures=MEASURES,
+            colours=COLOURS,
+            as_expected=as_expected,
+            cell=lambda line, measure: _cell(line, measure, changes),
+            charts=embedded_json(charts),
+            bokeh=bokeh_scripts() if charts else "",
+        )
+    )
+
+
+def _cell(line: Line, measure: Measure, changes: Changes) -> tuple[str, str]:
+    """Return a figure of the newest nights, and what it was where that has changed."""
+    value = newest_figure(line, measure, changes.window)
+    if value is None:
+        return "", ""
+    compared = changes.of(line, measure)
+    was = f"was {written(compared.before, measure)}" if compared is not None and compared.changed else ""
+    return written(value, measure), was
+
+
+def _charts(found: Table, lines: Sequence[Line], changes: Changes, anchor: str) -> tuple[Chart, ...]:
+    """Draw each figure that is not the same in all nights; with one night there is nothing to draw."""
+    charts = []
+    for measure in MEASURES:
+        values = {value for line in lines for value in line.figures[measure.column] if value is not None}
+        if len(values) > 1 and len(found.nights) > 1:
+            item = dict(json_item(_plot(found, lines, measure, changes)))
+            charts.append(Chart(f"{anchor}-{measure.column}", f"{measure.title}{_UNITS[measure.unit]}", item))
+    return tuple(charts)
+
+
+def _plot(found: Table, lines: Sequence[Line], measure: Measure, changes: Changes) -> Any:
+    plot: Any = figure(
+        height=180,
+        sizing_mode="stretch_width",
+        tools="",
+        toolbar_location=None,
+        x_axis_type="datetime",
+        background_fill_alpha=0,
+        border_fill_alpha=0,
+        outline_line_color=None,
+        min_border_left=64,
+        min_border_right=8,
+    )
+    in_ink(plot)
+    plot.y_range.start = 0
+    plot.yaxis.formatter = NumeralTickFormatter(format=_FORMATS[measure.unit])
+    plot.yaxis.ticker.desired_num_ticks = 4
+    if len(found.nights) > changes.window:
+        plot.add_layout(BoxAnnotation(left=found.nights[-changes.window], fill_color="#7a818c", fill_alpha=0.1))
+    columns: dict[str, Any] = {
+        "night": list(found.nights),
+        "rabbitmq": [_versions(lines, index) for index in range(len(found.nights))],
+    }
+    for number, line in enumerate(lines):
+        figures = line.figures[measure.column]
+        columns[f"value{number}"] = [math.nan if value is None else float(f"{value:.4g}") for value in figures]
+    source = ColumnDataSource(columns)
+    for number, line in enumerate(lines):
+        value, colour = f"value{number}", COLOURS[number % len(COLOURS)]
+        plot.line("night", value, source=source, color=colour, line_width=1.5, line_alpha=0.7)
+        points = plot.scatter("night", value, source=source, color=colour, size=5, name=plain(line.variant))
+        tips = [
+            ("", "$name"),
+            ("", "@night{%d %b %Y, %H:%M}"),
+            (measure.title, f"@{value}{{{_FORMATS[measure.unit]}}}"),
+            ("RabbitMQ", "@rabbitmq"),
+        ]
+        plot.add_tools(HoverTool(tooltips=tips, formatters={"@night": "datetime"}, renderers=[points]))
+    return plot
+
+
+def _versions(lines: Sequence[Line], night: int) -> str:
+    return plain(", ".join(sorted({line.rabbitmq[night] for line in lines} - {""})))

@@ -1,0 +1,1 @@
+"""Figures of many runs: kept in small files, and looked through for changes."""

@@ -1,0 +1,162 @@
+"""The trend's store: a folder of small Parquet files, one for each run, written whole or not at all.
+
+Nothing is ever changed in place, so any number of runs may append at once. What cannot be read is left out and told.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.checks.verdict import Outcome
+from harness.errors import HistoryError
+from harness.trend.rows import COLUMNS, SCHEMA_VERSION, Row
+
+SUFFIX: Final = ".parquet"
+MOST_FILES: Final = 1000
+"""With more files than this, reading begins to take time, and an append puts them together."""
+_WORD, _COUNT, _FIGURE = (pa.string(), pa.int64(), pa.float64())
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("schema_version", pa.int32(), nullable=False),
+        *(pa.field(name, _WORD, nullable=False) for name in ("run_id", "night")),
+        pa.field("started_at", pa.timestamp("us", tz="UTC"), nullable=False),
+        *(pa.field(name, _WORD, nullable=False) for name in ("scenario", "file", "variant")),
+        pa.field("control", pa.bool_(), nullable=False),
+        *(pa.field(name, _WORD, nullable=False) for name in ("settings", "outcome")),
+        pa.field("seed", _COUNT, nullable=False),
+        *(pa.field(name, _WORD, nullable=False) for name in ("backend", "rabbitmq", "harness", "platform")),
+        *(
+            pa.field(name, _COUNT, nullable=False)
+            for name in ("published", "promised", "processed", "lost", "redelivered", "duplicates", "stranded")
+        ),
+        *(
+            pa.field(name, _FIGURE)
+            for name in (
+                "loss_rate",
+                "recovery_s",
+                "outage_publishers_s",
+                "outage_workers_s",
+                "confirm_p99_s",
+                "completion_p99_s",
+                "throughput",
+            )
+        ),
+        pa.field("duration_s", _FIGURE, nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a store holds: rows in the order of their runs' starts, and a sentence for each file that was left out."""
+
+    rows: tuple[Row, ...]
+    warnings: tuple[str, ...]
+
+
+def append(folder: Path, rows: Sequence[Row]) -> Path | None:
+    """Add a run's rows as a file of their own; None if there are none. Raises HistoryError where it cannot be written."""
+    if not rows:
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = _write(folder, rows)
+        if len(_files(folder)) > MOST_FILES:
+            compact(folder)
+    except OSError as error:
+        raise HistoryError(f"the trend could not be written to {folder}: {error}") from error
+    return path
+
+
+def read(folder: Path) -> Stored:
+    """Read everything that can be read; a folder that is not there holds nothing."""
+    found, warnings = _read(folder)
+    rows = {(row.run_id, row.variant): row for _, rows in found for row in rows}
+    return Stored(tuple(sorted(rows.values(), key=lambda row: (row.started_at, row.run_id))), tuple(warnings))
+
+
+def compact(folder: Path) -> Path | None:
+    """Put all readable files together into one. Raises OSError.
+
+    The new file is whole before the old ones go, and a row that is there twice counts once: runs that append, and another compaction,
+    may go on meanwhile, and a crash costs nothing.
+    """
+    found, _ = _read(folder)
+    if len(found) < 2:
+        return None
+    rows = {(row.run_id, row.variant): row for _, rows in found for row in rows}
+    path = _write(folder, tuple(rows.values()))
+    for old, _ in found:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith("."))
+
+
+def _write(folder: Path, rows: Sequence[Row]) -> Path:
+    columns = [asdict(row) for row in rows]
+    table = pa.Table.from_pylist([_encodable(column) for column in columns], schema=SCHEMA)
+    name = f"{min(row.started_at for row in rows):%Y%m%d-%H%M%S}-{uuid.uuid4().hex}"
+    temporary = folder / f".{name}"
+    try:
+        pq.write_table(table, temporary, compression="zstd")
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        return temporary.rename(folder / f"{name}{SUFFIX}")
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _encodable(row: dict[str, Any]) -> dict[str, Any]:
+    """Show bytes of a file name that are no text as escapes."""
+    return {
+        name: value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+        for name, value in row.items()
+    }
+
+
+def _read(folder: Path) -> tuple[list[tuple[Path, tuple[Row, ...]]], list[str]]:
+    found: dict[Path, tuple[Row, ...]] = {}
+    warnings: dict[Path, str] = {}
+    # A file that went while it was to be read was put together with others into a new one: look again.
+    for _ in range(5):
+        gone = False
+        for path in _files(folder):
+            if path in found or path in warnings:
+                continue
+            try:
+                found[path] = _rows(path)
+            except FileNotFoundError:
+                gone = True
+            except (OSError, pa.ArrowException, ValueError) as error:
+                warnings[path] = f"{path} was left out: {str(error).splitlines()[0] if str(error) else 'it is empty'}"
+        if not gone:
+            break
+    return list(found.items()), list(warnings.values())
+
+
+def _rows(path: Path) -> tuple[Row, ...]:
+    with pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        if "schema_version" not in schema.names:
+            raise ValueError("it is no file of the trend")
+        versions = set(file.read(columns=["schema_version"]).column(0).to_pylist())
+        if versions - {SCHEMA_VERSION}:
+            others = ", ".join(sorted(str(version) for version in versions - {SCHEMA_VERSION}))
+            raise ValueError(f"its rows have schema version {others}; this harness reads {SCHEMA_VERSION}")
+        if not schema.equals(SCHEMA):
+            raise ValueError(f"its columns are not those of schema version {SCHEMA_VERSION}")
+        rows = tuple(Row(**{name: values[name] for name in COLUMNS}) for values in file.read().to_pylist())
+    for row in rows:
+        Outcome(row.outcome)
+    return rows
