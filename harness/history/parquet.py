@@ -1,6 +1,6 @@
 """The history as one Parquet file a variant: one row for each message and event, for people who work with pandas.
 
-Columns and their meaning are described in docs/history-schema.md.
+Columns and their meaning are described in docs/history.md.
 """
 
 from __future__ import annotations

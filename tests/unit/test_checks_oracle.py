@@ -123,7 +123,7 @@ def shuffled(story: Story, order: list[int]) -> Story:
     return story
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=3000)
 @given(st.lists(step, max_size=70), st.booleans(), st.lists(st.integers(0, 9), max_size=6))
 def test_the_judge_agrees_with_the_oracle(steps: list[Step], confirms: bool, order: list[int]) -> None:
     history = shuffled(tell(steps, confirms=confirms), order).history()
@@ -164,7 +164,7 @@ faulty = st.one_of(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.lists(faulty, max_size=60), st.booleans(), st.sampled_from(["manual", "automatic", "early"]), st.booleans())
 def test_a_cause_does_not_depend_on_what_else_was_lost(
     steps: list[Step], confirms: bool, acks: str, durable: bool
@@ -210,7 +210,7 @@ def test_a_cause_does_not_depend_on_what_else_was_lost(
 _FAULTS = ("kill", "restart", "purge", "close", "pause")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(step, max_size=40))
 def test_records_in_a_torn_tail_change_nothing(steps: list[Step]) -> None:
     """A log that was cut before its last record is judged as if that had not happened, and never fails."""

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import Problem, ScenarioError
@@ -125,7 +125,6 @@ def _only_a_scenario_error(path: Path, content: bytes) -> None:
     assert all("\n" not in str(problem) for problem in problems or ())
 
 
-@settings(deadline=None)
 @given(content=st.binary(max_size=200))
 def test_no_bytes_raise_anything_but_a_scenario_error(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     _only_a_scenario_error(tmp_path_factory.getbasetemp() / "bytes.yaml", content)
@@ -137,7 +136,6 @@ VALUES = ["5", "-1", "1e999", ".nan", "2ms", "<=", "...", "---", "<<", "!!int ",
 PIECES = st.sampled_from([*WORDS, *MARKS, *VALUES])
 
 
-@settings(deadline=None)
 @given(text=st.lists(PIECES, max_size=40).map("".join))
 def test_no_near_yaml_raises_anything_but_a_scenario_error(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     _only_a_scenario_error(tmp_path_factory.getbasetemp() / "text.yaml", text.encode())
@@ -152,7 +150,6 @@ def _damaged(draw: st.DrawFn) -> str:
     return text[:begin] + draw(st.one_of(PIECES, st.just(text[begin:end] * 2), st.text(max_size=5))) + text[end:]
 
 
-@settings(deadline=None)
 @given(text=_damaged())
 def test_no_damaged_scenario_raises_anything_but_a_scenario_error(
     text: str, tmp_path_factory: pytest.TempPathFactory

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.scenario.quantities import (
@@ -32,7 +32,6 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
         parse_duration(text)
 
 
-@settings(deadline=None)
 @given(seconds=st.floats(0, 10**6))
 def test_a_duration_that_was_written_is_read_as_the_same_number(seconds: float) -> None:
     assert parse_duration(write_duration(seconds)) == seconds

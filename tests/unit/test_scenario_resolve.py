@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import given, reject
 
 from harness.errors import ScenarioError
 from harness.faults.registry import actions
@@ -20,7 +20,6 @@ def build(**sections: Any) -> Scenario:
     return scenario_model(actions()).model_validate({"name": "x", "publishers": {"messages": 5}} | sections)
 
 
-@settings(deadline=None)
 @given(data=scenarios())
 def test_resolved_and_loaded_again_a_scenario_is_equal(
     data: dict[str, Any], tmp_path_factory: pytest.TempPathFactory

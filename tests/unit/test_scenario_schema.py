@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from ruamel.yaml import YAML
 
 from harness.faults.registry import actions
@@ -38,7 +38,6 @@ def test_it_refuses_what_the_loader_refuses_for_its_form(case: Case) -> None:
     assert not VALIDATOR.is_valid(YAML(typ="safe").load(case.text))
 
 
-@settings(deadline=None)
 @given(data=scenarios())
 def test_it_takes_what_the_loader_takes(data: dict[str, Any]) -> None:
     VALIDATOR.validate(data)
