@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pika
 import pytest
@@ -140,14 +142,19 @@ def test_a_queue_with_other_properties_is_told_by_hand(stage: Stage) -> None:
         console.publish_text(stage.target(), "First message.", queue=stage.queue, durable=False, persistent=True)
 
 
-def _console_worker(stage: Stage, *, per_dot_s: float) -> subprocess.Popen[str]:
+@contextmanager
+def _console_worker(stage: Stage, *, per_dot_s: float) -> Iterator[subprocess.Popen[str]]:
     endpoint = stage.broker.endpoint()
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", CONSOLE_WORKER, endpoint.host, str(endpoint.port), stage.queue, str(per_dot_s)],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ,
-    )
+    ) as worker:
+        try:
+            yield worker
+        finally:
+            worker.kill()
 
 
 def _line(worker: subprocess.Popen[str]) -> str:
