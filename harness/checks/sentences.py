@@ -55,7 +55,7 @@ def _sentence(cause: Cause, count: int, happening: Happening | None, tally: Tall
     were = f"{count:,} {'message was' if count == 1 else 'messages were'} lost"
     holder = {
         Place.PUBLISHER: f"on the way from {cause.actor or 'a publisher'} to the queue",
-        Place.EXCHANGE: "sent to where no queue was, and silently dropped by the exchange"
+        Place.EXCHANGE: "at the exchange, where no queue was there to take them"
         + (", the queue having gone" if cause.fault is not None else ""),
         Place.BROKER: f"in a queue at {cause.actor or 'the broker'}",
         Place.WORKER: f"at {cause.actor or 'the workers'}, acknowledged and not done,",

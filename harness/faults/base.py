@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -36,9 +37,9 @@ class Fault(Action):
     colour: ClassVar[str]
     """Of its band in the report, as #rrggbb."""
 
+    @abstractmethod
     def inject(self, arena: Arena) -> Strike:
         """Do it; returns when it has had its effect. Raises NoTargetError, or BrokerError."""
-        raise NotImplementedError
 
     def heal(self, arena: Arena, strike: Strike) -> None:
         """Undo it; returns when it is undone."""

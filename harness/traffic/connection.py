@@ -14,6 +14,7 @@ import socket
 import ssl
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import pika
@@ -56,7 +57,7 @@ def reply_code(reason: BaseException) -> int:
     return code if isinstance(code, int) and 0 <= code <= 0xFFFF else 0
 
 
-class Client:
+class Client(ABC):
     """A process's client: subclasses say what to do once the channel is open, and when it is lost."""
 
     def __init__(self, target: Target, log: EventLog, seed: str) -> None:
@@ -81,23 +82,23 @@ class Client:
 
     # For subclasses.
 
+    @abstractmethod
     def on_ready(self, channel: Channel) -> None:
         """Act on an open channel of a new connection."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_lost(self) -> None:
         """Forget what belonged to the connection that is gone."""
-        raise NotImplementedError
 
-    def on_go(self) -> None:
+    def on_go(self) -> None:  # noqa: B027 - a worker has no use for it
         """Act on the engine's `go`."""
 
-    def on_unblocked(self) -> None:
+    def on_unblocked(self) -> None:  # noqa: B027 - a worker has no use for it
         """Act on the end of `connection.blocked`."""
 
+    @abstractmethod
     def on_stop(self) -> None:
         """Act on the engine's `stop`: end in order by calling `finish`."""
-        raise NotImplementedError
 
     def finish(self) -> None:
         """Close in order, record FINISHED and end with 0."""
