@@ -158,5 +158,15 @@ def test_the_backend_passes_the_strict_types(tmp_path: Path) -> None:
 
 
 def types_of(path: Path) -> int:
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(ROOT / "pyproject.toml"), str(path)]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--cache-dir",
+        str(path.parent / "cache"),
+        "--config-file",
+        str(ROOT / "pyproject.toml"),
+        str(path),
+    ]
     return subprocess.run(command, capture_output=True, cwd=ROOT, check=False).returncode
