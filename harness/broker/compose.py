@@ -18,7 +18,15 @@ from harness.broker.container import BUILT_IMAGE, DEFAULT_IMAGE
 from harness.broker.docker_engine import LABEL_MADE, LABEL_OWNER, connect, engine_errors, image_present, run_labels
 from harness.broker.docker_node import DockerNode
 from harness.broker.node_files import AMQP_PORT, CONFIGURATION, configuration
-from harness.broker.protocol import Ability, BrokerSettings, BrokerVersions, ControlResult, Endpoint, StopReport
+from harness.broker.protocol import (
+    CONTROL_TIMEOUT_S,
+    Ability,
+    BrokerSettings,
+    BrokerVersions,
+    ControlResult,
+    Endpoint,
+    StopReport,
+)
 from harness.broker.ready import wait_until_ready
 from harness.errors import BrokerError, UsageError
 from harness.ledger import Ledger, owner_alive
@@ -182,7 +190,7 @@ class ComposeBroker:
         """Whether the container runs."""
         return self._started().state() in ("running", "paused")
 
-    def control(self, *arguments: str, node: int = 0, timeout_s: float = 30.0) -> ControlResult:  # noqa: ARG002
+    def control(self, *arguments: str, node: int = 0, timeout_s: float = CONTROL_TIMEOUT_S) -> ControlResult:  # noqa: ARG002
         """Run rabbitmqctl in the container."""
         return self._started().control(*arguments, timeout_s=timeout_s)
 

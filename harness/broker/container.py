@@ -17,7 +17,15 @@ from harness.broker.docker_leftovers import remove_run
 from harness.broker.docker_node import DockerNode
 from harness.broker.node_files import AMQP_PORT, CONFIGURATION, DATA, File, archive, configuration
 from harness.broker.ports import free_port
-from harness.broker.protocol import Ability, BrokerSettings, BrokerVersions, ControlResult, Endpoint, StopReport
+from harness.broker.protocol import (
+    CONTROL_TIMEOUT_S,
+    Ability,
+    BrokerSettings,
+    BrokerVersions,
+    ControlResult,
+    Endpoint,
+    StopReport,
+)
 from harness.broker.ready import wait_until_ready
 from harness.errors import BrokerError
 from harness.interrupts import shielded
@@ -150,7 +158,7 @@ class ContainerBroker:
         """Whether the container runs (frozen counts)."""
         return self._nodes[node].state() in ("running", "paused")
 
-    def control(self, *arguments: str, node: int = 0, timeout_s: float = 30.0) -> ControlResult:
+    def control(self, *arguments: str, node: int = 0, timeout_s: float = CONTROL_TIMEOUT_S) -> ControlResult:
         """Run rabbitmqctl in the container."""
         return self._nodes[node].control(*arguments, timeout_s=timeout_s)
 

@@ -13,7 +13,15 @@ from urllib.parse import quote, unquote, urlsplit
 from harness.broker.abilities import abilities
 from harness.broker.debian import last_line
 from harness.broker.outage import held_connection
-from harness.broker.protocol import Ability, BrokerSettings, BrokerVersions, ControlResult, Endpoint, StopReport
+from harness.broker.protocol import (
+    CONTROL_TIMEOUT_S,
+    Ability,
+    BrokerSettings,
+    BrokerVersions,
+    ControlResult,
+    Endpoint,
+    StopReport,
+)
 from harness.broker.ready import amqp_answers, server_version, wait_until_ready
 from harness.errors import BrokerError, UsageError
 
@@ -120,7 +128,7 @@ class ExternalBroker:
         """Whether it answers the handshake; with TLS that is not looked at."""
         return self._endpoint.tls or amqp_answers(self._endpoint.host, self._endpoint.port)
 
-    def control(self, *arguments: str, node: int = 0, timeout_s: float = 30.0) -> ControlResult:  # noqa: ARG002
+    def control(self, *arguments: str, node: int = 0, timeout_s: float = CONTROL_TIMEOUT_S) -> ControlResult:  # noqa: ARG002
         """Refuse: nobody gave the harness a way to run rabbitmqctl there."""
         raise BrokerError(f"rabbitmqctl {arguments[0]} cannot be run on an external broker")
 

@@ -13,14 +13,21 @@ from harness.broker.epmd import Epmd
 from harness.broker.install import Installation
 from harness.broker.native_node import NativeNode
 from harness.broker.ports import HOST
-from harness.broker.protocol import Ability, BrokerSettings, BrokerVersions, ControlResult, Endpoint, StopReport
+from harness.broker.protocol import (
+    CONTROL_TIMEOUT_S,
+    Ability,
+    BrokerSettings,
+    BrokerVersions,
+    ControlResult,
+    Endpoint,
+    StopReport,
+)
 from harness.broker.ready import wait_until_ready
 from harness.errors import BrokerError
 from harness.ledger import Ledger
 
 START_ATTEMPTS = 3
 """How often to start with other ports when one was taken in between."""
-CONTROL_TIMEOUT_S = 30.0
 LASTING = Path("/var/tmp")  # noqa: S108 - a private folder is made in it
 """On a disk by the hierarchy standard (FHS 5.15), where /tmp is memory on many systems."""
 

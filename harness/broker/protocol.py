@@ -106,6 +106,10 @@ class BrokerSettings:
     stop_timeout_s: float = 30.0
 
 
+CONTROL_TIMEOUT_S = 60.0
+"""How long rabbitmqctl may take: it starts a virtual machine of its own, on a machine that may be at its limit."""
+
+
 @runtime_checkable
 class Broker(Protocol):
     """A broker of one or more nodes, as the engine sees it."""
@@ -146,7 +150,7 @@ class Broker(Protocol):
     def alive(self, node: int = 0) -> bool:
         """Whether the node's process is there (frozen counts as alive)."""
 
-    def control(self, *arguments: str, node: int = 0, timeout_s: float = 30.0) -> ControlResult:
+    def control(self, *arguments: str, node: int = 0, timeout_s: float = CONTROL_TIMEOUT_S) -> ControlResult:
         """Run rabbitmqctl with `arguments` on a node."""
 
     def versions(self) -> BrokerVersions:

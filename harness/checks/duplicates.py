@@ -24,11 +24,8 @@ from harness.checks.tally import Tally
 from harness.events import Event
 from harness.scenario.scenario import Scenario
 
-NOTICED_WITHIN_NS = 120_000_000_000
-"""A client learns of a lost connection so long after the broker at the most: two heartbeats, and the time to notice. The window is open only
-behind a fault; without one it is `LAG_NS`."""
 LAG_NS = 30_000_000_000
-"""An acknowledgement sent so long before is taken to have reached the broker; much more than any healthy run needs."""
+"""Where no fault is behind a lost connection: an acknowledgement sent so long before is taken to have reached the broker; much more than any healthy run needs."""
 
 
 def duplicates(tally: Tally, scenario: Scenario) -> np.ndarray:
@@ -94,15 +91,5 @@ def doubted_ns(session: Session, struck: Sequence[Happening]) -> int:
     """
     if session.lost_ns == NEVER:
         return NEVER
-    begun = [
-        each.at_ns
-        for each in struck
-        if each.at_ns <= session.lost_ns <= _last_effect_ns(each) and each.may_cut_off(session.actor)
-    ]
+    begun = [each.at_ns for each in struck if each.cut_off(session)]
     return min([session.lost_ns - LAG_NS, *begun])
-
-
-def _last_effect_ns(happening: Happening) -> int:
-    if happening.healed_ns != NEVER:
-        return max(happening.healed_ns, happening.struck_ns) + NOTICED_WITHIN_NS
-    return NEVER if happening.action in ("pause", "stop") else happening.struck_ns + NOTICED_WITHIN_NS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.checks.sessions import Session
 from harness.checks.settlement import NEVER
 from harness.events import (
     Event,
@@ -18,6 +19,9 @@ from harness.events import (
 )
 from harness.scenario.scenario import QUORUM_SETTLE_S
 from harness.scenario.topology import Queue
+
+NOTICED_WITHIN_NS = 120_000_000_000
+"""A client learns of a lost connection so long after the broker at the most: two heartbeats, and the time to notice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,16 @@ class Happening:
         if self.family == "connection" or self.ends_node:
             return True
         return (self.action == "pause" and self.family == "broker") or actor in self.targets
+
+    def cut_off(self, session: Session) -> bool:
+        """Whether it may be what ended a connection: it may cut its actor off, and the loss falls into the time of its effect."""
+        return self.at_ns <= session.lost_ns <= self._last_effect_ns and self.may_cut_off(session.actor)
+
+    @property
+    def _last_effect_ns(self) -> int:
+        if self.healed_ns != NEVER:
+            return max(self.healed_ns, self.struck_ns) + NOTICED_WITHIN_NS
+        return NEVER if self.action in ("pause", "stop") else self.struck_ns + NOTICED_WITHIN_NS
 
     def can_take(self, name: str, queue: Queue, *, persistent: bool, on_disk_ns: int) -> bool:
         """Whether a message that is in a queue may be gone after it, by what RabbitMQ promises and what was measured.

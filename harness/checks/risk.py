@@ -36,14 +36,21 @@ def last_alive_ns(tally: Tally, lost: np.ndarray, taken_ns: np.ndarray) -> np.nd
 def at_risk(happening: Happening, tally: Tally, until_ns: np.ndarray) -> int | None:
     """Count the messages in reach of a fault when it struck; None for an action that puts none at risk.
 
-    Broker: published and not completed, wherever they were. Purge: the same, not yet delivered. Closed connections: held by a worker, or
-    not settled at a publisher. A worker: delivered to the incarnation that was struck and not completed, or (killed) not acknowledged.
-    A publisher: published by it and not settled (without confirms: not yet delivered). An injection takes its time: the greater figure of
-    its beginning and its effect counts. The kill of a process is looked at by its effect alone, for it may have waited for one that
-    holds something; other faults of processes by their beginning, for an orderly stop waits until nothing is held.
+    Broker: published and not completed, wherever they were. Purge: the same, not yet delivered. Closed connections: at the loss of each,
+    held by a worker, or not settled at a publisher. A worker: delivered to the incarnation that was struck and not completed, or (killed)
+    not acknowledged. A publisher: published by it and not settled (without confirms: not yet delivered). An injection takes its time: the
+    greater figure of its beginning and its effect counts. The kill of a process is looked at by its effect alone, for it may have waited
+    for one that holds something; other faults of processes by their beginning, for an orderly stop waits until nothing is held.
     """
     if happening.action in HARMLESS:
         return None
+    if happening.family == "connection":
+        lost_ns = np.array([session.lost_ns for session in tally.sessions], dtype=np.int64)
+        struck = np.array(
+            [happening.cut_off(session) and session.lost_ns != session.death_ns for session in tally.sessions],
+            dtype=bool,
+        )
+        return _in_hand(happening, struck, lost_ns, tally)
     if happening.family == "process":
         moments = [happening.struck_ns if happening.action == "kill" else happening.at_ns]
     else:
@@ -58,35 +65,32 @@ def _at_risk(happening: Happening, when_ns: int, tally: Tally, until_ns: np.ndar
         waiting = (tally.first_published_ns <= when_ns) & (tally.first_delivered_ns > when_ns) & (until_ns > when_ns)
         leads = np.array([route in happening.targets or "/" in route for route in tally.routes] or [False])
         return int(np.count_nonzero(waiting & leads[tally.route]))
-    actors = None if happening.family == "connection" else set(happening.targets)
-    return _held(happening, when_ns, actors, tally) + _unsettled(happening, when_ns, actors, tally)
-
-
-def _struck(happening: Happening, role: str, actors: set[str] | None, tally: Tally) -> np.ndarray:
-    """Return for each session whether the fault struck it while it was there; actors None stands for all."""
-    return np.array(
-        [
-            session.role == role and (actors is None or session.actor in actors) and session.lost_ns >= happening.at_ns
-            for session in tally.sessions
-        ],
+    struck = np.array(
+        [session.actor in happening.targets and session.lost_ns >= happening.at_ns for session in tally.sessions],
         dtype=bool,
     )
+    return _in_hand(happening, struck, np.full(len(tally.sessions), when_ns), tally)
 
 
-def _held(happening: Happening, when_ns: int, actors: set[str] | None, tally: Tally) -> int:
-    sessions = _struck(happening, "worker", actors, tally)
+def _in_hand(happening: Happening, struck: np.ndarray, when_ns: np.ndarray, tally: Tally) -> int:
+    """Count what workers held and publishers had not settled on the connections that were struck, at a moment of each."""
+    return _held(happening, struck, when_ns, tally) + _unsettled(struck, when_ns, tally)
+
+
+def _held(happening: Happening, struck: np.ndarray, when_ns: np.ndarray, tally: Tally) -> int:
     deliveries = tally.deliveries
-    rows = np.flatnonzero(sessions[deliveries.session] & (deliveries.rejected == KEPT)) if sessions.any() else _NONE
-    held = deliveries.completed_ns[rows] > when_ns
+    rows = np.flatnonzero(struck[deliveries.session] & (deliveries.rejected == KEPT)) if struck.any() else _NONE
+    moment_ns = when_ns[deliveries.session[rows]]
+    held = deliveries.completed_ns[rows] > moment_ns
     if happening.action == "kill" and deliveries.acked[rows].any():  # with automatic acks there are none to come
         held |= ~deliveries.acked[rows]
-    return int(np.count_nonzero(held & (deliveries.at_ns[rows] <= when_ns)))
+    return int(np.count_nonzero(held & (deliveries.at_ns[rows] <= moment_ns)))
 
 
-def _unsettled(happening: Happening, when_ns: int, actors: set[str] | None, tally: Tally) -> int:
-    sessions = _struck(happening, "publisher", actors, tally)
+def _unsettled(struck: np.ndarray, when_ns: np.ndarray, tally: Tally) -> int:
     publishes = tally.publishes
-    rows = np.flatnonzero(sessions[publishes.session] & ~publishes.nacked) if sessions.any() else _NONE
+    rows = np.flatnonzero(struck[publishes.session] & ~publishes.nacked) if struck.any() else _NONE
+    moment_ns = when_ns[publishes.session[rows]]
     confirmed_ns, delivered_ns = publishes.confirmed_ns[rows], tally.first_delivered_ns[publishes.message[rows]]
     settled_ns = np.where(publishes.confirmable[rows], confirmed_ns, delivered_ns)
-    return int(np.count_nonzero((publishes.at_ns[rows] <= when_ns) & (settled_ns > when_ns)))
+    return int(np.count_nonzero((publishes.at_ns[rows] <= moment_ns) & (settled_ns > moment_ns)))

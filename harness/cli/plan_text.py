@@ -84,7 +84,9 @@ def _workers(group: Workers, scenario: Scenario) -> str:
 
 
 def _publishers(group: Publishers) -> str:
-    if group.duration is not None:
+    if group.duration == "timeline":
+        amount = "until the last step has struck and healed"
+    elif group.duration is not None:
         amount = f"for {format_duration(group.duration)}"
     else:
         amount = f"{group.messages_each:,} messages each"

@@ -59,10 +59,11 @@ def run(
 
 def validate(scenarios: Scenarios, broker: BrokerChoice = None) -> None:
     """Check scenario files; every mistake with its place, nothing is started."""
+    from harness.checks.headline import plural
+
     loaded = load(scenarios, BrokerOption.parse(broker))
     for one in loaded:
-        count = len(one.variants()) - 1
-        say(f"{one.path}: {one.scenario.name}: valid, {count} {'control' if count == 1 else 'controls'}")
+        say(f"{one.path}: {one.scenario.name}: valid, {plural(len(one.variants()) - 1, 'control')}")
 
 
 def plan(

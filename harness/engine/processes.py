@@ -22,7 +22,7 @@ from harness.events import Event, ProcessExited, ProcessPaused, ProcessResumed, 
 from harness.interrupts import shielded
 from harness.ledger import Ledger
 from harness.scenario.scenario import Scenario
-from harness.scenario.traffic import Workers
+from harness.scenario.traffic import Publishers, Workers
 from harness.traffic.spec import CRASH_EXIT_CODE, write_spec
 
 STOP_GRACE_S = 15.0
@@ -87,6 +87,8 @@ class Processes:
         self._actors: dict[str, _Actor] = {}
         self._released = False
         self._next_worker = 1
+        self._published_enough: set[str] = set()
+        """Groups of publishers whose time is over: those that come back only finish what was begun."""
         self.ending = False
         """Set when the run ends: nothing is restarted any more."""
 
@@ -163,6 +165,8 @@ class Processes:
         )
         if plan.role == "publisher" and self._released:
             self._command(actor.current, b"go\n")
+            if plan.group.name in self._published_enough:
+                self._command(actor.current, b"enough\n")
 
     # What faults do.
 
@@ -392,6 +396,14 @@ class Processes:
             for actor in self._actors.values():
                 if actor.current is not None and actor.current.paused:
                     self._thaw(actor, actor.current)
+
+    def end_publishing(self, group: Publishers) -> None:
+        """Have a group's publishers begin nothing new; each ends by itself once what it has sent is settled."""
+        with self._lock:
+            self._published_enough.add(group.name)
+            for actor in self._of("publisher"):
+                if actor.plan.group is group:
+                    self._command(actor.current, b"enough\n")
 
     def stop_all(self, role: Role) -> tuple[str, ...]:
         """Stop every actor of a role in order, all at once; returns the names that had to be killed."""

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import queue
-import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,19 +15,19 @@ from harness.engine import plan as planning
 from harness.engine.by_hand import Hand
 from harness.engine.counters import Totals
 from harness.engine.drain import drain
+from harness.engine.outbox import Outbox
 from harness.engine.plan import Session
 from harness.engine.processes import Processes
 from harness.engine.room import Room
 from harness.engine.timeline import Timeline
+from harness.engine.watch import BrokerWatch
 from harness.errors import BrokerError, ChaosError, InfrastructureError
 from harness.events import (
     BrokerStarted,
     Drained,
-    Event,
     InfrastructureFailed,
     Listener,
     MetadataFlushed,
-    Note,
     Phase,
     PhaseChanged,
     Progress,
@@ -40,6 +37,7 @@ from harness.history.records import LogHeader
 from harness.interrupts import shielded
 from harness.ledger import Ledger
 from harness.scenario.scenario import Scenario
+from harness.scenario.traffic import Publishers
 from harness.traffic import topology
 from harness.traffic.collector import collect
 from harness.traffic.log import EventLog
@@ -51,7 +49,6 @@ PROGRESS_EVERY_S = 0.2
 BUSY_POLL_S = 0.002
 """How often counters are read while a step waits for progress."""
 IDLE_POLL_S = 0.01
-WATCH_BROKER_EVERY_S = 1.0
 START_TIMEOUT_S = 30.0
 """How long processes may take to connect and consume."""
 HEAL_TIMEOUT_S = 120.0
@@ -88,8 +85,7 @@ class VariantRun:
         self._scenario = setting.scenario
         self._make_broker = make_broker
         self._ledger = ledger
-        self._listeners = listeners
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._outbox = Outbox(setting.name, listeners)
         self._phase = Phase.PROVISION
         self._phase_began_ns = 0
         self._broker: Broker | None = None
@@ -97,9 +93,7 @@ class VariantRun:
         self._timeline: Timeline | None = None
         self._hand: Hand | None = None
         self._last_progress = 0.0
-        self._last_watch = time.monotonic()
-        self._watch: threading.Thread | None = None
-        self._broker_failure: str | None = None
+        self._watch: BrokerWatch | None = None
         self._room = Room()
         self._take_away: Callable[[], None] = lambda: None
         self.cleaned_up = True
@@ -110,9 +104,9 @@ class VariantRun:
         try:
             self._run()
         except ChaosError as error:
-            self._emit(InfrastructureFailed(at_ns=_now(), variant=self._setting.name, message=str(error)))
+            self._outbox.emit(InfrastructureFailed(at_ns=_now(), variant=self._setting.name, message=str(error)))
         except OSError as error:
-            self._emit(InfrastructureFailed(at_ns=_now(), variant=self._setting.name, message=_describe(error)))
+            self._outbox.emit(InfrastructureFailed(at_ns=_now(), variant=self._setting.name, message=_describe(error)))
         finally:
             with shielded():
                 self._clean_up()
@@ -140,7 +134,7 @@ class VariantRun:
         self._enter(Phase.READY)
         topology.round_trip(self._target(broker))
         versions = broker.versions()
-        self._emit(
+        self._outbox.emit(
             BrokerStarted(
                 at_ns=_now(),
                 variant=self._setting.name,
@@ -163,7 +157,7 @@ class VariantRun:
         there = topology.ready_messages(target, tuple(self._scenario.queues))
         for name, count in there.items():
             if count:
-                self._note(
+                self._outbox.note(
                     f"queue {name} was there before, with {count:,} messages: they count as phantoms if a worker gets them"
                 )
         added = tuple(name for name, count in there.items() if count is None)
@@ -180,9 +174,9 @@ class VariantRun:
             try:
                 flush_metadata(broker)
             except BrokerError as error:
-                self._note(f"{error}; waiting {wait_s:g} s instead")
+                self._outbox.note(f"{error}; waiting {wait_s:g} s instead")
             else:
-                self._emit(MetadataFlushed(at_ns=_now(), variant=self._setting.name))
+                self._outbox.emit(MetadataFlushed(at_ns=_now(), variant=self._setting.name))
                 return
         self._wait_until(time.monotonic() + wait_s)
 
@@ -207,7 +201,7 @@ class VariantRun:
             Session(target, setting.token, setting.seed, queue_names),
             setting.directory,
             ledger=self._ledger,
-            emit=self._events.put,
+            emit=self._outbox.put,
             variant=setting.name,
         )
         self._hand = Hand(
@@ -220,27 +214,30 @@ class VariantRun:
             target=target,
             publish=self._hand.publish,
             seed=setting.seed,
-            emit=self._events.put,
+            emit=self._outbox.put,
             variant=setting.name,
         )
+        self._watch = BrokerWatch(broker, timeline)
         if not scenario.backlog_first:
             self._start_workers()
         processes.add(publishers)
         self._wait_for(processes.connected, START_TIMEOUT_S, "the publishers to connect")
-        self._emit(TrafficStarted(at_ns=_now(), variant=setting.name))
+        self._outbox.emit(TrafficStarted(at_ns=_now(), variant=setting.name))
         released = time.monotonic()
         processes.release()
-        stop_at = self._stop_publishing_at(released)
+        going_by_time = [group for group in scenario.publishers if group.duration is not None]
         workers_started = not scenario.backlog_first
         while not (processes.publishers_done() and timeline.finished and workers_started):
             elapsed = time.monotonic() - released
             if elapsed > scenario.time_limit:
-                self._note(f"the time limit of {scenario.time_limit:g} s ended the traffic before everything was sent")
+                self._outbox.note(
+                    f"the time limit of {scenario.time_limit:g} s ended the traffic before everything was sent"
+                )
                 processes.stop_all("publisher")
                 break
-            if stop_at is not None and time.monotonic() >= stop_at:
-                stop_at = None
-                processes.stop_all("publisher")
+            for group in [group for group in going_by_time if _published_enough(group, elapsed, timeline)]:
+                going_by_time.remove(group)
+                processes.end_publishing(group)
             if not workers_started and processes.publishers_done():
                 workers_started = True
                 self._start_workers()
@@ -254,10 +251,6 @@ class VariantRun:
         assert self._processes is not None  # noqa: S101 - the traffic phase made it
         self._processes.add(planning.workers(self._scenario))
         self._wait_for(self._processes.consuming, START_TIMEOUT_S, "the workers to consume")
-
-    def _stop_publishing_at(self, released: float) -> float | None:
-        durations = [group.duration for group in self._scenario.publishers if group.duration is not None]
-        return released + max(durations) if durations else None
 
     def _can_still_progress(self, timeline: Timeline) -> bool:
         """Whether a step that has not struck may still do so: something is under way, or work is left to be done."""
@@ -280,7 +273,7 @@ class VariantRun:
         self._enter(Phase.HEAL)
         errors = self._timeline.heal(HEAL_TIMEOUT_S)
         self._processes.resume_all()
-        self._pump()
+        self._outbox.pump()
         if errors:
             raise InfrastructureError("; ".join(_describe(error) for error in errors))
         deadline = time.monotonic() + PUBLISHER_FINISH_TIMEOUT_S
@@ -288,16 +281,18 @@ class VariantRun:
             self._housekeep()
             time.sleep(IDLE_POLL_S)
         for actor in self._processes.stop_all("publisher"):
-            self._note(f"{actor} did not stop in time and was ended with SIGKILL")
+            self._outbox.note(f"{actor} did not stop in time and was ended with SIGKILL")
 
     def _drain(self, target: Target) -> None:
         assert self._processes is not None  # noqa: S101 - the traffic phase made it
         self._enter(Phase.DRAIN)
         result = drain(self._scenario, self._processes, target, self._housekeep)
-        self._emit(Drained(at_ns=_now(), variant=self._setting.name, complete=result.complete, reason=result.reason))
+        self._outbox.emit(
+            Drained(at_ns=_now(), variant=self._setting.name, complete=result.complete, reason=result.reason)
+        )
         for actor in self._processes.stop_all("worker"):
-            self._note(f"{actor} did not stop in time and was ended with SIGKILL")
-        self._pump()
+            self._outbox.note(f"{actor} did not stop in time and was ended with SIGKILL")
+        self._outbox.pump()
 
     def _collect(self, target: Target) -> None:
         header = LogHeader("collector", "collector", 0, 1, os.getpid(), tuple(self._scenario.queues))
@@ -308,55 +303,28 @@ class VariantRun:
             log.close()
         for name, count in found.items():
             if count is None:
-                self._note(f"queue {name} is not there any more")
+                self._outbox.note(f"queue {name} is not there any more")
 
     # Housekeeping.
 
     def _housekeep(self) -> None:
         """What must go on in every phase with processes: events, failures, progress, a watch on the broker."""
-        self._pump()
+        self._outbox.pump()
         assert self._processes is not None  # noqa: S101 - only called with processes
         failure = self._processes.poll()
         if failure is not None:
-            self._pump()
+            self._outbox.pump()
             raise InfrastructureError(failure)
         now = time.monotonic()
         if now - self._last_progress >= PROGRESS_EVERY_S:
             self._last_progress = now
             self._progress()
-        self._watch_broker(now)
-
-    def _watch_broker(self, now: float) -> None:
-        """Notice a broker that died by itself, without holding the loop up."""
-        broker, timeline = self._broker, self._timeline
-        if broker is None or timeline is None:
-            return
-        if self._broker_failure is not None and not timeline.broker_down:
-            raise BrokerError(self._broker_failure)
-        if timeline.broker_down:
-            self._broker_failure = None
-            self._last_watch = now
-            return
-        if now - self._last_watch >= WATCH_BROKER_EVERY_S and (self._watch is None or not self._watch.is_alive()):
-            self._last_watch = now
-            self._watch = threading.Thread(target=self._look_at_broker, args=(broker, timeline), daemon=True)
-            self._watch.start()
-
-    def _look_at_broker(self, broker: Broker, timeline: Timeline) -> None:
-        try:
-            dead = next((name for index, name in enumerate(broker.nodes) if not broker.alive(index)), None)
-        except BrokerError as error:
-            failure = str(error)
-        else:
-            if dead is None:
-                return
-            failure = f"node {dead} died, and no step had asked for it; see its log in the run's directory"
-        if not timeline.broker_down:
-            self._broker_failure = failure
+        if self._watch is not None:
+            self._watch.check()
 
     def _progress(self) -> None:
         totals = self._totals()
-        self._emit(
+        self._outbox.emit(
             Progress(
                 at_ns=_now(),
                 variant=self._setting.name,
@@ -382,28 +350,13 @@ class VariantRun:
 
     def _wait_until(self, deadline: float) -> None:
         while time.monotonic() < deadline:
-            self._pump()
+            self._outbox.pump()
             time.sleep(min(IDLE_POLL_S, max(0.0, deadline - time.monotonic())))
 
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
         self._phase_began_ns = _now()
-        self._emit(PhaseChanged(at_ns=self._phase_began_ns, variant=self._setting.name, phase=phase))
-
-    def _note(self, message: str) -> None:
-        self._emit(Note(at_ns=_now(), variant=self._setting.name, message=message))
-
-    def _emit(self, event: Event) -> None:
-        self._events.put(event)
-        self._pump()
-
-    def _pump(self) -> None:
-        """Hand the events on, on this thread: faults and processes put theirs in from others."""
-        with suppress(queue.Empty):
-            while True:
-                event = self._events.get_nowait()
-                for listener in self._listeners:
-                    listener(event)
+        self._outbox.emit(PhaseChanged(at_ns=self._phase_began_ns, variant=self._setting.name, phase=phase))
 
     def _clean_up(self) -> None:
         """Undo everything, whatever happened; what cannot be undone is said."""
@@ -424,8 +377,8 @@ class VariantRun:
                 problems.append(_describe(error))
         self.cleaned_up = not problems
         for problem in problems:
-            self._note(f"clean-up: {problem}; `chaos clean` removes what is left")
-        self._pump()
+            self._outbox.note(f"clean-up: {problem}; `chaos clean` removes what is left")
+        self._outbox.pump()
 
     def _close_hand(self) -> None:
         if self._hand is not None:
@@ -449,6 +402,13 @@ class VariantRun:
                 (folder / f"{node}.log").write_text(log, encoding="utf-8")
         finally:
             self._broker.destroy()
+
+
+def _published_enough(group: Publishers, elapsed_s: float, timeline: Timeline) -> bool:
+    """Whether the time of a group that goes by time is over."""
+    if group.duration == "timeline":
+        return timeline.finished
+    return group.duration is not None and elapsed_s >= group.duration
 
 
 def _now() -> int:

@@ -51,7 +51,7 @@ def _reach(scenario: Scenario) -> _Reach:
 def _messages(group: Publishers) -> int | None:
     if group.messages_each is not None:
         return group.count * group.messages_each
-    if group.duration is not None and group.rate is not None:
+    if isinstance(group.duration, float) and group.rate is not None:
         return group.count * (int(group.duration * group.rate) + 1)
     return None
 
@@ -63,7 +63,9 @@ def _sum(values: list[int | None]) -> int | None:
 def _endless(scenario: Scenario) -> Iterator[Mistake]:
     limit = scenario.time_limit
     for index, group in enumerate(scenario.publishers):
-        needed = group.duration
+        if group.duration == "timeline" and not scenario.timeline:
+            yield Mistake(("publishers", index, "duration"), "there is no timeline to go by")
+        needed = group.duration if isinstance(group.duration, float) else None
         if group.messages_each is not None and group.rate is not None:
             needed = group.messages_each / group.rate
         if needed is not None and needed > limit:
@@ -75,6 +77,7 @@ def _endless(scenario: Scenario) -> Iterator[Mistake]:
 def _triggers(scenario: Scenario, reach: _Reach) -> Iterator[Mistake]:
     redelivers = len(scenario.timeline) > 1 or any(group.fails for group in scenario.workers)
     acks = any(group.acks != "automatic" for group in scenario.workers)
+    idle = scenario.backlog_first and any(group.duration == "timeline" for group in scenario.publishers)
     for index, step in enumerate(scenario.timeline):
         if step.at is not None and step.at > scenario.time_limit:
             limit = format_duration(scenario.time_limit)
@@ -83,6 +86,8 @@ def _triggers(scenario: Scenario, reach: _Reach) -> Iterator[Mistake]:
             why = ""
             if name in ("delivered", "processed", "acked", "in_flight") and reach.workers == 0:
                 why = "there are no workers"
+            elif name in ("delivered", "processed", "acked", "in_flight") and idle:
+                why = "with backlog_first the workers begin after the publishers, and these go on until every step has struck"
             elif name == "acked" and not acks:
                 why = "with automatic acks no worker acknowledges"
             elif name == "confirmed" and reach.confirmed is not None and value > reach.confirmed:

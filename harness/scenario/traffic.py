@@ -47,8 +47,8 @@ class Publishers(Model):
     """How many messages each of them publishes."""
     tasks: Many[str] = ()
     """The bodies, in order; with `messages` they are repeated, without it each is sent once."""
-    duration: Annotated[Duration, Field(gt=0)] | None = None
-    """Publish for so long, instead of a number of messages."""
+    duration: Annotated[Duration, Field(gt=0)] | Literal["timeline"] | None = None
+    """Publish for so long, instead of a number of messages; `timeline`: until the last step has struck and healed."""
     rate: Annotated[float, Field(gt=0, le=10_000_000)] | None = None
     """Most messages a second, each publisher; as fast as the broker takes them if not given."""
     body: Annotated[Size, Field(le=LARGEST_BODY)] = 256

@@ -93,6 +93,9 @@ class Client(ABC):
     def on_go(self) -> None:  # noqa: B027 - a worker has no use for it
         """Act on the engine's `go`."""
 
+    def on_enough(self) -> None:  # noqa: B027 - a worker has no use for it
+        """Act on the engine's `enough`."""
+
     def on_unblocked(self) -> None:  # noqa: B027 - a worker has no use for it
         """Act on the end of `connection.blocked`."""
 
@@ -251,6 +254,8 @@ class Client(ABC):
             match line:
                 case b"go":
                     self.on_go()
+                case b"enough":
+                    self.on_enough()
                 case b"stop":
                     self._stop()
 

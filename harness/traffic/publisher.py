@@ -43,6 +43,8 @@ class Publisher(Client):
         self._resting = 0
         """Nacked messages that are not in `_again` yet."""
         self._next_seq = spec.start
+        self._end_seq = spec.messages
+        """Where the numbers end; None while nothing bounds them."""
         self._outstanding: dict[int, tuple[int, int]] = {}
         """Delivery tag to (seq, attempt): dense and in order, so the oldest tag is the first key."""
         self._next_tag = 1
@@ -97,6 +99,11 @@ class Publisher(Client):
         self._next_due_s = time.monotonic()
         self._schedule()
 
+    def on_enough(self) -> None:
+        """Publish nothing new; what was published is settled first, and published again where it must be."""
+        self._end_seq = self._next_seq
+        self._go_on()
+
     def on_stop(self) -> None:
         """Send nothing more; wait for what is outstanding, within a bound."""
         self.call_later(self._spec.settle_timeout_s, self.finish)
@@ -149,12 +156,12 @@ class Publisher(Client):
 
     def _sendable(self) -> bool:
         """Whether there is something to publish now."""
-        return bool(self._again) or self._spec.messages is None or self._next_seq < self._spec.messages
+        return bool(self._again) or self._end_seq is None or self._next_seq < self._end_seq
 
     def _next(self) -> tuple[int, int] | None:
         if self._again:
             return self._again.popleft()
-        if self._spec.messages is not None and self._next_seq >= self._spec.messages:
+        if self._end_seq is not None and self._next_seq >= self._end_seq:
             return None
         seq = self._next_seq
         self._next_seq += 1

@@ -3,7 +3,8 @@
 Standard library only: the traffic processes must start fast. Durations are seconds, sizes bytes.
 
 The engine holds a pipe to each process's standard input and writes one command a line: `go` releases a publisher that
-waits after connecting, `stop` ends a process in order (a publisher stops sending and waits for what is unsettled; a
+waits after connecting, `enough` has it begin nothing new and end once what it has sent is settled (or published again
+and settled), `stop` ends a process in order (a publisher stops sending and waits for what is unsettled; a
 worker cancels its consumer, finishes and acknowledges what it holds, closes). End of file means that the engine is
 dead: the process ends at once. SIGTERM is the same as `stop`. SIGINT is ignored (a terminal's Ctrl-C is the engine's
 business). Exit codes: 0 finished or stopped in order, 70 crashed on a poison message on purpose, anything else is a

@@ -20,6 +20,7 @@ from harness.broker.docker_engine import LABEL_OWNER, connect
 from harness.broker.select import select
 from harness.checks.verdict import Fate, Outcome, Place, RunVerdict, VariantVerdict
 from harness.engine.run import RunResult, judge_again, run
+from harness.events import FaultInjected
 from harness.faults.registry import actions
 from harness.history.parquet import to_frame, write
 from harness.process_mark import ProcessMark
@@ -126,6 +127,39 @@ timeline:
     variant = only(result)
     assert result.verdict.outcome is Outcome.VIOLATED
     assert {cause.setting for cause in variant.causes} == {"queues.tasks.durable: true"}
+
+
+def test_publishers_go_on_until_the_last_step_has_struck_and_others_keep_their_own_end(
+    run_text: Run, tmp_path: Path
+) -> None:
+    result = run_text(
+        """
+name: as long as the timeline
+publishers:
+  - {name: open, count: 2, duration: timeline, rate: 300}
+  - {name: short, duration: 100ms, rate: 100}
+  - {name: counted, messages: 300, rate: 200}
+workers: {count: 2, work: 4ms}
+timeline:
+  - at: 500ms
+    close: {connections: all, times: 2, every: 100ms}
+  - after: {processed: 600}
+    pause: {worker: any, for: 1s}
+"""
+    )
+    variant = only(result)
+    assert result.verdict.outcome is Outcome.AS_EXPECTED, variant.headline
+    events = result.histories["guarantee"].events
+    struck = {event.action: event.struck_at_ns for event in events if isinstance(event, FaultInjected)}
+    write(result.histories["guarantee"], tmp_path / "history.parquet")
+    history = to_frame(tmp_path / "history.parquet")
+    published = history[history["event"] == "published"].groupby("actor", observed=True)["at_ns"]
+    last, count = published.max(), published.count()
+    assert all(last[actor] > struck["pause"] for actor in ("open-1", "open-2"))
+    assert last["short-1"] < struck["close"]
+    assert count["counted-1"] >= 300  # the others' ends cut nothing off; what was unsettled at a closing is sent again
+    assert variant.counts.indeterminate == 0
+    assert variant.counts.fates[Fate.PROCESSED] == variant.counts.published
 
 
 def test_a_killed_publisher_goes_on_where_it_was(run_text: Run) -> None:

@@ -244,6 +244,26 @@ MISTAKES: tuple[Case, ...] = (
         schema=True,
     ),
     _case(
+        "a timeline to publish by that is not there",
+        """
+        name: x
+        publishers: {duration: timeline}
+        """,
+        "2:24: publishers.duration: there is no timeline to go by",
+    ),
+    _case(
+        "workers that wait for publishers that wait for workers",
+        """
+        name: x
+        publishers: {duration: timeline}
+        workers: {count: 1}
+        backlog_first: true
+        timeline: [{after: {processed: 10}, restart: broker}]
+        """,
+        "5:32: timeline.0.after.processed: is never reached: with backlog_first the workers begin after the publishers, "
+        "and these go on until every step has struck",
+    ),
+    _case(
         "no publishers",
         """
         name: x

@@ -36,7 +36,7 @@ queues = st.one_of(
 amounts = st.one_of(
     _some({"tasks": st.lists(texts, max_size=3)}, messages=st.integers(20, 500)),
     st.fixed_dictionaries({"tasks": st.lists(texts, min_size=9, max_size=9)}),
-    st.fixed_dictionaries({"duration": positive_durations}),
+    st.fixed_dictionaries({"duration": st.one_of(positive_durations, st.just("timeline"))}),
 )
 publisher_settings = _some(
     {

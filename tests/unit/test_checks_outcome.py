@@ -133,6 +133,34 @@ def test_closed_connections_risk_what_is_held_or_unsettled_and_not_what_waits() 
     assert risks(story) == [2]
 
 
+def test_closed_connections_risk_what_their_clients_had_in_hand_when_they_lost_them() -> None:
+    story = Story()
+    story.publish(0, confirms=False)
+    story.fault("close", "n1", family="connection")
+    story.process(0)
+    story.publish(1, confirms=False)
+    story.publish(2, confirms=False)
+    story.lose_connection("publisher")
+    assert risks(story, publishers={"messages": 3, "confirms": False}) == [2]
+
+
+def test_a_closing_that_met_no_connection_any_more_put_nothing_at_risk() -> None:
+    story = Story()
+    story.publish(0, confirms=False)
+    story.fault("close", "n1", family="connection")
+    story.process(0)
+    assert risks(story, publishers={"messages": 1, "confirms": False}) == [0]
+
+
+def test_a_worker_that_is_killed_beside_a_closing_is_not_in_its_reach() -> None:
+    story = Story()
+    story.sent(0)
+    story.deliver(0)
+    story.fault("close", "n1", family="connection", fault=0)
+    story.kill_worker(1, fault=1)
+    assert risks(story) == [0, 1]
+
+
 def test_a_purge_risks_what_waits() -> None:
     story = Story()
     story.sent(0)

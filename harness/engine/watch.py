@@ -1,0 +1,51 @@
+"""A watch on the broker: it notices a node that dies by itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from harness.broker.protocol import Broker
+from harness.engine.timeline import Timeline
+from harness.errors import BrokerError
+
+EVERY_S = 1.0
+
+
+class BrokerWatch:
+    """Looks at the nodes every second, on a thread of its own: a broker that does not answer must not hold the run up."""
+
+    def __init__(self, broker: Broker, timeline: Timeline) -> None:
+        """`timeline` knows when a node is down because a step wants it so."""
+        self._broker = broker
+        self._timeline = timeline
+        self._last_look = time.monotonic()
+        self._look: threading.Thread | None = None
+        self._failure: str | None = None
+
+    def check(self) -> None:
+        """Begin a look when it is time for one. Raises BrokerError for what an earlier look found."""
+        if self._timeline.broker_down:
+            self._failure = None
+            self._last_look = time.monotonic()
+            return
+        if self._failure is not None:
+            raise BrokerError(self._failure)
+        now = time.monotonic()
+        if now - self._last_look >= EVERY_S and (self._look is None or not self._look.is_alive()):
+            self._last_look = now
+            self._look = threading.Thread(target=self._look_at_nodes, daemon=True)
+            self._look.start()
+
+    def _look_at_nodes(self) -> None:
+        broker = self._broker
+        try:
+            dead = next((name for index, name in enumerate(broker.nodes) if not broker.alive(index)), None)
+        except BrokerError as error:
+            failure = str(error)
+        else:
+            if dead is None:
+                return
+            failure = f"node {dead} died, and no step had asked for it; see its log in the run's directory"
+        if not self._timeline.broker_down:
+            self._failure = failure
