@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import docker
 import requests
@@ -20,6 +22,10 @@ LABEL_OWNER = "io.chaos-harness.owner"
 LABEL_MADE = "io.chaos-harness.made"
 """On a container: volumes and networks that were made with it and cannot carry labels, like `volume:NAME,network:NAME`."""
 TIMEOUT_S = 120
+"""How long a call may take; rabbitmqctl in a container on a busy machine is the slowest."""
+ANSWER_TIMEOUT_S = 10
+"""How long an engine may take to answer a simple question, and to answer anything once it has left a call unanswered."""
+_clients: WeakSet[docker.DockerClient] = WeakSet()
 
 
 def run_labels(run_id: str) -> dict[str, str]:
@@ -37,7 +43,7 @@ def connect(timeout_s: float = TIMEOUT_S) -> docker.DockerClient:
             "use an engine of this machine, or --broker native"
         )
     try:
-        client = docker.from_env(timeout=int(timeout_s))
+        client = docker.from_env(timeout=math.ceil(timeout_s))
         try:
             client.ping()
         except BaseException:
@@ -48,6 +54,7 @@ def connect(timeout_s: float = TIMEOUT_S) -> docker.DockerClient:
         raise BackendUnavailableError(
             f"no Docker engine answers{where}; start one (e.g. systemctl start docker), set DOCKER_HOST, or use --broker native"
         ) from error
+    _clients.add(client)
     return client
 
 
@@ -69,6 +76,10 @@ def engine_errors(doing: str) -> Iterator[None]:
     except APIError as error:
         raise BrokerError(f"{doing} failed: {error.explanation or error}") from error
     except (DockerException, requests.RequestException) as error:
+        if isinstance(error, requests.ReadTimeout):
+            # A frozen engine leaves every call unanswered; the clean-up, which makes several, must come to an end.
+            for client in _clients:
+                client.api.timeout = min(client.api.timeout, ANSWER_TIMEOUT_S)
         raise BrokerError(f"{doing} failed: the Docker engine does not answer ({type(error).__name__})") from error
 
 

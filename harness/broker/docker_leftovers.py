@@ -12,6 +12,7 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 from harness.broker.docker_engine import (
+    ANSWER_TIMEOUT_S,
     LABEL_MADE,
     LABEL_OWNER,
     LABEL_RUN,
@@ -21,7 +22,6 @@ from harness.broker.docker_engine import (
 from harness.errors import BrokerError
 from harness.ledger import owner_alive
 
-ANSWER_TIMEOUT_S = 10.0
 Filters = dict[str, str | list[str] | bool]
 
 

@@ -16,6 +16,9 @@ from harness.broker.protocol import BrokerVersions, ControlResult, StopReport
 
 _VERSIONS = 'io:format("~s ~s", [rabbit_misc:version(), erlang:system_info(otp_release)]).'
 
+END_TIMEOUT_S = 30
+"""How long the engine may take to say that a container has ended."""
+
 
 class DockerNode:
     """One container with a broker as its main process."""
@@ -35,7 +38,7 @@ class DockerNode:
         with engine_errors(f"stopping {self.name}"):
             self.resume()
             self._container.stop(timeout=math.ceil(timeout_s))
-            code = int(self._container.wait()["StatusCode"])
+            code = int(self._container.wait(timeout=END_TIMEOUT_S)["StatusCode"])
         detail = f"it took SIGKILL after {timeout_s:g} s" if code == 137 else ""
         return StopReport(code == 0, code, detail)
 
@@ -43,7 +46,7 @@ class DockerNode:
         """SIGKILL; returns when it is seen to be dead."""
         with engine_errors(f"killing {self.name}"):
             self._container.kill(signal="SIGKILL")
-            self._container.wait()
+            self._container.wait(timeout=END_TIMEOUT_S)
 
     def pause(self) -> None:
         """Freeze every process in it."""

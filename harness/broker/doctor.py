@@ -12,7 +12,7 @@ from typing import Literal
 
 from harness.broker import debian
 from harness.broker.compose_project import compose_command
-from harness.broker.docker_engine import connect, engine_errors, image_present
+from harness.broker.docker_engine import ANSWER_TIMEOUT_S, connect, engine_errors, image_present
 from harness.broker.docker_leftovers import left_behind
 from harness.broker.image import DEFAULT_TAG, is_current
 from harness.broker.image_choice import choose, wanted
@@ -53,7 +53,7 @@ def usable() -> bool:
     if find_installation() is not None:
         return True
     try:
-        with closing(connect(timeout_s=10)) as client:
+        with closing(connect(timeout_s=ANSWER_TIMEOUT_S)) as client:
             choose(client)
     except BrokerError:
         return False
@@ -66,7 +66,10 @@ def _python() -> Finding:
 
 def _engine() -> Finding:
     try:
-        with closing(connect(timeout_s=10)) as client, engine_errors("asking the Docker engine for its version"):
+        with (
+            closing(connect(timeout_s=ANSWER_TIMEOUT_S)) as client,
+            engine_errors("asking the Docker engine for its version"),
+        ):
             version = client.version()["Version"]
     except ChaosError as error:
         return Finding("Docker engine", "missing", str(error))
@@ -75,7 +78,7 @@ def _engine() -> Finding:
 
 def _image() -> Finding:
     try:
-        with closing(connect(timeout_s=10)) as client:
+        with closing(connect(timeout_s=ANSWER_TIMEOUT_S)) as client:
             images = wanted("")
             present = [image for image in images if image_present(client, image)]
             older = present[:1] == [DEFAULT_TAG] and not is_current(client, DEFAULT_TAG)

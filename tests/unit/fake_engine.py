@@ -23,6 +23,8 @@ class FakeEngine:
     """A pull never answers, as on a machine whose packets to a registry are dropped."""
     endless: bool = False
     """A pull goes on and on."""
+    frozen: bool = False
+    """It answers a ping, and nothing about containers."""
     pulls: list[str] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
     port: int = 0
@@ -44,6 +46,9 @@ def serve(engine: FakeEngine) -> Iterator[FakeEngine]:
             path = unquote(urlsplit(self.path).path)
             if path.endswith("/_ping"):
                 self._answer(200, "OK")
+            elif engine.frozen and "/containers/" in path:
+                engine.stopping.wait()
+                self.close_connection = True
             elif path.endswith("/version"):
                 self._answer(200, {"Version": "20.10.0", "ApiVersion": "1.41"})
             elif "/images/" in path:
