@@ -193,7 +193,7 @@ def test_work_that_outlives_its_connection_is_done_and_acked_only_when_it_was_de
 ) -> None:
     stage.declare()
     stage.publish(1)
-    worker = stage.worker(work=Work(fixed_s=3.0))
+    worker = stage.worker(work=Work(fixed_s=10.0))  # longer than rabbitmqctl takes to start on a busy machine
     worker.await_records(Kind.DELIVERED)
     assert broker.control("close_all_connections", "a test").exit_code == 0
     worker.await_records(Kind.DELIVERED, 2)
