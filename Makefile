@@ -33,8 +33,8 @@ test: $(STAMP) ## set everything up and run all tests
 
 check: $(STAMP) lint types unit ## format, lint, types and unit tests, in seconds
 
-unit: $(STAMP) ## tests that need no broker
-	$(BIN)/python -m pytest tests/unit
+unit: $(STAMP) ## tests that need no broker and no browser, but for the slow ones
+	$(BIN)/python -m pytest $(SPREAD) -m "not browser and not slow" tests/unit
 
 integration: $(STAMP) ## tests on real brokers
 	$(BIN)/python -m pytest $(SPREAD) tests/integration

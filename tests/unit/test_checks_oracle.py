@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from harness.checks.verdict import Fate
 from harness.history.read import Log
 from tests.unit.histories import FOREIGN, MS, Story, scenario
 from tests.unit.oracle import Oracle
+
+pytestmark = pytest.mark.slow
 
 SEQS, PUBLISHERS, WORKERS = 9, 2, 2
 QUEUES = ("tasks", "other", "dead")

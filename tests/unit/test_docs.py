@@ -15,6 +15,8 @@ from tests.unit.doc_blocks import PAGES, ROOT, Checker, blocks
 from tests.unit.test_docs_recipes import EXTENDING, FOREIGN
 from tools.message_lives import FATES, pictures
 
+pytestmark = pytest.mark.slow
+
 TARGET = re.compile(r"\]\(([^)#:\s]+)")
 
 

@@ -20,6 +20,8 @@ from harness.faults.arena import Arena
 from harness.traffic.spec import Target
 from tests.unit.doc_blocks import ROOT, Block, blocks
 
+pytestmark = pytest.mark.slow
+
 EXTENDING = ROOT / "docs/recipes-extending.md"
 FOREIGN = frozenset({"disk_alarm.yaml", "out_of_order.yaml"})
 """Scenarios that need what the recipes add."""

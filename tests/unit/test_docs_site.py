@@ -18,6 +18,8 @@ import pytest
 from tests.browser import CHROMIUM
 from tests.unit.doc_blocks import ROOT
 
+pytestmark = pytest.mark.slow
+
 LOADS = {
     "script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "audio": "src", "embed": "src",
     "object": "data", "link": "href",

@@ -123,6 +123,7 @@ def test_hostile_names_change_nothing() -> None:
     assert "\x1b" not in text_of(found)
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 @pytest.mark.parametrize("hostile", [False, True])
 def test_the_page_opens_from_disk_without_a_word_on_the_console(tmp_path: Path, hostile: bool) -> None:
