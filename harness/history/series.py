@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,29 +53,27 @@ class Series:
 def series(history: History, *, buckets: int = BUCKETS) -> Series | None:
     """Aggregate a history into at most `buckets` buckets; None if neither publisher nor worker did anything."""
     publishers, workers = history.of_role("publisher"), history.of_role("worker")
-    times = [log.records["at_ns"][_counted(log)] for log in (*publishers, *workers)]
-    times = [each for each in times if len(each)]
-    if not times:
+    spans = [span for log in (*publishers, *workers) if (span := _span(log)) is not None]
+    if not spans:
         return None
     zero = history.zero_ns
-    begin = min(0, *(int(each.min()) - zero for each in times))
-    end = max(*(int(each.max()) - zero for each in times), _last_event(history.events) - zero, begin + 1)
+    begin = min(0, *(first - zero for first, _ in spans))
+    end = max(*(last - zero for _, last in spans), _last_event(history.events) - zero, begin + 1)
     width = _width_ns(end - begin, buckets)
     first = begin // width
     count = end // width - first + 1
     grid = _Grid(zero + first * width, width, count)
-    published = [_of(log, Kind.PUBLISHED) for log in publishers]
     return Series(
         width_s=width / 1e9,
         begin_s=(first + np.arange(count)) * (width / 1e9),
         rates={
-            "published": grid.rate(published),
-            "confirmed": grid.rate([_of(log, Kind.CONFIRMED) for log in publishers], ranges=True),
-            "delivered": grid.rate([_of(log, Kind.DELIVERED) for log in workers]),
-            "completed": grid.rate([log.records[_done(log.records)] for log in workers]),
-            "acknowledged": grid.rate([_of(log, Kind.ACKED) for log in workers], ranges=True),
+            "published": grid.rate(_of(log, Kind.PUBLISHED) for log in publishers),
+            "confirmed": grid.rate((_of(log, Kind.CONFIRMED) for log in publishers), ranges=True),
+            "delivered": grid.rate(_of(log, Kind.DELIVERED) for log in workers),
+            "completed": grid.rate(log.records[_done(log.records)] for log in workers),
+            "acknowledged": grid.rate((_of(log, Kind.ACKED) for log in workers), ranges=True),
         },
-        backlog=_backlog(grid, published, workers),
+        backlog=_backlog(grid, publishers, workers),
         in_flight=_in_flight(grid, workers, history.events),
     )
 
@@ -99,7 +97,7 @@ class _Grid:
         counted: np.ndarray = np.bincount(self.index(records["at_ns"]), weights=weights, minlength=self.count)
         return counted
 
-    def rate(self, parts: Sequence[np.ndarray], *, ranges: bool = False) -> np.ndarray:
+    def rate(self, parts: Iterable[np.ndarray], *, ranges: bool = False) -> np.ndarray:
         """Sum parts up and divide by the width, in messages a second."""
         total = np.zeros(self.count)
         for part in parts:
@@ -133,11 +131,12 @@ def _of(log: Log, kind: Kind) -> np.ndarray:
     return found
 
 
-def _counted(log: Log) -> np.ndarray:
-    """Tell the records about messages: those about connections come from before and after the story as well."""
+def _span(log: Log) -> tuple[int, int] | None:
+    """Return the first and the last time of the records about messages: those about connections come before and after the story as well."""
     kind = log.records["kind"]
-    counted: np.ndarray = np.isin(kind, (Kind.PUBLISHED, Kind.CONFIRMED, Kind.DELIVERED, Kind.COMPLETED, Kind.ACKED))
-    return counted
+    counted = np.isin(kind, (Kind.PUBLISHED, Kind.CONFIRMED, Kind.DELIVERED, Kind.COMPLETED, Kind.ACKED))
+    at_ns = log.records["at_ns"][counted]
+    return (int(at_ns.min()), int(at_ns.max())) if len(at_ns) else None
 
 
 def _done(records: np.ndarray) -> np.ndarray:
@@ -146,25 +145,35 @@ def _done(records: np.ndarray) -> np.ndarray:
     return done
 
 
-def _backlog(grid: _Grid, published: Sequence[np.ndarray], workers: Sequence[Log]) -> np.ndarray:
-    first = [part[part["attempt"] == 1] for part in published]
-    known = _keys(first)
-    sent = sum((grid.sums(part) for part in first), start=np.zeros(grid.count))
-    completed = [log.records[_done(log.records)] for log in workers]
-    keys = _keys(completed)
-    at_ns = np.concatenate([part["at_ns"] for part in completed]) if completed else np.empty(0, dtype=np.int64)
+def _backlog(grid: _Grid, publishers: Sequence[Log], workers: Sequence[Log]) -> np.ndarray:
+    sent = np.zeros(grid.count)
+    known, keys, times = [], [], []
+    # Log by log: the records of a million messages, all copied at once, would be most of what a report takes.
+    for log in publishers:
+        first = log.records[(log.records["kind"] == Kind.PUBLISHED) & (log.records["attempt"] == 1)]
+        sent += grid.sums(first)
+        known.append(_keys(first))
+    for log in workers:
+        completed = log.records[_done(log.records)]
+        keys.append(_keys(completed))
+        times.append(completed["at_ns"].copy())
+    at_ns = _joined(times)
     order = np.argsort(at_ns, kind="stable")
-    distinct, position = np.unique(keys[order], return_index=True)
-    firsts = at_ns[order][position[np.isin(distinct, known)]]
+    distinct, position = np.unique(_joined(keys)[order], return_index=True)
+    firsts = at_ns[order][position[np.isin(distinct, _joined(known))]]
     finished = np.bincount(grid.index(firsts), minlength=grid.count)
     backlog: np.ndarray = np.maximum(np.cumsum(sent) - np.cumsum(finished), 0).astype(np.int64)
     return backlog
 
 
-def _keys(parts: Sequence[np.ndarray]) -> np.ndarray:
+def _keys(records: np.ndarray) -> np.ndarray:
     """Return one number for each record's message."""
-    keys = [(part["publisher"].astype(np.int64) << 32) | part["seq"] for part in parts]
-    return np.concatenate(keys) if keys else np.empty(0, dtype=np.int64)
+    keys: np.ndarray = (records["publisher"].astype(np.int64) << 32) | records["seq"]
+    return keys
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
 def _in_flight(grid: _Grid, workers: Sequence[Log], events: Sequence[Event]) -> np.ndarray:

@@ -12,15 +12,17 @@ from bokeh.resources import INLINE
 from markupsafe import Markup
 
 from harness.checks.distribution import MOST_DELIVERIES
+from harness.checks.timing import LISTED_OUTAGE_S
 from harness.checks.verdict import Fate, FaultOutcome, LossCause, RunVerdict, VariantVerdict
 from harness.history.history import History
 from harness.history.series import Series, series
 from harness.report.broker_log import Excerpt, excerpts
-from harness.report.charts import HIDDEN_AT_FIRST, LATENCY, LINES, LOST, SHOWN_LANES, STATES, latency, timeline
+from harness.report.charts import HIDDEN_AT_FIRST, LATENCY, LINES, latency, timeline
+from harness.report.lane_plot import LOST, SHOWN_LANES, STATES
 from harness.report.lanes import Span, lanes
 from harness.report.lives import lives
 from harness.report.plain import shortened
-from harness.report.templates import embedded_json, environment
+from harness.report.templates import embedded_json, environment, packed_json
 
 LISTED_MESSAGES = 1000
 """Lost messages and anomalies that the page lists one by one, over all variants; verdict.json may have more, the history has all."""
@@ -70,7 +72,7 @@ def html(
             run=run,
             pages=pages,
             fates=list(Fate),
-            charts=embedded_json(charts),
+            charts=packed_json(charts),
             lists=embedded_json(
                 {
                     f"{page.anchor}-{kind}": lives(messages[: page.listed])
@@ -87,6 +89,7 @@ def html(
             lost_colour=LOST,
             states=STATES,
             shown_lanes=SHOWN_LANES,
+            listed_outage_s=LISTED_OUTAGE_S,
             table_rows=TABLE_ROWS,
             row_of=_row_of,
             most_deliveries=MOST_DELIVERIES,

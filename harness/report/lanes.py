@@ -57,11 +57,11 @@ def lanes(history: History) -> tuple[Span, ...]:
                 lanes.nodes |= set(event.nodes)
                 lanes.all_enter(event.nodes, at_ns, "alive", "")
             case ProcessStarted():
-                lanes.enter(event.actor, at_ns, "alive", f"incarnation {event.incarnation}")
+                lanes.start(event.actor, at_ns, event.incarnation)
             case ProcessPaused():
                 lanes.enter(event.actor, at_ns, "paused", f"incarnation {event.incarnation}")
             case ProcessResumed():
-                lanes.enter(event.actor, at_ns, "alive", f"incarnation {event.incarnation}")
+                lanes.resume(event.actor, at_ns, event.incarnation)
             case ProcessExited(cause="stop" | "finished"):
                 lanes.leave(event.actor, at_ns)
             case ProcessExited():
@@ -101,6 +101,7 @@ class _Lanes:
         self._zero_ns = zero_ns
         self._open: dict[str, tuple[int, State, str]] = {}
         self._spans: dict[str, list[Span]] = {}
+        self._unconnected: set[str] = set()
         self.nodes: set[str] = set()
         self._struck: dict[int, tuple[str, ...]] = {}
 
@@ -118,8 +119,22 @@ class _Lanes:
                 return
         self._struck[event.fault] = struck
 
+    def start(self, actor: str, at_ns: int, incarnation: int) -> None:
+        """Begin a life; until it first says that it has lost its connection, it counts as alive."""
+        self._unconnected.discard(actor)
+        self.enter(actor, at_ns, "alive", f"incarnation {incarnation}")
+
+    def resume(self, actor: str, at_ns: int, incarnation: int) -> None:
+        """Go on as before the pause: with the broker, or looking for it."""
+        state: State = "reconnecting" if actor in self._unconnected else "alive"
+        self.enter(actor, at_ns, state, f"incarnation {incarnation}")
+
     def connect(self, event: _Connection) -> None:
         """Tell a living process that looks for its broker from one that has it."""
+        if event.there:
+            self._unconnected.discard(event.actor)
+        else:
+            self._unconnected.add(event.actor)
         if event.actor not in self._open:
             return
         _, state, _ = self._open[event.actor]

@@ -10,17 +10,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from bokeh.embed import json_item
-from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
+from bokeh.models import ColumnDataSource, DatetimeTickFormatter, NumeralTickFormatter, Range1d
 from bokeh.models.annotations import BoxAnnotation
 from bokeh.plotting import figure
 
-from harness.report.charts import LINES, in_ink
+from harness.report.charts import LINES
 from harness.report.files import replace
 from harness.report.html import bokeh_scripts
 from harness.report.index import TREND_PAGE, may_replace
 from harness.report.plain import plain
-from harness.report.templates import embedded_json, environment, mood
+from harness.report.plots import answer, embedded, in_ink
+from harness.report.templates import environment, mood, packed_json
 from harness.report.trend_words import as_expected, change, extent, method, newest_figure, place, result, written
 from harness.trend.changes import Changes
 from harness.trend.table import MEASURES, Line, Measure, Table
@@ -64,7 +64,7 @@ def trend_page(found: Table, changes: Changes, *, warnings: Sequence[str] = ()) 
         drawn = _charts(found, lines, changes, f"scenario-{len(sections) + 1}")
         sections.append(Section(scenario, backend, lines, drawn))
     settled = bool(changes.comparisons) and not changes.changed
-    charts = [{"anchor": chart.anchor, "item": chart.item} for section in sections for chart in section.charts]
+    charts = [{"id": chart.anchor, "item": chart.item} for section in sections for chart in section.charts]
     return (
         environment()
         .get_template("trend.html")
@@ -81,7 +81,7 @@ def trend_page(found: Table, changes: Changes, *, warnings: Sequence[str] = ()) 
             colours=COLOURS,
             as_expected=as_expected,
             cell=lambda line, measure: _cell(line, measure, changes),
-            charts=embedded_json(charts),
+            charts=packed_json(charts),
             bokeh=bokeh_scripts() if charts else "",
         )
     )
@@ -103,8 +103,9 @@ def _charts(found: Table, lines: Sequence[Line], changes: Changes, anchor: str) 
     for measure in MEASURES:
         values = {value for line in lines for value in line.figures[measure.column] if value is not None}
         if len(values) > 1 and len(found.nights) > 1:
-            item = dict(json_item(_plot(found, lines, measure, changes)))
-            charts.append(Chart(f"{anchor}-{measure.column}", f"{measure.title}{_UNITS[measure.unit]}", item))
+            plot = _plot(found, lines, measure, changes)
+            title = f"{measure.title}{_UNITS[measure.unit]}"
+            charts.append(Chart(f"{anchor}-{measure.column}", title, embedded(plot, [plot])))
     return tuple(charts)
 
 
@@ -129,25 +130,24 @@ def _plot(found: Table, lines: Sequence[Line], measure: Measure, changes: Change
     plot.yaxis.ticker.desired_num_ticks = 4
     if len(found.nights) > changes.window:
         plot.add_layout(BoxAnnotation(left=found.nights[-changes.window], fill_color="#7a818c", fill_alpha=0.1))
+    plot.xaxis.formatter = DatetimeTickFormatter(hours="%H:%M", days="%d %b", months="%b %Y", years="%Y")
     columns: dict[str, Any] = {
         "night": list(found.nights),
         "rabbitmq": [_versions(lines, index) for index in range(len(found.nights))],
+        "bottom": [0] * len(found.nights),
     }
+    tips = [("", "@night{%d %b %Y, %H:%M}")]
     for number, line in enumerate(lines):
         figures = line.figures[measure.column]
         columns[f"value{number}"] = [math.nan if value is None else float(f"{value:.4g}") for value in figures]
+        tips.append((plain(line.variant), f"@value{number}{{{_FORMATS[measure.unit]}}}"))
     source = ColumnDataSource(columns)
-    for number, line in enumerate(lines):
+    for number in range(len(lines)):
         value, colour = f"value{number}", COLOURS[number % len(COLOURS)]
         plot.line("night", value, source=source, color=colour, line_width=1.5, line_alpha=0.7)
-        points = plot.scatter("night", value, source=source, color=colour, size=5, name=plain(line.variant))
-        tips = [
-            ("", "$name"),
-            ("", "@night{%d %b %Y, %H:%M}"),
-            (measure.title, f"@{value}{{{_FORMATS[measure.unit]}}}"),
-            ("RabbitMQ", "@rabbitmq"),
-        ]
-        plot.add_tools(HoverTool(tooltips=tips, formatters={"@night": "datetime"}, renderers=[points]))
+        plot.scatter("night", value, source=source, fill_color=colour, line_color=None, size=5)
+    # Every night answers the pointer, whichever variants have a figure in it.
+    answer(plot, source, ("night", "bottom"), [*tips, ("RabbitMQ", "@rabbitmq")], formatters={"@night": "datetime"})
     return plot
 
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, TimeoutError
 
 from harness.report.compare import Side, comparison_page
 from harness.report.html import html
 from harness.report.index import write_index
 from harness.report.write import write_all
-from tests.browser import CHROMIUM, Opened, opened
+from tests.browser import (
+    CHROMIUM,
+    PHONE_PX,
+    assert_accessible,
+    assert_fits,
+    assert_good,
+    assert_quiet,
+    ink,
+    keep,
+    opened,
+    tip_at,
+)
 from tests.unit import report_samples as samples
 
 pytestmark = [
@@ -23,9 +31,6 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
     pytest.mark.timeout(600),
 ]
-SCREENSHOTS = os.environ.get("CHAOS_TEST_SCREENSHOTS")
-"""A folder that pictures of the pages are kept in, if it is set."""
-PHONE_PX = 390
 
 
 def written(name: str, folder: Path) -> Path:
@@ -39,62 +44,6 @@ def page_of(sample: samples.Sample, folder: Path) -> Path:
         encoding="utf-8",
     )
     return page
-
-
-def assert_quiet(found: Opened, page: Path) -> None:
-    assert found.complaints() == []
-    assert {url for url in found.asked if not url.startswith(("data:", "blob:"))} == {page.resolve().as_uri()}
-
-
-def assert_accessible(page: Page) -> None:
-    broken = Axe().run(page).response["violations"]
-    assert [(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in broken] == []
-
-
-def assert_fits(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
-
-
-def keep(page: Page, name: str) -> None:
-    if SCREENSHOTS:
-        folder = Path(SCREENSHOTS)
-        folder.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=folder / f"{name.replace(' ', '-')}.png", full_page=True)
-
-
-def drawn(page: Page) -> int:
-    """Count the canvases of the charts that something is drawn on."""
-    return int(
-        page.evaluate(
-            """() => {
-              const canvases = [];
-              const walk = (root) => {
-                for (const element of root.querySelectorAll("*")) {
-                  if (element.tagName === "CANVAS") canvases.push(element);
-                  if (element.shadowRoot) walk(element.shadowRoot);
-                }
-              };
-              document.querySelectorAll(".chart").forEach((chart) => walk(chart));
-              return canvases.filter((canvas) => {
-                if (!canvas.width || !canvas.height) return false;
-                const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-                return data.some((value, place) => place % 4 === 3 && value !== 0);
-              }).length;
-            }"""
-        )
-    )
-
-
-def assert_good(found: Opened, page: Path, *, charts: int, name: str) -> None:
-    """Every chart drawn, nothing said or fetched, accessible, and no wider than a phone."""
-    assert found.charts() == found.page.locator(".chart").count() == charts
-    assert drawn(found.page) >= charts
-    assert_accessible(found.page)
-    keep(found.page, name)
-    found.page.set_viewport_size({"width": PHONE_PX, "height": 844})
-    assert_fits(found.page)
-    keep(found.page, f"{name}-phone")
-    assert_quiet(found, page)
 
 
 @pytest.mark.parametrize(
@@ -149,38 +98,33 @@ def test_lines_are_switched_and_the_chart_answers_to_the_pointer(tmp_path: Path)
         button.click()
         assert button.get_attribute("aria-pressed") == "false"
         assert found.page.evaluate(visible, "published") is False
-        chart = found.page.locator("#variant-1-chart")
-        chart.scroll_into_view_if_needed()
-        box = chart.bounding_box()
-        assert box is not None
-        tip = found.page.locator(".bk-tooltip-content").first
-        for attempt in range(60):  # a pointer that moves while the page is still drawing is not answered
-            found.page.mouse.move(box["x"] + box["width"] * 0.5 + attempt, box["y"] + 120)
-            try:
-                tip.wait_for(state="visible", timeout=2000)
-                break
-            except TimeoutError:
-                continue
-        assert re.search(r"confirmed:\s*500", tip.inner_text())
+        assert re.search(r"confirmed:\s*500", tip_at(found.page, "#variant-1-chart"))
 
 
 def test_dark_and_light_draw_with_different_ink(tmp_path: Path) -> None:
-    ask = """() => [...Bokeh.documents[0].roots()[0].references()]
-      .find((model) => model.type === "LinearAxis").major_label_text_color"""
     with opened(written("failing", tmp_path)) as found:
         found.charts()
-        light = found.page.evaluate(ask)
+        light = ink(found.page)
         found.page.emulate_media(color_scheme="dark")
-        found.page.wait_for_function(f"(before) => JSON.stringify(({ask})()) !== before", arg=f'"{light}"')
+        assert ink(found.page, other_than=light) != light
 
 
-def test_a_printed_page_opens_its_evidence(tmp_path: Path) -> None:
-    with opened(written("passing", tmp_path)) as found:
+def test_a_printed_page_opens_its_evidence_and_is_drawn_in_dark_ink(tmp_path: Path) -> None:
+    with opened(written("passing", tmp_path), scheme="dark") as found:
         found.charts()
+        seen = ink(found.page)
+        chart = found.page.locator(".chart canvas").first
+        wide = chart.bounding_box()
         found.page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert found.page.locator("details[data-print]:not([open])").count() == 0
+        assert ink(found.page) == "#444"
+        narrow = chart.bounding_box()
+        assert wide is not None
+        assert narrow is not None
+        assert narrow["width"] < 660 < wide["width"], "what an A4 page has room for within its margins"
         found.page.evaluate("dispatchEvent(new Event('afterprint'))")
         assert found.page.locator("details[data-print][open]").count() == 0
+        assert ink(found.page) == seen != "#444"
         assert found.page.pdf().startswith(b"%PDF")
 
 

@@ -215,3 +215,24 @@ def test_a_process_that_lost_its_connection_is_reconnecting_until_it_has_one() -
     assert [span.state for span in mine] == ["alive", "reconnecting", "alive", "down"]
     assert mine[1].begin_s == pytest.approx((lost - history.zero_ns) / 1e9)
     assert mine[1].end_s == pytest.approx((back - history.zero_ns) / 1e9)
+
+
+def test_a_process_paused_while_it_reconnects_goes_on_reconnecting() -> None:
+    story = Story()
+    story.lose_connection("worker")
+    story.event(ProcessPaused, actor="worker-1", incarnation=1)
+    story.event(ProcessResumed, actor="worker-1", incarnation=1)
+    story.connect("worker", connection=2)
+    story.event(ProcessPaused, actor="worker-1", incarnation=1)
+    story.event(ProcessResumed, actor="worker-1", incarnation=1)
+    story.lose_connection("worker", connection=2)
+    story.exited("worker", fault=0)
+    story.event(ProcessStarted, role="worker", actor="worker-1", incarnation=2, pid=2)
+    story.event(ProcessPaused, actor="worker-1", incarnation=2)
+    story.event(ProcessResumed, actor="worker-1", incarnation=2)
+    mine = [span.state for span in lanes(story.history()) if span.lane == "worker-1"]
+    assert mine == [
+        *("alive", "reconnecting", "paused", "reconnecting"),
+        *("alive", "paused", "alive", "reconnecting", "down"),
+        *("alive", "paused", "alive"),
+    ]

@@ -9,14 +9,13 @@
   }
 
   // What scrolls sideways can be reached by keyboard.
-  function reach() {
-    for (const card of document.querySelectorAll(".card")) {
+  const sized = new ResizeObserver((entries) => {
+    for (const {target: card} of entries) {
       if (card.scrollWidth > card.clientWidth) card.tabIndex = 0;
       else card.removeAttribute("tabindex");
     }
-  }
-  addEventListener("resize", reach);
-  reach();
+  });
+  for (const card of document.querySelectorAll(".card")) sized.observe(card);
 
   const opened = [];
   addEventListener("beforeprint", () => {
@@ -24,11 +23,9 @@
       details.open = true;
       opened.push(details);
     }
-    paint();
   });
   addEventListener("afterprint", () => {
     for (const details of opened.splice(0)) details.open = false;
-    paint();
   });
 
   // Messages one by one: a page of them at a time, found by any text in them, each opening its life.
@@ -90,53 +87,4 @@
   }
   const lists = JSON.parse(document.getElementById("lists").textContent);
   for (const box of document.querySelectorAll("[data-list]")) listing(box, lists[box.dataset.list]);
-
-  const source = document.getElementById("charts");
-  if (source === null || typeof Bokeh === "undefined") return;
-  Bokeh.set_log_level("warn");
-  const roots = new Map();
-
-  // The axes' ink follows the page: light, dark or print.
-  function paint() {
-    const style = getComputedStyle(document.documentElement);
-    const soft = style.getPropertyValue("--soft").trim();
-    const card = style.getPropertyValue("--card").trim();
-    for (const root of roots.values()) {
-      for (const model of root.references()) {
-        if (model.type === "LinearAxis" || model.type === "LogAxis") {
-          model.setv({axis_label_text_color: soft, major_label_text_color: soft, axis_line_color: soft, major_tick_line_color: soft});
-        } else if (model.type === "Grid") {
-          model.setv({grid_line_color: soft});
-        } else if (model.type === "GlyphRenderer" && model.name === "lengths") {
-          model.glyph.setv({text_color: {value: soft}});
-        } else if (model.type === "HBar") {
-          model.setv({hatch_color: {value: card}});
-        }
-      }
-    }
-  }
-
-  for (const button of document.querySelectorAll("button[data-line]")) {
-    button.addEventListener("click", () => {
-      const show = button.getAttribute("aria-pressed") !== "true";
-      button.setAttribute("aria-pressed", String(show));
-      const root = roots.get(button.dataset.chart);
-      if (root === undefined) return;
-      for (const model of root.references()) {
-        if (model.type === "GlyphRenderer" && model.name === button.dataset.line) model.visible = show;
-      }
-    });
-  }
-
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
-  (async () => {
-    for (const {id, item} of JSON.parse(source.textContent)) {
-      await Bokeh.embed.embed_item(item, id);
-      const documents = Bokeh.documents;
-      roots.set(id, documents[documents.length - 1].roots()[0]);
-    }
-    paint();
-    reach();
-    document.documentElement.dataset.charts = String(roots.size);
-  })();
 })();
