@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 3
 SPREAD  = --numprocesses $(JOBS) --dist loadgroup
 
-.PHONY: demo test check unit integration format lint types bench-report screenshot schema docs lock clean help
+.PHONY: demo test check unit integration format lint types bench-report bench-judging screenshot schema docs lock clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -52,6 +52,9 @@ types: $(STAMP)
 
 bench-report: $(STAMP) ## measure report.html of a million messages
 	$(BIN)/python -m tests.bench_report
+
+bench-judging: $(STAMP) ## measure judging, Parquet and turnaround for one and ten million messages
+	$(BIN)/python -m benchmarks.judging
 
 screenshot: $(STAMP) ## run a scenario that fails and take docs/report.png of its report
 	$(BIN)/python -m tests.screenshot

@@ -28,7 +28,7 @@ from harness.checks.fates import Fates
 from harness.checks.happenings import Happening, happenings, on_disk_ns
 from harness.checks.policy import ARRIVES_WITHIN_NS, was_released
 from harness.checks.routing import dead_letter_queues, workers_of
-from harness.checks.sessions import Session
+from harness.checks.sessions import Session, has_any
 from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally
 from harness.checks.verdict import Fate, Place
@@ -119,7 +119,10 @@ def find_causes(fates: Fates, tally: Tally, scenario: Scenario, events: Sequence
     worker = np.where(was_delivered, deliveries.session[row], -1) if len(deliveries.message) else nowhere - 1
     delivered_ns = np.where(was_delivered, deliveries.at_ns[row], 0) if len(deliveries.message) else nowhere * 0
     confirmed = tally.first_confirmed_ns[lost] != NEVER
-    arrived = confirmed | (sent <= _arrived(tally, publishes.session[sent])[publishes.session[sent]])
+    arrived = confirmed
+    if not confirmed.all():
+        session = publishes.session[sent]
+        arrived = confirmed | (publishes.position[sent] <= _arrived(tally, session)[session])
     finder = _Finder(tally, scenario, events)
     columns = np.stack(
         [
@@ -162,7 +165,7 @@ def find_causes(fates: Fates, tally: Tally, scenario: Scenario, events: Sequence
 
 
 def _arrived(tally: Tally, sessions: np.ndarray) -> np.ndarray:
-    """Return for each session the place in `publishes` of the last one known to have reached the broker, -1 for none.
+    """Return for each session the position of the last publish known to have reached the broker, -1 for none.
 
     Messages of a connection reach the broker in their order, so all before it have reached it as well. Only the sessions given are
     looked at.
@@ -173,9 +176,9 @@ def _arrived(tally: Tally, sessions: np.ndarray) -> np.ndarray:
     rows = np.flatnonzero(wanted[publishes.session])
     message = publishes.message[rows]
     got_through = (publishes.confirmed_ns[rows] != NEVER) | publishes.nacked[rows] | publishes.returned[rows]
-    got_through |= (tally.first_delivered_ns[message] != NEVER) & (tally.published[message] == 1)
+    got_through |= (tally.delivered[message] > 0) & (tally.published[message] == 1)
     # Of one published several times it matters which attempt was delivered.
-    several = np.flatnonzero((tally.published[message] > 1) & (tally.first_delivered_ns[message] != NEVER))
+    several = np.flatnonzero((tally.published[message] > 1) & (tally.delivered[message] > 0))
     if len(several):
         there = np.zeros(tally.total + 1, dtype=bool)
         there[message[several]] = True
@@ -188,7 +191,10 @@ def _arrived(tally: Tally, sessions: np.ndarray) -> np.ndarray:
     got_through |= left[message] & (tally.published[message] == 1)
     got_through |= np.array([session.flushed for session in tally.sessions], dtype=bool)[publishes.session[rows]]
     arrived = np.full(len(tally.sessions), -1, dtype=np.int64)
-    np.maximum.at(arrived, publishes.session[rows[got_through]], rows[got_through])
+    for log in tally.publisher_logs:
+        if has_any(log.sessions, wanted):  # what has a plain story has reached it
+            arrived = np.maximum(arrived, log.last(~tally.told, len(arrived)))
+    np.maximum.at(arrived, publishes.session[rows[got_through]], publishes.position[rows[got_through]])
     return arrived
 
 

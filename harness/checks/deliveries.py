@@ -1,14 +1,14 @@
-"""Every delivery of a run, with what its worker did with it: arrays of one length."""
+"""The deliveries of a run, with what the workers did with each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from harness.checks.publishes import Publishes
 from harness.checks.settlement import NEVER, Tags
+from harness.checks.tables import Table
 from harness.history.read import Log
 from harness.history.records import FOREIGN, Flag, Kind
 
@@ -17,8 +17,8 @@ KEPT, REJECTED, REQUEUED = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
-class Deliveries:
-    """Every delivery, in the order of each log."""
+class Deliveries(Table):
+    """Some deliveries, in the order of each log: arrays of one length."""
 
     message: np.ndarray
     """-1 for what nobody published."""
@@ -49,33 +49,40 @@ class Deliveries:
         return acked
 
 
-_TYPES = {
-    "message": np.int64,
-    "attempt": np.uint16,
-    "at_ns": np.int64,
-    "session": np.int32,
-    "queue": np.uint16,
-    "redelivered": np.bool_,
-    "corrupt": np.bool_,
-    "completed_ns": np.int64,
-    "acked_ns": np.int64,
-    "rejected": np.int8,
-}
+NO_DELIVERIES = Deliveries(
+    message=np.empty(0, dtype=np.int64),
+    attempt=np.empty(0, dtype=np.uint16),
+    at_ns=np.empty(0, dtype=np.int64),
+    session=np.empty(0, dtype=np.int32),
+    queue=np.empty(0, dtype=np.uint16),
+    redelivered=np.empty(0, dtype=np.bool_),
+    corrupt=np.empty(0, dtype=np.bool_),
+    completed_ns=np.empty(0, dtype=np.int64),
+    acked_ns=np.empty(0, dtype=np.int64),
+    rejected=np.empty(0, dtype=np.int8),
+)
 
 
 class Numbering:
     """Message numbers of identities: a publisher's offset plus the sequence number, where that attempt was published."""
 
-    def __init__(self, offsets: Mapping[int, int], sizes: Mapping[int, int], publishes: Publishes) -> None:
-        """Remember what was published."""
+    def __init__(self, offsets: Mapping[int, int], sizes: Mapping[int, int]) -> None:
+        """Know the publishers; nothing is published yet."""
         self._offsets = np.full(FOREIGN + 1, -1, dtype=np.int64)
         self._sizes = np.zeros(FOREIGN + 1, dtype=np.int64)
         for number, offset in offsets.items():
             self._offsets[number], self._sizes[number] = offset, sizes[number]
-        first = publishes.attempt == 1
         self._published_once = np.zeros(sum(sizes.values()), dtype=bool)
-        self._published_once[publishes.message[first]] = True
-        self._again = np.unique(_key(publishes.message[~first], publishes.attempt[~first]))
+        self._again = np.empty(0, dtype=np.int64)
+
+    def publish(self, message: np.ndarray, attempt: np.ndarray) -> None:
+        """Remember what was published."""
+        first = attempt == 1
+        if first.all():
+            self._published_once[message] = True
+            return
+        self._published_once[message[first]] = True
+        self._again = np.union1d(self._again, _key(message[~first], attempt[~first]))
 
     def of(self, publisher: np.ndarray, seq: np.ndarray, attempt: np.ndarray) -> np.ndarray:
         """Return message numbers, -1 for an identity that nobody published: another run's, a gap, an attempt never made."""
@@ -95,42 +102,76 @@ def _key(message: np.ndarray, attempt: np.ndarray) -> np.ndarray:
     return key
 
 
-def read_deliveries(logs: Sequence[Log], numbering: Numbering, sessions: Sequence[np.ndarray]) -> Deliveries:
-    """Read the workers' logs. `sessions` translates each log's connection numbers."""
-    parts = [_of_log(log, numbering, table) for log, table in zip(logs, sessions, strict=True)]
-    return Deliveries(
-        **{
-            name: np.concatenate([part[name] for part in parts]) if parts else np.empty(0, dtype=kind)
-            for name, kind in _TYPES.items()
-        }
-    )
+@dataclass(frozen=True, slots=True)
+class WorkerLog:
+    """A worker's log, read as deliveries as often as somebody asks."""
+
+    log: Log
+    numbering: Numbering
+    sessions: np.ndarray
+    """From its connection numbers to the tally's sessions."""
+
+    def tables(self, chosen: np.ndarray | None = None) -> Iterator[Deliveries]:
+        """Yield its deliveries, a block of records at a time; only those of chosen messages (truth by message), if given."""
+        tags, completed_ns = self._index(chosen)
+        acked_ns = np.full(tags.size, NEVER, dtype=np.int64)
+        rejected = np.zeros(tags.size, dtype=np.int8)
+        for block in self.log.blocks():
+            _join(block, tags, completed_ns, acked_ns, rejected)
+        begin = 0
+        for block in self.log.blocks():
+            rows, message = self._rows(block, chosen)
+            end = begin + len(rows)
+            if len(rows):
+                flags = block["flags"][rows]
+                yield Deliveries(
+                    message=message,
+                    attempt=block["attempt"][rows],
+                    at_ns=block["at_ns"][rows],
+                    session=self.sessions[block["connection"][rows]],
+                    queue=block["queue"][rows],
+                    redelivered=(flags & Flag.REDELIVERED) != 0,
+                    corrupt=(flags & Flag.CORRUPT) != 0,
+                    completed_ns=completed_ns[begin:end],
+                    acked_ns=acked_ns[begin:end],
+                    rejected=rejected[begin:end],
+                )
+            begin = end
+
+    def _rows(self, block: np.ndarray, chosen: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.flatnonzero(block["kind"] == Kind.DELIVERED)
+        message = self.numbering.of(block["publisher"][rows], block["seq"][rows], block["attempt"][rows])
+        if chosen is not None:
+            mine = (message >= 0) & chosen[message]
+            rows, message = rows[mine], message[mine]
+        return rows, message
+
+    def _index(self, chosen: np.ndarray | None) -> tuple[Tags, np.ndarray]:
+        """Index the deliveries by their tags; those without work are completed as they come."""
+        connections, tags = [np.empty(0, dtype=np.uint16)], [np.empty(0, dtype=np.uint32)]
+        completed = [np.empty(0, dtype=np.int64)]
+        for block in self.log.blocks():
+            if chosen is None:
+                rows = np.flatnonzero(block["kind"] == Kind.DELIVERED)
+            else:
+                rows, _ = self._rows(block, chosen)
+            connections.append(block["connection"][rows])
+            tags.append(block["tag"][rows])
+            done = (block["flags"][rows] & Flag.DONE) != 0
+            completed.append(np.where(done, block["at_ns"][rows], NEVER))
+        return Tags.of(np.concatenate(connections), np.concatenate(tags)), np.concatenate(completed)
 
 
-def _of_log(log: Log, numbering: Numbering, sessions: np.ndarray) -> dict[str, np.ndarray]:
-    records = log.records
-    kinds = np.ascontiguousarray(records["kind"])
-    rows = np.flatnonzero(kinds == Kind.DELIVERED)
-    connection, flags, at_ns = records["connection"][rows], records["flags"][rows], records["at_ns"][rows]
-    attempt = records["attempt"][rows]
-    tags = Tags.of(connection, records["tag"][rows])
-    completed = np.where((flags & Flag.DONE) != 0, at_ns, NEVER)
+def _join(block: np.ndarray, tags: Tags, completed_ns: np.ndarray, acked_ns: np.ndarray, rejected: np.ndarray) -> None:
+    """Note what a block of records says of deliveries, wherever these are recorded."""
+    kinds = np.ascontiguousarray(block["kind"])
     done = np.flatnonzero(kinds == Kind.COMPLETED)
-    place = tags.find(records["connection"][done], records["tag"][done])
-    np.minimum.at(completed, place[place >= 0], records["at_ns"][done[place >= 0]])
+    if len(done):
+        place = tags.find(block["connection"][done], block["tag"][done])
+        np.minimum.at(completed_ns, place[place >= 0], block["at_ns"][done[place >= 0]])
     refused = np.flatnonzero(kinds == Kind.REJECTED)
-    place = tags.find(records["connection"][refused], records["tag"][refused])
-    rejected = np.zeros(len(rows), dtype=np.int8)
-    requeue = (records["flags"][refused[place >= 0]] & Flag.REQUEUE) != 0
-    rejected[place[place >= 0]] = np.where(requeue, REQUEUED, REJECTED)
-    return {
-        "message": numbering.of(records["publisher"][rows], records["seq"][rows], attempt),
-        "attempt": attempt,
-        "at_ns": at_ns,
-        "session": sessions[connection],
-        "queue": records["queue"][rows],
-        "redelivered": (flags & Flag.REDELIVERED) != 0,
-        "corrupt": (flags & Flag.CORRUPT) != 0,
-        "completed_ns": completed,
-        "acked_ns": tags.settled(records[kinds == Kind.ACKED]),
-        "rejected": rejected,
-    }
+    if len(refused):
+        place = tags.find(block["connection"][refused], block["tag"][refused])
+        requeue = (block["flags"][refused[place >= 0]] & Flag.REQUEUE) != 0
+        rejected[place[place >= 0]] = np.where(requeue, REQUEUED, REJECTED)
+    tags.settle(acked_ns, block, np.flatnonzero(kinds == Kind.ACKED))

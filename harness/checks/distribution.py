@@ -7,9 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from harness.checks.deliveries import KEPT
+from harness.checks.deliveries import NO_DELIVERIES
 from harness.checks.routing import publishers_of, workers_of
-from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally
 from harness.checks.verdict import WorkerFigures
 from harness.events import Event, ProcessStarted
@@ -27,19 +26,21 @@ def worker_figures(tally: Tally, scenario: Scenario, events: Sequence[Event]) ->
     names = list(dict.fromkeys(event.actor for event in started))
     names += dict.fromkeys(s.actor for s in tally.sessions if s.role == "worker" and s.actor not in names)
     numbers = np.array([names.index(s.actor) if s.role == "worker" else 0 for s in tally.sessions], dtype=np.int64)
-    deliveries = tally.deliveries
+    flow = tally.flow
 
-    def by_actor(chosen: np.ndarray | slice) -> list[int]:
-        counted: list[int] = np.bincount(numbers[deliveries.session[chosen]], minlength=len(names)).tolist()
-        return counted
+    def by_actor(of_session: np.ndarray) -> list[int]:
+        counted = np.zeros(len(names), dtype=np.int64)
+        np.add.at(counted, numbers[of_session > 0], of_session[of_session > 0])
+        summed: list[int] = counted.tolist()
+        return summed
 
     columns = zip(
         names,
-        by_actor(slice(None)),
-        by_actor(deliveries.completed),
-        by_actor(deliveries.redelivered),
-        by_actor(deliveries.acked),
-        by_actor(deliveries.rejected != KEPT),
+        by_actor(flow.delivered),
+        by_actor(flow.completed),
+        by_actor(flow.redelivered),
+        by_actor(flow.acked),
+        by_actor(flow.rejected),
         strict=True,
     )
     figures = []
@@ -66,28 +67,24 @@ def had_by(tally: Tally, workers: Sequence[WorkerFigures]) -> tuple[np.ndarray, 
     The worker that completed it first had it; of a message that was never completed, the worker that it was last delivered to.
     """
     names = ["", *(worker.actor for worker in workers)]
-    of_session = np.array([names.index(s.actor) if s.role == "worker" else 0 for s in tally.sessions], dtype=np.int64)
+    numbers = [names.index(s.actor) if s.role == "worker" else 0 for s in tally.sessions]
+    of_session = np.array(numbers or [0], dtype=np.min_scalar_type(len(names)))
     deliveries = tally.deliveries
-    known = np.flatnonzero(deliveries.message >= 0)
-    message, at_ns = deliveries.message[known], deliveries.at_ns[known]
-    last_ns = np.zeros(tally.total, dtype=np.int64)
-    np.maximum.at(last_ns, message, at_ns)
-    had = np.zeros(tally.total, dtype=np.int64)
-    done = deliveries.completed[known]
-    for chosen in (
-        at_ns == last_ns[message],
-        done & (deliveries.completed_ns[known] == tally.first_completed_ns[message]),
-    ):
-        had[message[chosen]] = of_session[deliveries.session[known[chosen]]]
+    had: np.ndarray = of_session[tally.completed_in]
+    undone = tally.completions == 0
+    had[undone] = 0
+    rows = np.flatnonzero(undone[deliveries.message])
+    rows = rows[np.argsort(deliveries.at_ns[rows], kind="stable")]
+    had[deliveries.message[rows]] = of_session[deliveries.session[rows]]  # of several assignments, the last one stays
     return had, dict(enumerate(names))
 
 
 def deliveries_each(tally: Tally) -> dict[int, int]:
     """Count the messages that were delivered never, once, twice, ...; all beyond MOST_DELIVERIES count as that many."""
-    deliveries = tally.deliveries.message
-    times = np.bincount(deliveries[deliveries >= 0], minlength=tally.total)[tally.published > 0]
-    counts = np.bincount(np.minimum(times, MOST_DELIVERIES)).tolist()
-    return {number: count for number, count in enumerate(counts) if count}
+    times = np.minimum(tally.delivered, np.uint16(MOST_DELIVERIES))
+    exists = tally.published > 0
+    counts = {number: int(np.count_nonzero((times == number) & exists)) for number in range(MOST_DELIVERIES + 1)}
+    return {number: count for number, count in counts.items() if count}
 
 
 def fairness(workers: Sequence[WorkerFigures]) -> float | None:
@@ -100,10 +97,10 @@ def fairness(workers: Sequence[WorkerFigures]) -> float | None:
 
 def texts_processed(actors: Sequence[str], tally: Tally, scenario: Scenario) -> tuple[str, ...]:
     """Return the texts that workers completed, in the order of completion; `#seq` where a body is not a text."""
-    deliveries = tally.deliveries
     sessions = np.array(
         [session.role == "worker" and session.actor in actors for session in tally.sessions], dtype=bool
     )
+    deliveries = NO_DELIVERIES.extended(tally.all_deliveries(sessions))
     done = np.flatnonzero(deliveries.completed & (deliveries.message >= 0))
     done = done[sessions[deliveries.session[done]]]
     order = done[np.argsort(deliveries.completed_ns[done], kind="stable")]
@@ -121,7 +118,7 @@ def strictly_in_turn(tally: Tally) -> tuple[bool, str]:
     With n workers that got any, n at least 2: the first n messages went to n different workers, and each later message to the worker
     that got the message n places before it. Returns the answer and what was seen (of the first queue that breaks it, else of the last).
     """
-    deliveries = tally.deliveries
+    deliveries = NO_DELIVERIES.extended(tally.all_deliveries())
     seen = "nothing was delivered"
     known = np.flatnonzero(deliveries.message >= 0)
     known = known[np.argsort(deliveries.at_ns[known], kind="stable")]
@@ -144,15 +141,11 @@ def out_of_order(tally: Tally) -> int:
 
     Only messages published once, delivered once and without the redelivered mark count: redelivered ones may come in any order.
     """
-    deliveries = tally.deliveries
-    known = deliveries.message >= 0
-    plain = (tally.first_completed_ns != NEVER) & (tally.published == 1)
-    plain &= np.bincount(deliveries.message[known], minlength=tally.total) == 1
-    plain[deliveries.message[known & deliveries.redelivered]] = False
+    plain = (tally.completions > 0) & (tally.published == 1) & (tally.delivered == 1) & ~tally.redelivered
     total = 0
     for begin, end in pairwise([*tally.offsets.values(), tally.total]):
         times, mine, routes = tally.first_completed_ns[begin:end], plain[begin:end], tally.route[begin:end]
-        for route in np.unique(routes).tolist():
+        for route in range(len(tally.routes)):
             chosen = times[mine & (routes == route)]
             # A later message that was completed before the latest completion of all earlier ones.
             if len(chosen) > 1:

@@ -48,7 +48,8 @@ class Fates:
 
 def find_fates(tally: Tally, scenario: Scenario, events: Sequence[Event]) -> Fates:
     """Find every message's fate."""
-    fates = Fates(np.full(tally.total, -1, dtype=np.int8), np.full(tally.total, -1, dtype=np.int16))
+    queues = np.full(tally.total, -1, dtype=np.min_scalar_type(-len(scenario.queues)))
+    fates = Fates(np.full(tally.total, -1, dtype=np.int8), queues)
     exists = tally.published > 0
     for index, route in enumerate(tally.routes):
         mine = exists & (tally.route == index) if len(tally.routes) > 1 else exists
@@ -75,8 +76,7 @@ def _copies(tally: Tally, scenario: Scenario, reached: frozenset[str] | None) ->
     else:
         done = np.zeros(tally.total, dtype=bool)
         deliveries = tally.deliveries
-        rows = np.flatnonzero((deliveries.message >= 0) & deliveries.completed & names[deliveries.queue])
-        done[deliveries.message[rows]] = True
+        done[deliveries.message[deliveries.completed & names[deliveries.queue]]] = True
     stranded, resting = np.zeros((2, tally.total), dtype=bool)
     here = names[tally.found.queue]
     stranded[tally.found.message[here & ~rest[tally.found.queue]]] = True

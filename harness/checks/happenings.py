@@ -122,6 +122,11 @@ def happenings(events: Sequence[Event]) -> tuple[Happening, ...]:
     return tuple(sorted(found, key=lambda happening: happening.at_ns))
 
 
+def over_ns(happening: Happening) -> int:
+    """Return when a step was over: when it was healed, or had struck if it needs no healing."""
+    return happening.healed_ns if happening.healed_ns != NEVER else happening.struck_ns
+
+
 def missed(events: Sequence[Event]) -> tuple[Missed, ...]:
     """Return the steps that never struck."""
     return tuple(Missed(event.fault, event.action, event.reason) for event in events if isinstance(event, FaultMissed))

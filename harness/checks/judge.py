@@ -20,7 +20,7 @@ from harness.checks.expectations import evaluate, too_few
 from harness.checks.fates import ORDER, Fates, find_fates
 from harness.checks.happenings import Happening, Missed, happenings, missed
 from harness.checks.headline import headline
-from harness.checks.latency import detail, percentiles
+from harness.checks.latency import latency
 from harness.checks.listing import Listing, corrupt_messages, queue_or_route
 from harness.checks.observed import Observed
 from harness.checks.outcome import decide
@@ -37,6 +37,8 @@ from harness.scenario.scenario import Scenario
 CONFIDENCE = 0.95
 _DETACHED = "#888888"
 """The colour of a step that never struck."""
+_AT_ONCE = 1 << 18
+"""Messages that are counted at once: a processor's cache holds what that takes."""
 
 
 def judge(
@@ -51,6 +53,11 @@ def judge(
     causes = find_causes(fates, seen, scenario, events)
     grouped = group_causes(causes, seen, events)
     faults = _fault_outcomes(seen, causes, events)
+    struck = happenings(events)
+    confirm, confirm_detail = latency(seen.first_published_ns, seen.first_confirmed_ns, struck, zero_ns=seen.zero_ns)
+    completion, completion_detail = latency(
+        seen.first_published_ns, seen.first_completed_ns, struck, zero_ns=seen.zero_ns
+    )
     observed = Observed(
         tally=seen,
         counts=counts,
@@ -58,8 +65,8 @@ def judge(
         faults=faults,
         workers=worker_figures(seen, scenario, events),
         outages=outages(seen),
-        confirm_latency=percentiles(seen.first_published_ns, seen.first_confirmed_ns),
-        completion_latency=percentiles(seen.first_published_ns, seen.first_completed_ns),
+        confirm_latency=confirm,
+        completion_latency=completion,
         errors=tuple(event for event in events if isinstance(event, ErrorObserved)),
         in_turn=strictly_in_turn(seen) if scenario.expect.round_robin is not None else (False, ""),
         speed_ups=_speed_ups(seen, scenario, events),
@@ -72,7 +79,6 @@ def judge(
     started = next((event for event in events if isinstance(event, BrokerStarted)), None)
     drained = next((event for event in events if isinstance(event, Drained)), None)
     listing = Listing(history, seen, scenario, fates=fates, causes=causes, unexplained=unexplained)
-    struck = happenings(events)
     routes = {index: queue_or_route(route, scenario) for index, route in enumerate(seen.routes)}
     return VariantVerdict(
         name=name,
@@ -102,10 +108,8 @@ def judge(
         outages=observed.outages.listed,
         confirm_latency=observed.confirm_latency,
         completion_latency=observed.completion_latency,
-        confirm_latency_detail=detail(seen.first_published_ns, seen.first_confirmed_ns, struck, zero_ns=seen.zero_ns),
-        completion_latency_detail=detail(
-            seen.first_published_ns, seen.first_completed_ns, struck, zero_ns=seen.zero_ns
-        ),
+        confirm_latency_detail=confirm_detail,
+        completion_latency_detail=completion_detail,
         workers=observed.workers,
         by_queue=_by(fates, seen.route, routes),
         by_publisher=_by(fates, seen.publisher_of(), seen.publisher_names),
@@ -121,27 +125,23 @@ def judge(
 
 
 def _counts(seen: Tally, fates: Fates, *, twice: int, unexplained: int) -> Counts:
-    publishes, deliveries = seen.publishes, seen.deliveries
+    flow = seen.flow
     confirmed = seen.first_confirmed_ns != NEVER
-    nacked, returned = np.zeros((2, seen.total), dtype=bool)
-    nacked[publishes.message[publishes.nacked]] = True
-    returned[publishes.message[publishes.returned]] = True
-    unsettled = (seen.published > 0) & ~confirmed & ~nacked & ~returned & ~seen.unconfirmed
-    invented = np.count_nonzero(deliveries.completed & (deliveries.message < 0))
+    unsettled = (seen.published > 0) & ~confirmed & ~seen.refused & ~seen.unconfirmed
     return Counts(
         published=int(np.count_nonzero(seen.published)),
-        publishes=len(publishes.message),
+        publishes=seen.attempts,
         confirmed=int(np.count_nonzero(confirmed)),
-        nacked=int(np.count_nonzero(nacked)),
-        returned=int(np.count_nonzero(returned)),
+        nacked=int(np.count_nonzero(seen.nacked)),
+        returned=int(np.count_nonzero(seen.returned)),
         indeterminate=int(np.count_nonzero(unsettled)),
         unconfirmed=int(np.count_nonzero(seen.unconfirmed)),
-        deliveries=len(deliveries.message),
-        redelivered=int(np.count_nonzero(deliveries.redelivered)),
-        completions=int(np.count_nonzero(deliveries.completed)),
+        deliveries=int(flow.delivered.sum()),
+        redelivered=int(flow.redelivered.sum()),
+        completions=int(flow.completed.sum()),
         duplicates=twice,
         unexplained_duplicates=unexplained,
-        phantom=int(invented) + seen.found.foreign,
+        phantom=flow.invented + seen.found.foreign,
         corrupt=len(corrupt_messages(seen)),
         out_of_order=out_of_order(seen),
         fates={fate: fates.count(fate) for fate in Fate},
@@ -150,15 +150,18 @@ def _counts(seen: Tally, fates: Fates, *, twice: int, unexplained: int) -> Count
 
 def _by(fates: Fates, group: np.ndarray, names: dict[int, str]) -> dict[str, dict[Fate, int]]:
     """Count the fates in each group; groups of one name are one."""
-    exists = fates.codes >= 0
     width = len(ORDER)
-    table = np.bincount(group[exists].astype(np.int64) * width + fates.codes[exists], minlength=width * len(names))
+    table = np.zeros(width * (max(names, default=0) + 1), dtype=np.int64)
+    for begin in range(0, len(group), _AT_ONCE):
+        codes = fates.codes[begin : begin + _AT_ONCE]
+        exists = codes >= 0
+        keys = group[begin : begin + _AT_ONCE][exists].astype(np.int64) * width + codes[exists]
+        table += np.bincount(keys, minlength=len(table))
     result: dict[str, dict[Fate, int]] = {}
     for number, name in names.items():
         row = result.setdefault(name, dict.fromkeys(ORDER, 0))
         for place, fate in enumerate(ORDER):
-            index = number * width + place
-            row[fate] += int(table[index]) if index < len(table) else 0
+            row[fate] += int(table[number * width + place])
     return result
 
 
@@ -173,12 +176,12 @@ def _fault_outcomes(seen: Tally, causes: Causes, events: Sequence[Event]) -> tup
             cause.place is not Place.EXCHANGE
         ):  # what was sent to a queue that had gone was not there when the fault struck
             reached[cause.fault] = reached.get(cause.fault, 0) + count
+    struck = happenings(events)
     found = []
-    for happening in happenings(events):
-        risk = at_risk(happening, seen, until_ns)
+    for happening, risk in zip(struck, at_risk(struck, seen, until_ns), strict=True):
         if risk is not None:  # what it took was in its reach, seen there or not
-            risk = max(risk, reached.get(happening.fault, 0))
-        found.append(_fault_outcome(happening, seen, risk, taken.get(happening.fault, 0)))
+            most = max(risk, reached.get(happening.fault, 0))
+        found.append(_fault_outcome(happening, seen, most if risk is not None else None, taken.get(happening.fault, 0)))
     return (*found, *(_missed_outcome(each) for each in missed(events)))
 
 

@@ -65,20 +65,20 @@ class Listing:
     def anomalies(self) -> Iterator[Anomaly]:
         """Name what was duplicated without a reason, corrupted, or invented."""
         tally, deliveries = self._tally, self._tally.deliveries
+        done = deliveries.message[deliveries.completed]
         for message in self._unexplained.tolist():
             yield Anomaly(
                 "duplicate",
                 MessageId(*tally.name(message)),
-                f"processed {int(tally.completions[message])} times, with no redelivery or republish to explain it",
+                f"processed {int(np.count_nonzero(done == message))} times, with no redelivery or republish to explain it",
                 self._life(message),
             )
         for message in self._corrupt.tolist():
             text = "its body and its checksum disagree"
             yield Anomaly("corrupt", MessageId(*tally.name(message)), text, self._life(message))
-        phantoms = np.flatnonzero(deliveries.completed & (deliveries.message < 0))
-        for row in phantoms[:LISTED_MESSAGES].tolist():
-            actor = tally.sessions[int(deliveries.session[row])].actor
-            at_s = tally.seconds(int(deliveries.completed_ns[row]))
+        for session, completed_ns in tally.flow.inventions:
+            actor = tally.sessions[session].actor
+            at_s = tally.seconds(completed_ns)
             yield Anomaly("phantom", NOBODY, f"{actor} processed a message that nobody published, at {at_s:.3f} s", ())
 
     def _queue(self, message: int) -> str:
@@ -93,9 +93,7 @@ class Listing:
 
 def corrupt_messages(tally: Tally) -> np.ndarray:
     """Return the messages of which a worker or the collector saw a body that does not fit its checksum."""
-    deliveries = tally.deliveries
-    seen = deliveries.message[deliveries.corrupt & (deliveries.message >= 0)]
-    return np.union1d(seen, tally.found.corrupt)
+    return np.union1d(tally.corrupt, tally.found.corrupt)
 
 
 def queue_or_route(route: str, scenario: Scenario) -> str:

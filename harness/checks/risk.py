@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
-from harness.checks.deliveries import KEPT
+from harness.checks.deliveries import KEPT, Deliveries
 from harness.checks.happenings import Happening
+from harness.checks.publishes import Publishes
 from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally
 
 HARMLESS = frozenset({"scale", "declare", "publish", "resume"})
 """Actions that put no message at risk."""
-
-_NONE = np.empty(0, dtype=np.int64)
 
 
 def last_alive_ns(tally: Tally, lost: np.ndarray, taken_ns: np.ndarray) -> np.ndarray:
@@ -33,8 +35,8 @@ def last_alive_ns(tally: Tally, lost: np.ndarray, taken_ns: np.ndarray) -> np.nd
     return until
 
 
-def at_risk(happening: Happening, tally: Tally, until_ns: np.ndarray) -> int | None:
-    """Count the messages in reach of a fault when it struck; None for an action that puts none at risk.
+def at_risk(struck: Sequence[Happening], tally: Tally, until_ns: np.ndarray) -> list[int | None]:
+    """Count for each fault the messages in reach of it when it struck; None for an action that puts none at risk.
 
     Broker: published and not completed, wherever they were. Purge: the same, not yet delivered. Closed connections: at the loss of each,
     held by a worker, or not settled at a publisher. A worker: delivered to the incarnation that was struck and not completed, or (killed)
@@ -42,55 +44,87 @@ def at_risk(happening: Happening, tally: Tally, until_ns: np.ndarray) -> int | N
     greater figure of its beginning and its effect counts. The kill of a process is looked at by its effect alone, for it may have waited
     for one that holds something; other faults of processes by their beginning, for an orderly stop waits until nothing is held.
     """
-    if happening.action in HARMLESS:
-        return None
+    hands = [tuple(_hands(each, tally)) for each in struck]
+    _fill([each for of_one in hands for each in of_one], tally)
+    return [
+        max([*(each.count() for each in of_one), *_in_broker(happening, tally, until_ns)], default=None)
+        for happening, of_one in zip(struck, hands, strict=True)
+    ]
+
+
+def _in_broker(happening: Happening, tally: Tally, until_ns: np.ndarray) -> Iterator[int]:
+    """Count what a fault of the broker, or a purge, met at its beginning and at its effect."""
+    if happening.action in HARMLESS or (happening.family != "broker" and happening.action != "purge"):
+        return
+    for when_ns in (happening.at_ns, happening.struck_ns):
+        there = (tally.first_published_ns <= when_ns) & (until_ns > when_ns)
+        if happening.family != "broker":
+            leads = np.array([route in happening.targets or "/" in route for route in tally.routes] or [False])
+            there &= (tally.first_delivered_ns > when_ns) & leads[tally.route]
+        yield int(np.count_nonzero(there))
+
+
+def _hands(happening: Happening, tally: Tally) -> Iterator[_Hands]:
+    """Yield what clients had in hand at each moment of a fault that reaches them; nothing is seen yet."""
+    if happening.action in HARMLESS or happening.family == "broker" or happening.action == "purge":
+        return
     if happening.family == "connection":
-        lost_ns = np.array([session.lost_ns for session in tally.sessions], dtype=np.int64)
-        struck = np.array(
-            [happening.cut_off(session) and session.lost_ns != session.death_ns for session in tally.sessions],
-            dtype=bool,
-        )
-        return _in_hand(happening, struck, lost_ns, tally)
+        cut = [happening.cut_off(session) and session.lost_ns != session.death_ns for session in tally.sessions]
+        lost_ns = [session.lost_ns for session in tally.sessions]
+        yield _Hands(happening, np.array(cut, dtype=bool), np.array(lost_ns, dtype=np.int64))
+        return
+    struck = [session.actor in happening.targets and session.lost_ns >= happening.at_ns for session in tally.sessions]
+    moments = {happening.at_ns, happening.struck_ns}
     if happening.family == "process":
-        moments = [happening.struck_ns if happening.action == "kill" else happening.at_ns]
-    else:
-        moments = [happening.at_ns, happening.struck_ns]
-    return max(_at_risk(happening, moment, tally, until_ns) for moment in moments)
+        moments = {happening.struck_ns if happening.action == "kill" else happening.at_ns}
+    for when_ns in moments:
+        yield _Hands(happening, np.array(struck, dtype=bool), np.full(len(struck), when_ns))
 
 
-def _at_risk(happening: Happening, when_ns: int, tally: Tally, until_ns: np.ndarray) -> int:
-    if happening.family == "broker":
-        return int(np.count_nonzero((tally.first_published_ns <= when_ns) & (until_ns > when_ns)))
-    if happening.action == "purge":
-        waiting = (tally.first_published_ns <= when_ns) & (tally.first_delivered_ns > when_ns) & (until_ns > when_ns)
-        leads = np.array([route in happening.targets or "/" in route for route in tally.routes] or [False])
-        return int(np.count_nonzero(waiting & leads[tally.route]))
-    struck = np.array(
-        [session.actor in happening.targets and session.lost_ns >= happening.at_ns for session in tally.sessions],
-        dtype=bool,
-    )
-    return _in_hand(happening, struck, np.full(len(tally.sessions), when_ns), tally)
+@dataclass(slots=True)
+class _Hands:
+    """What workers held and publishers had not settled on the connections that were struck, at a moment of each."""
+
+    happening: Happening
+    struck: np.ndarray
+    when_ns: np.ndarray
+    """Both by session."""
+    undone: int = 0
+    unsafe: int = 0
+    """Deliveries not completed, or not acknowledged."""
+    acks: bool = False
+    unsettled: int = 0
+
+    def see_deliveries(self, table: Deliveries) -> None:
+        """Count what a worker held."""
+        mine = self.struck[table.session] & (table.rejected == KEPT)
+        when_ns = self.when_ns[table.session]
+        there = mine & (table.at_ns <= when_ns)
+        undone = there & (table.completed_ns > when_ns)
+        self.undone += int(np.count_nonzero(undone))
+        self.unsafe += int(np.count_nonzero(undone | (there & ~table.acked)))
+        self.acks |= bool((mine & table.acked).any())
+
+    def see_publishes(self, table: Publishes, tally: Tally) -> None:
+        """Count what was not settled at a publisher."""
+        when_ns = self.when_ns[table.session]
+        there = self.struck[table.session] & ~table.nacked & (table.at_ns <= when_ns)
+        settled_ns = table.confirmed_ns
+        if not table.confirmable.all():
+            settled_ns = np.where(table.confirmable, settled_ns, tally.first_delivered_ns[table.message])
+        self.unsettled += int(np.count_nonzero(there & (settled_ns > when_ns)))
+
+    def count(self) -> int:
+        """Add up; with automatic acks there are none to come."""
+        return (self.unsafe if self.happening.action == "kill" and self.acks else self.undone) + self.unsettled
 
 
-def _in_hand(happening: Happening, struck: np.ndarray, when_ns: np.ndarray, tally: Tally) -> int:
-    """Count what workers held and publishers had not settled on the connections that were struck, at a moment of each."""
-    return _held(happening, struck, when_ns, tally) + _unsettled(struck, when_ns, tally)
-
-
-def _held(happening: Happening, struck: np.ndarray, when_ns: np.ndarray, tally: Tally) -> int:
-    deliveries = tally.deliveries
-    rows = np.flatnonzero(struck[deliveries.session] & (deliveries.rejected == KEPT)) if struck.any() else _NONE
-    moment_ns = when_ns[deliveries.session[rows]]
-    held = deliveries.completed_ns[rows] > moment_ns
-    if happening.action == "kill" and deliveries.acked[rows].any():  # with automatic acks there are none to come
-        held |= ~deliveries.acked[rows]
-    return int(np.count_nonzero(held & (deliveries.at_ns[rows] <= moment_ns)))
-
-
-def _unsettled(struck: np.ndarray, when_ns: np.ndarray, tally: Tally) -> int:
-    publishes = tally.publishes
-    rows = np.flatnonzero(struck[publishes.session] & ~publishes.nacked) if struck.any() else _NONE
-    moment_ns = when_ns[publishes.session[rows]]
-    confirmed_ns, delivered_ns = publishes.confirmed_ns[rows], tally.first_delivered_ns[publishes.message[rows]]
-    settled_ns = np.where(publishes.confirmable[rows], confirmed_ns, delivered_ns)
-    return int(np.count_nonzero((publishes.at_ns[rows] <= moment_ns) & (settled_ns > moment_ns)))
+def _fill(hands: Sequence[_Hands], tally: Tally) -> None:
+    """Look at what the clients had in hand, reading the logs of those that were struck once."""
+    struck = np.logical_or.reduce([np.zeros(len(tally.sessions), dtype=bool), *(each.struck for each in hands)])
+    for deliveries in tally.all_deliveries(struck):
+        for each in hands:
+            each.see_deliveries(deliveries)
+    for publishes in tally.all_publishes(struck):
+        for each in hands:
+            each.see_publishes(publishes, tally)

@@ -13,6 +13,11 @@ from harness.history.read import Log
 from harness.history.records import Kind
 
 
+def has_any(table: np.ndarray, chosen: np.ndarray) -> bool:
+    """Whether a log, given by its table from connection numbers to sessions, has one of the chosen sessions (truth by session)."""
+    return bool(chosen[table[table >= 0]].any())
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One connection of one incarnation."""
@@ -40,8 +45,13 @@ def deaths(events: Sequence[Event]) -> dict[tuple[str, int], ProcessExited]:
     }
 
 
-def read_sessions(logs: Sequence[Log], events: Sequence[Event]) -> tuple[tuple[Session, ...], list[np.ndarray]]:
-    """Return all connections of the logs, and for each log a table from its connection numbers to their places in the first."""
+def read_sessions(
+    logs: Sequence[Log], events: Sequence[Event]
+) -> tuple[tuple[Session, ...], list[np.ndarray], list[int]]:
+    """Return all connections of the logs, for each log a table from its connection numbers to their places in the first, and its size.
+
+    The size is the highest sequence number that a log published, plus one; 0 if it published nothing.
+    """
     died = {key: event.at_ns for key, event in deaths(events).items()}
     exited = {
         (event.actor, event.incarnation): event.at_ns
@@ -49,17 +59,12 @@ def read_sessions(logs: Sequence[Log], events: Sequence[Event]) -> tuple[tuple[S
         if isinstance(event, ProcessExited) and event.exit_code == 0
     }
     sessions: list[Session] = []
-    tables = []
+    tables, sizes = [], []
     for log in logs:
         who = (log.header.actor, log.header.incarnation)
-        present = np.zeros(1 << 16, dtype=bool)
-        present[log.records["connection"]] = True
-        numbers = np.flatnonzero(present)
-        table = np.zeros(int(numbers[-1]) + 1 if len(numbers) else 1, dtype=np.int32)
-        kinds = log.records["kind"]
-        lost = _times(log.records, np.isin(kinds, (Kind.CONNECTION_LOST, Kind.CHANNEL_CLOSED)))
-        finished = _times(log.records, np.isin(kinds, (Kind.FINISHED, Kind.EXHAUSTED)))
-        for number in numbers.tolist():
+        numbers, lost, finished, size = _survey(log)
+        table = np.full(numbers[-1] + 1 if numbers else 0, -1, dtype=np.int32)
+        for number in numbers:
             table[number] = len(sessions)
             death_ns = died.get(who, NEVER)
             lost_ns = lost.get(number, death_ns)
@@ -77,10 +82,27 @@ def read_sessions(logs: Sequence[Log], events: Sequence[Event]) -> tuple[tuple[S
                 )
             )
         tables.append(table)
-    return tuple(sessions), tables
+        sizes.append(size)
+    return tuple(sessions), tables, sizes
 
 
-def _times(records: np.ndarray, chosen: np.ndarray) -> dict[int, int]:
-    """Return the first time of the chosen records on each connection."""
-    rows = records[chosen]
-    return {int(row["connection"]): int(row["at_ns"]) for row in rows[::-1]}
+_LOST = (Kind.CONNECTION_LOST, Kind.CHANNEL_CLOSED)
+_ENDED = (Kind.FINISHED, Kind.EXHAUSTED)
+
+
+def _survey(log: Log) -> tuple[list[int], dict[int, int], dict[int, int], int]:
+    """Return the numbers of a log's connections, sorted; by number when each was first lost and first ended in order; its sequence numbers."""
+    present = np.zeros(1 << 16, dtype=bool)
+    lost: dict[int, int] = {}
+    finished: dict[int, int] = {}
+    size = 0
+    for block in log.blocks():
+        present[block["connection"]] = True
+        kinds = np.ascontiguousarray(block["kind"])
+        if log.header.role == "publisher":
+            published = block["seq"][kinds == Kind.PUBLISHED]
+            size = max(size, int(published.max()) + 1 if len(published) else 0)
+        for times, telling in ((lost, _LOST), (finished, _ENDED)):
+            for row in block[(kinds == telling[0]) | (kinds == telling[1])]:
+                times.setdefault(int(row["connection"]), int(row["at_ns"]))
+    return np.flatnonzero(present).tolist(), lost, finished, size

@@ -16,53 +16,79 @@ _TAGS: Final = np.int64(1) << 32
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """The publishes or deliveries of one log, to be found by connection and tag."""
+    """The publishes or deliveries of one log, to be found by connection and tag.
 
-    keys: np.ndarray
-    """Sorted."""
+    A process uses the tags of a connection one after the other, so their keys are few runs of consecutive numbers.
+    """
+
+    size: int
+    """How many publishes or deliveries there are."""
+    first: np.ndarray
+    """The first key of each run, sorted."""
+    place: np.ndarray
+    """Where each run begins among the sorted keys."""
+    length: np.ndarray
     order: np.ndarray | None
     """Where each key stands in the log's own order; None if that is sorted already."""
+    repeated: bool
+    """Whether a key is there more than once. Then each run is one key long."""
 
     @classmethod
     def of(cls, connection: np.ndarray, tag: np.ndarray) -> Tags:
         """Index publishes or deliveries, given by two arrays of one length. A tag of 0 is never found."""
         keys = _keys(connection, tag)
-        if len(keys) < 2 or bool((keys[1:] > keys[:-1]).all()):
-            return cls(keys, None)
-        order = np.argsort(keys, kind="stable")
-        return cls(keys[order], order)
+        order = None
+        step = np.diff(keys)
+        if (step < 0).any():
+            order = np.argsort(keys, kind="stable")
+            keys = keys[order]
+            step = np.diff(keys)
+        repeated = bool((step == 0).any())
+        begins = np.arange(len(keys)) if repeated else np.flatnonzero(np.append(True, step != 1)[: len(keys)])
+        return cls(len(keys), keys[begins], begins, np.diff(begins, append=len(keys)), order, repeated)
 
     def find(self, connection: np.ndarray, tag: np.ndarray) -> np.ndarray:
-        """Return for each event the place of the publish or delivery with its tag, -1 for none."""
+        """Return for each event the place of the publish or delivery with its tag, -1 for none; the first one of several."""
         wanted = _keys(connection, tag)
-        if not len(self.keys):
+        if not self.size:
             return np.full(len(wanted), -1, dtype=np.int64)
-        place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        hit = (self.keys[place] == wanted) & (tag != 0)
+        if self.repeated:
+            run = np.minimum(np.searchsorted(self.first, wanted), len(self.first) - 1)
+        else:
+            run = np.maximum(np.searchsorted(self.first, wanted, side="right") - 1, 0)
+        offset = wanted - self.first[run]
+        hit = (offset >= 0) & (offset < self.length[run]) & (tag != 0)
+        place = np.where(hit, self.place[run] + offset, 0)
         return np.where(hit, place if self.order is None else self.order[place], -1)
 
-    def settled(self, ranges: np.ndarray) -> np.ndarray:
-        """Return when each publish or delivery was settled first, NEVER for none.
+    def settle(self, at_ns: np.ndarray, block: np.ndarray, ranges: np.ndarray) -> None:
+        """Note in `at_ns` (one time for each publish or delivery, in the order of the log) when it was settled, if that was not earlier.
 
-        `ranges` are records that cover the tags [tag, tag + arg) of their connection; they may come in any order, overlap, and cover
-        tags that were never used.
+        `ranges` are places in a block of records that cover the tags [tag, tag + arg) of their connection; they may come in any order,
+        overlap, and cover tags that were never used.
         """
-        at_ns = np.full(len(self.keys), NEVER, dtype=np.int64)
-        if not len(ranges) or not len(self.keys):
-            return at_ns
-        first = np.maximum(ranges["tag"].astype(np.int64), 1)  # a tag of 0 stands for `not settled one by one`
-        end = np.minimum(ranges["tag"].astype(np.int64) + ranges["arg"], _TAGS)
-        base = ranges["connection"].astype(np.int64) * _TAGS
-        low = np.searchsorted(self.keys, base + first)
-        counts = np.maximum(np.searchsorted(self.keys, base + end) - low, 0)
-        ends = np.cumsum(counts)
-        flat = np.arange(int(ends[-1])) + np.repeat(low - (ends - counts), counts)
-        np.minimum.at(at_ns, flat, np.repeat(ranges["at_ns"], counts))
-        if self.order is None:
-            return at_ns
-        unsorted = np.empty_like(at_ns)
-        unsorted[self.order] = at_ns
-        return unsorted
+        if not len(ranges) or not self.size:
+            return
+        base = block["connection"][ranges].astype(np.int64) * _TAGS
+        tag = block["tag"][ranges].astype(np.int64)
+        low = self._before(base + np.maximum(tag, 1))  # a tag of 0 stands for `not settled one by one`
+        counts = np.maximum(self._before(base + np.minimum(tag + block["arg"][ranges], _TAGS)) - low, 0)
+        times = block["at_ns"][ranges]
+        if (counts == 1).all():
+            places = low
+        else:
+            ends = np.cumsum(counts)
+            places = np.arange(int(ends[-1])) + np.repeat(low - (ends - counts), counts)
+            times = np.repeat(times, counts)
+        np.minimum.at(at_ns, places if self.order is None else self.order[places], times)
+
+    def _before(self, key: np.ndarray) -> np.ndarray:
+        """Count the keys that are less than each of some."""
+        if self.repeated:
+            return np.searchsorted(self.first, key)
+        run = np.searchsorted(self.first, key, side="right") - 1
+        inside = self.place[run] + np.minimum(key - self.first[run], self.length[run])
+        return np.where(run < 0, 0, inside)
 
 
 def _keys(connection: np.ndarray, tag: np.ndarray) -> np.ndarray:
@@ -70,10 +96,3 @@ def _keys(connection: np.ndarray, tag: np.ndarray) -> np.ndarray:
     keys *= _TAGS
     keys += tag
     return keys
-
-
-def earliest(total: int, message: np.ndarray, at_ns: np.ndarray) -> np.ndarray:
-    """Return each message's earliest time, NEVER for those that have none."""
-    first = np.full(total, NEVER, dtype=np.int64)
-    np.minimum.at(first, message, at_ns)
-    return first

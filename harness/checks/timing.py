@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.checks.happenings import Happening
+from harness.checks.happenings import Happening, over_ns
 from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally
 from harness.checks.verdict import Outage
@@ -51,25 +51,31 @@ def outages(tally: Tally) -> Outages:
 def _gaps(begun_ns: np.ndarray, done_ns: np.ndarray) -> list[tuple[int, int]] | None:
     """Return the spans between two consecutive ends in which something was waiting, the longest ones; None with no end at all."""
     both = (begun_ns != NEVER) & (done_ns != NEVER)
-    ends = np.sort(done_ns[both])
+    ends, begins = done_ns[both], begun_ns[both]
     if not len(ends):
         return None
-    # After the i-th end, i + 1 are done: something waits from the (i + 2)-th begin on.
-    starts = np.maximum(ends[:-1], np.sort(begun_ns[both])[1:])
-    lengths = ends[1:] - starts
+    ends.sort()
+    begins.sort()
+    # After the i-th end, i + 1 are done: something waits from the (i + 2)-th begin on. In place, for there may be many.
+    lengths = np.maximum(ends[:-1], begins[1:], out=begins[1:])
+    np.subtract(ends[1:], lengths, out=lengths)
     # Few are long: the longest of all, and those worth listing.
     chosen = np.flatnonzero(lengths >= min(LISTED_OUTAGE_S * 1e9, lengths.max(initial=0)))
     chosen = chosen[np.argsort(lengths[chosen], kind="stable")[::-1][:LISTED_OUTAGES]]
-    return [(int(starts[index]), int(ends[index + 1])) for index in chosen.tolist() if lengths[index] > 0]
+    return [
+        (int(ends[index + 1] - lengths[index]), int(ends[index + 1])) for index in chosen.tolist() if lengths[index] > 0
+    ]
 
 
 def recovery_s(happening: Happening, tally: Tally) -> float | None:
     """Time from a fault's heal (or strike, if it needs none) to the next service: a completion, or a confirm without workers."""
-    from_ns = happening.healed_ns if happening.healed_ns != NEVER else happening.struck_ns
-    worked = bool((tally.completions > 0).any())
-    done = tally.deliveries.completed_ns if worked else tally.first_confirmed_ns
-    later = done[(done != NEVER) & (done >= from_ns)]
-    return float(later.min() - from_ns) / 1e9 if len(later) else None
+    from_ns = over_ns(happening)
+    if tally.completions.any():
+        next_ns = tally.served_ns[from_ns]
+    else:
+        confirmed_ns = tally.first_confirmed_ns
+        next_ns = int(confirmed_ns.min(where=confirmed_ns >= from_ns, initial=NEVER))
+    return (next_ns - from_ns) / 1e9 if next_ns != NEVER else None
 
 
 def speed_up(happening: Happening, tally: Tally) -> float | None:
@@ -85,10 +91,7 @@ def speed_up(happening: Happening, tally: Tally) -> float | None:
     # Nothing waits from an end on to the next begin.
     idle = np.flatnonzero(published[1:] > done[:-1])
     busy_since, idle_since = np.append(done[0], published[idle + 1]), np.append(done[idle], done[-1])
-    deliveries = tally.deliveries
-    started = np.array([session.actor in happening.targets for session in tally.sessions], dtype=bool)
-    theirs = started[deliveries.session] & deliveries.completed & (deliveries.completed_ns > happening.at_ns)
-    begin = int(deliveries.completed_ns[theirs].min()) if theirs.any() else happening.struck_ns
+    begin = _first_of_new_workers(happening, tally)
     since, until = busy_since[busy_since <= happening.at_ns], idle_since[idle_since >= begin]
     if not len(since) or not len(until):
         return None
@@ -100,3 +103,13 @@ def speed_up(happening: Happening, tally: Tally) -> float | None:
     if min(before, after) < FEWEST_FOR_A_RATE:
         return None
     return float(after / before)
+
+
+def _first_of_new_workers(happening: Happening, tally: Tally) -> int:
+    """Return when the first worker that a step started completed something; when it had struck, if it started none."""
+    started = np.array([session.actor in happening.targets for session in tally.sessions], dtype=bool)
+    first = NEVER
+    for table in tally.all_deliveries(started):
+        theirs = started[table.session] & table.completed & (table.completed_ns > happening.at_ns)
+        first = min(first, int(table.completed_ns.min(where=theirs, initial=NEVER)))
+    return first if first != NEVER else happening.struck_ns

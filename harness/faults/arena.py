@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from harness.broker.protocol import Broker
-from harness.events import Role
-from harness.scenario.topology import Queue
-from harness.traffic.spec import Target
+if TYPE_CHECKING:
+    from harness.broker.protocol import Broker
+    from harness.events import Role
+    from harness.scenario.topology import Queue
+    from harness.traffic.spec import Target
 
 
 class NoTargetError(Exception):

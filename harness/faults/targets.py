@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from harness.events import Role
 from harness.faults.arena import Arena, NoTargetError
 from harness.faults.base import Fault, Strike
+
+if TYPE_CHECKING:
+    from harness.events import Role
 
 ANY: Final = "any"
 ALL: Final = "all"

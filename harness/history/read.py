@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,11 @@ DTYPE = np.dtype(
 
 EMPTY = np.empty(0, dtype=DTYPE)
 
+BLOCK_RECORDS = 32768
+"""How many records `Log.blocks` yields at a time: 1 MiB, which a processor's cache holds."""
+_RELEASED_EVERY = 16
+"""How many blocks of a file stay in memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Log:
@@ -31,6 +38,24 @@ class Log:
 
     header: LogHeader
     records: np.ndarray
+    mapping: mmap.mmap | None = None
+    """The file behind the records, where they are not in memory."""
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yield the records in their order, at most `BLOCK_RECORDS` at a time.
+
+        What was read of a file is given back to the system, which keeps it in its cache: a log may be larger than the memory that
+        reading it takes.
+        """
+        for number, begin in enumerate(range(0, len(self.records), BLOCK_RECORDS), start=1):
+            yield self.records[begin : begin + BLOCK_RECORDS]
+            if number % _RELEASED_EVERY == 0:
+                self._release()
+        self._release()
+
+    def _release(self) -> None:
+        if self.mapping is not None:
+            self.mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def read_log(path: Path) -> Log:
@@ -44,8 +69,10 @@ def read_log(path: Path) -> Log:
     size = (path.stat().st_size - HEADER_BYTES) // RECORD_BYTES
     if size <= 0:
         return Log(header, EMPTY)
-    records = np.memmap(path, dtype=DTYPE, mode="r", offset=HEADER_BYTES, shape=(size,))
-    return Log(header, records[: _written(records["kind"])])
+    with path.open("rb") as file:
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    records = np.frombuffer(mapping, dtype=DTYPE, offset=HEADER_BYTES, count=size)
+    return Log(header, records[: _written(records["kind"])], mapping)
 
 
 def _header(path: Path, head: bytes) -> LogHeader:

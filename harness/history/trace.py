@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from harness.errors import UsageError
 from harness.history.history import History
-from harness.history.read import Log
+from harness.history.read import EMPTY, Log
 from harness.history.records import Flag, Kind
 
 _MESSAGE = re.compile(r"^(.+)#(\d+)$")
@@ -116,29 +115,70 @@ def narrowed(history: History, messages: Collection[tuple[int, int]]) -> History
 
     For many lives out of a long history: each log is gone through once, not once for each life.
     """
-    wanted = np.array(sorted(_key(np.int64(number), np.int64(seq)) for number, seq in messages), dtype=np.int64)
-    return replace(history, logs=tuple(_narrowed(log, wanted) for log in history.logs))
+    chosen = _Chosen(messages)
+    return replace(history, logs=tuple(_narrowed(log, chosen) for log in history.logs))
 
 
-def _key(high: Any, low: Any) -> Any:
-    return (high << 33) | low
+class _Chosen:
+    """Some messages, to be found among many: a truth value for each sequence number, publisher after publisher."""
+
+    def __init__(self, messages: Collection[tuple[int, int]]) -> None:
+        most: dict[int, int] = {}
+        for number, seq in messages:
+            most[number] = max(seq, most.get(number, 0))
+        self._begin = np.zeros(1 << 16, dtype=np.int64)
+        self._most = np.full(1 << 16, -1, dtype=np.int64)
+        place = 0
+        for number, seq in most.items():
+            self._begin[number], self._most[number] = place, seq
+            place += seq + 1
+        self._there = np.zeros(max(1, place), dtype=bool)
+        for number, seq in messages:
+            self._there[self._begin[number] + seq] = True
+
+    def among(self, publisher: np.ndarray, seq: np.ndarray) -> np.ndarray:
+        """Tell which of some messages are chosen."""
+        known = seq <= self._most[publisher]
+        found: np.ndarray = known & self._there[np.where(known, self._begin[publisher] + seq, 0)]
+        return found
 
 
-def _narrowed(log: Log, wanted: np.ndarray) -> Log:
-    records = log.records
-    kinds = records["kind"]
-    mine = np.isin(kinds, _OF_MESSAGES)
-    # A return record names its publisher like every other record of a message.
-    mine[mine] = np.isin(
-        _key(records["publisher"][mine].astype(np.int64), records["seq"][mine].astype(np.int64)), wanted
-    )
-    connections = records["connection"].astype(np.int64)
-    tags = np.sort(_key(connections[mine], records["tag"][mine].astype(np.int64)))
-    ranges = np.isin(kinds, _RANGES)
-    first = _key(connections[ranges], records["tag"][ranges].astype(np.int64))
-    place = np.searchsorted(tags, first)
-    covered = place < len(tags)
-    covered[covered] = tags[place[covered]] < first[covered] + records["arg"][ranges][covered]
-    kept = mine | ~np.isin(kinds, (*_OF_MESSAGES, *_RANGES))
-    kept[ranges] = covered
-    return replace(log, records=records[kept])
+def _key(connection: np.ndarray, tag: np.ndarray) -> np.ndarray:
+    key: np.ndarray = (connection.astype(np.int64) << 33) | tag.astype(np.int64)
+    return key
+
+
+def _narrowed(log: Log, chosen: _Chosen) -> Log:
+    rows = [_rows(block, chosen) for block in log.blocks()]
+    tags = np.sort(np.concatenate([_key(block["connection"], block["tag"]) for block in rows] or [_NO_KEYS]))
+    kept = [EMPTY, *(block[_concerns(block, chosen, tags)] for block in log.blocks())]
+    return Log(log.header, np.concatenate(kept))
+
+
+_NO_KEYS = np.empty(0, dtype=np.int64)
+_IS_OF_MESSAGE = np.isin(np.arange(256), _OF_MESSAGES)
+_IS_RANGE = np.isin(np.arange(256), _RANGES)
+
+
+def _rows(block: np.ndarray, chosen: _Chosen) -> np.ndarray:
+    """Return the records of chosen messages. A return names its publisher like every other record of a message."""
+    rows = np.flatnonzero(_IS_OF_MESSAGE[block["kind"]])
+    found: np.ndarray = block[rows[chosen.among(block["publisher"][rows], block["seq"][rows])]]
+    return found
+
+
+def _concerns(block: np.ndarray, chosen: _Chosen, tags: np.ndarray) -> np.ndarray:
+    """Tell which records are about chosen messages, settle one of their tags, or are about no message at all."""
+    kinds = np.ascontiguousarray(block["kind"])
+    of_message, of_range = _IS_OF_MESSAGE[kinds], _IS_RANGE[kinds]
+    kept: np.ndarray = ~of_message & ~of_range
+    rows = np.flatnonzero(of_message)
+    kept[rows] = chosen.among(block["publisher"][rows], block["seq"][rows])
+    rows = np.flatnonzero(of_range)
+    if len(rows) and len(tags):
+        first = _key(block["connection"][rows], block["tag"][rows])
+        place = np.searchsorted(tags, first)
+        covered = place < len(tags)
+        covered[covered] = tags[place[covered]] < first[covered] + block["arg"][rows][covered]
+        kept[rows] = covered
+    return kept

@@ -19,9 +19,7 @@ class Model(BaseModel):
     would make the loader accept what editors mark as wrong. Written out again, a model leaves out what is not set.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, populate_by_name=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True, defer_build=True)
     """Subclasses that check several fields against each other say what they can of it in `json_schema_extra`."""
 
     @model_serializer(mode="wrap")
@@ -32,6 +30,18 @@ class Model(BaseModel):
                 written.pop(name, None)
                 written.pop(field.alias or name, None)
         return written
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        from harness.scenario.docstrings import field_docstrings  # noqa: PLC0415 - only a schema needs them
+
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema)["properties"]
+        for name, text in field_docstrings(cls).items():
+            field = cls.model_fields.get(name)
+            if field is not None and field.description is None:
+                properties[field.alias or name].setdefault("description", text)
+        return schema
 
 
 @dataclass(frozen=True, slots=True)

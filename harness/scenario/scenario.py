@@ -81,7 +81,6 @@ class Scenario(Model):
     description: Prose = ""
     """What it shows, in a sentence or two."""
     broker: BrokerModel = BrokerModel()
-    """Where the broker runs and how it is set up."""
     queues: Annotated[dict[str, Queue], Field(min_length=1)] = Field(default_factory=lambda: {"tasks": Queue()})
     """The queues by name; a durable classic queue called tasks if not given."""
     exchanges: dict[str, Exchange] = Field(default_factory=dict)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.checks.happenings import Happening
-from harness.checks.latency import STEPS, detail
+from harness.checks.latency import STEPS, latency
 from harness.checks.settlement import NEVER
 
 SECOND = 1_000_000_000
@@ -37,7 +37,7 @@ def seconds(*values: int) -> np.ndarray:
 
 def test_a_message_that_waited_while_a_fault_acted_counts_as_during_it() -> None:
     begin, end = seconds(0, 1, 3, 7, 20), seconds(1, 4, 4, 8, 30)
-    found = detail(begin, end, [fault(2, 3, 6)], zero_ns=0)
+    found = latency(begin, end, [fault(2, 3, 6)], zero_ns=0)[1]
     assert found is not None
     assert found.during_faults is not None
     assert found.outside_faults is not None
@@ -48,17 +48,17 @@ def test_a_message_that_waited_while_a_fault_acted_counts_as_during_it() -> None
 def test_a_fault_that_never_healed_acts_to_the_end_and_one_that_is_over_at_once_while_it_strikes() -> None:
     begin, end = seconds(0, 2, 9), seconds(1, 3, 10)
     for healable, during in ((True, 2), (False, 1)):
-        found = detail(begin, end, [fault(2, 3, None, healable=healable)], zero_ns=0)
+        found = latency(begin, end, [fault(2, 3, None, healable=healable)], zero_ns=0)[1]
         assert found is not None
         assert found.during_faults is not None
         assert found.during_faults.count == during
 
 
 def test_without_a_fault_all_is_outside_and_without_an_end_there_is_nothing() -> None:
-    found = detail(seconds(0), seconds(1), [], zero_ns=0)
+    found = latency(seconds(0), seconds(1), [], zero_ns=0)[1]
     assert found is not None
     assert (found.during_faults, found.outside_faults is not None) == (None, True)
-    assert detail(seconds(0), np.array([NEVER]), [], zero_ns=0) is None
+    assert latency(seconds(0), np.array([NEVER]), [], zero_ns=0)[1] is None
 
 
 spans = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 50)), min_size=1, max_size=60)
@@ -71,7 +71,7 @@ def test_parts_and_steps_add_up_and_agree_with_the_naive_answer(
 ) -> None:
     acting = [fault(at, at + took, None if lasts is None else at + lasts) for at, took, lasts in struck]
     begin, end = seconds(*(at for at, _ in messages)), seconds(*(at + took for at, took in messages))
-    found = detail(begin, end, acting, zero_ns=0)
+    found = latency(begin, end, acting, zero_ns=0)[1]
     assert found is not None
     met = sum(
         any(each.at_ns <= (at + took) * SECOND and each.healed_ns >= at * SECOND for each in acting)

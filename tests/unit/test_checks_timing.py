@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harness.checks.happenings import happenings
 from harness.checks.judge import judge
-from harness.checks.latency import percentiles
+from harness.checks.latency import latency
 from harness.checks.settlement import NEVER
 from harness.checks.tally import tally
 from harness.checks.timing import outages, speed_up
@@ -20,10 +20,10 @@ from tests.unit.histories import MS, Story, scenario
 def test_percentiles_are_of_the_messages_that_came_to_their_end() -> None:
     begin = np.array([0, 0, 0, 10**9])
     end = np.array([10**9, 2 * 10**9, NEVER, 4 * 10**9])
-    found = percentiles(begin, end)
+    found = latency(begin, end, [], zero_ns=0)[0]
     assert found is not None
     assert (found.count, found.p50, found.max) == (3, 2.0, 3.0)
-    assert percentiles(begin, np.full(4, NEVER)) is None
+    assert latency(begin, np.full(4, NEVER), [], zero_ns=0) == (None, None)
 
 
 def test_latencies_run_from_the_first_publish_to_the_first_end() -> None:
