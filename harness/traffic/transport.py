@@ -17,8 +17,6 @@ from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapte
 
 READ_BYTES = 64 * 1024
 """Most bytes in one read of the socket."""
-PIECE_BYTES = 4096
-"""Most bytes in what pika's protocol is given: it copies what is left of them anew for every frame."""
 
 _Linked = tuple[AbstractStreamTransport, AbstractStreamProtocol]
 _AGAIN = (BlockingIOError, InterruptedError)
@@ -27,10 +25,8 @@ _AGAIN = (BlockingIOError, InterruptedError)
 class IOServices(SelectorIOServicesAdapter):  # type: ignore[misc]  # pika is published without types
     """pika's I/O services for one connection."""
 
-    def __init__(
-        self, loop: IOLoop, interpose: Callable[[AbstractStreamProtocol], AbstractStreamProtocol] | None = None
-    ) -> None:
-        """Prepare; `interpose` may put a protocol between the transport and pika's."""
+    def __init__(self, loop: IOLoop, interpose: Callable[[AbstractStreamProtocol], AbstractStreamProtocol]) -> None:
+        """Prepare; `interpose` puts a protocol between the transport and pika's."""
         super().__init__(loop)
         self._interpose = interpose
 
@@ -47,7 +43,7 @@ class IOServices(SelectorIOServicesAdapter):  # type: ignore[misc]  # pika is pu
 
         def factory() -> AbstractStreamProtocol:
             made.append(protocol_factory())
-            return made[0] if self._interpose is None else self._interpose(made[0])
+            return self._interpose(made[0])
 
         def done(result: _Linked | BaseException) -> None:
             # pika knows the connection by the protocol that it has made.
@@ -55,7 +51,7 @@ class IOServices(SelectorIOServicesAdapter):  # type: ignore[misc]  # pika is pu
 
         if ssl_context is not None:
             return super().create_streaming_connection(factory, sock, done, ssl_context, server_hostname)
-        return _Link(self, sock, factory, done, READ_BYTES if self._interpose else PIECE_BYTES)
+        return _Link(self, sock, factory, done)
 
 
 class _Link(AbstractIOReference):  # type: ignore[misc]  # pika is published without types
@@ -67,13 +63,11 @@ class _Link(AbstractIOReference):  # type: ignore[misc]  # pika is published wit
         sock: socket.socket,
         factory: Callable[[], AbstractStreamProtocol],
         on_done: Callable[[_Linked | BaseException], None],
-        piece_bytes: int,
     ) -> None:
         self._services = services
         self._socket = sock
         self._factory = factory
         self._on_done = on_done
-        self._piece_bytes = piece_bytes
         self._pending = True
         services.add_callback_threadsafe(self._make)
 
@@ -89,7 +83,7 @@ class _Link(AbstractIOReference):  # type: ignore[misc]  # pika is published wit
             return
         self._pending = False
         protocol = self._factory()
-        transport = Transport(self._services, self._socket, protocol, piece_bytes=self._piece_bytes)
+        transport = Transport(self._services, self._socket, protocol)
         try:
             protocol.connection_made(transport)
         except Exception as error:  # whatever it is, pika reports it as a failed attempt
@@ -106,19 +100,11 @@ class Transport(AbstractStreamTransport):  # type: ignore[misc]  # pika is publi
     in the next turn.
     """
 
-    def __init__(
-        self,
-        services: IOServices,
-        sock: socket.socket,
-        protocol: AbstractStreamProtocol,
-        *,
-        piece_bytes: int = PIECE_BYTES,
-    ) -> None:
-        """Begin to read; the protocol gets at most `piece_bytes` at once."""
+    def __init__(self, services: IOServices, sock: socket.socket, protocol: AbstractStreamProtocol) -> None:
+        """Begin to read."""
         self._services = services
         self._socket = sock
         self._protocol = protocol
-        self._piece_bytes = piece_bytes
         self._written: list[bytes] = []
         """What waits to be joined and sent."""
         self._written_bytes = 0
@@ -180,13 +166,7 @@ class Transport(AbstractStreamTransport):  # type: ignore[misc]  # pika is publi
             self._protocol.eof_received()
             self._end(None)
             return
-        if len(data) <= self._piece_bytes:
-            self._protocol.data_received(data)
-            return
-        for start in range(0, len(data), self._piece_bytes):
-            if not self._open:
-                break  # the protocol has had enough
-            self._protocol.data_received(data[start : start + self._piece_bytes])
+        self._protocol.data_received(data)
 
     def _flush(self) -> None:
         if not self._open:

@@ -12,7 +12,7 @@ import pytest
 from pika.adapters.select_connection import IOLoop
 from pika.adapters.utils.nbio_interface import AbstractStreamProtocol
 
-from harness.traffic.transport import PIECE_BYTES, READ_BYTES, IOServices, Transport
+from harness.traffic.transport import IOServices, Transport
 
 PATIENCE_S = 60.0
 
@@ -61,14 +61,14 @@ class Protocol(AbstractStreamProtocol):  # type: ignore[misc]
 class Scene:
     """A protocol, its transport, and the peer at the other end."""
 
-    def __init__(self, *, interposed: bool) -> None:
+    def __init__(self) -> None:
         self.loop = IOLoop()
         ours, self.peer = socket.socketpair()
         ours.setblocking(False)
         self.socket = Socket(ours)
         self.protocol = Protocol()
         self.results: list[Any] = []
-        self.services = IOServices(self.loop, (lambda protocol: protocol) if interposed else None)
+        self.services = IOServices(self.loop, lambda protocol: protocol)
 
     def link(self) -> Any:
         return self.services.create_streaming_connection(
@@ -113,9 +113,9 @@ class Scene:
         self.loop.close()
 
 
-@pytest.fixture(params=[True, False], ids=["interposed", "pika alone"])
-def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
-    scene = Scene(interposed=request.param)
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    scene = Scene()
     yield scene
     scene.close()
 
@@ -164,16 +164,6 @@ def test_more_than_the_socket_takes_arrives_in_order(scene: Scene) -> None:
     transport.write(b"more")
     assert scene.peer_reads(4) == b"more"
     assert len(scene.socket.sent) == count + 1
-
-
-def test_pika_alone_gets_small_pieces(scene: Scene, request: pytest.FixtureRequest) -> None:
-    scene.linked()
-    sent = bytes(range(256)) * 64
-    scene.peer.sendall(sent)
-    scene.run_until(lambda: sum(map(len, scene.protocol.received)) == len(sent))
-    assert b"".join(scene.protocol.received) == sent
-    largest = READ_BYTES if "interposed" in request.node.name else PIECE_BYTES
-    assert max(map(len, scene.protocol.received)) == min(largest, len(sent))
 
 
 def test_the_end_of_the_stream_is_told_once(scene: Scene) -> None:
@@ -234,20 +224,6 @@ def test_an_abort_outweighs_an_error_that_was_not_told_yet(scene: Scene) -> None
     scene.peer.send(b"garbage")
     scene.run_until(lambda: scene.protocol.told)
     assert scene.protocol.told == [None]
-
-
-def test_nothing_more_is_read_once_the_protocol_has_had_enough(scene: Scene) -> None:
-    transport = scene.linked()
-    got: list[bytes] = []
-
-    def enough(data: bytes) -> None:
-        got.append(data)
-        transport.abort()
-
-    scene.protocol.on_data = enough
-    scene.peer.sendall(b"x" * (3 * PIECE_BYTES))
-    scene.run_until(lambda: scene.protocol.told)
-    assert len(got) == 1
 
 
 def test_a_link_can_be_called_off(scene: Scene) -> None:
