@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 3
 SPREAD  = --numprocesses $(JOBS) --dist loadgroup
 
-.PHONY: demo test check unit integration format lint types bench-report bench-judging screenshot schema docs lock clean help
+.PHONY: demo test check unit integration format lint types bench bench-light bench-judging bench-report screenshot schema docs lock clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -49,6 +49,12 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+bench: $(STAMP) ## measure load and recording beside a C and a Java client, and refresh docs/performance.md
+	$(BIN)/python -m benchmarks --footprint
+
+bench-light: $(STAMP) ## the same in a minute or two: prints ratios, never fails on noise
+	$(BIN)/python -m benchmarks --light --rounds 1 --messages 30000
 
 bench-report: $(STAMP) ## measure report.html of a million messages
 	$(BIN)/python -m tests.bench_report

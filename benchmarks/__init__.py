@@ -1,1 +1,1 @@
-"""What is measured, and how; `make help` names the targets."""
+"""What is measured, and how: publishers and workers beside other clients, judging of made histories."""

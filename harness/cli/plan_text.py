@@ -36,6 +36,8 @@ def _variant(scenario: Scenario, backend: str) -> list[str]:
         told = scenario.settle is None and Ability.CONTROL in abilities(backend, {})
         wait = format_duration(scenario.settle_s)
         lines.append("settle: until the broker has written its queues to disk" if told else f"settle: {wait}")
+    if scenario.client != "pika":
+        lines.append(f"client: {scenario.client}")
     lines += [_workers(group, scenario) for group in scenario.workers]
     lines += [_publishers(group) for group in scenario.publishers]
     for step in scenario.timeline:

@@ -95,6 +95,7 @@ def publisher_spec(
         republish_unconfirmed=group.unconfirmed == "republish",
         token=session.token,
         seed=session.seed,
+        client=scenario.client,
     )
 
 
@@ -126,6 +127,7 @@ def worker_spec(plan: ActorPlan, scenario: Scenario, session: Session, *, log: P
         ),
         token=session.token,
         seed=session.seed,
+        client=scenario.client,
     )
 
 

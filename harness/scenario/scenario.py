@@ -93,6 +93,9 @@ class Scenario(Model):
     """One group of workers, or a list of groups."""
     backlog_first: bool = False
     """Start the workers only when the publishers have sent everything."""
+    client: Literal["pika", "fast"] = "pika"
+    """What publishers and workers speak AMQP with: pika's own code for every message, or pika with messages encoded and parsed in
+    bulk, for more load from the same machine."""
     timeline: Many[Step] = ()
     """What happens while the traffic flows, step by step."""
     settle: Duration | None = None

@@ -1,6 +1,7 @@
 """What publisher and worker share: a connection that comes back, a channel, commands from the engine, a log.
 
-Built on pika's SelectConnection through its public interface. Reconnecting waits exponentially longer, with jitter from
+Built on pika's SelectConnection through its public interface. With the client `fast`, a protocol of our own stands
+between the transport and pika and takes messages and confirms in bulk (see wire.py). Reconnecting waits exponentially longer, with jitter from
 the process's seed, and gives up when nothing was served for as long as the target says.
 """
 
@@ -19,13 +20,16 @@ from collections.abc import Callable
 
 import pika
 from pika.adapters.select_connection import IOLoop
+from pika.adapters.utils.nbio_interface import AbstractStreamProtocol
 from pika.channel import Channel
 from tenacity import RetryCallState, wait_exponential
 
 from harness.errors import ChaosError
 from harness.history.records import Kind
 from harness.traffic.log import EventLog
-from harness.traffic.spec import Target
+from harness.traffic.spec import ClientName, Target
+from harness.traffic.transport import IOServices
+from harness.traffic.wire import BulkProtocol
 
 CLOSE_TIMEOUT_S = 10.0
 """How long the broker may take to answer the close of a connection."""
@@ -60,9 +64,12 @@ def reply_code(reason: BaseException) -> int:
 class Client(ABC):
     """A process's client: subclasses say what to do once the channel is open, and when it is lost."""
 
-    def __init__(self, target: Target, log: EventLog, seed: str) -> None:
+    def __init__(self, target: Target, log: EventLog, seed: str, client: ClientName) -> None:
         """Prepare; `run` connects."""
         self.target = target
+        self.bulk: BulkProtocol | None = None
+        """Takes messages and confirms in bulk, and sends encoded frames; None with the client `pika`."""
+        self._client = client
         self.log = log
         self.connection_number = 0
         self.channel: Channel | None = None
@@ -150,12 +157,17 @@ class Client(ABC):
 
     def _connect(self) -> None:
         self._attempt += 1
-        pika.SelectConnection(
+
+        def interpose(protocol: AbstractStreamProtocol) -> BulkProtocol:
+            self.bulk = BulkProtocol(protocol, connection)
+            return self.bulk
+
+        connection = pika.SelectConnection(
             parameters(self.target, self._attempt - 1),
             on_open_callback=self._on_open,
             on_open_error_callback=self._on_open_error,
             on_close_callback=self._on_closed,
-            custom_ioloop=self.loop,
+            custom_ioloop=IOServices(self.loop, interpose) if self._client == "fast" else self.loop,
         )
 
     def _on_open(self, connection: pika.SelectConnection) -> None:

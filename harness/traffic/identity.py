@@ -7,7 +7,7 @@ decimal, CRC-32 in hex.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 from zlib import crc32
 
 from harness.history.records import FOREIGN
@@ -16,8 +16,7 @@ _MAX_SEQ = 2**32 - 1
 _MAX_ATTEMPT = 2**16 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who a message is. `checksum` is the CRC-32 of the body as it was published."""
 
     publisher: int
@@ -35,9 +34,9 @@ def encode(token: str, publisher: int, seq: int, attempt: int, body: bytes) -> s
     return f"{token}.{publisher}.{seq}.{attempt}.{crc32(body):x}"
 
 
-def decode(token: str, message_id: str | None) -> Identity | None:
-    """Read a message_id; None where it is not one of the run that `token` names."""
-    if message_id is None:
+def decode(token: str, message_id: str | bytes | None) -> Identity | None:
+    """Read a message_id; None where it is not one of the run that `token` names, or bytes that are no text."""
+    if not isinstance(message_id, str):
         return None
     parts = message_id.split(".")
     if len(parts) != 5 or parts[0] != token:

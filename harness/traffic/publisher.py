@@ -10,6 +10,7 @@ import random
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from harness.history.records import Flag, Kind, LogHeader
 from harness.traffic import identity
 from harness.traffic.connection import Client, serve
 from harness.traffic.log import EventLog
-from harness.traffic.spec import PublisherSpec, read_publisher_spec
+from harness.traffic.spec import PublisherSpec, Route, read_publisher_spec
+from harness.traffic.wire import Confirm, PublishEncoder
 
 BATCH = 100
 """Most publishes in one turn of the loop, so that confirms are read in between."""
@@ -37,7 +39,7 @@ class Publisher(Client):
 
     def __init__(self, spec: PublisherSpec, log: EventLog) -> None:
         """Prepare what is left to publish."""
-        super().__init__(spec.target, log, f"{spec.seed}/{spec.actor}/{spec.incarnation}")
+        super().__init__(spec.target, log, f"{spec.seed}/{spec.actor}/{spec.incarnation}", spec.client)
         self._spec = spec
         self._again: deque[tuple[int, int]] = deque(spec.republish)
         self._resting = 0
@@ -62,6 +64,7 @@ class Publisher(Client):
             content_type="text/plain" if spec.texts else "application/octet-stream",
             delivery_mode=2 if spec.persistent else 1,
         )
+        self._send: Callable[[Route, str, bytes], None]
 
     # Connection.
 
@@ -71,10 +74,34 @@ class Publisher(Client):
         self._sent_since_sync = 0
         self._syncing = False
         channel.add_on_return_callback(self._on_return)
+        self._send = self._sender(channel)
         if self._spec.confirms:
             channel.confirm_delivery(self._on_settled, callback=lambda _frame: self._ready())
         else:
             self._ready()
+
+        if self.bulk is not None:
+            self.bulk.watch_confirms(channel, self._on_confirms)
+
+    def _sender(self, channel: Channel) -> Callable[[Route, str, bytes], None]:
+        """Return what publishes a body to a route, under a message_id."""
+        spec, properties = self._spec, self._properties
+        if self.bulk is None:
+
+            def send(route: Route, message_id: str, body: bytes) -> None:
+                properties.message_id = message_id
+                channel.basic_publish(route.exchange, route.routing_key, body, properties, mandatory=spec.mandatory)
+
+            return send
+
+        write = self.bulk.write
+        frame_max = channel.connection.params.frame_max
+        encode = PublishEncoder(channel.channel_number, frame_max, properties, mandatory=spec.mandatory).encode
+
+        def send_encoded(route: Route, message_id: str, body: bytes) -> None:
+            write(encode(route.exchange, route.routing_key, message_id, body))
+
+        return send_encoded
 
     def _ready(self) -> None:
         self.connected()
@@ -127,7 +154,7 @@ class Publisher(Client):
             item = self._next()
             if item is None:
                 break
-            self._publish(channel, *item)
+            self._publish(*item)
         if not self._sendable():
             self._finish_if_done()
         elif self._spec.confirms:
@@ -167,7 +194,7 @@ class Publisher(Client):
         self._next_seq += 1
         return seq, 1
 
-    def _publish(self, channel: Channel, seq: int, attempt: int) -> None:
+    def _publish(self, seq: int, attempt: int) -> None:
         spec = self._spec
         body = self._body(seq)
         route_index = seq % len(spec.routes)
@@ -178,7 +205,6 @@ class Publisher(Client):
             self._next_tag += 1
             self._outstanding[tag] = (seq, attempt)
         self._sent_since_sync += 1
-        self._properties.message_id = identity.encode(spec.token, spec.number, seq, attempt, body)
         self.log.write(
             Kind.PUBLISHED,
             seq=seq,
@@ -189,7 +215,7 @@ class Publisher(Client):
             connection=self.connection_number,
             flags=self._flags,
         )
-        channel.basic_publish(route.exchange, route.routing_key, body, self._properties, mandatory=spec.mandatory)
+        self._send(route, identity.encode(spec.token, spec.number, seq, attempt, body), body)
 
     def _body(self, seq: int) -> bytes:
         if self._texts:
@@ -218,11 +244,17 @@ class Publisher(Client):
     # Settlement.
 
     def _on_settled(self, frame: Any) -> None:
-        self.served()
         method = frame.method
-        kind = Kind.NACKED if isinstance(method, pika.spec.Basic.Nack) else Kind.CONFIRMED
-        tag = method.delivery_tag
-        if method.multiple:
+        self._on_confirms([(method.delivery_tag, method.multiple, isinstance(method, pika.spec.Basic.Nack))])
+
+    def _on_confirms(self, confirms: list[Confirm]) -> None:
+        self.served()
+        for tag, multiple, nack in confirms:
+            self._settle(tag, multiple=multiple, kind=Kind.NACKED if nack else Kind.CONFIRMED)
+        self._go_on()
+
+    def _settle(self, tag: int, *, multiple: bool, kind: Kind) -> None:
+        if multiple:
             first = next(iter(self._outstanding), tag)
             tags = range(first, (tag or self._next_tag - 1) + 1)
         else:
@@ -249,7 +281,6 @@ class Publisher(Client):
         if refused and self._spec.republish_unconfirmed:
             self._resting += len(refused)
             self.call_later(NACK_PAUSE_S, lambda: self._publish_again(refused))
-        self._go_on()
 
     def _publish_again(self, refused: list[tuple[int, int]]) -> None:
         self._resting -= len(refused)

@@ -21,6 +21,9 @@ from typing import Any, Literal
 
 CRASH_EXIT_CODE = 70
 
+ClientName = Literal["pika", "fast"]
+"""`pika`: every message passes through pika's own code. `fast`: its frames are encoded and parsed in bulk, see wire.py."""
+
 
 class Acks(StrEnum):
     """When a delivery is acknowledged."""
@@ -97,6 +100,7 @@ class PublisherSpec:
     seed: int = 0
     settle_timeout_s: float = 60.0
     """How long to wait for outstanding confirms when asked to stop."""
+    client: ClientName = "pika"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,7 @@ class WorkerSpec:
     token: str = ""
     """Names the run in message identities; deliveries of others are recorded as foreign."""
     seed: int = 0
+    client: ClientName = "pika"
 
 
 def write_spec(spec: PublisherSpec | WorkerSpec, path: Path) -> None:

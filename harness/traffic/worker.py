@@ -10,6 +10,7 @@ import os
 import random
 import sys
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from harness.traffic import identity
 from harness.traffic.connection import Client, serve
 from harness.traffic.log import EventLog
 from harness.traffic.spec import CRASH_EXIT_CODE, Acks, Failure, WorkerSpec, read_worker_spec
+from harness.traffic.wire import Delivery, ack
 
 FLUSH_AFTER_S = 0.05
 """How long a batch of acks may wait for more when there is nothing else to do."""
@@ -50,7 +52,7 @@ class Worker(Client):
 
     def __init__(self, spec: WorkerSpec, log: EventLog) -> None:
         """Prepare."""
-        super().__init__(spec.target, log, f"{spec.seed}/{spec.actor}/{spec.incarnation}")
+        super().__init__(spec.target, log, f"{spec.seed}/{spec.actor}/{spec.incarnation}", spec.client)
         self._spec = spec
         self._queue_index = spec.queue_names.index(spec.queue)
         self._waiting: deque[_Delivery] = deque()
@@ -82,13 +84,15 @@ class Worker(Client):
             self._consume(channel)
 
     def _consume(self, channel: Channel) -> None:
-        channel.basic_consume(
+        tag = channel.basic_consume(
             self._spec.queue,
             self._on_delivery,
             auto_ack=self._spec.acks is Acks.AUTOMATIC,
             consumer_tag=f"{self._spec.actor}.{self._spec.incarnation}.{self.connection_number}",
             callback=self._on_consuming,
         )
+        if self.bulk is not None:
+            self.bulk.watch_deliveries(channel, tag, self._on_deliveries)
 
     def _on_consuming(self, _frame: Any) -> None:
         self.served()
@@ -133,24 +137,44 @@ class Worker(Client):
         if not channel.consumer_tags:
             self._finish_if_done()
             return
+        if self.bulk is not None:
+            self.bulk.watch_nothing()
         for tag in channel.consumer_tags:
             channel.basic_cancel(tag, callback=lambda _frame: self._finish_if_done())
 
     # Deliveries.
 
     def _on_delivery(self, _channel: Channel, method: Any, properties: pika.BasicProperties, body: bytes) -> None:
-        flags = _REDELIVERED if method.redelivered else 0
-        if properties.headers and "x-death" in properties.headers:
+        tag = method.delivery_tag
+        self._on_deliveries([(tag, method.redelivered, properties.message_id, properties.headers, body)])
+
+    def _on_deliveries(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            self._take(*delivery)
+        if self._at_once and self._spec.acks is Acks.MANUAL:
+            self._settle(deliveries[0][0], len(deliveries))
+        elif not self._at_once:
+            self._next()
+
+    def _take(
+        self,
+        tag: int,
+        redelivered: bool,
+        message_id: str | bytes | None,
+        headers: Mapping[str, Any] | None,
+        body: bytes,
+    ) -> None:
+        flags = _REDELIVERED if redelivered else 0
+        if headers and "x-death" in headers:
             flags |= _DEAD_LETTERED
         publisher, seq, attempt = FOREIGN, 0, 0
-        found = identity.decode(self._spec.token, properties.message_id)
+        found = identity.decode(self._spec.token, message_id)
         if found is not None:
             publisher, seq, attempt = found.publisher, found.seq, found.attempt
             if not found.intact(body):
                 flags |= _CORRUPT
         if self._at_once:
             flags |= _DONE
-        tag = method.delivery_tag
         self.log.write(
             Kind.DELIVERED,
             seq=seq,
@@ -163,14 +187,8 @@ class Worker(Client):
         )
         if self._spec.acks is Acks.EARLY:
             self._ack(tag, 1)
-        if self._at_once:
-            if self._spec.acks is Acks.MANUAL:
-                self._settle(tag)
-        else:
-            self._waiting.append(
-                _Delivery(publisher, seq, attempt, tag, self.connection_number, body, method.redelivered)
-            )
-            self._next()
+        if not self._at_once:
+            self._waiting.append(_Delivery(publisher, seq, attempt, tag, self.connection_number, body, redelivered))
 
     def _next(self) -> None:
         if self._busy:
@@ -210,7 +228,7 @@ class Worker(Client):
                 connection=delivery.connection,
             )
             if self._settles(delivery):
-                self._settle(delivery.tag)
+                self._settle(delivery.tag, 1)
         self._next()
 
     def _failure_of(self, delivery: _Delivery) -> Failure | None:
@@ -263,14 +281,18 @@ class Worker(Client):
             and self.channel.is_open
         )
 
-    def _settle(self, tag: int) -> None:
+    def _settle(self, first: int, count: int) -> None:
         """Acknowledge, or add to the batch: deliveries are settled in the order of their tags."""
-        if not self._unacked_count:
-            self._unacked_first = tag
-        self._unacked_count = tag - self._unacked_first + 1
-        if self._unacked_count >= self._ack_every:
-            self._flush()
-        elif self._unacked_count == 1:
+        waited = self._unacked_count > 0
+        if not waited:
+            self._unacked_first = first
+        self._unacked_count = first + count - self._unacked_first
+        full = self._unacked_count - self._unacked_count % self._ack_every
+        if full and self.channel is not None and self.channel.is_open:
+            self._ack(self._unacked_first, full)
+        self._unacked_first += full
+        self._unacked_count -= full
+        if self._unacked_count and (full or not waited):
             connection = self.connection_number
             self.call_later(FLUSH_AFTER_S, lambda: self._flush_if_idle(connection))
 
@@ -286,9 +308,16 @@ class Worker(Client):
                 self._ack(first, count)
 
     def _ack(self, first: int, count: int) -> None:
+        """Acknowledge deliveries, each by itself or in batches as the scenario says; one record holds them all."""
         assert self.channel is not None  # noqa: S101 - callers have looked
         self.log.write(Kind.ACKED, tag=first, arg=count, queue=self._queue_index, connection=self.connection_number)
-        self.channel.basic_ack(first + count - 1, multiple=count > 1)
+        end, each = first + count, self._ack_every
+        for start in range(first, end, each):
+            last = min(start + each, end) - 1
+            if self.bulk is None:
+                self.channel.basic_ack(last, multiple=last > start)
+            else:
+                self.bulk.write(ack(self.channel.channel_number, last, multiple=last > start))
 
     def _finish_if_done(self) -> None:
         if self.stopping and not self._busy and not self._waiting:

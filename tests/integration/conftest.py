@@ -15,7 +15,7 @@ from harness.broker.protocol import Broker, BrokerSettings
 from harness.broker.select import select
 from harness.ledger import Ledger
 from tests.integration.backends import BACKENDS, require
-from tests.integration.stage import Stage
+from tests.integration.stage import CLIENTS, Stage
 
 HERE = Path(__file__).parent
 SHARED = {"broker", "lasting", "one", "booted", "theirs"}
@@ -75,9 +75,9 @@ def broker(request: pytest.FixtureRequest, started_broker: Callable[[str], Broke
         broker.start_node()
 
 
-@pytest.fixture
-def stage(broker: Broker, tmp_path: Path) -> Iterator[Stage]:
-    """Starts publishers and workers on the broker; whatever still runs at the end is killed."""
-    stage = Stage(broker, tmp_path)
+@pytest.fixture(params=CLIENTS)
+def stage(broker: Broker, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """Starts publishers and workers on the broker, of either client; whatever still runs at the end is killed."""
+    stage = Stage(broker, tmp_path, request.param)
     yield stage
     stage.close()

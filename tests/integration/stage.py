@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
@@ -21,11 +21,13 @@ from harness.history.records import HEADER_BYTES, Flag, Kind, LogHeader
 from harness.traffic import topology
 from harness.traffic.collector import collect
 from harness.traffic.log import EventLog
-from harness.traffic.spec import PublisherSpec, Route, Target, WorkerSpec, write_spec
+from harness.traffic.spec import ClientName, PublisherSpec, Route, Target, WorkerSpec, write_spec
 from harness.traffic.topology import QueueDeclaration
 
 PATIENCE_S = 90.0
 """Bound of every wait: far beyond what is needed, for machines that are slow."""
+
+CLIENTS: Final[tuple[ClientName, ...]] = ("pika", "fast")
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:
@@ -149,9 +151,10 @@ class Process:
 class Stage:
     """A queue of its own on a broker, and the processes around it."""
 
-    def __init__(self, broker: Broker, directory: Path) -> None:
-        """Prepare; declares nothing."""
+    def __init__(self, broker: Broker, directory: Path, client: ClientName) -> None:
+        """Prepare; declares nothing. `client` is that of every process that says no other."""
         self.broker = broker
+        self.client = client
         self.directory = directory
         self.token = secrets.token_hex(3)
         self.queue = f"tasks-{self.token}"
@@ -189,6 +192,7 @@ class Stage:
             "incarnation": 1,
             "routes": (Route("tasks", "", self.queue),),
             "token": self.token,
+            "client": self.client,
         }
         return self._start("publisher", PublisherSpec(**defaults | settings), go=go)
 
@@ -205,6 +209,7 @@ class Stage:
             "queue": queue,
             "queue_names": (queue,),
             "token": self.token,
+            "client": self.client,
         }
         return self._start("worker", WorkerSpec(**defaults | settings), go=False)
 

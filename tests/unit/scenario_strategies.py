@@ -131,6 +131,7 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
                 "seed": st.integers(0, 2**63 - 1),
                 "settle": durations,
                 "backlog_first": st.booleans(),
+                "client": st.sampled_from(("pika", "fast")),
                 "drain": st.just({"quiet": "500ms", "timeout": "20s"}),
                 "broker": st.just({"config": {"vm_memory_high_watermark.relative": 0.5}, "nodes": 3}),
             }

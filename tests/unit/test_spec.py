@@ -36,6 +36,7 @@ PUBLISHER = PublisherSpec(
     rate_per_s=12.5,
     token="r1",  # noqa: S106 - names a run
     seed=7,
+    client="fast",
 )
 WORKER = WorkerSpec(
     target=TARGET,
