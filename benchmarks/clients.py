@@ -169,7 +169,7 @@ class _Process:
         return self._popen.pid
 
     def _say(self, line: str) -> None:
-        assert self._popen.stdin is not None  # noqa: S101 - there is a pipe
+        assert self._popen.stdin is not None
         self._popen.stdin.write(f"{line}\n")
         self._popen.stdin.flush()
 
@@ -181,8 +181,8 @@ class _Process:
         except subprocess.TimeoutExpired:
             self.kill()
             raise YardstickError(f"{self._name} was not done after {PATIENCE_S:g} s") from None
-        assert self._popen.stdout is not None  # noqa: S101 - there are pipes
-        assert self._popen.stderr is not None  # noqa: S101
+        assert self._popen.stdout is not None
+        assert self._popen.stderr is not None
         if self._popen.returncode:
             lines = self._popen.stderr.read().strip().splitlines() or ["it says nothing"]
             raise YardstickError(f"{self._name} ended with exit code {self._popen.returncode}: {lines[-1]}")
@@ -201,7 +201,7 @@ class _Talking(_Process):
     logged_bytes = 0
 
     def await_ready(self) -> None:
-        assert self._popen.stdout is not None  # noqa: S101 - there is a pipe
+        assert self._popen.stdout is not None
         if self._popen.stdout.readline().strip() != "ready":
             self._end()
             raise YardstickError(f"{self._name} ended before it was ready")

@@ -152,6 +152,8 @@ class FaultInjected(Event):
     detail: str = ""
     clean: bool | None = None
     """For a clean stop: whether it was seen to be clean."""
+    times: int = 1
+    """How often it did what it does, for one that does it several times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,13 +15,20 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, TimeoutError, sync_playwright
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+from tests.required import lacking
+
 CHARTS_DRAWN = "html[data-charts]"
 SCREENSHOTS = os.environ.get("CHAOS_TEST_SCREENSHOTS")
 """A folder that pictures of the pages are kept in, if it is set."""
 PHONE_PX = 390
 WAIT_MS = 120_000
 """A machine may be busy: a bound, not a time that anything takes."""
+
+
+def chromium() -> str:
+    """The program; skips or fails the test where there is none."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return found or lacking("Chromium is not installed")
 
 
 @dataclass
@@ -48,7 +55,7 @@ def opened(
 ) -> Iterator[Opened]:
     """Open a file from disk with the network cut off."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, offline=True, reduced_motion="reduce"
         )

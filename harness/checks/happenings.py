@@ -42,6 +42,7 @@ class Happening:
     """NEVER if it was not healed."""
     detail: str
     clean: bool | None
+    times: int
 
     @property
     def ends_node(self) -> bool:
@@ -115,6 +116,7 @@ def happenings(events: Sequence[Event]) -> tuple[Happening, ...]:
             healed_ns=healed.get(event.fault, NEVER),
             detail=event.detail,
             clean=event.clean,
+            times=event.times,
         )
         for event in events
         if isinstance(event, FaultInjected)

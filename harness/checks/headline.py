@@ -20,7 +20,10 @@ def rate_bound(bound: float) -> str:
 
 def faults_in_words(faults: Sequence[FaultOutcome]) -> str:
     """Sum the faults up: `across 2 broker restarts and 1 worker kill`."""
-    names = Counter(_noun(fault) for fault in faults if fault.injected_s is not None)
+    names: Counter[tuple[str, str]] = Counter()
+    for fault in faults:
+        if fault.injected_s is not None:
+            names[_noun(fault)] += fault.times
     parts = [plural(count, *noun) for noun, count in names.items()]
     if not parts:
         return "without any fault"

@@ -199,6 +199,7 @@ def _fault_outcome(happening: Happening, seen: Tally, risk: int | None, taken: i
         taken=taken,
         recovery_s=recovery_s(happening, seen),
         clean=happening.clean,
+        times=happening.times,
     )
 
 

@@ -176,6 +176,8 @@ class FaultOutcome:
     recovery_s: float | None
     """From its heal to the next completed work (or confirm, without workers); None if there was none after it."""
     clean: bool | None = None
+    times: int = 1
+    """How often it was done, for an action that is done several times."""
     missed: str = ""
     """Why it never struck."""
 

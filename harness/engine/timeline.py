@@ -168,6 +168,7 @@ class Timeline:
                 healable=strike.healable,
                 detail=strike.detail,
                 clean=strike.clean,
+                times=strike.times,
             )
         )
         return strike

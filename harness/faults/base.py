@@ -26,6 +26,8 @@ class Strike:
     clean: bool | None = None
     healable: bool = False
     heal_after_s: float | None = None
+    times: int = 1
+    """How often it was done, for an action that is done several times."""
     held: dict[str, int] = field(default_factory=dict)
     """How much each struck actor held, where that was looked at."""
 

@@ -37,19 +37,25 @@ class CloseConnections(Fault):
 
     def title(self) -> str:
         """Describe the action as planned."""
-        return "close all connections" if self.times == 1 else f"close all connections {self.times} times"
+        return _title(self.times)
 
     def inject(self, arena: Arena) -> Strike:
-        """Close, `times` times."""
-        for turn in range(self.times):
-            if turn:
+        """Close, `times` times, or until the run ends."""
+        done = 0
+        while done < self.times:
+            if done:
                 arena.wait(self.every)
-            if arena.over():
-                break
+                if arena.over():
+                    break
             result = arena.broker.control("close_all_connections", "closed by the scenario")
             if result.exit_code != 0:
                 reason = (result.stderr or result.stdout).strip().splitlines()
                 raise BrokerError(
                     f"rabbitmqctl could not close the connections: {reason[-1] if reason else 'no reason given'}"
                 )
-        return Strike(self.title(), arena.broker.nodes)
+            done += 1
+        return Strike(_title(done), arena.broker.nodes, times=done)
+
+
+def _title(times: int) -> str:
+    return "close all connections" if times == 1 else f"close all connections {times} times"

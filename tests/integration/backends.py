@@ -10,6 +10,7 @@ from harness.broker.container import BUILT_IMAGE, DEFAULT_IMAGE
 from harness.broker.docker_engine import connect, image_present
 from harness.broker.install import find_installation
 from harness.errors import ChaosError
+from tests.required import lacking
 
 BACKENDS = [pytest.param("native", marks=pytest.mark.native), pytest.param("container", marks=pytest.mark.container)]
 
@@ -33,10 +34,7 @@ def missing(backend: str) -> str | None:
 
 
 def require(backend: str) -> None:
-    """Skip without the backend; fail where CHAOS_TEST_REQUIRE_BACKENDS says that none may be skipped."""
+    """Skip without the backend, or fail."""
     why = missing(backend)
-    if why is None:
-        return
-    if os.environ.get("CHAOS_TEST_REQUIRE_BACKENDS") == "1":
-        pytest.fail(f"the {backend} backend must be tested here: {why}")
-    pytest.skip(f"{backend}: {why}")
+    if why is not None:
+        lacking(f"{backend} backend: {why}")

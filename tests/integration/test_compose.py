@@ -28,6 +28,7 @@ from harness.ledger import Ledger
 from harness.traffic import topology
 from harness.traffic.spec import Target
 from tests.integration.backends import ALONE, require
+from tests.required import lacking
 
 pytestmark = pytest.mark.container
 SHIPPED = Path(__file__).parents[2] / "compose.yaml"
@@ -42,9 +43,7 @@ def client() -> Iterator[docker.DockerClient]:
     try:
         compose_command()
     except ChaosError as error:
-        if os.environ.get("CHAOS_TEST_REQUIRE_BACKENDS") == "1":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        lacking(str(error))
     with closing(connect()) as client:
         yield client
 

@@ -160,6 +160,7 @@ timeline:
     assert count["counted-1"] >= 300  # the others' ends cut nothing off; what was unsettled at a closing is sent again
     assert variant.counts.indeterminate == 0
     assert variant.counts.fates[Fate.PROCESSED] == variant.counts.published
+    assert "across 2 closings of all connections and 1 worker pause" in variant.headline
 
 
 def test_a_killed_publisher_goes_on_where_it_was(run_text: Run) -> None:

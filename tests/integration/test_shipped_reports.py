@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import CHROMIUM, Opened, assert_accessible, assert_good, ink, opened, tip_at
+from tests.browser import Opened, assert_accessible, assert_good, ink, opened, tip_at
 from tests.integration.backends import ALONE, require
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,6 @@ SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.native,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
     pytest.mark.timeout(1800),
     ALONE,
 ]

@@ -247,7 +247,7 @@ class Story:
 
     # Faults.
 
-    def fault(self, action: str, target: str, *, family: str = "process", fault: int = 0) -> None:
+    def fault(self, action: str, target: str, *, family: str = "process", fault: int = 0, times: int = 1) -> None:
         at = self.tick()
         self.events.append(
             FaultInjected(
@@ -261,6 +261,7 @@ class Story:
                 targets=(target,),
                 struck_at_ns=self.tick(),
                 healable=True,
+                times=times,
             )
         )
         self.event(FaultHealed, fault=fault, action=action)

@@ -28,6 +28,7 @@ def fault(begin_s: int, struck_s: int, healed_s: int | None, *, healable: bool =
         healed_ns=NEVER if healed_s is None else healed_s * SECOND,
         detail="",
         clean=None,
+        times=1,
     )
 
 

@@ -144,6 +144,14 @@ def test_closed_connections_risk_what_their_clients_had_in_hand_when_they_lost_t
     assert risks(story, publishers={"messages": 3, "confirms": False}) == [2]
 
 
+def test_the_sentence_counts_every_closing_of_a_step_that_closes_several_times() -> None:
+    story = Story()
+    story.process(0)
+    story.fault("close", "n1", family="connection", fault=0, times=4)
+    story.kill_worker(1, fault=1)
+    assert "across 4 closings of all connections and 1 worker kill" in verdict(story).headline
+
+
 def test_a_closing_that_met_no_connection_any_more_put_nothing_at_risk() -> None:
     story = Story()
     story.publish(0, confirms=False)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import CHROMIUM
+from tests.browser import chromium
 from tests.unit.doc_blocks import ROOT
 
 pytestmark = pytest.mark.slow
@@ -126,9 +126,8 @@ def served(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 def browse(url: str, profile: Path) -> tuple[str, list[str]]:
     """Open a page in a browser that finds no other machine; returns its document, and what its console says."""
-    assert CHROMIUM is not None
     command = [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+        chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         f"--user-data-dir={profile}", "--enable-logging=stderr", "--virtual-time-budget=10000", "--dump-dom", url,
     ]  # fmt: skip
@@ -137,7 +136,6 @@ def browse(url: str, profile: Path) -> tuple[str, list[str]]:
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 @pytest.mark.parametrize("page", ["index.html", "verdicts.html", "scenario-reference.html", "recipes-extending.html"])
 def test_a_page_works_in_a_browser_without_a_network(site: Path, page: str, tmp_path: Path) -> None:
     with served(site) as (address, missing):
@@ -149,7 +147,6 @@ def test_a_page_works_in_a_browser_without_a_network(site: Path, page: str, tmp_
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_the_browser_tells_of_what_it_cannot_load(tmp_path: Path) -> None:
     page = tmp_path / "index.html"
     page.write_text('<script src="http://cdn.example.org/a.js"></script><img src="missing.png">', encoding="utf-8")

@@ -13,7 +13,6 @@ from harness.report.html import html
 from harness.report.index import write_index
 from harness.report.write import write_all
 from tests.browser import (
-    CHROMIUM,
     PHONE_PX,
     assert_accessible,
     assert_fits,
@@ -28,7 +27,6 @@ from tests.unit import report_samples as samples
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
     pytest.mark.timeout(600),
 ]
 

@@ -19,7 +19,7 @@ from harness.trend.changes import changes
 from harness.trend.rows import Row
 from harness.trend.store import append
 from harness.trend.table import Table, table
-from tests.browser import CHROMIUM, opened
+from tests.browser import opened
 from tests.unit.report_samples import HOSTILE
 from tests.unit.trend_samples import nights, shifted
 
@@ -124,7 +124,6 @@ def test_hostile_names_change_nothing() -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 @pytest.mark.parametrize("hostile", [False, True])
 def test_the_page_opens_from_disk_without_a_word_on_the_console(tmp_path: Path, hostile: bool) -> None:
     rows = [replace(row, variant=HOSTILE) if hostile and row.control else row for row in slower()]
