@@ -80,4 +80,4 @@ def assert_searched(found: Opened, number: int) -> None:
     box.get_by_role("searchbox").fill(name)
     assert name in rows.first.inner_text()
     rows.first.click()
-    assert box.locator("details[open] .life li").count() >= 1
+    box.locator("details[open] .life li").first.wait_for()  # drawn by an event that comes after the click
