@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from harness.checks.latency import latency
 from harness.checks.listing import Listing, corrupt_messages, queue_or_route
 from harness.checks.observed import Observed
 from harness.checks.outcome import decide
+from harness.checks.precision import Precision, precision
 from harness.checks.risk import at_risk, last_alive_ns
 from harness.checks.sentences import group_causes
 from harness.checks.settlement import NEVER
@@ -52,8 +53,11 @@ def judge(
     counts = _counts(seen, fates, twice=len(duplicates(seen, scenario)), unexplained=len(unexplained))
     causes = find_causes(fates, seen, scenario, events)
     grouped = group_causes(causes, seen, events)
-    faults = _fault_outcomes(seen, causes, events)
     struck = happenings(events)
+    faults = (
+        *_fault_outcomes(seen, causes, struck, precision(history, scenario, struck)),
+        *(_missed_outcome(each) for each in missed(events)),
+    )
     confirm, confirm_detail = latency(seen.first_published_ns, seen.first_confirmed_ns, struck, zero_ns=seen.zero_ns)
     completion, completion_detail = latency(
         seen.first_published_ns, seen.first_completed_ns, struck, zero_ns=seen.zero_ns
@@ -165,7 +169,9 @@ def _by(fates: Fates, group: np.ndarray, names: dict[int, str]) -> dict[str, dic
     return result
 
 
-def _fault_outcomes(seen: Tally, causes: Causes, events: Sequence[Event]) -> tuple[FaultOutcome, ...]:
+def _fault_outcomes(
+    seen: Tally, causes: Causes, struck: Sequence[Happening], measured: Mapping[int, Precision]
+) -> Iterator[FaultOutcome]:
     until_ns = last_alive_ns(seen, causes.messages, causes.taken_ns())
     counts = np.bincount(causes.of, minlength=len(causes.causes)).tolist()
     taken: dict[int | None, int] = {}
@@ -176,16 +182,21 @@ def _fault_outcomes(seen: Tally, causes: Causes, events: Sequence[Event]) -> tup
             cause.place is not Place.EXCHANGE
         ):  # what was sent to a queue that had gone was not there when the fault struck
             reached[cause.fault] = reached.get(cause.fault, 0) + count
-    struck = happenings(events)
-    found = []
     for happening, risk in zip(struck, at_risk(struck, seen, until_ns), strict=True):
         if risk is not None:  # what it took was in its reach, seen there or not
             most = max(risk, reached.get(happening.fault, 0))
-        found.append(_fault_outcome(happening, seen, most if risk is not None else None, taken.get(happening.fault, 0)))
-    return (*found, *(_missed_outcome(each) for each in missed(events)))
+        yield _fault_outcome(
+            happening,
+            seen,
+            most if risk is not None else None,
+            taken.get(happening.fault, 0),
+            measured[happening.fault],
+        )
 
 
-def _fault_outcome(happening: Happening, seen: Tally, risk: int | None, taken: int) -> FaultOutcome:
+def _fault_outcome(
+    happening: Happening, seen: Tally, risk: int | None, taken: int, measured: Precision
+) -> FaultOutcome:
     return FaultOutcome(
         fault=happening.fault,
         action=happening.action,
@@ -200,6 +211,9 @@ def _fault_outcome(happening: Happening, seen: Tally, risk: int | None, taken: i
         recovery_s=recovery_s(happening, seen),
         clean=happening.clean,
         times=happening.times,
+        trigger=measured.trigger,
+        late_s=measured.late_s,
+        counted=dict(measured.counted),
     )
 
 

@@ -180,6 +180,12 @@ class FaultOutcome:
     """How often it was done, for an action that is done several times."""
     missed: str = ""
     """Why it never struck."""
+    trigger: str = ""
+    """When it was to strike: `at 3s`, or `after 2000 confirmed`."""
+    late_s: float | None = None
+    """From the moment at which its trigger was met to the begin of its injection; None where the history does not tell that moment."""
+    counted: dict[str, int] = field(default_factory=dict)
+    """What its trigger counts, as far as it had come when the injection began."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ import numpy as np
 
 from harness.events import Drained, Event, FaultHealed, FaultInjected, ProcessExited
 from harness.history.history import History
+from harness.history.progress import completed
 from harness.history.read import Log
-from harness.history.records import Flag, Kind
+from harness.history.records import Kind
 
 BUCKETS = 160
 """Most points a line: as many as can be told apart, few enough to keep batched confirms from looking like noise."""
@@ -70,7 +71,7 @@ def series(history: History, *, buckets: int = BUCKETS) -> Series | None:
             "published": grid.rate(_of(log, Kind.PUBLISHED) for log in publishers),
             "confirmed": grid.rate((_of(log, Kind.CONFIRMED) for log in publishers), ranges=True),
             "delivered": grid.rate(_of(log, Kind.DELIVERED) for log in workers),
-            "completed": grid.rate(log.records[_done(log.records)] for log in workers),
+            "completed": grid.rate(log.records[completed(log.records)] for log in workers),
             "acknowledged": grid.rate((_of(log, Kind.ACKED) for log in workers), ranges=True),
         },
         backlog=_backlog(grid, publishers, workers),
@@ -139,12 +140,6 @@ def _span(log: Log) -> tuple[int, int] | None:
     return (int(at_ns.min()), int(at_ns.max())) if len(at_ns) else None
 
 
-def _done(records: np.ndarray) -> np.ndarray:
-    kind, flags = records["kind"], records["flags"]
-    done: np.ndarray = (kind == Kind.COMPLETED) | ((kind == Kind.DELIVERED) & ((flags & Flag.DONE) != 0))
-    return done
-
-
 def _backlog(grid: _Grid, publishers: Sequence[Log], workers: Sequence[Log]) -> np.ndarray:
     sent = np.zeros(grid.count)
     known, keys, times = [], [], []
@@ -154,9 +149,9 @@ def _backlog(grid: _Grid, publishers: Sequence[Log], workers: Sequence[Log]) -> 
         sent += grid.sums(first)
         known.append(_keys(first))
     for log in workers:
-        completed = log.records[_done(log.records)]
-        keys.append(_keys(completed))
-        times.append(completed["at_ns"].copy())
+        done = log.records[completed(log.records)]
+        keys.append(_keys(done))
+        times.append(done["at_ns"].copy())
     at_ns = _joined(times)
     order = np.argsort(at_ns, kind="stable")
     distinct, position = np.unique(_joined(keys)[order], return_index=True)
@@ -206,7 +201,7 @@ def _held(grid: _Grid, records: np.ndarray, *, settles: bool) -> np.ndarray:
     the later of both, for acks may come before the work.
     """
     kind = records["kind"]
-    off = np.cumsum(grid.sums(records[_done(records)]))
+    off = np.cumsum(grid.sums(records[completed(records)]))
     if settles:
         off = np.minimum(off, np.cumsum(grid.sums(records[kind == Kind.ACKED], ranges=True)))
     off = off + np.cumsum(grid.sums(records[kind == Kind.REJECTED]))

@@ -143,6 +143,12 @@ def _faults(variants: Iterable[tuple[dict[str, str], VariantVerdict]]) -> Iterat
         "messages",
     )
     yield Family(
+        "chaos_fault_late_seconds",
+        "From the moment at which the fault's trigger was met to the begin of its injection.",
+        tuple((labels, fault.late_s) for labels, fault in struck if fault.late_s is not None),
+        "seconds",
+    )
+    yield Family(
         "chaos_recovery_seconds",
         "From the fault's healing to the next service.",
         tuple((labels, fault.recovery_s) for labels, fault in struck if fault.recovery_s is not None),

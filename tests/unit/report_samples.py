@@ -125,7 +125,9 @@ def hostile() -> Sample:
             )
             for each in verdict.lost
         ),
-        faults=tuple(replace(each, title=HOSTILE, action=HOSTILE, colour=HOSTILE) for each in verdict.faults),
+        faults=tuple(
+            replace(each, title=HOSTILE, action=HOSTILE, colour=HOSTILE, trigger=HOSTILE) for each in verdict.faults
+        ),
         workers=tuple(replace(each, actor=HOSTILE, group=HOSTILE) for each in verdict.workers),
         by_queue={HOSTILE: verdict.counts.fates},
         by_publisher={HOSTILE: verdict.counts.fates},
