@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import REPORTS, BrokerChoice, BrokerOption, Image, Reports, Scenarios, error_console, say
+from harness.cli.options import (
+    REPORTS,
+    BrokerChoice,
+    BrokerOption,
+    Client,
+    Image,
+    Reports,
+    Scenarios,
+    error_console,
+    say,
+)
 from harness.errors import ChaosError, ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +43,7 @@ def nightly(
     ] = "1h",
     broker: BrokerChoice = None,
     image: Image = None,
+    client: Client = None,
     reports: Reports = REPORTS,
     jobs: Annotated[
         int | None,
@@ -60,7 +71,7 @@ def nightly(
     except ValueError as error:
         raise UsageError(f"--budget {error}") from error
     option = BrokerOption.parse(broker)
-    loaded = load(scenarios, option)
+    loaded = load(scenarios, option, client)
     settings = Settings(
         option=option,
         broker=broker,
@@ -70,6 +81,7 @@ def nightly(
         controls=True,
         quiet=True,
         json_output=json_output,
+        client=client,
         night=datetime.now().astimezone().isoformat(timespec="seconds"),
     )
     runs, ending = run_night(loaded, settings, budget_s=budget_s, jobs=jobs or jobs_for_this_machine())

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from harness.errors import UsageError
+from harness.traffic.spec import ClientName
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,6 +42,14 @@ Image = Annotated[
     str | None,
     typer.Option(
         "--image", help="Image of the container backend (CHAOS_IMAGE is the same by environment).", show_default=False
+    ),
+]
+Client = Annotated[
+    ClientName | None,
+    typer.Option(
+        "--client",
+        help="What publishers and workers speak AMQP with. The scenario's own choice (pika if it has none) if not given.",
+        show_default=False,
     ),
 ]
 Backend = Literal["auto", "container", "native", "compose", "external"]

@@ -7,17 +7,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import REPORTS, BrokerChoice, BrokerOption, Image, Reports, Scenarios, error_console, say
+from harness.cli.options import (
+    REPORTS,
+    BrokerChoice,
+    BrokerOption,
+    Client,
+    Image,
+    Reports,
+    Scenarios,
+    error_console,
+    say,
+)
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.scenario.load import Loaded
+    from harness.traffic.spec import ClientName
 
 
 def run(
     scenarios: Scenarios,
     broker: BrokerChoice = None,
     image: Image = None,
+    client: Client = None,
     reports: Reports = REPORTS,
     seed: Annotated[int | None, typer.Option(help="Seed of all random choices; drawn if not given.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Runs at once.")] = 1,
@@ -38,7 +50,7 @@ def run(
 ) -> None:
     """Run scenarios on a real broker, their controls beside them, and give a verdict."""
     option = BrokerOption.parse(broker)
-    loaded = load(scenarios, option)
+    loaded = load(scenarios, option, client)
     from harness.cli.settings import Settings
     from harness.cli.suite import run_all
 
@@ -51,6 +63,7 @@ def run(
         controls=controls,
         quiet=quiet,
         json_output=json_output,
+        client=client,
         night=night,
     )
     code = run_all(loaded, settings, jobs=jobs, console=error_console(no_color=no_color))
@@ -120,9 +133,10 @@ def schema(
     typer.echo(reference(made) if markdown else as_text(made), nl=False)
 
 
-def load(paths: list[Path], option: BrokerOption) -> tuple[Loaded, ...]:
-    """Load scenarios, for the broker that the command line asks for. Raises ScenarioError with every mistake."""
+def load(paths: list[Path], option: BrokerOption, client: ClientName | None = None) -> tuple[Loaded, ...]:
+    """Load scenarios, for the broker and the client that the command line asks for. Raises ScenarioError with every mistake."""
     from harness.faults.registry import actions
     from harness.scenario.load import load_all
 
-    return load_all(paths, actions(), lambda model: frozenset(str(each) for each in option.abilities(model)))
+    loaded = load_all(paths, actions(), lambda model: frozenset(str(each) for each in option.abilities(model)))
+    return loaded if client is None else tuple(one.with_client(client) for one in loaded)

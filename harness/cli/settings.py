@@ -26,6 +26,8 @@ class Settings:
     controls: bool
     quiet: bool
     json_output: bool
+    client: str | None = None
+    """What publishers and workers speak AMQP with, where the command line says it."""
     night: str | None = None
     """What the runs count for in the trend; each for itself if None."""
 
@@ -33,6 +35,7 @@ class Settings:
         """Write the options that a child process needs."""
         given = ["--broker", self.broker] if self.broker is not None else []
         given += ["--image", self.image] if self.image is not None else []
+        given += ["--client", self.client] if self.client is not None else []
         return given
 
     def replay_options(self) -> list[str]:

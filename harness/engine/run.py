@@ -80,7 +80,7 @@ def run(
     verdicts: list[VariantVerdict] = []
     histories: dict[str, History] = {}
     interrupted, cleaned_up = False, True
-    versions = _versions()
+    versions = _versions(loaded)
     for index, variant in enumerate(variants):
         folder = directory.variant(variant.name)
         folder.mkdir(parents=True)
@@ -187,19 +187,20 @@ def _keep(loaded: Loaded, directory: RunDirectory, seed: int, replay: str, now: 
         "seed": seed,
         "replay": replay,
         "started_at": now.isoformat(timespec="seconds"),
-        "versions": _versions(),
+        "versions": _versions(loaded),
         "controls": "--no-controls" not in replay,
     }
     (directory.path / META_FILE).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
 
-def _versions() -> dict[str, str]:
+def _versions(loaded: Loaded) -> dict[str, str]:
     import pika  # noqa: PLC0415 - only its version is wanted, late
 
     return {
         "harness": __version__,
         "python": platform.python_version(),
         "pika": pika.__version__,
+        "client": loaded.scenario.client,
         "platform": platform.platform(),
     }
 

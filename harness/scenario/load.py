@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from harness.errors import Problem, ScenarioError
 from harness.scenario.check import Abilities, declared_abilities
@@ -33,6 +33,15 @@ class Loaded:
     def variants(self) -> tuple[Variant, ...]:
         """Return the runs that it asks for: the guarantee, then each control in the order of the file."""
         return self._variants
+
+    def with_client(self, client: Literal["pika", "fast"]) -> Loaded:
+        """Return it with all its variants speaking AMQP with one client, whatever they say themselves."""
+
+        def speaking(scenario: Scenario) -> Scenario:
+            return scenario.model_copy(update={"client": client})
+
+        variants = tuple(replace(variant, scenario=speaking(variant.scenario)) for variant in self._variants)
+        return replace(self, scenario=speaking(self.scenario), _variants=variants)
 
     def line_of(self, path: str) -> int | None:
         """Return the line of a path, e.g. `expect.lost`, counted from 1.

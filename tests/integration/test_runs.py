@@ -26,6 +26,7 @@ from harness.history.parquet import to_frame, write
 from harness.process_mark import ProcessMark
 from harness.scenario.load import load
 from tests.integration.backends import ALONE, BACKENDS, require
+from tests.integration.stage import CLIENTS
 
 Run = Callable[[str], RunResult]
 
@@ -65,8 +66,10 @@ def only(result: RunResult) -> VariantVerdict:
     return variant
 
 
-def test_a_restart_and_a_kill_lose_nothing_and_the_control_shows_the_loss(run_text: Run) -> None:
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_restart_and_a_kill_lose_nothing_and_the_control_shows_the_loss(run_text: Run, client: str) -> None:
     result = run_text(
+        f"client: {client}"
         """
 name: both
 publishers: {count: 2, messages: 1500, confirms: {window: 50}}
@@ -90,9 +93,11 @@ controls:
     assert control.counts.fates[Fate.LOST] == control.faults[1].taken > 0
 
 
-def test_automatic_acks_lose_exactly_what_the_worker_held(run_text: Run) -> None:
+@pytest.mark.parametrize("client", CLIENTS)
+def test_automatic_acks_lose_exactly_what_the_worker_held(run_text: Run, client: str) -> None:
     variant = only(
         run_text(
+            f"client: {client}"
             """
 name: automatic
 publishers: {messages: 400}
@@ -355,14 +360,17 @@ def test_a_killed_harness_leaves_nothing_after_clean(backend: str, tmp_path: Pat
 @ALONE
 def test_machine_output_is_pure_and_human_text_is_on_stderr(backend: str, tmp_path: Path) -> None:
     (tmp_path / "short.yaml").write_text("{name: short, publishers: {messages: 50}, workers: {count: 1}}")
-    done = chaos("run", "short.yaml", "--broker", backend, "--json", cwd=tmp_path)
+    done = chaos("run", "short.yaml", "--broker", backend, "--client", "fast", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     verdict = json.loads(done.stdout)
     assert verdict["outcome"] == "as expected"
+    assert verdict["versions"]["client"] == "fast"
+    assert f"--broker {backend} --client fast" in verdict["replay"]
     assert "as expected" in done.stderr.lower()
     run_directory = tmp_path / "reports" / "latest"
     for name in ("verdict.json", "junit.xml", "summary.md", "report.html", "resolved.yaml", "run.json"):
         assert (run_directory / name).stat().st_size > 0, name
+    assert "client: fast" in (run_directory / "resolved.yaml").read_text()
     traced = chaos("trace", "latest", "publisher-1#7", cwd=tmp_path)
     assert [word for word in ("published", "confirmed", "delivered", "completed") if word not in traced.stdout] == []
     assert chaos("history", "latest", cwd=tmp_path).returncode == 0

@@ -85,6 +85,14 @@ def test_an_expectation_that_the_file_leaves_to_its_default_has_the_line_of_what
     assert loaded.line_of("drain.quiet") is None
 
 
+def test_a_client_given_from_outside_is_every_variants(loaded: Loaded) -> None:
+    fast = loaded.with_client("fast")
+    assert {variant.scenario.client for variant in loaded.variants()} == {loaded.scenario.client} == {"pika"}
+    assert {variant.scenario.client for variant in fast.variants()} == {fast.scenario.client} == {"fast"}
+    assert [variant.settings for variant in fast.variants()] == [variant.settings for variant in loaded.variants()]
+    assert fast.line_of("expect.lost") == loaded.line_of("expect.lost")
+
+
 def test_folders_give_their_files_by_name_and_no_file_counts_twice(tmp_path: Path) -> None:
     for name in ("b.yaml", "a.yml", "notes.txt"):
         (tmp_path / name).write_text(SCENARIO, encoding="utf-8")
