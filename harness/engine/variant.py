@@ -245,7 +245,8 @@ class VariantRun:
             self._housekeep()
             if processes.publishers_done() and workers_started and not self._can_still_progress(timeline):
                 break
-            time.sleep(BUSY_POLL_S if timeline.progress_pending else IDLE_POLL_S)
+            rest_s = BUSY_POLL_S if timeline.progress_pending else IDLE_POLL_S
+            time.sleep(min(rest_s, timeline.until_due_s(time.monotonic() - released)))
 
     def _start_workers(self) -> None:
         assert self._processes is not None  # noqa: S101 - the traffic phase made it
