@@ -342,8 +342,6 @@ class VariantVerdict:
     """By the worker that completed it first, else the one that had it last; an empty name for what was never delivered."""
     deliveries_each: dict[int, int]
     """How many messages were delivered never, once, twice, ...; the highest number stands for all above as well."""
-    load: Load | None
-    """None where it was not measured."""
     fairness: float | None
     """Jain's index of the deliveries that each worker completed: 1 for equal shares, 1/n if one of n did all; None for less than two
     workers (R. Jain, D. Chiu, W. Hawe: A Quantitative Measure of Fairness, 1984)."""
@@ -352,6 +350,8 @@ class VariantVerdict:
     duration_s: float
     backend: str = ""
     rabbitmq: str = ""
+    load: Load | None = None
+    """None where it was not measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,8 @@ def from_json(text: str) -> RunVerdict:
             raise HistoryError(f"the verdict has schema version {version}; this harness reads {SCHEMA_VERSION}")
         return _adapter().validate_json(text)
     except (ValueError, AttributeError, ValidationError) as error:
-        raise HistoryError(f"this is no verdict.json of this harness: {error}") from error
+        reason = str(error).splitlines()[0]
+        raise HistoryError(f"this is no verdict.json of this harness: {reason}") from error
 
 
 def schema() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import REPORTS, Reports, say
-from harness.errors import ExitCode, UsageError
+from harness.errors import ExitCode, HistoryError, UsageError
 
 if TYPE_CHECKING:
     from harness.engine.rundir import RunDirectory
@@ -157,6 +157,8 @@ def _side(run: str, reports: Path) -> Side:
         verdict = from_json((directory.path / VERDICT_FILE).read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{directory.path} has no verdict; `chaos report {run}` writes it") from error
+    except HistoryError as error:
+        raise HistoryError(f"{directory.path / VERDICT_FILE}: {error}; `chaos report {run}` writes it anew") from error
     return Side(directory.path.name, verdict, flat(resolve(loaded.scenario, seed=verdict.seed)))
 
 

@@ -121,6 +121,28 @@ def test_a_run_that_is_none_or_has_no_verdict_is_a_mistake_of_usage(tmp_path: Pa
     assert "one" in str(done.exception)
 
 
+def test_a_verdict_of_another_version_is_told_in_one_line_with_what_to_do(tmp_path: Path) -> None:
+    run_folder(tmp_path, "one", 1)
+    path = tmp_path / "one" / "verdict.json"
+    verdict = json.loads(path.read_text())
+    del verdict["variants"][0]["counts"], verdict["variants"][0]["outcome"]
+    path.write_text(json.dumps(verdict))
+    done = CliRunner().invoke(app, ["compare", "one", "one", "--reports", str(tmp_path)])
+    told = str(done.exception)
+    assert str(path) in told
+    assert "`chaos report one` writes it anew" in told
+    assert "\n" not in told
+
+
+def test_a_verdict_from_before_the_load_was_measured_is_read(tmp_path: Path) -> None:
+    run_folder(tmp_path, "one", 1)
+    path = tmp_path / "one" / "verdict.json"
+    verdict = json.loads(path.read_text())
+    del verdict["variants"][0]["load"]
+    path.write_text(json.dumps(verdict))
+    assert CliRunner().invoke(app, ["compare", "one", "one", "--reports", str(tmp_path)]).exit_code == 0
+
+
 def test_a_report_is_opened_in_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
