@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.errors import HistoryError
-from harness.history.records import COLUMNS, FORMAT_VERSION, HEADER_BYTES, RECORD_BYTES, LogHeader
+from harness.history.records import COLUMNS, FORMAT_VERSION, HEADER_BYTES, RECORD_BYTES, Kind, LogHeader
 
 DTYPE = np.dtype(
     {
@@ -56,6 +56,12 @@ class Log:
     def _release(self) -> None:
         if self.mapping is not None:
             self.mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def of_kind(block: np.ndarray, kinds: np.ndarray, kind: Kind) -> np.ndarray:
+    """Return the records of a kind; `kinds` are those of the block, in an array of their own."""
+    rows = np.flatnonzero(kinds == kind)
+    return block.take(rows) if len(rows) else EMPTY
 
 
 def read_log(path: Path) -> Log:
