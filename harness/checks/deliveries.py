@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from harness.checks.outline import Extents, Outline
 from harness.checks.publishes import See
 from harness.checks.settlement import NEVER, Index, Tags
 from harness.checks.tables import Table
@@ -81,12 +82,7 @@ class Numbering:
 
     def of(self, records: np.ndarray) -> np.ndarray:
         """Return message numbers, -1 for an identity that nobody published: another run's, a gap, an attempt never made."""
-        publisher, seq, attempt = records["publisher"], records["seq"], records["attempt"]
-        message: np.ndarray = self._offsets[publisher]
-        outside = (message < 0) | (seq >= self._sizes[publisher])
-        message += seq
-        if outside.any():
-            message[outside] = -1
+        message, attempt = self.of_any_attempt(records), records["attempt"]
         first = attempt == 1
         if not first.all():
             known = np.flatnonzero(message >= 0)
@@ -96,6 +92,16 @@ class Numbering:
         if not self._all_first:
             known = np.flatnonzero(first & (message >= 0))
             message[known[~self._first[message[known]]]] = -1
+        return message
+
+    def of_any_attempt(self, records: np.ndarray) -> np.ndarray:
+        """Return message numbers, -1 for an identity of no publisher, or beyond its last message."""
+        publisher, seq = records["publisher"], records["seq"]
+        message: np.ndarray = self._offsets[publisher]
+        outside = (message < 0) | (seq >= self._sizes[publisher])
+        message += seq
+        if outside.any():
+            message[outside] = -1
         return message
 
 
@@ -113,6 +119,7 @@ class Settlements:
     acked: np.ndarray
     """Times or truth values: see `settlements`."""
     rejected: np.ndarray
+    extents: Extents
 
 
 def settlements(log: Log, *, acked_ns: bool, see: See | None = None) -> Settlements:
@@ -124,6 +131,7 @@ def settlements(log: Log, *, acked_ns: bool, see: See | None = None) -> Settleme
     completed_ns = np.empty(most, dtype=np.int64)
     acked = np.empty(most, dtype=np.int64) if acked_ns else np.zeros(most, dtype=bool)
     rejects = [EMPTY]
+    extents: list[tuple[int, int, bool]] = []
     for block in log.blocks():
         kinds = np.ascontiguousarray(block["kind"])
         deliveries = of_kind(block, kinds, Kind.DELIVERED)
@@ -133,16 +141,18 @@ def settlements(log: Log, *, acked_ns: bool, see: See | None = None) -> Settleme
             if acked_ns:
                 acked[here] = NEVER
             index.add(deliveries["connection"], deliveries["tag"])
-        index.settle(completed_ns, of_kind(block, kinds, Kind.COMPLETED), ranges=False)
-        index.settle(acked, of_kind(block, kinds, Kind.ACKED))
+        done, acks = of_kind(block, kinds, Kind.COMPLETED), of_kind(block, kinds, Kind.ACKED)
+        index.settle(completed_ns, done, ranges=False)
+        index.settle(acked, acks)
         rejects.append(of_kind(block, kinds, Kind.REJECTED))
+        extents.append((*index.extent(), len(deliveries) + len(done) + len(acks) < len(block)))
         if see is not None:
             see(block, kinds, deliveries)
     completed_ns, acked = completed_ns[: index.size], acked[: index.size]
     tags = index.finish()
     if tags.repeated:
         _settle_again(log, tags, completed_ns, acked)
-    return Settlements(completed_ns, acked, _rejected(tags, np.concatenate(rejects)))
+    return Settlements(completed_ns, acked, _rejected(tags, np.concatenate(rejects)), Extents.of(extents))
 
 
 def _complete_at_once(completed_ns: np.ndarray, deliveries: np.ndarray) -> None:
@@ -181,6 +191,12 @@ class WorkerLog:
     numbering: Numbering
     sessions: np.ndarray
     """From its connection numbers to the tally's sessions."""
+    outline: Outline
+
+    def narrowed(self, chosen: np.ndarray) -> WorkerLog:
+        """Keep what concerns chosen messages (truth by message)."""
+        log, _ = self.outline.narrowed(self.log, chosen, self.numbering.of_any_attempt)
+        return replace(self, log=log)
 
     def tables(self, chosen: np.ndarray | None = None) -> Iterator[Deliveries]:
         """Yield its deliveries, a block of records at a time; only those of chosen messages (truth by message), if given."""

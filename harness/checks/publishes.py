@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from harness.checks.outline import Extents, Outline
 from harness.checks.settlement import NEVER, Index, Tags
 from harness.checks.tables import Table
 from harness.history.read import Log, of_kind
@@ -64,6 +65,7 @@ class Settlements:
     nacked: np.ndarray
     returns: np.ndarray
     """What came back, sorted: a return names the message and the attempt, not the tag."""
+    extents: Extents
 
     def returned(self, seq: np.ndarray, attempt: np.ndarray) -> np.ndarray:
         """Tell which publishes came back."""
@@ -82,24 +84,27 @@ def settlements(log: Log, see: See | None = None) -> Settlements:
     index = Index()
     confirmed_ns, nacked = np.empty(len(log.records), dtype=np.int64), np.zeros(len(log.records), dtype=bool)
     returns = [np.empty(0, dtype=np.int64)]
+    extents: list[tuple[int, int, bool]] = []
     for block in log.blocks():
         kinds = np.ascontiguousarray(block["kind"])
         publishes = of_kind(block, kinds, Kind.PUBLISHED)
         if len(publishes):
             confirmed_ns[index.size : index.size + len(publishes)] = NEVER
             index.add(publishes["connection"], publishes["tag"])
-        index.settle(confirmed_ns, of_kind(block, kinds, Kind.CONFIRMED))
+        confirms = of_kind(block, kinds, Kind.CONFIRMED)
+        index.settle(confirmed_ns, confirms)
         index.settle(nacked, of_kind(block, kinds, Kind.NACKED))
         returned = of_kind(block, kinds, Kind.RETURNED)
         if len(returned):
             returns.append(_attempts(returned["seq"], returned["attempt"]))
+        extents.append((*index.extent(), len(publishes) + len(confirms) < len(block)))
         if see is not None:
             see(block, kinds, publishes)
     confirmed_ns, nacked = confirmed_ns[: index.size], nacked[: index.size]
     tags = index.finish()
     if tags.repeated:
         _settle_again(log, tags, confirmed_ns, nacked)
-    return Settlements(confirmed_ns, nacked, np.unique(np.concatenate(returns)))
+    return Settlements(confirmed_ns, nacked, np.unique(np.concatenate(returns)), Extents.of(extents))
 
 
 def _settle_again(log: Log, tags: Tags, confirmed_ns: np.ndarray, nacked: np.ndarray) -> None:
@@ -122,8 +127,18 @@ class PublisherLog:
     """From its own route numbers to those of the tally."""
     sessions: np.ndarray
     """From its connection numbers to the tally's sessions."""
+    outline: Outline
     positions: np.ndarray | None = None
     """Where the records of a narrowed log stood in the whole one."""
+
+    def narrowed(self, chosen: np.ndarray) -> PublisherLog:
+        """Keep what concerns chosen messages (truth by message)."""
+        log, positions = self.outline.narrowed(self.log, chosen, lambda records: self._message(records, len(chosen)))
+        return replace(self, log=log, positions=positions)
+
+    def _message(self, records: np.ndarray, total: int) -> np.ndarray:
+        message = records["seq"].astype(np.int64) + self.offset
+        return np.where(message < total, message, -1)
 
     def tables(self, chosen: np.ndarray | None = None) -> Iterator[Publishes]:
         """Yield its publishes, a block of records at a time; only those of chosen messages (truth by message), if given."""
@@ -159,12 +174,13 @@ class PublisherLog:
     def last(self, chosen: np.ndarray, sessions: int) -> np.ndarray:
         """Return for each of so many sessions the position of the last publish of chosen messages (truth by message), -1 for none."""
         last = np.full(sessions, -1, dtype=np.int64)
-        position = 0
-        for block in self.log.blocks():
+        mine = self.sessions[self.sessions >= 0]
+        for begin, block in self.log.backwards():
             rows = np.flatnonzero(block["kind"] == Kind.PUBLISHED)
             rows = rows[chosen[block["seq"][rows].astype(np.int64) + self.offset]]
-            np.maximum.at(last, self.sessions[block["connection"][rows]], rows + position)
-            position += len(block)
+            np.maximum.at(last, self.sessions[block["connection"][rows]], rows + begin)
+            if (last[mine] >= 0).all():
+                break
         return last
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.checks.counting import count, least, mark
 from harness.checks.deliveries import KEPT, Numbering, Settlements, settlements
+from harness.checks.outline import Outline, groups_of
 from harness.checks.sessions import Sessions, Survey
 from harness.checks.settlement import NEVER
 from harness.checks.verdict import LISTED_MESSAGES
@@ -42,6 +43,9 @@ class _Part:
     """None if none is."""
 
 
+_NO_GROUPS = np.empty(0, dtype=np.int64)
+
+
 class Received:
     """What became of each message at the workers: arrays by message."""
 
@@ -63,15 +67,22 @@ class Received:
         self._served_ns = np.full(len(self._marks_ns) + 1, NEVER, dtype=np.int64)
         """The first completion from each mark to the next; in front of them, the first one before all marks."""
 
-    def read(self, log: Log) -> np.ndarray:
+    def read(self, log: Log) -> tuple[np.ndarray, Outline]:
         """Add a log; return the table from its connection numbers to sessions."""
         survey = Survey()
         parts: list[_Part] = []
+        groups: list[np.ndarray] = []
 
         def see(block: np.ndarray, kinds: np.ndarray, deliveries: np.ndarray) -> None:
             survey.see(block, kinds)
             if len(deliveries):
                 parts.append(self._deliver(deliveries))
+                message = parts[-1].message
+                if int(message.min()) < 0:
+                    message = self._numbering.of_any_attempt(deliveries)
+                groups.append(groups_of(message, len(self.times)))
+            else:
+                groups.append(_NO_GROUPS)
 
         settled, begin = settlements(log, acked_ns=False, see=see), 0
         table = self._sessions.add(log.header, survey)
@@ -80,7 +91,7 @@ class Received:
             end = begin + len(part.message)
             self._settle(part, settled, table, slice(begin, end))
             begin = end
-        return table
+        return table, Outline(settled.extents, groups)
 
     def _deliver(self, deliveries: np.ndarray) -> _Part:
         message, flags, connection = self._numbering.of(deliveries), deliveries["flags"], deliveries["connection"]

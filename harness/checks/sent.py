@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.checks.counting import consecutive, count, least, mark
 from harness.checks.deliveries import attempt_key
+from harness.checks.outline import Outline, groups_of
 from harness.checks.publishes import Settlements, route_numbers, settlements
 from harness.checks.sessions import Survey
 from harness.checks.settlement import NEVER
@@ -39,26 +40,27 @@ class Sent:
         """Keys of all other attempts."""
         self._routes = routes
 
-    def read(self, log: Log, offset: int) -> Survey:
+    def read(self, log: Log, offset: int) -> tuple[Survey, Outline]:
         """Add a log, whose publisher's first message has the number `offset`."""
         survey, routes = Survey(), route_numbers(log, self._routes)
         parts: list[_Part] = []
+        groups: list[np.ndarray] = []
 
         def see(block: np.ndarray, kinds: np.ndarray, publishes: np.ndarray) -> None:
             survey.see(block, kinds)
-            if len(publishes):
-                parts.append(self._publish(publishes, offset, routes))
+            message = publishes["seq"].astype(np.int64) + offset
+            if len(message):
+                parts.append(self._publish(publishes, message, routes))
+            groups.append(groups_of(message, self.total))
 
         settled, begin = settlements(log, see), 0
         for part in parts:
             end = begin + part.size
             self._settle(part, settled, offset, slice(begin, end))
             begin = end
-        return survey
+        return survey, Outline(settled.extents, groups)
 
-    def _publish(self, publishes: np.ndarray, offset: int, routes: np.ndarray) -> _Part:
-        message = publishes["seq"].astype(np.int64)
-        message += offset
+    def _publish(self, publishes: np.ndarray, message: np.ndarray, routes: np.ndarray) -> _Part:
         self._grow(int(message.max()) + 1)
         place = consecutive(message)
         self.attempts += len(message)

@@ -10,6 +10,7 @@ import numpy as np
 NEVER: Final = np.iinfo(np.int64).max
 """The time of what has not happened."""
 
+_NOWHERE: Final = (int(NEVER), 0)
 _TAGS: Final = np.int64(1) << 32
 """A tag has 32 bits; the connection stands above it in a key."""
 
@@ -86,6 +87,18 @@ class Index:
         self._first = self._end = self._place = 0
         """The run that is growing: its first key, the key behind its last one, and the place of its first one."""
         self._late: list[tuple[np.ndarray, np.ndarray]] = []
+        self._least, self._most = _NOWHERE
+
+    def extent(self) -> tuple[int, int]:
+        """Return the first key that was indexed or settled since the last call, and the one behind the last."""
+        extent = self._least, self._most
+        self._least, self._most = _NOWHERE
+        return extent
+
+    def _extend(self, first: np.ndarray, end: np.ndarray) -> None:
+        if len(first):
+            self._least = min(self._least, int(first.min()))
+            self._most = max(self._most, int(end.max()))
 
     def add(self, connection: np.ndarray, tag: np.ndarray) -> None:
         """Index the next publishes or deliveries. A tag of 0 is never found."""
@@ -102,6 +115,7 @@ class Index:
             breaks |= place[1:] - place[:-1] != 1
         begins = np.append(0, np.flatnonzero(breaks) + 1)
         lengths = np.diff(begins, append=len(keys))
+        self._extend(keys, keys + 1)
         firsts, places = keys[begins], begin + (begins if place is None else place[begins])
         if firsts[0] == self._end and places[0] - self._place == self._end - self._first > 0:
             firsts[0], places[0] = self._first, self._place
@@ -124,6 +138,7 @@ class Index:
         their own tag; they may come in any order and overlap.
         """
         first, end = _ends(records, ranges=ranges)
+        self._extend(first, end)
         near = (first >= self._first) & (end <= self._end)
         if not ranges:
             near &= first < end
@@ -165,6 +180,11 @@ class Index:
             first, order = keys[by_key], order[by_key]
             begins, length = np.arange(len(keys)), np.ones(len(keys), dtype=np.int64)
         return Tags(self.size, first, begins, length, order, repeated)
+
+
+def record_keys(records: np.ndarray) -> np.ndarray:
+    """Return one number for the connection and tag of each record."""
+    return _keys(records["connection"], records["tag"])
 
 
 def _keys(connection: np.ndarray, tag: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ import numpy as np
 
 from harness.checks.deliveries import NO_DELIVERIES, Deliveries, Numbering, WorkerLog
 from harness.checks.happenings import happenings, over_ns
+from harness.checks.outline import Outline
 from harness.checks.publishes import NO_PUBLISHES, PublisherLog, Publishes, route_numbers
 from harness.checks.received import Flow, Received
 from harness.checks.sent import Sent
@@ -40,6 +41,10 @@ class Found:
     """Messages whose body does not fit."""
     foreign: int
     """How many were found that nobody published."""
+
+
+_FEW = 8
+"""Stories are few if only one in so many is not plain: their records are kept in memory, rather than looked for again."""
 
 
 @dataclass(frozen=True)
@@ -101,17 +106,30 @@ class Tally:
         return told
 
     @cached_property
+    def narrowed(self) -> tuple[tuple[PublisherLog, ...], tuple[WorkerLog, ...]]:
+        """The logs, cut down to the messages whose stories are not plain or that are corrupt; whole where these are many."""
+        chosen = self.told.copy()
+        chosen[self.corrupt] = True
+        chosen[self.found.corrupt] = True
+        if np.count_nonzero(chosen) > self.total // _FEW:
+            return self.publisher_logs, self.worker_logs
+        return (
+            tuple(log.narrowed(chosen) for log in self.publisher_logs),
+            tuple(log.narrowed(chosen) for log in self.worker_logs),
+        )
+
+    @cached_property
     def publishes(self) -> Publishes:
         """The publishes of the messages whose stories are not plain."""
         told = self.told
-        logs = self.publisher_logs if told.any() else ()
+        logs = self.narrowed[0] if told.any() else ()
         return NO_PUBLISHES.extended(table for log in logs for table in log.tables(told))
 
     @cached_property
     def deliveries(self) -> Deliveries:
         """The deliveries of the messages whose stories are not plain."""
         told = self.told
-        logs = self.worker_logs if told.any() else ()
+        logs = self.narrowed[1] if told.any() else ()
         return NO_DELIVERIES.extended(table for log in logs for table in log.tables(told))
 
     @cached_property
@@ -161,12 +179,12 @@ def tally(history: History) -> Tally:
     sent = Sent(sum(len(log.records) for log in publishers), routes)
     offsets: dict[int, int] = {}
     sizes: dict[int, int] = {}
-    surveys: dict[int, Survey] = {}
+    read: dict[int, tuple[Survey, Outline]] = {}
     for number in sorted({log.header.number for log in publishers}):
         offset = sent.total
         for place, log in enumerate(publishers):
             if log.header.number == number:
-                surveys[place] = sent.read(log, offset)
+                read[place] = sent.read(log, offset)
         if sent.total > offset:
             offsets[number], sizes[number] = offset, sent.total - offset
     sent.close()
@@ -176,14 +194,15 @@ def tally(history: History) -> Tally:
             log,
             offsets.get(log.header.number, 0),
             route_numbers(log, routes),
-            sessions.add(log.header, surveys[place]),
+            sessions.add(log.header, read[place][0]),
+            read[place][1],
         )
         for place, log in enumerate(publishers)
     )
     numbering = Numbering(offsets, sizes, sent.first_attempt, sent.again)
     marks_ns = (over_ns(each) for each in happenings(history.events))
     received = Received(numbering, sessions, sent.total, marks_ns)
-    worker_logs = tuple(WorkerLog(log, numbering, received.read(log)) for log in workers)
+    worker_logs = tuple(WorkerLog(log, numbering, *received.read(log)) for log in workers)
     return Tally(
         publisher_names={log.header.number: log.header.actor for log in publishers},
         offsets=offsets,
