@@ -76,8 +76,7 @@ class Numbering:
         self._sizes = np.zeros(FOREIGN + 1, dtype=np.int64)
         for number, offset in offsets.items():
             self._offsets[number], self._sizes[number] = offset, sizes[number]
-        self._first = first
-        self._all_first = bool(first.all())
+        self._first = None if first.all() else first
         self._again = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *again]))
 
     def of(self, records: np.ndarray) -> np.ndarray:
@@ -89,7 +88,7 @@ class Numbering:
             again = known[~first[known]]
             message[again[~np.isin(attempt_key(message[again], attempt[again]), self._again)]] = -1
             first &= message >= 0
-        if not self._all_first:
+        if self._first is not None:
             known = np.flatnonzero(first & (message >= 0))
             message[known[~self._first[message[known]]]] = -1
         return message

@@ -114,6 +114,11 @@ class Sent:
         self.first_confirmed_ns[self.total : needed] = NEVER
         self.total = needed
 
+    def take_first_attempt(self) -> np.ndarray:
+        """Give away `first_attempt`: there may be many messages."""
+        first, self.first_attempt = self.first_attempt, self.first_attempt[:0]
+        return first
+
     def close(self) -> None:
         """Give back the room that was not needed."""
         for name, array in list(vars(self).items()):

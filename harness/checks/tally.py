@@ -199,7 +199,7 @@ def tally(history: History) -> Tally:
         )
         for place, log in enumerate(publishers)
     )
-    numbering = Numbering(offsets, sizes, sent.first_attempt, sent.again)
+    numbering = Numbering(offsets, sizes, sent.take_first_attempt(), sent.again)
     marks_ns = (over_ns(each) for each in happenings(history.events))
     received = Received(numbering, sessions, sent.total, marks_ns)
     worker_logs = tuple(WorkerLog(log, numbering, *received.read(log)) for log in workers)
