@@ -34,13 +34,6 @@ class Tags:
     repeated: bool
     """Whether a key is there more than once. Then each run is one key long."""
 
-    @classmethod
-    def of(cls, connection: np.ndarray, tag: np.ndarray) -> Tags:
-        """Index publishes or deliveries, given by two arrays of one length. A tag of 0 is never found."""
-        index = Index()
-        index.add(connection, tag)
-        return index.tags()
-
     def find(self, connection: np.ndarray, tag: np.ndarray) -> np.ndarray:
         """Return for each event the place of the publish or delivery with its tag, -1 for none; the first one of several."""
         wanted = _keys(connection, tag)
