@@ -157,6 +157,21 @@ class FaultInjected(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoadMeasured(Event):
+    """Who took the machine's processors from the release of the publishers until they were done; in processor seconds."""
+
+    span_s: float
+    """How long that was."""
+    processors: int
+    machine_s: float
+    """All that ran on the machine."""
+    harness_s: float
+    """The harness itself, without publishers and workers."""
+    actors_s: dict[str, float]
+    """Each publisher and worker, its incarnations together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaultHealed(Event):
     """A fault is over: resumed, restarted, back."""
 

@@ -76,8 +76,9 @@ def assert_quiet(found: Opened, page: Path) -> None:
 
 
 def assert_accessible(page: Page) -> None:
-    broken = Axe().run(page).response["violations"]
-    assert [(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in broken] == []
+    violations = Axe().run(page).response["violations"]
+    broken = [(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in violations]
+    assert not broken, broken
 
 
 def assert_fits(page: Page) -> None:

@@ -7,8 +7,9 @@ from contextlib import suppress
 from datetime import datetime
 from typing import cast
 
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
 
 from harness.broker.boot_failure import reason
 from harness.broker.docker_engine import engine_errors
@@ -18,6 +19,21 @@ _VERSIONS = 'io:format("~s ~s", [rabbit_misc:version(), erlang:system_info(otp_r
 
 END_TIMEOUT_S = 30
 """How long the engine may take to say that a container has ended."""
+
+
+FREEZES_TRIED = 10
+
+
+def _not_frozen(error: BaseException) -> bool:
+    """Whether runc gave up on a freeze, and undid it. Source: runc's freezer of cgroup v1, pull request 2774."""
+    return isinstance(error, APIError) and "unable to freeze" in str(error.explanation)
+
+
+@retry(
+    retry=retry_if_exception(_not_frozen), stop=stop_after_attempt(FREEZES_TRIED), wait=wait_fixed(0.1), reraise=True
+)
+def _freeze(container: Container) -> None:
+    container.pause()
 
 
 class DockerNode:
@@ -49,9 +65,9 @@ class DockerNode:
             self._container.wait(timeout=END_TIMEOUT_S)
 
     def pause(self) -> None:
-        """Freeze every process in it."""
+        """Freeze every process in it. With cgroup v1 that can fail while one of them starts another, so it is tried several times."""
         with engine_errors(f"pausing {self.name}"):
-            self._container.pause()
+            _freeze(self._container)
 
     def resume(self) -> None:
         """Thaw it; no error when it is not frozen."""

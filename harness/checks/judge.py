@@ -22,6 +22,7 @@ from harness.checks.happenings import Happening, Missed, happenings, missed
 from harness.checks.headline import headline
 from harness.checks.latency import latency
 from harness.checks.listing import Listing, corrupt_messages, queue_or_route
+from harness.checks.load import load
 from harness.checks.observed import Observed
 from harness.checks.outcome import decide
 from harness.checks.precision import Precision, precision
@@ -120,6 +121,7 @@ def judge(
         by_publisher=_by(fates, seen.publisher_of(), seen.publisher_names),
         by_worker=_by(fates, *had_by(seen, observed.workers)),
         deliveries_each=deliveries_each(seen),
+        load=load(events, scenario),
         fairness=fairness(observed.workers),
         drained=drained is not None and drained.complete,
         notes=tuple(event.message for event in events if isinstance(event, Note)),

@@ -274,6 +274,38 @@ class Counts:
     fates: dict[Fate, int] = field(default_factory=dict)
 
 
+class Limit(StrEnum):
+    """What kept the traffic from being faster."""
+
+    HARNESS = "harness"
+    """A publisher or worker that kept a processor busy."""
+    MACHINE = "machine"
+    BROKER = "broker"
+    SCENARIO = "scenario"
+    """Its rates and times of work, or faults."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Who took the machine's processors while the publishers published; shares of all processors, 0 to 1."""
+
+    limit: Limit
+    sentence: str
+    span_s: float
+    processors: int
+    machine: float
+    publishers: float
+    workers: float
+    harness: float
+    """The harness itself."""
+    others: float
+    """All else, the broker among it."""
+    busiest: str
+    """The publisher or worker that took most; empty if there was none."""
+    busiest_share: float
+    """Of one processor."""
+
+
 @dataclass(frozen=True, slots=True)
 class VariantVerdict:
     """What one variant proved: the guarantee, or a control."""
@@ -310,6 +342,8 @@ class VariantVerdict:
     """By the worker that completed it first, else the one that had it last; an empty name for what was never delivered."""
     deliveries_each: dict[int, int]
     """How many messages were delivered never, once, twice, ...; the highest number stands for all above as well."""
+    load: Load | None
+    """None where it was not measured."""
     fairness: float | None
     """Jain's index of the deliveries that each worker completed: 1 for equal shares, 1/n if one of n did all; None for less than two
     workers (R. Jain, D. Chiu, W. Hawe: A Quantitative Measure of Fairness, 1984)."""

@@ -346,6 +346,12 @@ class Processes:
         reason = f": {said[-1]}" if said else ""
         return f"{actor.plan.actor} ended with exit code {current.exit_code}, and nobody had killed it{reason}"
 
+    def living_pids(self) -> dict[str, int]:
+        """Return the process numbers of all that run now, by their names."""
+        with self._lock:
+            alive = ((actor.plan.actor, actor.current) for actor in self._actors.values())
+            return {name: current.process.pid for name, current in alive if current is not None}
+
     def totals(self) -> Totals:
         """Read what is new in the living processes' logs, and sum the counters up."""
         with self._lock:

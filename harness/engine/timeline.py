@@ -6,6 +6,7 @@ and calls `advance`.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -120,6 +121,14 @@ class Timeline:
     def clock_pending(self) -> bool:
         """Whether a step still waits for its time."""
         return any(step.injection is None and step.step.at is not None for step in self._steps)
+
+    def until_due_s(self, elapsed_s: float) -> float:
+        """How long it is until the next step is due by its time; infinity if none waits for its time.
+
+        One that is due already and has to wait for another is worth a look each millisecond.
+        """
+        waiting = (step.step.at for step in self._steps if step.injection is None and not step.over)
+        return min((max(0.001, at - elapsed_s) for at in waiting if at is not None), default=math.inf)
 
     def advance(self, totals: Totals, elapsed_s: float) -> None:
         """Fire what is due, take up what has struck or healed. Raises what an injection or healing raised."""

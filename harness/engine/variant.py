@@ -15,6 +15,7 @@ from harness.engine import plan as planning
 from harness.engine.by_hand import Hand
 from harness.engine.counters import Totals
 from harness.engine.drain import drain
+from harness.engine.load import LoadMeter
 from harness.engine.outbox import Outbox
 from harness.engine.plan import Session
 from harness.engine.processes import Processes
@@ -227,25 +228,31 @@ class VariantRun:
         processes.release()
         going_by_time = [group for group in scenario.publishers if group.duration is not None]
         workers_started = not scenario.backlog_first
-        while not (processes.publishers_done() and timeline.finished and workers_started):
-            elapsed = time.monotonic() - released
-            if elapsed > scenario.time_limit:
-                self._outbox.note(
-                    f"the time limit of {scenario.time_limit:g} s ended the traffic before everything was sent"
-                )
-                processes.stop_all("publisher")
-                break
-            for group in [group for group in going_by_time if _published_enough(group, elapsed, timeline)]:
-                going_by_time.remove(group)
-                processes.end_publishing(group)
-            if not workers_started and processes.publishers_done():
-                workers_started = True
-                self._start_workers()
-            timeline.advance(self._totals(), elapsed)
-            self._housekeep()
-            if processes.publishers_done() and workers_started and not self._can_still_progress(timeline):
-                break
-            time.sleep(BUSY_POLL_S if timeline.progress_pending else IDLE_POLL_S)
+        with LoadMeter(processes.living_pids) as load:
+            while not (processes.publishers_done() and timeline.finished and workers_started):
+                elapsed = time.monotonic() - released
+                if elapsed > scenario.time_limit:
+                    self._outbox.note(
+                        f"the time limit of {scenario.time_limit:g} s ended the traffic before everything was sent"
+                    )
+                    processes.stop_all("publisher")
+                    break
+                for group in [group for group in going_by_time if _published_enough(group, elapsed, timeline)]:
+                    going_by_time.remove(group)
+                    processes.end_publishing(group)
+                if not workers_started and processes.publishers_done():
+                    workers_started = True
+                    self._start_workers()
+                if not load.over and processes.publishers_done():
+                    self._outbox.emit(load.measured(setting.name))
+                timeline.advance(self._totals(), elapsed)
+                self._housekeep()
+                if processes.publishers_done() and workers_started and not self._can_still_progress(timeline):
+                    break
+                rest_s = BUSY_POLL_S if timeline.progress_pending else IDLE_POLL_S
+                time.sleep(min(rest_s, timeline.until_due_s(time.monotonic() - released)))
+            if not load.over:
+                self._outbox.emit(load.measured(setting.name))
 
     def _start_workers(self) -> None:
         assert self._processes is not None  # noqa: S101 - the traffic phase made it

@@ -136,6 +136,8 @@ def _told(variant: VariantVerdict) -> Iterator[str]:
             back = f", recovery after {seconds(fault.recovery_s)}" if fault.recovery_s is not None else ""
             risk = f", {fault.at_risk:,} at risk" if fault.at_risk is not None else ""
             yield f"{escaped(fault.title)} at {fault.injected_s:.2f} s{risk}, took {fault.taken:,}{back}"
+    if variant.load is not None:
+        yield escaped(variant.load.sentence)
     for anomaly in variant.anomalies[:_LISTED_ANOMALIES]:
         yield f"{escaped(anomaly.kind)}: {escaped(str(anomaly.message))} {escaped(anomaly.sentence)}"
     for note in variant.notes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.checks.combine import combine
 from harness.checks.judge import judge
 from harness.checks.verdict import Fate, RunVerdict, VariantVerdict
-from harness.events import BrokerStarted, Event, FaultInjected, InfrastructureFailed, Note, ProcessStarted
+from harness.events import BrokerStarted, Event, FaultInjected, InfrastructureFailed, LoadMeasured, Note, ProcessStarted
 from harness.faults.base import Fault
 from harness.faults.registry import actions
 from harness.history.history import History
@@ -62,6 +62,8 @@ def failing(lost: int = 312) -> Sample:
     for seq in range(20, lost + 20):
         story.deliver(seq, to=1)
     story.kill_worker(1)
+    busy = {"publisher-1": 0.2, "worker-1": 0.4, "worker-2": 0.4}
+    story.event(LoadMeasured, span_s=1.0, processors=2, machine_s=1.9, harness_s=0.1, actors_s=busy)
     history = story.history()
     verdict = judge(history, scenario(workers={"count": 2, "acks": "automatic"}), name=V)
     return _sample([(history, verdict)], "worker kill")
@@ -128,6 +130,7 @@ def hostile() -> Sample:
         faults=tuple(
             replace(each, title=HOSTILE, action=HOSTILE, colour=HOSTILE, trigger=HOSTILE) for each in verdict.faults
         ),
+        load=None if verdict.load is None else replace(verdict.load, sentence=HOSTILE, busiest=HOSTILE),
         workers=tuple(replace(each, actor=HOSTILE, group=HOSTILE) for each in verdict.workers),
         by_queue={HOSTILE: verdict.counts.fates},
         by_publisher={HOSTILE: verdict.counts.fates},

@@ -1,0 +1,65 @@
+"""What is said to have set the pace, for each thing that can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.checks.load import load
+from harness.checks.verdict import Limit, Load
+from harness.events import LoadMeasured, ProcessStarted
+from tests.unit.histories import Story, scenario
+
+ROLES = {"publisher-1": "publisher", "worker-1": "worker", "worker-2": "worker"}
+
+
+def measured(machine_s: float, *, struck: bool = False, settings: dict[str, Any] | None = None, **busy: float) -> Load:
+    """Ten seconds on two processors; `busy` are processor seconds."""
+    story = Story()
+    for actor, role in ROLES.items():
+        story.event(ProcessStarted, role=role, actor=actor, incarnation=1, pid=1)
+    if struck:
+        story.fault("kill", "worker-1")
+    actors_s = {actor: busy.get(actor.replace("-", "_"), 0.5) for actor in ROLES}
+    story.event(LoadMeasured, span_s=10.0, processors=2, machine_s=machine_s, harness_s=0.5, actors_s=actors_s)
+    found = load(story.history().events, scenario(**settings or {}))
+    assert found is not None
+    return found
+
+
+def test_the_shares_add_up_to_what_was_busy() -> None:
+    found = measured(12.0, publisher_1=4.0, worker_1=2.0, worker_2=1.5)
+    assert (found.publishers, found.workers, found.harness, found.machine) == pytest.approx((0.2, 0.175, 0.025, 0.6))
+    assert found.others == pytest.approx(0.2)
+    assert (found.busiest, round(found.busiest_share, 6)) == ("publisher-1", 0.4)
+
+
+@pytest.mark.parametrize(
+    ("machine_s", "options", "limit", "says"),
+    [
+        (19.9, {"worker_2": 9.7}, Limit.HARNESS, "worker-2 kept a processor busy 97% of the time"),
+        (19.0, {"worker_2": 5.0}, Limit.MACHINE, "busy 95% of the time"),
+        (11.0, {"worker_2": 5.0}, Limit.BROKER, "busy 55% of the time, and no publisher or worker more than 50%"),
+        (11.0, {"settings": {"publishers": {"messages": 10, "rate": 5}}}, Limit.SCENARIO, "scenario set the pace"),
+        (11.0, {"settings": {"workers": {"count": 2, "work": "2ms"}}}, Limit.SCENARIO, "scenario set the pace"),
+        (11.0, {"settings": {"workers": {"count": 2, "work": "dots"}}}, Limit.SCENARIO, "scenario set the pace"),
+        (11.0, {"struck": True}, Limit.SCENARIO, "scenario set the pace"),
+        (19.0, {"struck": True}, Limit.MACHINE, "machine was the limit"),
+    ],
+)
+def test_the_limit_is_what_had_nothing_left_to_give(
+    machine_s: float, options: dict[str, Any], limit: Limit, says: str
+) -> None:
+    found = measured(machine_s, **options)
+    assert found.limit is limit
+    assert says in found.sentence
+
+
+def test_a_run_that_was_not_measured_says_nothing() -> None:
+    assert load(Story().history().events, scenario()) is None
+
+
+def test_rounding_of_the_clocks_takes_no_share_below_nothing_nor_above_all() -> None:
+    found = measured(20.4, publisher_1=8.0, worker_1=8.0, worker_2=8.0)
+    assert (found.machine, found.others) == (1.0, 0.0)

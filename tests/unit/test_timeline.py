@@ -1,0 +1,82 @@
+"""When the timeline wants to be looked at next, and what it makes of steps that cannot strike yet."""
+
+from __future__ import annotations
+
+import math
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.broker.protocol import ControlResult
+from harness.engine.counters import Totals
+from harness.engine.timeline import Timeline
+from harness.events import Event, FaultInjected, FaultMissed
+from harness.faults.registry import actions
+from harness.scenario.scenario import scenario_model
+from harness.traffic.spec import Target
+
+
+class Told(list[Event]):
+    """The events of a timeline whose broker does what it is told."""
+
+    def timeline(self, *steps: dict[str, Any]) -> Timeline:
+        scenario = scenario_model(actions()).model_validate(
+            {
+                "name": "x",
+                "publishers": {"messages": 10},
+                "timeline": [{"close": "connections"} | step for step in steps],
+            }
+        )
+        broker: Any = SimpleNamespace(nodes=("n1",), control=lambda *_: ControlResult(0, "", ""))
+        processes: Any = SimpleNamespace()
+        return Timeline(
+            scenario,
+            broker=broker,
+            processes=processes,
+            target=Target(addresses=(("127.0.0.1", 5672),), username="", password="", virtual_host="/", tls=False),
+            publish=lambda *_: None,
+            seed=1,
+            emit=self.append,
+            variant="guarantee",
+        )
+
+
+def settle(timeline: Timeline, elapsed_s: float) -> None:
+    """Go on at one moment of the run until nothing is striking any more."""
+    deadline = time.monotonic() + 30
+    timeline.advance(Totals(), elapsed_s)
+    while timeline.active:
+        assert time.monotonic() < deadline
+        timeline.advance(Totals(), elapsed_s)
+
+
+def test_the_next_look_is_due_when_the_next_step_is() -> None:
+    told = Told()
+    timeline = told.timeline({"at": "2s"}, {"at": "500ms"}, {"after": {"confirmed": 5}})
+    assert timeline.until_due_s(0.2) == pytest.approx(0.3)
+    settle(timeline, 0.5)
+    assert timeline.until_due_s(0.5) == pytest.approx(1.5)
+    settle(timeline, 2)
+    assert timeline.until_due_s(2) == math.inf
+    assert [event.fault for event in told if isinstance(event, FaultInjected)] == [1, 0]
+    timeline.close()
+
+
+def test_a_step_that_is_due_is_looked_at_often_and_without_a_busy_loop() -> None:
+    timeline = Told().timeline({"at": "1s"})
+    assert 0 < timeline.until_due_s(3) <= 0.002
+    timeline.close()
+
+
+def test_what_never_struck_is_missed_with_its_trigger() -> None:
+    told = Told()
+    timeline = told.timeline({"at": "1s"}, {"after": {"confirmed": 5}})
+    settle(timeline, 0.9)
+    timeline.end()
+    missed = [event.reason for event in told if isinstance(event, FaultMissed)]
+    assert ["at 1 s" in missed[0], "after 5 confirmed" in missed[1]] == [True, True]
+    assert timeline.finished
+    assert timeline.until_due_s(5) == math.inf
+    timeline.close()
