@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.checks.settlement import NEVER, Tags
+from harness.checks.outline import Extents, Outline
+from harness.checks.publishes import See
+from harness.checks.settlement import NEVER, Index, Tags
 from harness.checks.tables import Table
-from harness.history.read import Log
+from harness.history.read import EMPTY, Log, of_kind
 from harness.history.records import FOREIGN, Flag, Kind
 
 KEPT, REJECTED, REQUEUED = 0, 1, 2
@@ -66,40 +68,118 @@ NO_DELIVERIES = Deliveries(
 class Numbering:
     """Message numbers of identities: a publisher's offset plus the sequence number, where that attempt was published."""
 
-    def __init__(self, offsets: Mapping[int, int], sizes: Mapping[int, int]) -> None:
-        """Know the publishers; nothing is published yet."""
+    def __init__(
+        self, offsets: Mapping[int, int], sizes: Mapping[int, int], first: np.ndarray, again: Sequence[np.ndarray]
+    ) -> None:
+        """Know what was published: `first` tells of each message whether its first attempt was, `again` are keys of all others."""
         self._offsets = np.full(FOREIGN + 1, -1, dtype=np.int64)
         self._sizes = np.zeros(FOREIGN + 1, dtype=np.int64)
         for number, offset in offsets.items():
             self._offsets[number], self._sizes[number] = offset, sizes[number]
-        self._published_once = np.zeros(sum(sizes.values()), dtype=bool)
-        self._again = np.empty(0, dtype=np.int64)
+        self._first = None if first.all() else first
+        self._again = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *again]))
 
-    def publish(self, message: np.ndarray, attempt: np.ndarray) -> None:
-        """Remember what was published."""
-        first = attempt == 1
-        if first.all():
-            self._published_once[message] = True
-            return
-        self._published_once[message[first]] = True
-        self._again = np.union1d(self._again, _key(message[~first], attempt[~first]))
-
-    def of(self, publisher: np.ndarray, seq: np.ndarray, attempt: np.ndarray) -> np.ndarray:
+    def of(self, records: np.ndarray) -> np.ndarray:
         """Return message numbers, -1 for an identity that nobody published: another run's, a gap, an attempt never made."""
-        offset = self._offsets[publisher]
-        message = np.where((offset >= 0) & (seq < self._sizes[publisher]), offset + seq, -1)
-        known = np.flatnonzero(message >= 0)
-        first = attempt[known] == 1
-        sent = np.zeros(len(known), dtype=bool)
-        sent[first] = self._published_once[message[known[first]]]
-        sent[~first] = np.isin(_key(message[known[~first]], attempt[known[~first]]), self._again)
-        message[known[~sent]] = -1
+        message, attempt = self.of_any_attempt(records), records["attempt"]
+        first = attempt == 1
+        if not first.all():
+            known = np.flatnonzero(message >= 0)
+            again = known[~first[known]]
+            message[again[~np.isin(attempt_key(message[again], attempt[again]), self._again)]] = -1
+            first &= message >= 0
+        if self._first is not None:
+            known = np.flatnonzero(first & (message >= 0))
+            message[known[~self._first[message[known]]]] = -1
+        return message
+
+    def of_any_attempt(self, records: np.ndarray) -> np.ndarray:
+        """Return message numbers, -1 for an identity of no publisher, or beyond its last message."""
+        publisher, seq = records["publisher"], records["seq"]
+        message: np.ndarray = self._offsets[publisher]
+        outside = (message < 0) | (seq >= self._sizes[publisher])
+        message += seq
+        if outside.any():
+            message[outside] = -1
         return message
 
 
-def _key(message: np.ndarray, attempt: np.ndarray) -> np.ndarray:
+def attempt_key(message: np.ndarray, attempt: np.ndarray) -> np.ndarray:
+    """Return one number for each attempt of a message."""
     key: np.ndarray = message << 16 | attempt
     return key
+
+
+@dataclass(frozen=True, slots=True)
+class Settlements:
+    """What a worker did with the deliveries of its log, in their order."""
+
+    completed_ns: np.ndarray
+    acked: np.ndarray
+    """Times or truth values: see `settlements`."""
+    rejected: np.ndarray
+    extents: Extents
+
+
+def settlements(log: Log, *, acked_ns: bool, see: See | None = None) -> Settlements:
+    """Read a worker's log once, and let `see` look at each block. Deliveries without work are completed as they come.
+
+    When each was acknowledged is told if wanted, else only whether it was: that takes less memory.
+    """
+    index, most = Index(), len(log.records)
+    completed_ns = np.empty(most, dtype=np.int64)
+    acked = np.empty(most, dtype=np.int64) if acked_ns else np.zeros(most, dtype=bool)
+    rejects = [EMPTY]
+    extents: list[tuple[int, int, bool]] = []
+    for block in log.blocks():
+        kinds = np.ascontiguousarray(block["kind"])
+        deliveries = of_kind(block, kinds, Kind.DELIVERED)
+        if len(deliveries):
+            here = slice(index.size, index.size + len(deliveries))
+            _complete_at_once(completed_ns[here], deliveries)
+            if acked_ns:
+                acked[here] = NEVER
+            index.add(deliveries["connection"], deliveries["tag"])
+        done, acks = of_kind(block, kinds, Kind.COMPLETED), of_kind(block, kinds, Kind.ACKED)
+        index.settle(completed_ns, done, ranges=False)
+        index.settle(acked, acks)
+        rejects.append(of_kind(block, kinds, Kind.REJECTED))
+        extents.append((*index.extent(), len(deliveries) + len(done) + len(acks) < len(block)))
+        if see is not None:
+            see(block, kinds, deliveries)
+    completed_ns, acked = completed_ns[: index.size], acked[: index.size]
+    tags = index.finish()
+    if tags.repeated:
+        _settle_again(log, tags, completed_ns, acked)
+    return Settlements(completed_ns, acked, _rejected(tags, np.concatenate(rejects)), Extents.of(extents))
+
+
+def _complete_at_once(completed_ns: np.ndarray, deliveries: np.ndarray) -> None:
+    done = (deliveries["flags"] & Flag.DONE) != 0
+    completed_ns[:] = np.where(done, deliveries["at_ns"], NEVER) if done.any() else NEVER
+
+
+def _settle_again(log: Log, tags: Tags, completed_ns: np.ndarray, acked: np.ndarray) -> None:
+    acked[:] = False if acked.dtype == np.bool_ else NEVER
+    begin = 0
+    for block in log.blocks():
+        deliveries = of_kind(block, np.ascontiguousarray(block["kind"]), Kind.DELIVERED)
+        _complete_at_once(completed_ns[begin : begin + len(deliveries)], deliveries)
+        begin += len(deliveries)
+    for block in log.blocks():
+        kinds = np.ascontiguousarray(block["kind"])
+        done = of_kind(block, kinds, Kind.COMPLETED)
+        place = tags.find(done["connection"], done["tag"])
+        np.minimum.at(completed_ns, place[place >= 0], done["at_ns"][place >= 0])
+        tags.settle(acked, of_kind(block, kinds, Kind.ACKED))
+
+
+def _rejected(tags: Tags, rejects: np.ndarray) -> np.ndarray:
+    rejected = np.zeros(tags.size, dtype=np.int8)
+    place = tags.find(rejects["connection"], rejects["tag"])
+    requeue = (rejects["flags"] & Flag.REQUEUE) != 0
+    rejected[place[place >= 0]] = np.where(requeue, REQUEUED, REJECTED)[place >= 0]
+    return rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,68 +190,44 @@ class WorkerLog:
     numbering: Numbering
     sessions: np.ndarray
     """From its connection numbers to the tally's sessions."""
+    outline: Outline
+
+    def narrowed(self, chosen: np.ndarray) -> WorkerLog:
+        """Keep what concerns chosen messages (truth by message)."""
+        log, _ = self.outline.narrowed(self.log, chosen, self.numbering.of_any_attempt)
+        return replace(self, log=log)
 
     def tables(self, chosen: np.ndarray | None = None) -> Iterator[Deliveries]:
         """Yield its deliveries, a block of records at a time; only those of chosen messages (truth by message), if given."""
-        tags, completed_ns = self._index(chosen)
-        acked_ns = np.full(tags.size, NEVER, dtype=np.int64)
-        rejected = np.zeros(tags.size, dtype=np.int8)
-        for block in self.log.blocks():
-            _join(block, tags, completed_ns, acked_ns, rejected)
+        settled = settlements(self.log, acked_ns=True)
         begin = 0
         for block in self.log.blocks():
-            rows, message = self._rows(block, chosen)
-            end = begin + len(rows)
-            if len(rows):
-                flags = block["flags"][rows]
+            deliveries = of_kind(block, np.ascontiguousarray(block["kind"]), Kind.DELIVERED)
+            here = np.arange(begin, begin + len(deliveries))
+            begin += len(deliveries)
+            message = self.numbering.of(deliveries)
+            if chosen is not None:
+                mine = np.flatnonzero((message >= 0) & chosen[message])
+                deliveries, message, here = deliveries.take(mine), message[mine], here[mine]
+            if len(deliveries):
+                flags = deliveries["flags"]
                 yield Deliveries(
                     message=message,
-                    attempt=block["attempt"][rows],
-                    at_ns=block["at_ns"][rows],
-                    session=self.sessions[block["connection"][rows]],
-                    queue=block["queue"][rows],
+                    attempt=deliveries["attempt"],
+                    at_ns=deliveries["at_ns"],
+                    session=self.sessions[deliveries["connection"]],
+                    queue=deliveries["queue"],
                     redelivered=(flags & Flag.REDELIVERED) != 0,
                     corrupt=(flags & Flag.CORRUPT) != 0,
-                    completed_ns=completed_ns[begin:end],
-                    acked_ns=acked_ns[begin:end],
-                    rejected=rejected[begin:end],
+                    completed_ns=settled.completed_ns[here],
+                    acked_ns=settled.acked[here],
+                    rejected=settled.rejected[here],
                 )
-            begin = end
 
-    def _rows(self, block: np.ndarray, chosen: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        rows = np.flatnonzero(block["kind"] == Kind.DELIVERED)
-        message = self.numbering.of(block["publisher"][rows], block["seq"][rows], block["attempt"][rows])
-        if chosen is not None:
-            mine = (message >= 0) & chosen[message]
-            rows, message = rows[mine], message[mine]
-        return rows, message
-
-    def _index(self, chosen: np.ndarray | None) -> tuple[Tags, np.ndarray]:
-        """Index the deliveries by their tags; those without work are completed as they come."""
-        connections, tags = [np.empty(0, dtype=np.uint16)], [np.empty(0, dtype=np.uint32)]
-        completed = [np.empty(0, dtype=np.int64)]
+    def first_ns(self, first: np.ndarray) -> None:
+        """Note in `first` (by message) when each message was first delivered, if that was not earlier."""
         for block in self.log.blocks():
-            if chosen is None:
-                rows = np.flatnonzero(block["kind"] == Kind.DELIVERED)
-            else:
-                rows, _ = self._rows(block, chosen)
-            connections.append(block["connection"][rows])
-            tags.append(block["tag"][rows])
-            done = (block["flags"][rows] & Flag.DONE) != 0
-            completed.append(np.where(done, block["at_ns"][rows], NEVER))
-        return Tags.of(np.concatenate(connections), np.concatenate(tags)), np.concatenate(completed)
-
-
-def _join(block: np.ndarray, tags: Tags, completed_ns: np.ndarray, acked_ns: np.ndarray, rejected: np.ndarray) -> None:
-    """Note what a block of records says of deliveries, wherever these are recorded."""
-    kinds = np.ascontiguousarray(block["kind"])
-    done = np.flatnonzero(kinds == Kind.COMPLETED)
-    if len(done):
-        place = tags.find(block["connection"][done], block["tag"][done])
-        np.minimum.at(completed_ns, place[place >= 0], block["at_ns"][done[place >= 0]])
-    refused = np.flatnonzero(kinds == Kind.REJECTED)
-    if len(refused):
-        place = tags.find(block["connection"][refused], block["tag"][refused])
-        requeue = (block["flags"][refused[place >= 0]] & Flag.REQUEUE) != 0
-        rejected[place[place >= 0]] = np.where(requeue, REQUEUED, REJECTED)
-    tags.settle(acked_ns, block, np.flatnonzero(kinds == Kind.ACKED))
+            deliveries = of_kind(block, np.ascontiguousarray(block["kind"]), Kind.DELIVERED)
+            message = self.numbering.of(deliveries)
+            real = message >= 0
+            np.minimum.at(first, message[real], deliveries["at_ns"][real])

@@ -48,20 +48,21 @@ def judge(
 ) -> VariantVerdict:
     """Judge one variant's history by its scenario (settings applied, `expect` its own). Pure and deterministic."""
     events = history.events
-    seen = tally(history)
+    seen, struck = tally(history), happenings(events)
+    # Those that need much memory come first.
+    without_service = outages(seen)
+    confirm, confirm_detail = latency(seen.first_published_ns, seen.first_confirmed_ns, struck, zero_ns=seen.zero_ns)
+    completion, completion_detail = latency(
+        seen.first_published_ns, seen.first_completed_ns, struck, zero_ns=seen.zero_ns
+    )
     fates = find_fates(seen, scenario, events)
     unexplained = unexplained_duplicates(seen, scenario, events)
     counts = _counts(seen, fates, twice=len(duplicates(seen, scenario)), unexplained=len(unexplained))
     causes = find_causes(fates, seen, scenario, events)
     grouped = group_causes(causes, seen, events)
-    struck = happenings(events)
     faults = (
         *_fault_outcomes(seen, causes, struck, precision(history, scenario, struck)),
         *(_missed_outcome(each) for each in missed(events)),
-    )
-    confirm, confirm_detail = latency(seen.first_published_ns, seen.first_confirmed_ns, struck, zero_ns=seen.zero_ns)
-    completion, completion_detail = latency(
-        seen.first_published_ns, seen.first_completed_ns, struck, zero_ns=seen.zero_ns
     )
     observed = Observed(
         tally=seen,
@@ -69,7 +70,7 @@ def judge(
         lost_at=causes.by_place(),
         faults=faults,
         workers=worker_figures(seen, scenario, events),
-        outages=outages(seen),
+        outages=without_service,
         confirm_latency=confirm,
         completion_latency=completion,
         errors=tuple(event for event in events if isinstance(event, ErrorObserved)),

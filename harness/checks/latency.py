@@ -24,42 +24,77 @@ def latency(
     A message counts as during a fault when its time from the first event to the second overlaps that of the fault: from its injection to
     its healing, or to the end of its injection where it is over at once.
     """
-    count = sum(int(np.count_nonzero(both)) for _, _, both in _parts(begin_ns, end_ns))
+    count, least, most = 0, NEVER, -NEVER
+    for begin, _ in _parts(begin_ns, end_ns):
+        count += len(begin)
+        least, most = min(least, int(begin.min())), max(most, int(begin.max()))
     if not count:
         return None, None
-    least = min(int(begin[both].min()) for begin, _, both in _parts(begin_ns, end_ns) if both.any())
-    most = max(int(begin[both].max()) for begin, _, both in _parts(begin_ns, end_ns) if both.any())
     acting, width = _acting(faults), _width_ns(most - min(least, zero_ns))
     first = (least - zero_ns) // width
-    sizes = np.zeros((most - zero_ns) // width - first + 1, dtype=np.int64)
-    for begin, _, both in _parts(begin_ns, end_ns):
-        sizes += np.bincount((begin[both] - zero_ns) // width - first, minlength=len(sizes))
+    edges = zero_ns + np.arange(first, (most - zero_ns) // width + 2) * width
+    sizes = np.zeros(len(edges) - 1, dtype=np.int64)
+    met = 0
+    for begin, end in _parts(begin_ns, end_ns):
+        sizes += _sizes(begin, edges)
+        met += int(np.count_nonzero(_overlapping(begin, end, acting)))
     # One array, divided by steps first and by faults then, holds the times: there may be many.
     spans = np.empty(count, dtype=np.int64)
     steps = _Division(spans, sizes)
-    for begin, end, both in _parts(begin_ns, end_ns):
-        steps.put((begin[both] - zero_ns) // width - first, np.maximum(end[both] - begin[both], 0))
+    for begin, end in _parts(begin_ns, end_ns):
+        steps.put(_spans(begin, end), _sizes(begin, edges), _order(begin, edges))
     told = tuple(
         LatencyStep((number + first) * width / 1e9, len(part), *_summary(part))
         for number, part in enumerate(steps.parts())
         if len(part)
     )
-    met = sum(
-        int(np.count_nonzero(_overlapping(begin[both], end[both], acting)))
-        for begin, end, both in _parts(begin_ns, end_ns)
-    )
+    whole = Percentiles(count, *_summary(spans))
+    if met in (0, count):
+        return whole, LatencyDetail(whole if met else None, None if met else whole, width / 1e9, told)
     sides = _Division(spans, np.array([count - met, met]))
-    for begin, end, both in _parts(begin_ns, end_ns):
-        sides.put(_overlapping(begin[both], end[both], acting).astype(np.int64), np.maximum(end[both] - begin[both], 0))
-    outside, during = (Percentiles(len(part), *_summary(part)) if len(part) else None for part in sides.parts())
-    return Percentiles(count, *_summary(spans)), LatencyDetail(during, outside, width / 1e9, told)
+    for begin, end in _parts(begin_ns, end_ns):
+        during = _overlapping(begin, end, acting)
+        inside = int(np.count_nonzero(during))
+        order = np.argsort(during, kind="stable") if 0 < inside < len(during) else None
+        sides.put(_spans(begin, end), np.array([len(during) - inside, inside]), order)
+    outside, inside_them = (Percentiles(len(part), *_summary(part)) for part in sides.parts())
+    return whole, LatencyDetail(inside_them, outside, width / 1e9, told)
 
 
-def _parts(begin_ns: np.ndarray, end_ns: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield the two times of some messages after the other, and which of these have both."""
+def _parts(begin_ns: np.ndarray, end_ns: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the two times of those messages that have both, some messages after the other."""
     for place in range(0, len(begin_ns), _AT_ONCE):
         begin, end = begin_ns[place : place + _AT_ONCE], end_ns[place : place + _AT_ONCE]
-        yield begin, end, (begin != NEVER) & (end != NEVER)
+        if int(begin.max()) == NEVER or int(end.max()) == NEVER:
+            both = np.flatnonzero((begin != NEVER) & (end != NEVER))
+            begin, end = begin[both], end[both]
+        if len(begin):
+            yield begin, end
+
+
+def _spans(begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+    spans: np.ndarray = end - begin
+    np.maximum(spans, 0, out=spans)
+    return spans
+
+
+def _sizes(begin: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Count the times in each step."""
+    if _is_sorted(begin):
+        return np.diff(np.searchsorted(begin, edges))
+    return np.bincount(np.searchsorted(edges, begin, side="right") - 1, minlength=len(edges) - 1)
+
+
+def _order(begin: np.ndarray, edges: np.ndarray) -> np.ndarray | None:
+    """Return the order of times by their steps; None if they are in it."""
+    if _is_sorted(begin):
+        return None
+    step = np.searchsorted(edges, begin, side="right") - 1
+    return np.argsort(step.astype(np.uint8), kind="stable")
+
+
+def _is_sorted(times: np.ndarray) -> bool:
+    return bool((times[1:] >= times[:-1]).all())
 
 
 class _Division:
@@ -71,14 +106,11 @@ class _Division:
         self._filled = self._ends - sizes
         self._begins = self._filled.copy()
 
-    def put(self, part: np.ndarray, values: np.ndarray) -> None:
-        """Add values, each to the part whose number is given."""
-        order = np.argsort(part.astype(np.min_scalar_type(len(self._ends))), kind="stable")
-        counts = np.bincount(part, minlength=len(self._ends))
-        ordered, taken = values[order], 0
-        for number in np.flatnonzero(counts).tolist():
-            size = int(counts[number])
-            place = int(self._filled[number])
+    def put(self, values: np.ndarray, sizes: np.ndarray, order: np.ndarray | None) -> None:
+        """Add values, so many to each part; `order` puts them in the order of the parts, if they are not in it."""
+        ordered, taken = values if order is None else values[order], 0
+        for number in np.flatnonzero(sizes).tolist():
+            size, place = int(sizes[number]), int(self._filled[number])
             self._values[place : place + size] = ordered[taken : taken + size]
             self._filled[number] += size
             taken += size
@@ -108,7 +140,11 @@ def _acting(faults: Iterable[Happening]) -> np.ndarray:
 
 
 def _overlapping(begin: np.ndarray, end: np.ndarray, acting: np.ndarray) -> np.ndarray:
+    first, last = np.searchsorted(acting[:, 1], [int(begin.min()), int(begin.max())])
     begins = np.append(acting[:, 0], NEVER)
+    if first == last:  # the first that is not over is the same for all
+        same: np.ndarray = end >= begins[first]
+        return same
     first_not_over = np.searchsorted(acting[:, 1], begin)
     met: np.ndarray = begins[first_not_over] <= end
     return met

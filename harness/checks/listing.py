@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -43,6 +44,8 @@ class Listing:
         chosen = np.concatenate([causes.messages[:LISTED_MESSAGES], self._unexplained, self._corrupt])
         numbers = {name: number for number, name in tally.publisher_names.items()}
         names = (tally.name(message) for message in chosen.tolist())
+        logs = (log.log for logs in tally.narrowed for log in logs) if len(chosen) else ()
+        history = replace(history, logs=(*logs, *history.of_role("collector")))
         self._history = narrowed(history, [(numbers[publisher], seq) for publisher, seq in names])
 
     def lost(self) -> Iterator[LostMessage]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.checks.settlement import NEVER, Tags
+from harness.checks.outline import Extents, Outline
+from harness.checks.settlement import NEVER, Index, Tags
 from harness.checks.tables import Table
-from harness.history.read import Log
+from harness.history.read import Log, of_kind
 from harness.history.records import Flag, Kind
 
 
@@ -57,6 +58,65 @@ NO_PUBLISHES = Publishes(
 
 
 @dataclass(frozen=True, slots=True)
+class Settlements:
+    """What became of the publishes of a log, in their order."""
+
+    confirmed_ns: np.ndarray
+    nacked: np.ndarray
+    returns: np.ndarray
+    """What came back, sorted: a return names the message and the attempt, not the tag."""
+    extents: Extents
+
+    def returned(self, seq: np.ndarray, attempt: np.ndarray) -> np.ndarray:
+        """Tell which publishes came back."""
+        if not len(self.returns):
+            return np.zeros(len(seq), dtype=bool)
+        returned: np.ndarray = np.isin(_attempts(seq, attempt), self.returns)
+        return returned
+
+
+See = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
+"""Looks at a block of records while a log is read: the block, its kinds, and its publishes (or deliveries)."""
+
+
+def settlements(log: Log, see: See | None = None) -> Settlements:
+    """Read a publisher's log once, and let `see` look at each block."""
+    index = Index()
+    confirmed_ns, nacked = np.empty(len(log.records), dtype=np.int64), np.zeros(len(log.records), dtype=bool)
+    returns = [np.empty(0, dtype=np.int64)]
+    extents: list[tuple[int, int, bool]] = []
+    for block in log.blocks():
+        kinds = np.ascontiguousarray(block["kind"])
+        publishes = of_kind(block, kinds, Kind.PUBLISHED)
+        if len(publishes):
+            confirmed_ns[index.size : index.size + len(publishes)] = NEVER
+            index.add(publishes["connection"], publishes["tag"])
+        confirms = of_kind(block, kinds, Kind.CONFIRMED)
+        index.settle(confirmed_ns, confirms)
+        index.settle(nacked, of_kind(block, kinds, Kind.NACKED))
+        returned = of_kind(block, kinds, Kind.RETURNED)
+        if len(returned):
+            returns.append(_attempts(returned["seq"], returned["attempt"]))
+        extents.append((*index.extent(), len(publishes) + len(confirms) < len(block)))
+        if see is not None:
+            see(block, kinds, publishes)
+    confirmed_ns, nacked = confirmed_ns[: index.size], nacked[: index.size]
+    tags = index.finish()
+    if tags.repeated:
+        _settle_again(log, tags, confirmed_ns, nacked)
+    return Settlements(confirmed_ns, nacked, np.unique(np.concatenate(returns)), Extents.of(extents))
+
+
+def _settle_again(log: Log, tags: Tags, confirmed_ns: np.ndarray, nacked: np.ndarray) -> None:
+    confirmed_ns[:] = NEVER
+    nacked[:] = False
+    for block in log.blocks():
+        kinds = np.ascontiguousarray(block["kind"])
+        tags.settle(confirmed_ns, of_kind(block, kinds, Kind.CONFIRMED))
+        tags.settle(nacked, of_kind(block, kinds, Kind.NACKED))
+
+
+@dataclass(frozen=True, slots=True)
 class PublisherLog:
     """A publisher's log, read as publishes as often as somebody asks."""
 
@@ -67,78 +127,65 @@ class PublisherLog:
     """From its own route numbers to those of the tally."""
     sessions: np.ndarray
     """From its connection numbers to the tally's sessions."""
+    outline: Outline
+    positions: np.ndarray | None = None
+    """Where the records of a narrowed log stood in the whole one."""
+
+    def narrowed(self, chosen: np.ndarray) -> PublisherLog:
+        """Keep what concerns chosen messages (truth by message)."""
+        log, positions = self.outline.narrowed(self.log, chosen, lambda records: self._message(records, len(chosen)))
+        return replace(self, log=log, positions=positions)
+
+    def _message(self, records: np.ndarray, total: int) -> np.ndarray:
+        message = records["seq"].astype(np.int64) + self.offset
+        return np.where(message < total, message, -1)
 
     def tables(self, chosen: np.ndarray | None = None) -> Iterator[Publishes]:
         """Yield its publishes, a block of records at a time; only those of chosen messages (truth by message), if given."""
-        tags, returns = self._index(chosen)
-        confirmed_ns, nacked_ns = self._settled(tags)
-        came_back = np.unique(np.concatenate(returns)) if returns else None
+        settled = settlements(self.log)
         begin = position = 0
         for block in self.log.blocks():
-            rows, message = self._rows(block, chosen)
-            end = begin + len(rows)
+            rows = np.flatnonzero(block["kind"] == Kind.PUBLISHED)
+            places = np.arange(begin, begin + len(rows))
+            begin += len(rows)
+            message = block["seq"][rows].astype(np.int64) + self.offset
+            if chosen is not None:
+                mine = np.flatnonzero(chosen[message])
+                rows, places, message = rows[mine], places[mine], message[mine]
             if len(rows):
-                connection, flags = block["connection"][rows], block["flags"][rows]
+                publishes = block.take(rows)
+                flags, attempt = publishes["flags"], publishes["attempt"]
+                where = rows + position
                 yield Publishes(
                     message=message,
-                    at_ns=block["at_ns"][rows],
-                    attempt=block["attempt"][rows],
-                    route=self.routes[block["queue"][rows]],
+                    at_ns=publishes["at_ns"],
+                    attempt=attempt,
+                    route=self.routes[publishes["queue"]],
                     persistent=(flags & Flag.PERSISTENT) != 0,
-                    session=self.sessions[connection],
-                    position=rows + position,
-                    confirmable=block["tag"][rows] != 0,
-                    confirmed_ns=confirmed_ns[begin:end],
-                    nacked=nacked_ns[begin:end] != NEVER,
-                    returned=np.zeros(len(rows), dtype=bool)
-                    if came_back is None
-                    else np.isin(_attempts(block[rows]), came_back),
+                    session=self.sessions[publishes["connection"]],
+                    position=where if self.positions is None else self.positions[where],
+                    confirmable=publishes["tag"] != 0,
+                    confirmed_ns=settled.confirmed_ns[places],
+                    nacked=settled.nacked[places],
+                    returned=settled.returned(publishes["seq"], attempt),
                 )
-            begin = end
             position += len(block)
 
     def last(self, chosen: np.ndarray, sessions: int) -> np.ndarray:
         """Return for each of so many sessions the position of the last publish of chosen messages (truth by message), -1 for none."""
         last = np.full(sessions, -1, dtype=np.int64)
-        position = 0
-        for block in self.log.blocks():
-            rows, _ = self._rows(block, chosen)
-            np.maximum.at(last, self.sessions[block["connection"][rows]], rows + position)
-            position += len(block)
+        mine = self.sessions[self.sessions >= 0]
+        for begin, block in self.log.backwards():
+            rows = np.flatnonzero(block["kind"] == Kind.PUBLISHED)
+            rows = rows[chosen[block["seq"][rows].astype(np.int64) + self.offset]]
+            np.maximum.at(last, self.sessions[block["connection"][rows]], rows + begin)
+            if (last[mine] >= 0).all():
+                break
         return last
 
-    def _rows(self, block: np.ndarray, chosen: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        rows = np.flatnonzero(block["kind"] == Kind.PUBLISHED)
-        message = block["seq"][rows].astype(np.int64) + self.offset
-        if chosen is not None:
-            mine = chosen[message]
-            rows, message = rows[mine], message[mine]
-        return rows, message
 
-    def _index(self, chosen: np.ndarray | None) -> tuple[Tags, list[np.ndarray]]:
-        """Index the publishes by their tags, and collect what came back: a return names the message and the attempt, not the tag."""
-        connections, tags = [np.empty(0, dtype=np.uint16)], [np.empty(0, dtype=np.uint32)]
-        returns: list[np.ndarray] = []
-        for block in self.log.blocks():
-            rows, _ = self._rows(block, chosen)
-            connections.append(block["connection"][rows])
-            tags.append(block["tag"][rows])
-            returned = block[block["kind"] == Kind.RETURNED]
-            if len(returned):
-                returns.append(_attempts(returned))
-        return Tags.of(np.concatenate(connections), np.concatenate(tags)), returns
-
-    def _settled(self, tags: Tags) -> tuple[np.ndarray, np.ndarray]:
-        confirmed_ns, nacked_ns = np.full((2, tags.size), NEVER, dtype=np.int64)
-        for block in self.log.blocks():
-            kinds = np.ascontiguousarray(block["kind"])
-            tags.settle(confirmed_ns, block, np.flatnonzero(kinds == Kind.CONFIRMED))
-            tags.settle(nacked_ns, block, np.flatnonzero(kinds == Kind.NACKED))
-        return confirmed_ns, nacked_ns
-
-
-def _attempts(records: np.ndarray) -> np.ndarray:
-    attempts: np.ndarray = records["seq"].astype(np.int64) << 16 | records["attempt"]
+def _attempts(seq: np.ndarray, attempt: np.ndarray) -> np.ndarray:
+    attempts: np.ndarray = seq.astype(np.int64) << 16 | attempt
     return attempts
 
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from harness.checks.settlement import NEVER
 from harness.events import Event, ProcessExited
-from harness.history.read import Log
-from harness.history.records import Kind
+from harness.history.records import Kind, LogHeader
 
 
 def has_any(table: np.ndarray, chosen: np.ndarray) -> bool:
@@ -45,64 +44,70 @@ def deaths(events: Sequence[Event]) -> dict[tuple[str, int], ProcessExited]:
     }
 
 
-def read_sessions(
-    logs: Sequence[Log], events: Sequence[Event]
-) -> tuple[tuple[Session, ...], list[np.ndarray], list[int]]:
-    """Return all connections of the logs, for each log a table from its connection numbers to their places in the first, and its size.
+class Survey:
+    """What a log tells of its connections, gathered block by block."""
 
-    The size is the highest sequence number that a log published, plus one; 0 if it published nothing.
-    """
-    died = {key: event.at_ns for key, event in deaths(events).items()}
-    exited = {
-        (event.actor, event.incarnation): event.at_ns
-        for event in events
-        if isinstance(event, ProcessExited) and event.exit_code == 0
-    }
-    sessions: list[Session] = []
-    tables, sizes = [], []
-    for log in logs:
-        who = (log.header.actor, log.header.incarnation)
-        numbers, lost, finished, size = _survey(log)
-        table = np.full(numbers[-1] + 1 if numbers else 0, -1, dtype=np.int32)
-        for number in numbers:
-            table[number] = len(sessions)
-            death_ns = died.get(who, NEVER)
-            lost_ns = lost.get(number, death_ns)
-            orderly_ns = finished.get(number, exited.get(who, NEVER))
-            sessions.append(
-                Session(
-                    role=log.header.role,
-                    actor=log.header.actor,
-                    incarnation=log.header.incarnation,
-                    connection=number,
-                    lost_ns=lost_ns,
-                    death_ns=death_ns,
-                    over_ns=min(lost_ns, orderly_ns),
-                    flushed=number in finished and number not in lost,
-                )
-            )
-        tables.append(table)
-        sizes.append(size)
-    return tuple(sessions), tables, sizes
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._present: set[int] = set()
+        self.lost: dict[int, int] = {}
+        """By number of a connection, when it was first lost."""
+        self.ended: dict[int, int] = {}
+        """By number of a connection, when it first ended in order."""
+
+    def see(self, block: np.ndarray, kinds: np.ndarray) -> None:
+        """Look at the next block of records; `kinds` are theirs."""
+        connection = block["connection"]
+        least, most = int(connection.min()), int(connection.max())
+        self._present |= {least, most} if most - least < 2 else set(np.unique(connection).tolist())
+        for row in np.flatnonzero(kinds - _FIRST <= _LAST - _FIRST):
+            for times, telling in ((self.lost, _LOST), (self.ended, _ENDED)):
+                if kinds[row] in telling:
+                    times.setdefault(int(connection[row]), int(block["at_ns"][row]))
+
+    @property
+    def connections(self) -> list[int]:
+        """The numbers of its connections, sorted."""
+        return sorted(self._present)
 
 
 _LOST = (Kind.CONNECTION_LOST, Kind.CHANNEL_CLOSED)
 _ENDED = (Kind.FINISHED, Kind.EXHAUSTED)
+_FIRST, _LAST = np.uint8(min(_LOST + _ENDED)), np.uint8(max(_LOST + _ENDED))
 
 
-def _survey(log: Log) -> tuple[list[int], dict[int, int], dict[int, int], int]:
-    """Return the numbers of a log's connections, sorted; by number when each was first lost and first ended in order; its sequence numbers."""
-    present = np.zeros(1 << 16, dtype=bool)
-    lost: dict[int, int] = {}
-    finished: dict[int, int] = {}
-    size = 0
-    for block in log.blocks():
-        present[block["connection"]] = True
-        kinds = np.ascontiguousarray(block["kind"])
-        if log.header.role == "publisher":
-            published = block["seq"][kinds == Kind.PUBLISHED]
-            size = max(size, int(published.max()) + 1 if len(published) else 0)
-        for times, telling in ((lost, _LOST), (finished, _ENDED)):
-            for row in block[(kinds == telling[0]) | (kinds == telling[1])]:
-                times.setdefault(int(row["connection"]), int(row["at_ns"]))
-    return np.flatnonzero(present).tolist(), lost, finished, size
+class Sessions:
+    """All connections of a run, put together log by log."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        """Know how the processes ended."""
+        self._died = {key: event.at_ns for key, event in deaths(events).items()}
+        self._exited = {
+            (event.actor, event.incarnation): event.at_ns
+            for event in events
+            if isinstance(event, ProcessExited) and event.exit_code == 0
+        }
+        self.all: list[Session] = []
+
+    def add(self, header: LogHeader, survey: Survey) -> np.ndarray:
+        """Add those of a log; return a table from its connection numbers to their places among all."""
+        who, numbers = (header.actor, header.incarnation), survey.connections
+        table = np.full(numbers[-1] + 1 if numbers else 0, -1, dtype=np.int32)
+        for number in numbers:
+            table[number] = len(self.all)
+            death_ns = self._died.get(who, NEVER)
+            lost_ns = survey.lost.get(number, death_ns)
+            orderly_ns = survey.ended.get(number, self._exited.get(who, NEVER))
+            self.all.append(
+                Session(
+                    role=header.role,
+                    actor=header.actor,
+                    incarnation=header.incarnation,
+                    connection=number,
+                    lost_ns=lost_ns,
+                    death_ns=death_ns,
+                    over_ns=min(lost_ns, orderly_ns),
+                    flushed=number in survey.ended and number not in survey.lost,
+                )
+            )
+        return table

@@ -9,20 +9,22 @@ publishes and deliveries hold the stories of all others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from harness.checks.deliveries import KEPT, NO_DELIVERIES, Deliveries, Numbering, WorkerLog
+from harness.checks.deliveries import NO_DELIVERIES, Deliveries, Numbering, WorkerLog
 from harness.checks.happenings import happenings, over_ns
+from harness.checks.outline import Outline
 from harness.checks.publishes import NO_PUBLISHES, PublisherLog, Publishes, route_numbers
-from harness.checks.sessions import Session, has_any, read_sessions
+from harness.checks.received import Flow, Received
+from harness.checks.sent import Sent
+from harness.checks.sessions import Session, Sessions, Survey, has_any
 from harness.checks.settlement import NEVER
-from harness.checks.verdict import LISTED_MESSAGES
 from harness.history.history import History
-from harness.history.read import BLOCK_RECORDS, Log
+from harness.history.read import Log
 from harness.history.records import Flag, Kind
 
 __all__ = ["NEVER", "Found", "Tally", "tally"]
@@ -41,23 +43,8 @@ class Found:
     """How many were found that nobody published."""
 
 
-MOST_TIMES = BLOCK_RECORDS - 1
-"""Counts end here: what was delivered more often than this is not told apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """How often things happened on each session, as arrays indexed by session, and what came that nobody had published."""
-
-    delivered: np.ndarray
-    completed: np.ndarray
-    redelivered: np.ndarray
-    acked: np.ndarray
-    rejected: np.ndarray
-    invented: int
-    """Completed deliveries of what nobody published."""
-    inventions: tuple[tuple[int, int], ...]
-    """Session and time of completion of the first of them, at most LISTED_MESSAGES."""
+_FEW = 8
+"""Stories are few if only one in so many is not plain: their records are kept in memory, rather than looked for again."""
 
 
 @dataclass(frozen=True)
@@ -119,26 +106,38 @@ class Tally:
         return told
 
     @cached_property
+    def narrowed(self) -> tuple[tuple[PublisherLog, ...], tuple[WorkerLog, ...]]:
+        """The logs, cut down to the messages whose stories are not plain or that are corrupt; whole where these are many."""
+        chosen = self.told.copy()
+        chosen[self.corrupt] = True
+        chosen[self.found.corrupt] = True
+        if np.count_nonzero(chosen) > self.total // _FEW:
+            return self.publisher_logs, self.worker_logs
+        return (
+            tuple(log.narrowed(chosen) for log in self.publisher_logs),
+            tuple(log.narrowed(chosen) for log in self.worker_logs),
+        )
+
+    @cached_property
     def publishes(self) -> Publishes:
         """The publishes of the messages whose stories are not plain."""
         told = self.told
-        logs = self.publisher_logs if told.any() else ()
+        logs = self.narrowed[0] if told.any() else ()
         return NO_PUBLISHES.extended(table for log in logs for table in log.tables(told))
 
     @cached_property
     def deliveries(self) -> Deliveries:
         """The deliveries of the messages whose stories are not plain."""
         told = self.told
-        logs = self.worker_logs if told.any() else ()
+        logs = self.narrowed[1] if told.any() else ()
         return NO_DELIVERIES.extended(table for log in logs for table in log.tables(told))
 
     @cached_property
     def first_delivered_ns(self) -> np.ndarray:
         """When each message was first delivered: few checks need it, so the logs are read for it when one asks."""
         first = np.full(self.total, NEVER, dtype=np.int64)
-        for table in self.all_deliveries():
-            real = table.message >= 0
-            np.minimum.at(first, table.message[real], table.at_ns[real])
+        for log in self.worker_logs:
+            log.first_ns(first)
         return first
 
     def all_publishes(self, sessions: np.ndarray | None = None) -> Iterator[Publishes]:
@@ -175,42 +174,42 @@ class Tally:
 def tally(history: History) -> Tally:
     """Read all logs of a history."""
     publishers, workers = history.of_role("publisher"), history.of_role("worker")
-    sessions, tables, needed = read_sessions((*publishers, *workers), history.events)
-    sizes = dict.fromkeys(sorted(log.header.number for log in publishers), 0)
-    for log, size in zip(publishers, needed, strict=False):
-        sizes[log.header.number] = max(sizes[log.header.number], size)
-    offsets: dict[int, int] = {}
-    total = 0
-    for number, size in sizes.items():
-        if size:
-            offsets[number] = total
-            total += size
-    routes = tuple(dict.fromkeys(name for log in publishers for name in log.header.names))
     collectors = history.of_role("collector")
-    numbering = Numbering(offsets, sizes)
+    routes = tuple(dict.fromkeys(name for log in publishers for name in log.header.names))
+    sent = Sent(sum(len(log.records) for log in publishers), routes)
+    offsets: dict[int, int] = {}
+    sizes: dict[int, int] = {}
+    read: dict[int, tuple[Survey, Outline]] = {}
+    for number in sorted({log.header.number for log in publishers}):
+        offset = sent.total
+        for place, log in enumerate(publishers):
+            if log.header.number == number:
+                read[place] = sent.read(log, offset)
+        if sent.total > offset:
+            offsets[number], sizes[number] = offset, sent.total - offset
+    sent.close()
+    sessions = Sessions(history.events)
     publisher_logs = tuple(
-        PublisherLog(log, offsets.get(log.header.number, 0), route_numbers(log, routes), table)
-        for log, table in zip(publishers, tables[: len(publishers)], strict=True)
+        PublisherLog(
+            log,
+            offsets.get(log.header.number, 0),
+            route_numbers(log, routes),
+            sessions.add(log.header, read[place][0]),
+            read[place][1],
+        )
+        for place, log in enumerate(publishers)
     )
-    worker_logs = tuple(
-        WorkerLog(log, numbering, table) for log, table in zip(workers, tables[len(publishers) :], strict=True)
-    )
-    sent = _Sent(total, several_routes=len(routes) > 1)
-    for publisher_log in publisher_logs:
-        for publishes in publisher_log.tables():
-            numbering.publish(publishes.message, publishes.attempt)
-            sent.add(publishes)
-    received = _Received(total, len(sessions), (over_ns(each) for each in happenings(history.events)))
-    for worker_log in worker_logs:
-        for deliveries in worker_log.tables():
-            received.add(deliveries)
+    numbering = Numbering(offsets, sizes, sent.take_first_attempt(), sent.again)
+    marks_ns = (over_ns(each) for each in happenings(history.events))
+    received = Received(numbering, sessions, sent.total, marks_ns)
+    worker_logs = tuple(WorkerLog(log, numbering, *received.read(log)) for log in workers)
     return Tally(
         publisher_names={log.header.number: log.header.actor for log in publishers},
         offsets=offsets,
-        total=total,
+        total=sent.total,
         routes=routes,
         queues=next((log.header.names for log in (*workers, *collectors)), ()),
-        sessions=sessions,
+        sessions=tuple(sessions.all),
         attempts=sent.attempts,
         flow=received.flow(),
         found=_found(collectors, numbering),
@@ -235,118 +234,13 @@ def tally(history: History) -> Tally:
     )
 
 
-class _Sent:
-    """Adds up what became of each message at its publisher."""
-
-    def __init__(self, total: int, *, several_routes: bool) -> None:
-        self.attempts = 0
-        self.times = np.zeros(total, dtype=np.uint16)
-        self.first_published_ns = np.full(total, NEVER, dtype=np.int64)
-        self.first_confirmed_ns = np.full(total, NEVER, dtype=np.int64)
-        self.promised = np.zeros(total, dtype=bool)
-        self.nacked = np.zeros(total, dtype=bool)
-        self.returned = np.zeros(total, dtype=bool)
-        self.unconfirmed = np.zeros(total, dtype=bool)
-        self.route = np.zeros(total, dtype=np.uint16)
-        self._several_routes = several_routes
-
-    def add(self, publishes: Publishes) -> None:
-        message = publishes.message
-        self.attempts += len(message)
-        _count(self.times, message)
-        np.minimum.at(self.first_published_ns, message, publishes.at_ns)
-        np.minimum.at(self.first_confirmed_ns, message, publishes.confirmed_ns)
-        for there, chosen in (
-            (self.promised, publishes.promised),
-            (self.nacked, publishes.nacked),
-            (self.returned, publishes.returned),
-            (self.unconfirmed, ~publishes.confirmable),
-        ):
-            _mark(there, message, chosen)
-        if self._several_routes:
-            self.route[message] = publishes.route
-
-
-class _Received:
-    """Adds up what became of each message at the workers, and what happened on each session."""
-
-    def __init__(self, total: int, sessions: int, marks_ns: Iterable[int]) -> None:
-        self.times = np.zeros(total, dtype=np.uint16)
-        self.completions = np.zeros(total, dtype=np.uint16)
-        self.first_completed_ns = np.full(total, NEVER, dtype=np.int64)
-        self.completed_in = np.zeros(total, dtype=np.min_scalar_type(sessions))
-        self.redelivered = np.zeros(total, dtype=bool)
-        self.corrupt: list[int] = []
-        self._sums = np.zeros((5, sessions), dtype=np.int64)
-        self._invented = 0
-        self._inventions: list[tuple[int, int]] = []
-        self._marks_ns = np.unique(np.array([*marks_ns], dtype=np.int64))
-        self._served_ns = np.full(len(self._marks_ns) + 1, NEVER, dtype=np.int64)
-        """The first completion from each mark to the next; in front of them, the first one before all marks."""
-
-    def add(self, deliveries: Deliveries) -> None:
-        completed = deliveries.completed
-        sizes = self._sums.shape[1]
-        for number, chosen in enumerate(
-            (slice(None), completed, deliveries.redelivered, deliveries.acked, deliveries.rejected != KEPT)
-        ):
-            self._sums[number] += np.bincount(deliveries.session[chosen], minlength=sizes)
-        real = deliveries.message >= 0
-        if not real.all():
-            self._invent(deliveries, completed & ~real)
-        message = deliveries.message[real]
-        _count(self.times, message)
-        _mark(self.redelivered, message, deliveries.redelivered[real])
-        if deliveries.corrupt.any():
-            self.corrupt += np.unique(deliveries.message[deliveries.corrupt & real]).tolist()
-        self._complete(deliveries, completed & real)
-        if len(self._marks_ns):
-            done_ns = deliveries.completed_ns[completed]
-            np.minimum.at(self._served_ns, np.searchsorted(self._marks_ns, done_ns, side="right"), done_ns)
-
-    def _complete(self, deliveries: Deliveries, done: np.ndarray) -> None:
-        message, at_ns = deliveries.message[done], deliveries.completed_ns[done]
-        _count(self.completions, message)
-        np.minimum.at(self.first_completed_ns, message, at_ns)
-        first = self.first_completed_ns[message] == at_ns
-        self.completed_in[message[first]] = deliveries.session[done][first]
-
-    def _invent(self, deliveries: Deliveries, invented: np.ndarray) -> None:
-        rows = np.flatnonzero(invented)
-        self._invented += len(rows)
-        listed = rows[: LISTED_MESSAGES - len(self._inventions)]
-        columns = deliveries.session[listed].tolist(), deliveries.completed_ns[listed].tolist()
-        self._inventions += zip(*columns, strict=True)
-
-    def flow(self) -> Flow:
-        delivered, completed, redelivered, acked, rejected = self._sums
-        return Flow(delivered, completed, redelivered, acked, rejected, self._invented, tuple(self._inventions))
-
-    def served_ns(self) -> dict[int, int]:
-        later = np.minimum.accumulate(self._served_ns[:0:-1])[::-1]
-        return dict(zip(self._marks_ns.tolist(), later.tolist(), strict=True))
-
-
-def _count(times: np.ndarray, message: np.ndarray) -> None:
-    """Count messages, at most MOST_TIMES each: there are fewer in one table, so that no count runs over."""
-    np.add.at(times, message, np.uint16(1))
-    counted = times[message]
-    if len(counted) and counted.max() > MOST_TIMES:
-        times[message] = np.minimum(counted, MOST_TIMES)
-
-
-def _mark(there: np.ndarray, message: np.ndarray, chosen: np.ndarray) -> None:
-    if chosen.any():
-        there[message[chosen]] = True
-
-
 def _found(logs: tuple[Log, ...], numbering: Numbering) -> Found:
     parts = [log.records[log.records["kind"] == Kind.FOUND] for log in logs]
     rows = np.concatenate(parts) if parts else None
     if rows is None:
         nothing = np.empty(0, dtype=np.int64)
         return Found(nothing, nothing, nothing, 0)
-    message = numbering.of(rows["publisher"], rows["seq"], rows["attempt"])
+    message = numbering.of(rows)
     known = message >= 0
     corrupt = known & ((rows["flags"] & Flag.CORRUPT) != 0)
     return Found(

@@ -18,6 +18,10 @@ LISTED_OUTAGES = 100
 FEWEST_FOR_A_RATE = 20
 """Completions on each side of a step that a ratio of rates needs."""
 
+_LEAST_RUN = 1024
+_AT_ONCE = 1 << 16
+"""Times that are looked at at once: a processor's cache holds what that takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outages:
@@ -51,20 +55,37 @@ def outages(tally: Tally) -> Outages:
 def _gaps(begun_ns: np.ndarray, done_ns: np.ndarray) -> list[tuple[int, int]] | None:
     """Return the spans between two consecutive ends in which something was waiting, the longest ones; None with no end at all."""
     both = (begun_ns != NEVER) & (done_ns != NEVER)
-    ends, begins = done_ns[both], begun_ns[both]
-    if not len(ends):
+    if not both.any():
         return None
-    ends.sort()
-    begins.sort()
+    begins, ends = _sorted(begun_ns, both), _sorted(done_ns, both)
+    del both
     # After the i-th end, i + 1 are done: something waits from the (i + 2)-th begin on. In place, for there may be many.
     lengths = np.maximum(ends[:-1], begins[1:], out=begins[1:])
     np.subtract(ends[1:], lengths, out=lengths)
-    # Few are long: the longest of all, and those worth listing.
-    chosen = np.flatnonzero(lengths >= min(LISTED_OUTAGE_S * 1e9, lengths.max(initial=0)))
-    chosen = chosen[np.argsort(lengths[chosen], kind="stable")[::-1][:LISTED_OUTAGES]]
+    chosen = _longest(lengths, min(LISTED_OUTAGE_S * 1e9, lengths.max(initial=0)))
     return [
         (int(ends[index + 1] - lengths[index]), int(ends[index + 1])) for index in chosen.tolist() if lengths[index] > 0
     ]
+
+
+def _longest(lengths: np.ndarray, least: float) -> np.ndarray:
+    """Return where lengths of at least so much are, the longest ones first and of equal ones the last."""
+    chosen = np.empty(0, dtype=np.int64)
+    for begin in range(0, len(lengths), _AT_ONCE):
+        long = np.flatnonzero(lengths[begin : begin + _AT_ONCE] >= least)
+        if len(long):
+            chosen = np.append(chosen, begin + long)
+            chosen = chosen[np.sort(np.argsort(lengths[chosen], kind="stable")[-LISTED_OUTAGES:])]
+    return chosen[np.argsort(lengths[chosen], kind="stable")[::-1]]
+
+
+def _sorted(times: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return the chosen ones of some times, sorted."""
+    found = times.copy() if chosen.all() else times[chosen]
+    # What is made of few sorted runs, as publishers leave it, is merged; there is a faster way for all else.
+    runs = np.count_nonzero(found[1:] < found[:-1])
+    found.sort(kind="stable" if runs < len(found) // _LEAST_RUN else None)
+    return found
 
 
 def recovery_s(happening: Happening, tally: Tally) -> float | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.errors import HistoryError
-from harness.history.records import COLUMNS, FORMAT_VERSION, HEADER_BYTES, RECORD_BYTES, LogHeader
+from harness.history.records import COLUMNS, FORMAT_VERSION, HEADER_BYTES, RECORD_BYTES, Kind, LogHeader
 
 DTYPE = np.dtype(
     {
@@ -47,15 +47,32 @@ class Log:
         What was read of a file is given back to the system, which keeps it in its cache: a log may be larger than the memory that
         reading it takes.
         """
-        for number, begin in enumerate(range(0, len(self.records), BLOCK_RECORDS), start=1):
-            yield self.records[begin : begin + BLOCK_RECORDS]
-            if number % _RELEASED_EVERY == 0:
-                self._release()
-        self._release()
+        for number in range(-(-len(self.records) // BLOCK_RECORDS)):
+            yield self.block(number)
+            if number % _RELEASED_EVERY == _RELEASED_EVERY - 1:
+                self.release()
+        self.release()
 
-    def _release(self) -> None:
+    def backwards(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the blocks from the last one to the first, each with the place of its first record."""
+        for number in reversed(range(-(-len(self.records) // BLOCK_RECORDS))):
+            yield number * BLOCK_RECORDS, self.block(number)
+            self.release()
+
+    def block(self, number: int) -> np.ndarray:
+        """Return one of the blocks, by its number from 0; whoever reads a few of them releases the log behind it."""
+        return self.records[number * BLOCK_RECORDS : (number + 1) * BLOCK_RECORDS]
+
+    def release(self) -> None:
+        """Give what was read of the file back to the system."""
         if self.mapping is not None:
             self.mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def of_kind(block: np.ndarray, kinds: np.ndarray, kind: Kind) -> np.ndarray:
+    """Return the records of a kind; `kinds` are those of the block, in an array of their own."""
+    rows = np.flatnonzero(kinds == kind)
+    return block.take(rows) if len(rows) else EMPTY
 
 
 def read_log(path: Path) -> Log:

@@ -1,0 +1,167 @@
+"""Adding up what became of each message at the workers, and what happened on each session, one log after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.checks.counting import count, least, mark
+from harness.checks.deliveries import KEPT, Numbering, Settlements, settlements
+from harness.checks.outline import Outline, groups_of
+from harness.checks.sessions import Sessions, Survey
+from harness.checks.settlement import NEVER
+from harness.checks.verdict import LISTED_MESSAGES
+from harness.history.read import Log
+from harness.history.records import Flag
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """How often things happened on each session, as arrays indexed by session, and what came that nobody had published."""
+
+    delivered: np.ndarray
+    completed: np.ndarray
+    redelivered: np.ndarray
+    acked: np.ndarray
+    rejected: np.ndarray
+    invented: int
+    """Completed deliveries of what nobody published."""
+    inventions: tuple[tuple[int, int], ...]
+    """Session and time of completion of the first of them, at most LISTED_MESSAGES."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The deliveries of a block."""
+
+    message: np.ndarray
+    connection: np.ndarray | int
+    """The number of each one's connection, or the one of all."""
+    redelivered: np.ndarray | None
+    """None if none is."""
+
+
+_NO_GROUPS = np.empty(0, dtype=np.int64)
+
+
+class Received:
+    """What became of each message at the workers: arrays by message."""
+
+    def __init__(self, numbering: Numbering, sessions: Sessions, total: int, marks_ns: Iterable[int]) -> None:
+        """Begin with nothing received of so many messages; `sessions` has those of the publishers."""
+        self.times = np.zeros(total, dtype=np.uint16)
+        self.completions = np.zeros(total, dtype=np.uint16)
+        self.first_completed_ns = np.full(total, NEVER, dtype=np.int64)
+        self.completed_in = np.zeros(total, dtype=np.uint8)
+        self.redelivered = np.zeros(total, dtype=bool)
+        self.corrupt: list[int] = []
+        self._numbering = numbering
+        self._sessions = sessions
+        self._sums = np.zeros((5, 0), dtype=np.int64)
+        """As in `Flow`."""
+        self._invented = 0
+        self._inventions: list[tuple[int, int]] = []
+        self._marks_ns = np.unique(np.array([*marks_ns], dtype=np.int64))
+        self._served_ns = np.full(len(self._marks_ns) + 1, NEVER, dtype=np.int64)
+        """The first completion from each mark to the next; in front of them, the first one before all marks."""
+
+    def read(self, log: Log) -> tuple[np.ndarray, Outline]:
+        """Add a log; return the table from its connection numbers to sessions."""
+        survey = Survey()
+        parts: list[_Part] = []
+        groups: list[np.ndarray] = []
+
+        def see(block: np.ndarray, kinds: np.ndarray, deliveries: np.ndarray) -> None:
+            survey.see(block, kinds)
+            if len(deliveries):
+                parts.append(self._deliver(deliveries))
+                message = parts[-1].message
+                if int(message.min()) < 0:
+                    message = self._numbering.of_any_attempt(deliveries)
+                groups.append(groups_of(message, len(self.times)))
+            else:
+                groups.append(_NO_GROUPS)
+
+        settled, begin = settlements(log, acked_ns=False, see=see), 0
+        table = self._sessions.add(log.header, survey)
+        self._make_room(len(self._sessions.all))
+        for part in parts:
+            end = begin + len(part.message)
+            self._settle(part, settled, table, slice(begin, end))
+            begin = end
+        return table, Outline(settled.extents, groups)
+
+    def _deliver(self, deliveries: np.ndarray) -> _Part:
+        message, flags, connection = self._numbering.of(deliveries), deliveries["flags"], deliveries["connection"]
+        real = message >= 0
+        known = message if real.all() else message[real]
+        count(self.times, known)
+        redelivered: np.ndarray | None = None
+        if flags.any():
+            redelivered = (flags & Flag.REDELIVERED) != 0
+            mark(self.redelivered, message, redelivered & real)
+            corrupt = ((flags & Flag.CORRUPT) != 0) & real
+            self.corrupt += np.unique(message[corrupt]).tolist()
+        one = int(connection[0]) if (connection == connection[0]).all() else None
+        return _Part(message, connection if one is None else one, redelivered)
+
+    def _make_room(self, sessions: int) -> None:
+        self._sums = np.pad(self._sums, ((0, 0), (0, sessions - self._sums.shape[1])))
+        kind = np.min_scalar_type(sessions)
+        if kind != self.completed_in.dtype:
+            self.completed_in = self.completed_in.astype(kind)
+
+    def _settle(self, part: _Part, settled: Settlements, table: np.ndarray, here: slice) -> None:
+        message, done_ns = part.message, settled.completed_ns[here]
+        completed = done_ns != NEVER
+        session = table[part.connection]
+        for number, chosen in enumerate(
+            (None, completed, part.redelivered, settled.acked[here], settled.rejected[here] != KEPT)
+        ):
+            if number and (chosen is None or not chosen.any()):
+                continue
+            if np.ndim(session):
+                self._sums[number] += np.bincount(
+                    session if chosen is None else session[chosen], minlength=self._sums.shape[1]
+                )
+            else:
+                self._sums[number, session] += len(message) if chosen is None else np.count_nonzero(chosen)
+        if not completed.all():
+            message, done_ns = message[completed], done_ns[completed]
+            session = session[completed] if np.ndim(session) else session
+        if not len(message):
+            return
+        if len(self._marks_ns):
+            np.minimum.at(self._served_ns, np.searchsorted(self._marks_ns, done_ns, side="right"), done_ns)
+        real = message >= 0
+        if not real.all():
+            self._invent(np.broadcast_to(session, len(message))[~real], done_ns[~real])
+            message, done_ns = message[real], done_ns[real]
+            session = session[real] if np.ndim(session) else session
+        self._complete(message, done_ns, session)
+
+    def _complete(self, message: np.ndarray, done_ns: np.ndarray, session: np.ndarray) -> None:
+        count(self.completions, message)
+        least(self.first_completed_ns, message, done_ns)
+        first = self.first_completed_ns[message] == done_ns
+        if first.all():
+            self.completed_in[message] = session
+        else:
+            self.completed_in[message[first]] = session[first] if np.ndim(session) else session
+
+    def _invent(self, session: np.ndarray, done_ns: np.ndarray) -> None:
+        self._invented += len(session)
+        room = LISTED_MESSAGES - len(self._inventions)
+        self._inventions += zip(session[:room].tolist(), done_ns[:room].tolist(), strict=True)
+
+    def flow(self) -> Flow:
+        """Return what happened on each session."""
+        delivered, completed, redelivered, acked, rejected = self._sums
+        return Flow(delivered, completed, redelivered, acked, rejected, self._invented, tuple(self._inventions))
+
+    def served_ns(self) -> dict[int, int]:
+        """Return by the time at which a fault was over, the next completion; NEVER if none came."""
+        later = np.minimum.accumulate(self._served_ns[:0:-1])[::-1]
+        return dict(zip(self._marks_ns.tolist(), later.tolist(), strict=True))
