@@ -167,7 +167,7 @@ class Client(ABC):
             on_open_callback=self._on_open,
             on_open_error_callback=self._on_open_error,
             on_close_callback=self._on_closed,
-            custom_ioloop=IOServices(self.loop, interpose) if self._client == "fast" else self.loop,
+            custom_ioloop=IOServices(self.loop, interpose if self._client == "fast" else None),
         )
 
     def _on_open(self, connection: pika.SelectConnection) -> None:

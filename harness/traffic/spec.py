@@ -66,7 +66,7 @@ class PublisherSpec:
 
     target: Target
     log: str
-    """Path of the log to create."""
+    """Path of the log to create, on the machine that the process runs on."""
     actor: str
     number: int
     """Its number in message identities, from 1; the same for all its incarnations."""

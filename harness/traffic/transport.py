@@ -16,7 +16,9 @@ from pika.adapters.utils.nbio_interface import AbstractIOReference, AbstractStre
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 
 READ_BYTES = 64 * 1024
-"""Most bytes in one read of the socket."""
+"""Most bytes in one read of the socket, for a protocol that parses them in bulk."""
+READ_BYTES_FOR_PIKA = 16 * 1024
+"""The same for pika, which moves the rest of what was read once for each frame."""
 
 _Linked = tuple[AbstractStreamTransport, AbstractStreamProtocol]
 _AGAIN = (BlockingIOError, InterruptedError)
@@ -25,10 +27,14 @@ _AGAIN = (BlockingIOError, InterruptedError)
 class IOServices(SelectorIOServicesAdapter):  # type: ignore[misc]  # pika is published without types
     """pika's I/O services for one connection."""
 
-    def __init__(self, loop: IOLoop, interpose: Callable[[AbstractStreamProtocol], AbstractStreamProtocol]) -> None:
-        """Prepare; `interpose` puts a protocol between the transport and pika's."""
+    def __init__(
+        self, loop: IOLoop, interpose: Callable[[AbstractStreamProtocol], AbstractStreamProtocol] | None = None
+    ) -> None:
+        """Prepare; `interpose` puts a protocol that parses in bulk between the transport and pika's."""
         super().__init__(loop)
         self._interpose = interpose
+        self.read_bytes = READ_BYTES_FOR_PIKA if interpose is None else READ_BYTES
+        """Most bytes in one read of the socket."""
 
     def create_streaming_connection(
         self,
@@ -43,7 +49,7 @@ class IOServices(SelectorIOServicesAdapter):  # type: ignore[misc]  # pika is pu
 
         def factory() -> AbstractStreamProtocol:
             made.append(protocol_factory())
-            return self._interpose(made[0])
+            return made[0] if self._interpose is None else self._interpose(made[0])
 
         def done(result: _Linked | BaseException) -> None:
             # pika knows the connection by the protocol that it has made.
@@ -159,7 +165,7 @@ class Transport(AbstractStreamTransport):  # type: ignore[misc]  # pika is publi
 
     def _read(self) -> None:
         try:
-            data = self._socket.recv(READ_BYTES)
+            data = self._socket.recv(self._services.read_bytes)
         except _AGAIN:
             return
         if not data:
