@@ -89,6 +89,8 @@ class ProcessStarted(Event):
     actor: str
     incarnation: int
     pid: int
+    host: str = ""
+    """The machine it runs on; empty for the harness's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,12 +165,15 @@ class LoadMeasured(Event):
     span_s: float
     """How long that was."""
     processors: int
+    """Of all machines that had publishers or workers, the harness's own among them."""
     machine_s: float
-    """All that ran on the machine."""
+    """All that ran on these machines."""
     harness_s: float
     """The harness itself, without publishers and workers."""
     actors_s: dict[str, float]
     """Each publisher and worker, its incarnations together."""
+    busiest_machine: float = 0.0
+    """Share of the time that the processors of the busiest machine were busy; 0 where it was not measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,14 +25,15 @@ def load(events: Sequence[Event], scenario: Scenario) -> Load | None:
 
     publishers, workers, harness = share("publisher"), share("worker"), measured.harness_s / all_s
     machine = min(1.0, measured.machine_s / all_s)
+    busiest_machine = measured.busiest_machine or machine
     busiest = max(measured.actors_s, key=lambda actor: measured.actors_s[actor], default="")
     busiest_share = measured.actors_s.get(busiest, 0.0) / measured.span_s
     others = max(0.0, machine - publishers - workers - harness)
     struck = any(isinstance(event, FaultInjected) and event.at_ns < measured.at_ns for event in events)
-    limit = _limit(machine, busiest_share, paced=struck or _paced(scenario))
+    limit = _limit(busiest_machine, busiest_share, paced=struck or _paced(scenario))
     return Load(
         limit=limit,
-        sentence=_sentence(limit, machine, others, busiest, busiest_share),
+        sentence=_sentence(limit, busiest_machine, others, busiest, busiest_share),
         span_s=measured.span_s,
         processors=measured.processors,
         machine=machine,

@@ -5,13 +5,15 @@ The verdict does not use them; it reads the finished logs. Both come from the sa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from harness.history.progress import completed
 from harness.history.read import LogTail
-from harness.history.records import Flag, Kind
+from harness.history.records import Kind
 
 
 @dataclass(slots=True)
@@ -74,13 +76,13 @@ class LiveLog:
         counters.acked += _sum_of_ranges(records, kinds, present, Kind.ACKED)
         counters.rejected += int(present[Kind.REJECTED])
         counters.delivered += int(present[Kind.DELIVERED])
-        completed = kinds == Kind.COMPLETED
-        if present[Kind.DELIVERED]:
-            completed |= (kinds == Kind.DELIVERED) & ((records["flags"] & Flag.DONE) != 0)
-        number_completed = int(np.count_nonzero(completed))
-        if number_completed:
-            counters.processed += number_completed
-            counters.last_processed_ns = int(records["at_ns"][np.flatnonzero(completed)[-1]])
+        number_completed = 0
+        if present[Kind.DELIVERED] or present[Kind.COMPLETED]:
+            done = np.flatnonzero(completed(records))
+            number_completed = len(done)
+            if number_completed:
+                counters.processed += number_completed
+                counters.last_processed_ns = int(records["at_ns"][done[-1]])
         counters.exhausted |= bool(present[Kind.EXHAUSTED])
         for kind in kinds[(kinds >= Kind.CONNECTED) & (kinds <= Kind.CANCELLED)].tolist():
             match kind:
@@ -94,7 +96,7 @@ class LiveLog:
                     counters.consuming = False
         self._holdings(records, kinds, present, number_completed)
 
-    def _holdings(self, records: np.ndarray, kinds: np.ndarray, present: np.ndarray, completed: int) -> None:
+    def _holdings(self, records: np.ndarray, kinds: np.ndarray, present: np.ndarray, number_completed: int) -> None:
         counters = self.counters
         if present[Kind.CONNECTION_LOST] or present[Kind.CHANNEL_CLOSED]:
             lost = (kinds == Kind.CONNECTION_LOST) | (kinds == Kind.CHANNEL_CLOSED)
@@ -104,14 +106,13 @@ class LiveLog:
                 return
             kinds = records["kind"]
             present = np.bincount(kinds, minlength=64)
-            done = (kinds == Kind.DELIVERED) & ((records["flags"] & Flag.DONE) != 0)
-            completed = int(present[Kind.COMPLETED]) + int(np.count_nonzero(done))
+            number_completed = int(np.count_nonzero(completed(records)))
         delivered, rejected = int(present[Kind.DELIVERED]), int(present[Kind.REJECTED])
         acked = _sum_of_ranges(records, kinds, present, Kind.ACKED)
         settled = _sum_of_ranges(records, kinds, present, Kind.CONFIRMED)
         settled += _sum_of_ranges(records, kinds, present, Kind.NACKED)
         counters.unsettled = max(0, counters.unsettled + int(present[Kind.PUBLISHED]) - settled)
-        counters.uncompleted = max(0, counters.uncompleted + delivered - completed - rejected)
+        counters.uncompleted = max(0, counters.uncompleted + delivered - number_completed - rejected)
         if self._settles:
             counters.in_flight = max(0, counters.in_flight + delivered - acked - rejected)
         else:
@@ -133,6 +134,20 @@ class Totals:
     acked: int = 0
     in_flight: int = 0
     last_processed_ns: int = 0
+
+    @classmethod
+    def of(cls, incarnations: Iterable[tuple[ActorCounters, bool]]) -> Totals:
+        """Sum up; beside the counters of each incarnation: whether it lives, for what it holds is gone when it does not."""
+        found = tuple(incarnations)
+        return cls(
+            published=sum(each.published for each, _ in found),
+            confirmed=sum(each.confirmed for each, _ in found),
+            delivered=sum(each.delivered for each, _ in found),
+            processed=sum(each.processed for each, _ in found),
+            acked=sum(each.acked for each, _ in found),
+            in_flight=sum(each.in_flight for each, alive in found if alive),
+            last_processed_ns=max((each.last_processed_ns for each, _ in found), default=0),
+        )
 
     @property
     def backlog(self) -> int:

@@ -1,15 +1,17 @@
-"""Who takes the machine's processors while the publishers publish."""
+"""Who takes the machines' processors while the publishers publish."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import psutil
 
+from harness.engine.host import HostLoad, machine_id, machine_s
 from harness.events import LoadMeasured
 
 EVERY_S = 0.25
@@ -17,19 +19,27 @@ COSTS_AT_MOST = 0.02
 """Share of its time that the looking may take, where there are many processes."""
 
 
-class LoadMeter:
-    """Looks at the processes from its making on, on a thread of its own, and sums up what each took until it is asked."""
+@dataclass(slots=True)
+class _Taken:
+    """Processor seconds at the first look and at the last one."""
 
-    def __init__(self, living: Callable[[], Mapping[str, int]]) -> None:
-        """`living` names the processes that run now, with their process numbers."""
-        self._living = living
-        self._taken: dict[tuple[str, int], float] = {}
+    first: float
+    last: float
+    processors: int = 0
+
+
+class LoadMeter:
+    """Looks at the hosts from its making on, on a thread of its own, and sums up what each process took until it is asked."""
+
+    def __init__(self, hosts: Callable[[], Sequence[HostLoad]]) -> None:
+        """`hosts` asks each host who took its processors so far."""
+        self._hosts = hosts
+        self._processes: dict[tuple[str, str], _Taken] = {}
+        self._machines: dict[str, _Taken] = {}
         self._over = threading.Event()
         self._began = time.monotonic()
-        self._machine_s, self._harness_s = _machine_s(), time.process_time()
-        self._before: dict[tuple[str, int], float] = {}
-        self.look()
-        self._before = dict(self._taken)
+        self._harness_s = time.process_time()
+        self.look(from_zero=False)
         self._thread = threading.Thread(target=self._go_on, daemon=True)
         self._thread.start()
 
@@ -53,17 +63,21 @@ class LoadMeter:
         self._over.set()
         self._thread.join()
         self.look()
+        span_s = time.monotonic() - self._began
         actors: dict[str, float] = {}
-        for (actor, pid), seconds in self._taken.items():
-            actors[actor] = actors.get(actor, 0.0) + seconds - self._before.get((actor, pid), 0.0)
+        for (_, process), taken in self._processes.items():
+            actor = process.rpartition(".")[0]
+            actors[actor] = actors.get(actor, 0.0) + taken.last - taken.first
+        machines = self._machines.values()
         return LoadMeasured(
             at_ns=time.monotonic_ns(),
             variant=variant,
-            span_s=time.monotonic() - self._began,
-            processors=psutil.cpu_count() or 1,
-            machine_s=_machine_s() - self._machine_s,
+            span_s=span_s,
+            processors=sum(each.processors for each in machines),
+            machine_s=sum(each.last - each.first for each in machines),
             harness_s=time.process_time() - self._harness_s,
             actors_s=actors,
+            busiest_machine=min(1.0, max((each.last - each.first) / each.processors for each in machines) / span_s),
         )
 
     def _go_on(self) -> None:
@@ -73,17 +87,12 @@ class LoadMeter:
             self.look()
             rest_s = max(EVERY_S, (time.monotonic() - began) / COSTS_AT_MOST)
 
-    def look(self) -> None:
-        """Look once; the thread does so four times a second."""
-        for actor, pid in self._living().items():
-            try:
-                times = psutil.Process(pid).cpu_times()
-            except psutil.Error:  # it ended meanwhile
-                continue
-            self._taken[actor, pid] = times.user + times.system
-
-
-def _machine_s() -> float:
-    times = psutil.cpu_times()._asdict()
-    idle = ("idle", "iowait", "guest", "guest_nice")  # what guests take is in user and nice already
-    return float(sum(seconds for kind, seconds in times.items() if kind not in idle))
+    def look(self, *, from_zero: bool = True) -> None:
+        """Look once, as the thread does four times a second; a process that appears later took nothing before."""
+        here = HostLoad(machine_id(), psutil.cpu_count() or 1, machine_s(), {})
+        for host in (here, *self._hosts()):
+            machine = self._machines.setdefault(host.machine, _Taken(host.machine_s, 0.0, host.processors))
+            machine.last = host.machine_s
+            for process, seconds in host.processes_s.items():
+                first = 0.0 if from_zero else seconds
+                self._processes.setdefault((host.machine, process), _Taken(first, seconds)).last = seconds

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from harness.events import Role
 from harness.scenario.scenario import Scenario
@@ -21,15 +20,6 @@ class ActorPlan:
     number: int
     """From 1, over all groups of the role; a publisher's is in its messages' identities."""
     group: Publishers | Workers
-
-    @property
-    def settles(self) -> bool:
-        """Whether what it does is settled later: confirms for a publisher, manual acks for a worker."""
-        match self.group:
-            case Publishers():
-                return self.group.window is not None
-            case Workers():
-                return self.group.acks == "manual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +52,26 @@ def routes(group: Publishers, scenario: Scenario) -> tuple[Route, ...]:
     return tuple(Route(queue, "", queue) for queue in targets)
 
 
-def publisher_spec(
-    plan: ActorPlan,
-    scenario: Scenario,
-    session: Session,
-    *,
-    log: Path,
-    incarnation: int,
-    start: int,
-    republish: tuple[tuple[int, int], ...],
+def spec(plan: ActorPlan, scenario: Scenario, session: Session, *, incarnation: int) -> PublisherSpec | WorkerSpec:
+    """Make the spec of an actor's next incarnation, but for where its log is and what an earlier one has left to do."""
+    match plan.group:
+        case Publishers() as group:
+            return _publisher_spec(group, plan, scenario, session, incarnation)
+        case Workers() as group:
+            return _worker_spec(group, plan, scenario, session, incarnation)
+
+
+def _publisher_spec(
+    group: Publishers, plan: ActorPlan, scenario: Scenario, session: Session, incarnation: int
 ) -> PublisherSpec:
-    """Make the spec of a publisher's next incarnation."""
-    group = plan.group
-    assert isinstance(group, Publishers)  # noqa: S101 - a publisher's plan holds publishers
     return PublisherSpec(
         target=session.target,
-        log=str(log),
+        log="",
         actor=plan.actor,
         number=plan.number,
         incarnation=incarnation,
         routes=routes(group, scenario),
         messages=group.messages_each,
-        start=start,
-        republish=republish,
         texts=group.tasks,
         body_bytes=group.body,
         rate_per_s=group.rate,
@@ -99,13 +86,10 @@ def publisher_spec(
     )
 
 
-def worker_spec(plan: ActorPlan, scenario: Scenario, session: Session, *, log: Path, incarnation: int) -> WorkerSpec:
-    """Make the spec of a worker's next incarnation."""
-    group = plan.group
-    assert isinstance(group, Workers)  # noqa: S101 - a worker's plan holds workers
+def _worker_spec(group: Workers, plan: ActorPlan, scenario: Scenario, session: Session, incarnation: int) -> WorkerSpec:
     return WorkerSpec(
         target=session.target,
-        log=str(log),
+        log="",
         actor=plan.actor,
         number=plan.number,
         incarnation=incarnation,

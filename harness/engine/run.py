@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from harness.broker.protocol import Broker, BrokerSettings
 from harness.checks.combine import combine
 from harness.checks.judge import judge
 from harness.checks.verdict import RunVerdict, VariantVerdict
+from harness.engine.host import Host, LocalHost
 from harness.engine.rundir import META_FILE, RESOLVED_FILE, SCENARIO_FILE, RunDirectory, slug
 from harness.engine.variant import VariantRun, VariantSetting
 from harness.errors import HistoryError, InfrastructureError
@@ -29,6 +31,7 @@ from harness.ledger import Ledger
 from harness.scenario.load import Loaded
 from harness.scenario.resolve import resolve, to_yaml
 from harness.scenario.variants import Variant
+from harness.traffic.spec import Target
 
 
 class MakeBroker(Protocol):
@@ -36,6 +39,10 @@ class MakeBroker(Protocol):
 
     def __call__(self, settings: BrokerSettings, ledger: Ledger) -> tuple[Broker, str]:
         """Make it. Raises BrokerError."""
+
+
+MakeHosts = Callable[[Path, Target], tuple[Host, ...]]
+"""Gives the machines for publishers and workers: for the folder that their logs end up in, and the broker that they must reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +61,13 @@ def run(
     reports: Path,
     seed: int,
     make_broker: MakeBroker,
+    make_hosts: MakeHosts | None = None,
     image: str = "",
     replay_options: Sequence[str] = (),
     with_controls: bool = True,
     listeners: Sequence[Listener] = (),
 ) -> RunResult:
-    """Run a scenario's variants. A KeyboardInterrupt ends it in order: what was seen so far is judged and returned."""
+    """Run a scenario's variants, on this machine if `make_hosts` names no others. A KeyboardInterrupt ends it in order: what was seen so far is judged and returned."""
     now = datetime.now().astimezone()
     began = time.monotonic()
     directory = RunDirectory.create(reports, loaded.scenario.name, now)
@@ -90,6 +98,7 @@ def run(
             variant_run = VariantRun(
                 VariantSetting(variant.name, variant.scenario, folder, seed, _token(directory, index)),
                 _maker(make_broker, settings, ledger),
+                make_hosts or partial(_this_machine, ledger),
                 ledger=ledger,
                 listeners=told,
             )
@@ -231,6 +240,10 @@ def _settings(variant: Variant, run_id: str, folder: Path, image: str) -> Broker
         permit=broker.permit,
         nodes=broker.nodes,
     )
+
+
+def _this_machine(ledger: Ledger, logs: Path, _target: Target) -> tuple[Host, ...]:
+    return (LocalHost(logs, started=ledger.add_process),)
 
 
 def _maker(make: MakeBroker, settings: BrokerSettings, ledger: Ledger) -> Callable[[], tuple[Broker, str]]:

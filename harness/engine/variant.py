@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from harness.broker.flush import flush_metadata
 from harness.broker.protocol import Ability, Broker
 from harness.engine import plan as planning
 from harness.engine.by_hand import Hand
-from harness.engine.counters import Totals
 from harness.engine.drain import drain
-from harness.engine.load import LoadMeter
+from harness.engine.host import Host
 from harness.engine.outbox import Outbox
 from harness.engine.plan import Session
 from harness.engine.processes import Processes
 from harness.engine.room import Room
 from harness.engine.timeline import Timeline
+from harness.engine.traffic import IDLE_POLL_S, Cast, Traffic
 from harness.engine.watch import BrokerWatch
 from harness.errors import BrokerError, ChaosError, InfrastructureError
 from harness.events import (
@@ -32,13 +32,11 @@ from harness.events import (
     Phase,
     PhaseChanged,
     Progress,
-    TrafficStarted,
 )
 from harness.history.records import LogHeader
 from harness.interrupts import shielded
 from harness.ledger import Ledger
 from harness.scenario.scenario import Scenario
-from harness.scenario.traffic import Publishers
 from harness.traffic import topology
 from harness.traffic.collector import collect
 from harness.traffic.log import EventLog
@@ -47,11 +45,6 @@ from harness.traffic.spec import Target
 OUTLIVING = frozenset({"external", "compose"})
 """Backends whose broker may have been there before the run, and may go on after it."""
 PROGRESS_EVERY_S = 0.2
-BUSY_POLL_S = 0.002
-"""How often counters are read while a step waits for progress."""
-IDLE_POLL_S = 0.01
-START_TIMEOUT_S = 30.0
-"""How long processes may take to connect and consume."""
 HEAL_TIMEOUT_S = 120.0
 PUBLISHER_FINISH_TIMEOUT_S = 120.0
 """How long publishers may take, after everything is healed, to send the rest and get it confirmed."""
@@ -77,22 +70,26 @@ class VariantRun:
         self,
         setting: VariantSetting,
         make_broker: Callable[[], tuple[Broker, str]],
+        make_hosts: Callable[[Path, Target], tuple[Host, ...]],
         *,
         ledger: Ledger,
         listeners: Sequence[Listener],
     ) -> None:
-        """Prepare; `make_broker` returns a broker that is not started yet, and why this one."""
+        """Prepare; `make_broker` returns a broker that is not started yet, and why this one.
+
+        `make_hosts` gives the machines for publishers and workers: for a folder of logs, and a broker that they must reach.
+        """
         self._setting = setting
         self._scenario = setting.scenario
         self._make_broker = make_broker
+        self._make_hosts = make_hosts
         self._ledger = ledger
         self._outbox = Outbox(setting.name, listeners)
         self._phase = Phase.PROVISION
         self._phase_began_ns = 0
         self._broker: Broker | None = None
-        self._processes: Processes | None = None
-        self._timeline: Timeline | None = None
-        self._hand: Hand | None = None
+        self._hosts: tuple[Host, ...] = ()
+        self._cast: Cast | None = None
         self._last_progress = 0.0
         self._watch: BrokerWatch | None = None
         self._room = Room()
@@ -195,109 +192,59 @@ class VariantRun:
     def _traffic(self, broker: Broker, target: Target) -> None:
         self._enter(Phase.TRAFFIC)
         setting, scenario = self._setting, self._scenario
-        queue_names = tuple(scenario.queues)
-        publishers = planning.publishers(scenario)
-        processes = self._processes = Processes(
+        logs, queue_names = setting.directory / "logs", tuple(scenario.queues)
+        self._hosts = self._make_hosts(logs, target)
+        processes = Processes(
             scenario,
             Session(target, setting.token, setting.seed, queue_names),
-            setting.directory,
-            ledger=self._ledger,
+            self._hosts,
             emit=self._outbox.put,
             variant=setting.name,
         )
-        self._hand = Hand(
-            setting.directory / "logs", target, token=setting.token, number=len(publishers) + 1, queues=queue_names
-        )
-        timeline = self._timeline = Timeline(
+        number = len(planning.publishers(scenario)) + 1
+        hand = Hand(logs, target, token=setting.token, number=number, queues=queue_names)
+        timeline = Timeline(
             scenario,
             broker=broker,
             processes=processes,
             target=target,
-            publish=self._hand.publish,
+            publish=hand.publish,
             seed=setting.seed,
             emit=self._outbox.put,
             variant=setting.name,
         )
+        cast = self._cast = Cast(processes, timeline, hand)
         self._watch = BrokerWatch(broker, timeline)
-        if not scenario.backlog_first:
-            self._start_workers()
-        processes.add(publishers)
-        self._wait_for(processes.connected, START_TIMEOUT_S, "the publishers to connect")
-        self._outbox.emit(TrafficStarted(at_ns=_now(), variant=setting.name))
-        released = time.monotonic()
-        processes.release()
-        going_by_time = [group for group in scenario.publishers if group.duration is not None]
-        workers_started = not scenario.backlog_first
-        with LoadMeter(processes.living_pids) as load:
-            while not (processes.publishers_done() and timeline.finished and workers_started):
-                elapsed = time.monotonic() - released
-                if elapsed > scenario.time_limit:
-                    self._outbox.note(
-                        f"the time limit of {scenario.time_limit:g} s ended the traffic before everything was sent"
-                    )
-                    processes.stop_all("publisher")
-                    break
-                for group in [group for group in going_by_time if _published_enough(group, elapsed, timeline)]:
-                    going_by_time.remove(group)
-                    processes.end_publishing(group)
-                if not workers_started and processes.publishers_done():
-                    workers_started = True
-                    self._start_workers()
-                if not load.over and processes.publishers_done():
-                    self._outbox.emit(load.measured(setting.name))
-                timeline.advance(self._totals(), elapsed)
-                self._housekeep()
-                if processes.publishers_done() and workers_started and not self._can_still_progress(timeline):
-                    break
-                rest_s = BUSY_POLL_S if timeline.progress_pending else IDLE_POLL_S
-                time.sleep(min(rest_s, timeline.until_due_s(time.monotonic() - released)))
-            if not load.over:
-                self._outbox.emit(load.measured(setting.name))
+        Traffic(scenario, cast, outbox=self._outbox, variant=setting.name, housekeep=self._housekeep).run()
 
-    def _start_workers(self) -> None:
-        assert self._processes is not None  # noqa: S101 - the traffic phase made it
-        self._processes.add(planning.workers(self._scenario))
-        self._wait_for(self._processes.consuming, START_TIMEOUT_S, "the workers to consume")
-
-    def _can_still_progress(self, timeline: Timeline) -> bool:
-        """Whether a step that has not struck may still do so: something is under way, or work is left to be done."""
-        if timeline.active or timeline.clock_pending:
-            return True
-        totals = self._totals()
-        idle_s = (_now() - max(totals.last_processed_ns, self._phase_began_ns)) / 1e9
-        return idle_s < self._scenario.drain.timeout and (
-            totals.backlog > 0 or totals.in_flight > 0 or idle_s < self._scenario.drain.quiet
-        )
-
-    def _totals(self) -> Totals:
-        """What all processes have done so far, and what was published by hand."""
-        assert self._processes is not None and self._hand is not None  # noqa: S101, PT018 - made by the traffic phase
-        totals, hand = self._processes.totals(), self._hand
-        return replace(totals, published=totals.published + hand.published, confirmed=totals.confirmed + hand.confirmed)
+    @property
+    def _actors(self) -> Cast:
+        assert self._cast is not None  # noqa: S101 - the traffic phase made it
+        return self._cast
 
     def _heal(self) -> None:
-        assert self._timeline is not None and self._processes is not None  # noqa: S101, PT018 - made by the traffic phase
         self._enter(Phase.HEAL)
-        errors = self._timeline.heal(HEAL_TIMEOUT_S)
-        self._processes.resume_all()
+        processes = self._actors.processes
+        errors = self._actors.timeline.heal(HEAL_TIMEOUT_S)
+        processes.resume_all()
         self._outbox.pump()
         if errors:
             raise InfrastructureError("; ".join(_describe(error) for error in errors))
         deadline = time.monotonic() + PUBLISHER_FINISH_TIMEOUT_S
-        while not self._processes.publishers_done() and time.monotonic() < deadline:
+        while not processes.publishers_done() and time.monotonic() < deadline:
             self._housekeep()
             time.sleep(IDLE_POLL_S)
-        for actor in self._processes.stop_all("publisher"):
+        for actor in processes.stop_all("publisher"):
             self._outbox.note(f"{actor} did not stop in time and was ended with SIGKILL")
 
     def _drain(self, target: Target) -> None:
-        assert self._processes is not None  # noqa: S101 - the traffic phase made it
         self._enter(Phase.DRAIN)
-        result = drain(self._scenario, self._processes, target, self._housekeep)
+        processes = self._actors.processes
+        result = drain(self._scenario, processes, target, self._housekeep)
         self._outbox.emit(
             Drained(at_ns=_now(), variant=self._setting.name, complete=result.complete, reason=result.reason)
         )
-        for actor in self._processes.stop_all("worker"):
+        for actor in processes.stop_all("worker"):
             self._outbox.note(f"{actor} did not stop in time and was ended with SIGKILL")
         self._outbox.pump()
 
@@ -317,8 +264,7 @@ class VariantRun:
     def _housekeep(self) -> None:
         """What must go on in every phase with processes: events, failures, progress, a watch on the broker."""
         self._outbox.pump()
-        assert self._processes is not None  # noqa: S101 - only called with processes
-        failure = self._processes.poll()
+        failure = self._actors.processes.poll()
         if failure is not None:
             self._outbox.pump()
             raise InfrastructureError(failure)
@@ -330,7 +276,7 @@ class VariantRun:
             self._watch.check()
 
     def _progress(self) -> None:
-        totals = self._totals()
+        totals = self._actors.totals()
         self._outbox.emit(
             Progress(
                 at_ns=_now(),
@@ -346,14 +292,6 @@ class VariantRun:
                 expected_messages=self._scenario.expected_messages,
             )
         )
-
-    def _wait_for(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            if time.monotonic() > deadline:
-                raise InfrastructureError(f"waited {timeout_s:g} s in vain for {what}")
-            self._housekeep()
-            time.sleep(BUSY_POLL_S)
 
     def _wait_until(self, deadline: float) -> None:
         while time.monotonic() < deadline:
@@ -388,16 +326,18 @@ class VariantRun:
         self._outbox.pump()
 
     def _close_hand(self) -> None:
-        if self._hand is not None:
-            self._hand.close()
+        if self._cast is not None:
+            self._cast.hand.close()
 
     def _end_timeline(self) -> None:
-        if self._timeline is not None:
-            self._timeline.close()
+        if self._cast is not None:
+            self._cast.timeline.close()
 
     def _end_processes(self) -> None:
-        if self._processes is not None:
-            self._processes.kill_all()
+        if self._cast is not None:
+            self._cast.processes.kill_all()
+        for host in self._hosts:
+            host.close()
 
     def _end_broker(self) -> None:
         if self._broker is None:
@@ -409,13 +349,6 @@ class VariantRun:
                 (folder / f"{node}.log").write_text(log, encoding="utf-8")
         finally:
             self._broker.destroy()
-
-
-def _published_enough(group: Publishers, elapsed_s: float, timeline: Timeline) -> bool:
-    """Whether the time of a group that goes by time is over."""
-    if group.duration == "timeline":
-        return timeline.finished
-    return group.duration is not None and elapsed_s >= group.duration
 
 
 def _now() -> int:

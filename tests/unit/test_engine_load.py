@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
+import psutil
 import pytest
 
+from harness.engine.host import HostLoad, machine_id, machine_s
 from harness.engine.load import LoadMeter
 
 BURN = """
@@ -34,6 +36,18 @@ class Burner:
         self.process.communicate()
 
 
+def looking_at(living: Mapping[str, Burner]) -> Callable[[], tuple[HostLoad, ...]]:
+    """Ask one host, this machine, that runs what `living` holds at the time."""
+
+    def look() -> tuple[HostLoad, ...]:
+        times = {name: psutil.Process(burner.process.pid).cpu_times() for name, burner in tuple(living.items())}
+        return (
+            HostLoad(machine_id(), 2, machine_s(), {name: each.user + each.system for name, each in times.items()}),
+        )
+
+    return look
+
+
 @pytest.fixture
 def idle() -> Iterator[Burner]:
     burner = Burner(0)
@@ -44,7 +58,7 @@ def idle() -> Iterator[Burner]:
 
 def test_what_a_process_takes_while_it_looks_is_its_own(idle: Burner) -> None:
     busy = Burner(1.0)
-    with LoadMeter(lambda: {"busy": busy.process.pid, "idle": idle.process.pid}) as meter:
+    with LoadMeter(looking_at({"busy.1": busy, "idle.1": idle})) as meter:
         busy.await_burnt()
         found = meter.measured("guarantee")
     busy.end()
@@ -58,7 +72,7 @@ def test_what_a_process_takes_while_it_looks_is_its_own(idle: Burner) -> None:
 def test_what_was_taken_before_does_not_count() -> None:
     busy = Burner(0.5)
     busy.await_burnt()
-    with LoadMeter(lambda: {"busy": busy.process.pid}) as meter:
+    with LoadMeter(looking_at({"busy.1": busy})) as meter:
         found = meter.measured("guarantee")
     busy.end()
     assert found.actors_s["busy"] <= 0.1
@@ -66,11 +80,12 @@ def test_what_was_taken_before_does_not_count() -> None:
 
 def test_incarnations_add_up_and_one_that_ended_is_not_forgotten(idle: Burner) -> None:
     first = Burner(0.8)
-    living = {"worker-1": first.process.pid}
-    with LoadMeter(lambda: dict(living)) as meter:
+    living = {"worker-1.1": first}
+    with LoadMeter(looking_at(living)) as meter:
         first.await_burnt()
         meter.look()
+        del living["worker-1.1"]
         first.end()
-        living["worker-1"] = idle.process.pid
+        living["worker-1.2"] = idle
         found = meter.measured("guarantee")
     assert 0.6 <= found.actors_s["worker-1"] <= 1.1

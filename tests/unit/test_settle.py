@@ -59,7 +59,11 @@ def settled(
         "guarantee", scenario_model(actions()).model_validate(TRAFFIC | changes), tmp_path, 1, "token"
     )
     variant = VariantRun(
-        setting, lambda: (cast("Broker", broker), ""), ledger=Ledger("settle"), listeners=[events.append]
+        setting,
+        lambda: (cast("Broker", broker), ""),
+        lambda _logs, _target: (),
+        ledger=Ledger("settle"),
+        listeners=[events.append],
     )
     monkeypatch.setattr("harness.engine.variant.time", SimpleNamespace(monotonic=lambda: 100.0, monotonic_ns=lambda: 1))
     monkeypatch.setattr(variant, "_wait_until", lambda deadline: waited.append(deadline - 100.0))

@@ -1,0 +1,137 @@
+"""The traffic of a variant's run: publishers and workers are started and released, and the timeline follows what they do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from harness.engine import plan as planning
+from harness.engine.by_hand import Hand
+from harness.engine.counters import Totals
+from harness.engine.load import LoadMeter
+from harness.engine.outbox import Outbox
+from harness.engine.processes import Processes
+from harness.engine.timeline import Timeline
+from harness.errors import InfrastructureError
+from harness.events import TrafficStarted
+from harness.scenario.scenario import Scenario
+from harness.scenario.traffic import Publishers
+
+BUSY_POLL_S = 0.002
+"""How often counters are read while a step waits for progress."""
+IDLE_POLL_S = 0.01
+START_TIMEOUT_S = 30.0
+"""How long processes may take to connect and consume."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """All that takes part in the traffic, and what it has done so far."""
+
+    processes: Processes
+    timeline: Timeline
+    hand: Hand
+
+    def totals(self) -> Totals:
+        """Return what all processes were last seen to have done, and what was published by hand."""
+        totals = self.processes.totals()
+        return replace(
+            totals,
+            published=totals.published + self.hand.published,
+            confirmed=totals.confirmed + self.hand.confirmed,
+        )
+
+
+class Traffic:
+    """From the first worker's start to the last publisher's end and the last step of the timeline."""
+
+    def __init__(
+        self, scenario: Scenario, cast: Cast, *, outbox: Outbox, variant: str, housekeep: Callable[[], None]
+    ) -> None:
+        """Prepare; `housekeep` is called all the while, and looks at the processes."""
+        self._scenario = scenario
+        self._cast = cast
+        self._outbox = outbox
+        self._variant = variant
+        self._housekeep = housekeep
+        self._workers_started = False
+        self._going_by_time = [group for group in scenario.publishers if group.duration is not None]
+        self._began_ns = time.monotonic_ns()
+
+    def run(self) -> None:
+        """Run it all. Raises InfrastructureError."""
+        cast, processes, timeline = self._cast, self._cast.processes, self._cast.timeline
+        if not self._scenario.backlog_first:
+            self._start_workers()
+        processes.add(planning.publishers(self._scenario))
+        self._wait_for(processes.connected, "the publishers to connect")
+        self._outbox.emit(TrafficStarted(at_ns=time.monotonic_ns(), variant=self._variant))
+        released = time.monotonic()
+        processes.release()
+        with LoadMeter(processes.loads) as load:
+            while True:
+                self._housekeep()
+                elapsed_s = time.monotonic() - released
+                timeline.advance(cast.totals(), elapsed_s)
+                published = processes.publishers_done()
+                if not load.over and published:
+                    self._outbox.emit(load.measured(self._variant))
+                if self._over(published, elapsed_s):
+                    break
+                self._end_those_whose_time_is_over(elapsed_s)
+                if published and not self._workers_started:
+                    self._start_workers()
+                rest_s = BUSY_POLL_S if timeline.progress_pending else IDLE_POLL_S
+                time.sleep(min(rest_s, timeline.until_due_s(time.monotonic() - released)))
+            if not load.over:
+                self._outbox.emit(load.measured(self._variant))
+
+    def _over(self, published: bool, elapsed_s: float) -> bool:
+        if published and self._workers_started and not self._can_still_progress():
+            return True
+        if elapsed_s > self._scenario.time_limit:
+            self._outbox.note(
+                f"the time limit of {self._scenario.time_limit:g} s ended the traffic before everything was sent"
+            )
+            self._cast.processes.stop_all("publisher")
+            return True
+        return False
+
+    def _can_still_progress(self) -> bool:
+        """Whether a step that is not over may still strike or heal: something is under way, or work is left to be done."""
+        timeline, totals = self._cast.timeline, self._cast.totals()
+        if timeline.finished:
+            return False
+        if timeline.active or timeline.clock_pending:
+            return True
+        idle_s = (time.monotonic_ns() - max(totals.last_processed_ns, self._began_ns)) / 1e9
+        return idle_s < self._scenario.drain.timeout and (
+            totals.backlog > 0 or totals.in_flight > 0 or idle_s < self._scenario.drain.quiet
+        )
+
+    def _end_those_whose_time_is_over(self, elapsed_s: float) -> None:
+        for group in self._going_by_time.copy():
+            if _published_enough(group, elapsed_s, self._cast.timeline):
+                self._going_by_time.remove(group)
+                self._cast.processes.end_publishing(group)
+
+    def _start_workers(self) -> None:
+        self._workers_started = True
+        self._cast.processes.add(planning.workers(self._scenario))
+        self._wait_for(self._cast.processes.consuming, "the workers to consume")
+
+    def _wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not condition():
+            if time.monotonic() > deadline:
+                raise InfrastructureError(f"waited {START_TIMEOUT_S:g} s in vain for {what}")
+            time.sleep(BUSY_POLL_S)
+            self._housekeep()
+
+
+def _published_enough(group: Publishers, elapsed_s: float, timeline: Timeline) -> bool:
+    """Whether the time of a group that goes by time is over."""
+    if group.duration == "timeline":
+        return timeline.finished
+    return group.duration is not None and elapsed_s >= group.duration
