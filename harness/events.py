@@ -127,6 +127,27 @@ class ProcessExited(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostGathered(Event):
+    """What was recorded on another machine was brought here, its times translated to this machine's clock."""
+
+    host: str
+    offset_ns: int
+    """What its clock showed more than this machine's when the traffic began."""
+    error_ns: int
+    """By how much the translated times may be wrong at most."""
+    records: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostLost(Event):
+    """Another machine does not answer any more; what its publishers and workers did and recorded is gone."""
+
+    host: str
+    actors: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaultArmed(Event):
     """A step's trigger was met; the injection begins at this time."""
 

@@ -23,6 +23,7 @@ from harness.checks.headline import headline
 from harness.checks.latency import latency
 from harness.checks.listing import Listing, corrupt_messages, queue_or_route
 from harness.checks.load import load
+from harness.checks.machines import machines
 from harness.checks.observed import Observed
 from harness.checks.outcome import decide
 from harness.checks.precision import Precision, precision
@@ -122,6 +123,7 @@ def judge(
         by_worker=_by(fates, *had_by(seen, observed.workers)),
         deliveries_each=deliveries_each(seen),
         load=load(events, scenario),
+        machines=machines(events),
         fairness=fairness(observed.workers),
         drained=drained is not None and drained.complete,
         notes=tuple(event.message for event in events if isinstance(event, Note)),

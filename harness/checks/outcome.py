@@ -5,7 +5,8 @@ A violation outranks an infrastructure error, which outranks inconclusive. Two r
 - Where a fault met nothing at risk, or never struck, what only a fault brings about (loss, redeliveries, duplicates, ...) had no fair
   chance. An expectation that fails only because less of it was seen than asked for is then inconclusive, not violated.
 - An interrupted run, or one whose infrastructure failed, did not come to its end: there only what is there and must not be (phantoms,
-  corruption, unexplained duplicates) is a violation; a message that was not processed may still have been on its way.
+  corruption, unexplained duplicates) is a violation; a message that was not processed may still have been on its way. Where a machine
+  was lost with its records, only corruption is: what was published there looks like a phantom.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
+from harness.checks.machines import what_is_gone
 from harness.checks.verdict import Counts, ExpectationResult, Fate, FaultOutcome, Outcome
 from harness.events import Drained, Event, InfrastructureFailed, ProcessExited, TrafficStarted
 
@@ -33,6 +35,8 @@ BROUGHT_BY_FAULTS: Final = frozenset(
 
 ALWAYS_WRONG: Final = ("phantom", "corrupt", "unexplained_duplicates")
 """What no unfinished run can excuse."""
+SEEN_AS_IT_IS: Final = ("corrupt",)
+"""What not even missing records can excuse."""
 
 
 def decide(
@@ -50,11 +54,12 @@ def decide(
     drained = next((event for event in events if isinstance(event, Drained)), None)
     failed = [result for result in expectations if result.holds is False]
     if broken or drained is None:
-        failed = [result for result in failed if result.path in ALWAYS_WRONG]
+        gone = tuple(what_is_gone(events))
+        failed = [result for result in failed if result.path in (SEEN_AS_IT_IS if gone else ALWAYS_WRONG)]
         if failed:
             return Outcome.VIOLATED, (*(_failure(result) for result in failed), *broken)
         if broken:
-            return Outcome.INFRASTRUCTURE, broken
+            return Outcome.INFRASTRUCTURE, (*broken, *gone)
         return Outcome.INTERRUPTED, ("the run was interrupted before the drain ended",)
     unfair = tuple(_nothing_at_risk(faults))
     doubts = (*_nothing_done(events, counts), *unfair, *_not_ended(counts, expectations, drained))

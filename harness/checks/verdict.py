@@ -307,6 +307,22 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class Machine:
+    """Another machine that publishers and workers ran on."""
+
+    name: str
+    actors: tuple[str, ...]
+    records: int | None
+    """How many it recorded; None if it was lost, and its records with it."""
+    clock_offset_s: float | None
+    """What its clock showed more than the harness's when the traffic began; taken off the times of its records."""
+    clock_error_s: float | None
+    """By how much the times of its records may still be wrong at most."""
+    lost: str = ""
+    """Why it counts as lost; empty if it was there to the end."""
+
+
+@dataclass(frozen=True, slots=True)
 class VariantVerdict:
     """What one variant proved: the guarantee, or a control."""
 
@@ -352,6 +368,8 @@ class VariantVerdict:
     rabbitmq: str = ""
     load: Load | None = None
     """None where it was not measured."""
+    machines: tuple[Machine, ...] = ()
+    """Those that the traffic was spread over; none if all ran on the harness's own."""
 
 
 @dataclass(frozen=True, slots=True)

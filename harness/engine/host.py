@@ -47,10 +47,30 @@ class HostLoad:
     """Each process that runs now."""
 
 
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What was brought from another machine, and how its clock (time.monotonic_ns) stood to this one's."""
+
+    host: str
+    offset_ns: int
+    """What its clock showed more than this machine's when the run began; taken off the times of its records."""
+    error_ns: int
+    """By how much the times of its records may still be wrong at most."""
+    records: int
+
+
+class HostLostError(InfrastructureError):
+    """A machine does not answer any more; what ran and what was recorded there is gone."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        self.host = host
+        super().__init__(f"the machine {host} was lost in the middle of the run: {reason}")
+
+
 class Host(Protocol):
     """A machine's publishers and workers, each process named like `worker-2.1`: actor and incarnation.
 
-    Any thread may call it. Everything raises InfrastructureError once the machine cannot be reached any more.
+    Any thread may call it. Everything raises HostLostError once the machine cannot be reached any more.
     """
 
     @property
@@ -84,8 +104,8 @@ class Host(Protocol):
     def load(self) -> HostLoad:
         """Tell who took the processors so far."""
 
-    def gather(self) -> None:
-        """Bring what the processes recorded to the run's directory; for when all have ended."""
+    def gather(self) -> Gathered | None:
+        """Bring what the processes recorded to the run's directory, for when all have ended; None where it lies there already."""
 
     def close(self) -> None:
         """End what still runs and release everything."""
@@ -204,8 +224,9 @@ class LocalHost:
             taken[name] = times.user + times.system
         return HostLoad(machine_id(), psutil.cpu_count() or 1, machine_s(), taken)
 
-    def gather(self) -> None:
+    def gather(self) -> Gathered | None:
         """Do nothing: the logs are where they belong."""
+        return None
 
     def close(self) -> None:
         """Kill what still runs."""

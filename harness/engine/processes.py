@@ -6,15 +6,25 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Literal
 
 from harness.engine import plan as planning
 from harness.engine.counters import ActorCounters, Totals
-from harness.engine.host import Host, HostLoad, Seen
+from harness.engine.host import Host, HostLoad, HostLostError, Seen
 from harness.engine.plan import ActorPlan, Session
-from harness.events import Event, ProcessExited, ProcessPaused, ProcessResumed, ProcessStarted, Role
+from harness.events import (
+    Event,
+    HostGathered,
+    HostLost,
+    ProcessExited,
+    ProcessPaused,
+    ProcessResumed,
+    ProcessStarted,
+    Role,
+)
 from harness.scenario.scenario import Scenario
 from harness.scenario.traffic import Publishers, Workers
 from harness.traffic.spec import CRASH_EXIT_CODE
@@ -93,6 +103,8 @@ class Processes:
         self._coming_back: list[Future[None]] = []
         self._actors: dict[str, _Actor] = {}
         self._failures: list[str] = []
+        self._lost: set[Host] = set()
+        self._gathered: set[Host] = set()
         self._released = False
         self._next_worker = 1
         self._published_enough: set[str] = set()
@@ -201,7 +213,11 @@ class Processes:
             if fault is not None:
                 current.cause, current.fault = "fault", fault
             current.cause = current.cause or "stop"
-        actor.host.kill(current.process)
+        try:
+            actor.host.kill(current.process)
+        except HostLostError as error:
+            self._note_lost(actor.host, error)
+            raise
         self._look_at(actor.host)
 
     def stop(self, actor: str, fault: int | None = None) -> int:
@@ -313,11 +329,28 @@ class Processes:
 
     def _look_at(self, host: Host) -> None:
         with self._looking[host]:
-            seen = host.look()
+            try:
+                seen = host.look()
+            except HostLostError as error:
+                self._note_lost(host, error)
+                raise
             with self._lock:
                 for actor in self._actors.values():
                     if actor.host is host:
                         self._take_notice(actor, seen)
+
+    def _note_lost(self, host: Host, error: HostLostError) -> None:
+        """Tell once that a machine is gone, and who was on it."""
+        with self._lock:
+            if host in self._lost:
+                return
+            self._lost.add(host)
+            there = tuple(name for name, actor in self._actors.items() if actor.host is host)
+            self._emit(
+                HostLost(
+                    at_ns=time.monotonic_ns(), variant=self._variant, host=host.name, actors=there, reason=str(error)
+                )
+            )
 
     def _take_notice(self, actor: _Actor, seen: dict[str, Seen]) -> None:
         current = actor.current
@@ -423,12 +456,36 @@ class Processes:
         )
 
     def kill_all(self) -> None:
-        """End everything at once; for an interrupted or failed run."""
+        """End everything at once; for an interrupted or failed run. On a machine that is lost there is nothing left to end."""
         self.ending = True
         for actor in list(self._actors.values()):
-            with actor.acting:
-                self._kill(actor)
+            with actor.acting, suppress(HostLostError):
+                if actor.host not in self._lost:
+                    self._kill(actor)
         self._threads.shutdown(cancel_futures=True)
+
+    def gather(self) -> None:
+        """Bring what was recorded on other machines here, once; for when all have ended. What is lost was told before."""
+        for host in self._hosts:
+            if host in self._lost | self._gathered:
+                continue
+            self._gathered.add(host)
+            try:
+                gathered = host.gather()
+            except HostLostError as error:
+                self._note_lost(host, error)
+                raise
+            if gathered is not None:
+                self._emit(
+                    HostGathered(
+                        at_ns=time.monotonic_ns(),
+                        variant=self._variant,
+                        host=gathered.host,
+                        offset_ns=gathered.offset_ns,
+                        error_ns=gathered.error_ns,
+                        records=gathered.records,
+                    )
+                )
 
     def _of(self, role: Role) -> list[_Actor]:
         return [actor for actor in self._actors.values() if actor.plan.role == role]

@@ -249,6 +249,8 @@ class VariantRun:
         self._outbox.pump()
 
     def _collect(self, target: Target) -> None:
+        self._actors.processes.gather()
+        self._outbox.pump()
         header = LogHeader("collector", "collector", 0, 1, os.getpid(), tuple(self._scenario.queues))
         log = EventLog(self._setting.directory / "logs" / "collector.log", header)
         try:
@@ -334,10 +336,13 @@ class VariantRun:
             self._cast.timeline.close()
 
     def _end_processes(self) -> None:
-        if self._cast is not None:
-            self._cast.processes.kill_all()
-        for host in self._hosts:
-            host.close()
+        try:
+            if self._cast is not None:
+                self._cast.processes.kill_all()
+                self._cast.processes.gather()
+        finally:
+            for host in self._hosts:
+                host.close()
 
     def _end_broker(self) -> None:
         if self._broker is None:
