@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from distributed import Actor
+from distributed import Actor, Future
 from distributed.actor import BaseActorFuture
 
 from harness.engine.counters import ActorCounters
@@ -23,6 +24,8 @@ from harness.traffic.spec import PublisherSpec, WorkerSpec
 
 CALL_TIMEOUT_S = 30.0
 """How long a machine may take to answer before it counts as lost."""
+LOOK_AGAIN_S = 0.5
+"""How often to ask, while an answer is waited for, whether the machine is still there."""
 _LOST = (OSError, RuntimeError, ValueError, KeyError, TimeoutError, asyncio.TimeoutError, asyncio.CancelledError)
 """What Dask raises for an actor whose worker is gone, or does not answer."""
 
@@ -30,10 +33,17 @@ _LOST = (OSError, RuntimeError, ValueError, KeyError, TimeoutError, asyncio.Time
 class RemoteHost:
     """Publishers and workers on another machine; see harness.engine.host.Host."""
 
-    def __init__(self, name: str, agent: Actor, logs: Path) -> None:
-        """Look at its clock. `logs` is where its processes' logs come to lie in the end."""
+    def __init__(self, name: str, placed: Future[Any], logs: Path) -> None:
+        """Wait for the agent that was placed there, and look at its clock. Raises HostLostError.
+
+        `logs` is where its processes' logs come to lie in the end.
+        """
         self.name = name
-        self._agent = agent
+        self._placed = placed
+        try:
+            self._agent: Actor = placed.result(CALL_TIMEOUT_S)
+        except _LOST as error:
+            raise HostLostError(name, f"it takes no publishers and workers: {error or type(error).__name__}") from error
         self._target = logs
         self._first_reading = self._clock()
 
@@ -105,11 +115,22 @@ class RemoteHost:
         return read_clock(lambda: cast("int", self._answer("clock")))
 
     def _answer(self, method: str, *arguments: Any) -> Any:
+        deadline = time.monotonic() + CALL_TIMEOUT_S
         try:
             future: BaseActorFuture[Any] = getattr(self._agent, method)(*arguments)
-            return future.result(CALL_TIMEOUT_S)
+            while True:
+                try:
+                    return future.result(LOOK_AGAIN_S)
+                except TimeoutError:
+                    # A call that was under way when its worker died may never come back.
+                    if self._placed.status != "finished":
+                        raise
+                    if time.monotonic() > deadline:
+                        raise
         except _LOST as error:
-            raise HostLostError(self.name, str(error) or type(error).__name__) from error
+            status = self._placed.status
+            reason = f"no answer within {CALL_TIMEOUT_S:g} s" if status == "finished" else "its Dask worker is gone"
+            raise HostLostError(self.name, reason) from error
 
     def _call(self, method: Method, *arguments: Any) -> Any:
         outcome, result = cast("Answer", self._answer("call", method, *arguments))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
-from distributed import Actor, Client
+from distributed import Client
 
 from harness.engine.host import Host, machine_id
 from harness.errors import InfrastructureError
 from harness.scale.agent import Agent
-from harness.scale.remote import CALL_TIMEOUT_S, RemoteHost
+from harness.scale.remote import RemoteHost
 from harness.traffic.spec import Target
 
 LOOPBACK = ("127.", "localhost", "::1")
@@ -30,23 +29,16 @@ class Spread:
         hosts: list[RemoteHost] = []
         try:
             for name, address in self._workers.items():
-                hosts.append(self._host(name, address, logs))
+                placed = self._client.submit(
+                    Agent, actor=True, workers=[address], allow_other_workers=False, pure=False
+                )
+                hosts.append(RemoteHost(name, placed, logs))
                 self._must_reach(hosts[-1], target)
         except BaseException:
             for host in hosts:
                 host.close()
             raise
         return tuple(hosts)
-
-    def _host(self, name: str, address: str, logs: Path) -> RemoteHost:
-        future = self._client.submit(Agent, actor=True, workers=[address], allow_other_workers=False, pure=False)
-        try:
-            agent = cast("Actor", future.result(CALL_TIMEOUT_S))
-        except (OSError, TimeoutError, RuntimeError, ValueError) as error:
-            raise InfrastructureError(
-                f"the Dask worker {name} ({address}) takes no publishers and workers: {error}"
-            ) from error
-        return RemoteHost(name, agent, logs)
 
     @staticmethod
     def _must_reach(host: RemoteHost, target: Target) -> None:
