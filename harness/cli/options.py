@@ -52,6 +52,15 @@ Client = Annotated[
         show_default=False,
     ),
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        envvar="CHAOS_SCHEDULER",
+        help="tcp://HOST:PORT or tls://HOST:PORT of a Dask scheduler, whose workers take the runs. This machine alone if not given.",
+        show_default=False,
+    ),
+]
 Backend = Literal["auto", "container", "native", "compose", "external"]
 
 

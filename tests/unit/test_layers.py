@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "faults": {"errors", "events", "scenario", "traffic", "broker", "faults"},
     "checks": CHECKS,
     "engine": BELOW_ENGINE | {"checks", "engine", "version"},
+    "scale": BELOW_ENGINE | {"checks", "engine", "scale", "version"},
     "trend": {"errors", "scenario", "history", "checks", "trend"},
     "report": CHECKS | {"trend", "report", "version"},
 }
@@ -98,6 +99,8 @@ def test_the_traffic_programs_stay_light(program: str) -> None:
 HEAVY = {
     "asyncio",
     "bokeh",
+    "dask",
+    "distributed",
     "docker",
     "jinja2",
     "junitparser",
