@@ -15,6 +15,7 @@ from harness.cli.options import (
     Image,
     Reports,
     Scenarios,
+    Scheduler,
     error_console,
     say,
 )
@@ -30,6 +31,7 @@ def run(
     broker: BrokerChoice = None,
     image: Image = None,
     client: Client = None,
+    scheduler: Scheduler = None,
     reports: Reports = REPORTS,
     seed: Annotated[int | None, typer.Option(help="Seed of all random choices; drawn if not given.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Runs at once.")] = 1,
@@ -64,6 +66,7 @@ def run(
         quiet=quiet,
         json_output=json_output,
         client=client,
+        scheduler=scheduler,
         night=night,
     )
     code = run_all(loaded, settings, jobs=jobs, console=error_console(no_color=no_color))

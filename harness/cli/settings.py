@@ -28,6 +28,8 @@ class Settings:
     json_output: bool
     client: str | None = None
     """What publishers and workers speak AMQP with, where the command line says it."""
+    scheduler: str | None = None
+    """Where the Dask engine is whose workers take the runs; this machine alone if None."""
     night: str | None = None
     """What the runs count for in the trend; each for itself if None."""
 
@@ -40,7 +42,8 @@ class Settings:
 
     def replay_options(self) -> list[str]:
         """Write the options that a replay needs, without a password."""
-        return [re.sub(r"(amqps?://[^:/@]*):[^@]*@", r"\1:***@", argument) for argument in self.arguments()]
+        given = self.arguments() + (["--scheduler", self.scheduler] if self.scheduler is not None else [])
+        return [re.sub(r"(amqps?://[^:/@]*):[^@]*@", r"\1:***@", argument) for argument in given]
 
     def replay(self, loaded: Loaded, seed: int) -> str:
         """Write the command that runs a scenario again as it was run."""

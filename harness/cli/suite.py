@@ -6,8 +6,8 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from harness.cli.interruptible import interruptible
 from harness.cli.options import TREND_FOLDER, BrokerOption, in_ci, say
 from harness.cli.processes import Ended, Job, run_jobs
 from harness.cli.settings import Settings, seed_for
-from harness.engine.run import RunResult
+from harness.engine.run import MakeHosts, RunResult
 from harness.engine.run import run as run_one
 from harness.engine.rundir import HISTORY_FILE
 from harness.errors import ChaosError, ExitCode
@@ -71,9 +71,12 @@ def _in_turn(loaded: Sequence[Loaded], settings: Settings, console: Console) -> 
     """Run one after the other; returns the verdicts, and what else the exit code must know of."""
     verdicts: list[RunVerdict] = []
     problems: list[str] = []
-    with interruptible("interrupted: healing, stopping, writing the report; once more leaves at once"):
+    with (
+        _machines(settings.scheduler) as make_hosts,
+        interruptible("interrupted: healing, stopping, writing the report; once more leaves at once"),
+    ):
         for one in loaded:
-            result = _run_one(one, settings, console)
+            result = _run_one(one, settings, console, make_hosts)
             verdicts.append(result.verdict)
             with shielded():
                 problems += _report(result, one, settings, console)
@@ -83,13 +86,28 @@ def _in_turn(loaded: Sequence[Loaded], settings: Settings, console: Console) -> 
     return verdicts, [Outcome.INFRASTRUCTURE] * bool(problems)
 
 
-def _run_one(loaded: Loaded, settings: Settings, console: Console) -> RunResult:
+@contextmanager
+def _machines(scheduler: str | None) -> Iterator[MakeHosts | None]:
+    """Give what spreads a run's publishers and workers over the machines of a Dask engine; None where none is named."""
+    if scheduler is None:
+        yield None
+        return
+    from harness.scale.connect import connect
+
+    with connect(scheduler) as engine:
+        from harness.scale.spread import Spread
+
+        yield Spread(engine).hosts
+
+
+def _run_one(loaded: Loaded, settings: Settings, console: Console, make_hosts: MakeHosts | None) -> RunResult:
     with closing(LiveProgress(console, quiet=settings.quiet)) as live:
         return run_one(
             loaded,
             reports=settings.reports,
             seed=settings.seed_of(loaded),
             make_broker=lambda wanted, book: settings.option.make(loaded.scenario.broker, loaded.path, wanted, book),
+            make_hosts=make_hosts,
             image=settings.image or "",
             replay_options=settings.replay_options(),
             with_controls=settings.controls,

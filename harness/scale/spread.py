@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distributed import Client
-
 from harness.engine.host import Host, machine_id
 from harness.errors import InfrastructureError
 from harness.scale.agent import Agent
+from harness.scale.connect import Engine
 from harness.scale.remote import RemoteHost
 from harness.traffic.spec import Target
 
@@ -18,20 +17,22 @@ LOOPBACK = ("127.", "localhost", "::1")
 class Spread:
     """Makes a host of every Dask worker."""
 
-    def __init__(self, client: Client, workers: dict[str, str]) -> None:
-        """`workers`: the Dask workers' names, and their addresses."""
-        self._client = client
-        self._workers = workers
+    def __init__(self, engine: Engine) -> None:
+        """Take all workers of the engine."""
+        self._engine = engine
 
     def hosts(self, logs: Path, target: Target) -> tuple[Host, ...]:
         """Start an agent on each, and see that it reaches the broker. Raises InfrastructureError, with nothing left there."""
         logs.mkdir(parents=True, exist_ok=True)
+        client = self._engine.client
+        there = client.scheduler_info(n_workers=-1)["workers"]
+        workers = {name: address for name, address in self._engine.workers.items() if address in there}
+        if not workers:
+            raise InfrastructureError("no Dask worker is left of those that were there when the command began")
         hosts: list[RemoteHost] = []
         try:
-            for name, address in self._workers.items():
-                placed = self._client.submit(
-                    Agent, actor=True, workers=[address], allow_other_workers=False, pure=False
-                )
+            for name, address in workers.items():
+                placed = client.submit(Agent, actor=True, workers=[address], allow_other_workers=False, pure=False)
                 hosts.append(RemoteHost(name, placed, logs))
                 self._must_reach(hosts[-1], target)
         except BaseException:
