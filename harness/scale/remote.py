@@ -26,7 +26,7 @@ CALL_TIMEOUT_S = 30.0
 """How long a machine may take to answer before it counts as lost."""
 LOOK_AGAIN_S = 0.5
 """How often to ask, while an answer is waited for, whether the machine is still there."""
-_LOST = (OSError, RuntimeError, ValueError, KeyError, TimeoutError, asyncio.TimeoutError, asyncio.CancelledError)
+_LOST = (OSError, RuntimeError, ValueError, KeyError, asyncio.CancelledError)
 """What Dask raises for an actor whose worker is gone, or does not answer."""
 
 
@@ -123,13 +123,11 @@ class RemoteHost:
                     return future.result(LOOK_AGAIN_S)
                 except TimeoutError:
                     # A call that was under way when its worker died may never come back.
-                    if self._placed.status != "finished":
-                        raise
-                    if time.monotonic() > deadline:
+                    if self._placed.status != "finished" or time.monotonic() > deadline:
                         raise
         except _LOST as error:
-            status = self._placed.status
-            reason = f"no answer within {CALL_TIMEOUT_S:g} s" if status == "finished" else "its Dask worker is gone"
+            waited = isinstance(error, TimeoutError) and self._placed.status == "finished"
+            reason = f"no answer within {CALL_TIMEOUT_S:g} s" if waited else "its Dask worker is gone"
             raise HostLostError(self.name, reason) from error
 
     def _call(self, method: Method, *arguments: Any) -> Any:
