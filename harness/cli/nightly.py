@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from datetime import datetime
@@ -17,6 +18,7 @@ from harness.cli.options import (
     Image,
     Reports,
     Scenarios,
+    Scheduler,
     error_console,
     say,
 )
@@ -45,6 +47,7 @@ def nightly(
     image: Image = None,
     client: Client = None,
     reports: Reports = REPORTS,
+    scheduler: Scheduler = None,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -52,7 +55,7 @@ def nightly(
             "-j",
             min=1,
             max=64,
-            help="Runs at once. If not given: one for every two processors and every GiB of free memory.",
+            help="Runs at once. If not given: one for every two processors and every GiB of free memory, or for every Dask worker.",
             show_default=False,
         ),
     ] = None,
@@ -83,8 +86,9 @@ def nightly(
         json_output=json_output,
         client=client,
         night=datetime.now().astimezone().isoformat(timespec="seconds"),
+        scheduler=scheduler,
     )
-    runs, ending = run_night(loaded, settings, budget_s=budget_s, jobs=jobs or jobs_for_this_machine())
+    runs, ending = run_night(loaded, settings, budget_s=budget_s, jobs=jobs)
     raise typer.Exit(int(conclude(runs, loaded, settings, ending=ending, no_color=no_color)))
 
 
@@ -97,11 +101,12 @@ def jobs_for_this_machine() -> int:
 
 
 def run_night(
-    loaded: Sequence[Loaded], settings: Settings, *, budget_s: float, jobs: int
+    loaded: Sequence[Loaded], settings: Settings, *, budget_s: float, jobs: int | None
 ) -> tuple[list[RunVerdict], list[Outcome]]:
     """Run a night; returns the verdicts in the order of their ends, and what else the exit code must know of."""
     from harness.checks.headline import plural
     from harness.checks.verdict import Outcome
+    from harness.cli.crew import crew_for
     from harness.cli.processes import Ended, Job, run_jobs
     from harness.cli.schedule import Schedule
     from harness.cli.settings import draw_seed
@@ -110,30 +115,34 @@ def run_night(
 
     for line in sweep_everything():
         say(f"left over from a run that was killed, removed: {line}")
-    say(f"{plural(len(loaded), 'scenario')}, {jobs} at once, for {format_duration(budget_s)}")
-    schedule = Schedule(len(loaded), budget_s)
     number_of = {one.path: number for number, one in enumerate(loaded)}
-    began = time.monotonic()
     runs: list[RunVerdict] = []
     ending: list[Outcome] = []
+    with crew_for(settings, loaded) as crew:
+        room = crew.room
+        at_once = jobs or jobs_for_this_machine() if room is None else min(jobs or room, room)
+        say(f"{plural(len(loaded), 'scenario')}, {at_once} at once, for {format_duration(budget_s)}")
+        schedule = Schedule(len(loaded), budget_s)
+        began = time.monotonic()
 
-    def next_job() -> Job | None:
-        number = schedule.next(time.monotonic() - began)
-        return Job(loaded[number], draw_seed()) if number is not None else None
+        def next_job() -> Job | None:
+            # With nobody left to do a run, each scenario is told of once, and none is tried again.
+            number = schedule.next(math.inf if crew.room == 0 else time.monotonic() - began)
+            return Job(loaded[number], draw_seed()) if number is not None else None
 
-    def on_end(ended: Ended) -> None:
-        verdict = ended.verdict
-        runs.append(verdict)
-        ending.extend([Outcome.INFRASTRUCTURE] * ended.failed)
-        schedule.ended(number_of[ended.job.loaded.path], verdict.duration_s)
-        show_ended(ended, settings)
-        at = format_duration(time.monotonic() - began)
-        say(
-            f"after {at}: {verdict.scenario}, seed {verdict.seed}: {verdict.outcome.value}, took {verdict.duration_s:.1f} s"
-        )
+        def on_end(ended: Ended) -> None:
+            verdict = ended.verdict
+            runs.append(verdict)
+            ending.extend([Outcome.INFRASTRUCTURE] * ended.failed)
+            schedule.ended(number_of[ended.job.loaded.path], verdict.duration_s)
+            show_ended(ended, settings)
+            at = format_duration(time.monotonic() - began)
+            say(
+                f"after {at}: {verdict.scenario}, seed {verdict.seed}: {verdict.outcome.value}, took {verdict.duration_s:.1f} s"
+            )
 
-    if not run_jobs(next_job, on_end, settings, jobs=jobs):
-        ending.append(Outcome.INTERRUPTED)
+        if not run_jobs(next_job, on_end, crew, jobs=at_once):
+            ending.append(Outcome.INTERRUPTED)
     return runs, ending
 
 

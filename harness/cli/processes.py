@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
+from typing import Protocol
 
 from harness.checks.verdict import Outcome, RunVerdict
 from harness.checks.verdict_json import from_json
@@ -44,15 +45,27 @@ class Ended:
     """Whether something beside the verdict failed, such as the writing of a report."""
 
 
-def run_jobs(
-    next_job: Callable[[], Job | None], on_end: Callable[[Ended], None], settings: Settings, *, jobs: int
-) -> bool:
+class Crew(Protocol):
+    """Who does the runs: processes of this machine, or the workers of a Dask engine. Used by several threads."""
+
+    @property
+    def room(self) -> int | None:
+        """How many runs it can do at once: 0 when it can do none any more, None if that is for the caller to choose."""
+
+    def run(self, job: Job) -> Ended | None:
+        """Run a job to its end; None if everything is ending."""
+
+    def interrupt(self) -> None:
+        """Let no further run begin, and interrupt those that are under way."""
+
+
+def run_jobs(next_job: Callable[[], Job | None], on_end: Callable[[Ended], None], crew: Crew, *, jobs: int) -> bool:
     """Run what `next_job` hands out, `jobs` at once, until it hands out None; returns False if that was interrupted.
 
     Both functions are called by one thread at a time. An interrupt is passed on to the runs, which end in order: they are waited for
     and told to `on_end` as well. A process that ends without a verdict counts as broken infrastructure.
     """
-    crew, lock = _Crew(settings), Lock()
+    lock = Lock()
 
     def work() -> None:
         while True:
@@ -81,8 +94,11 @@ def run_jobs(
 
 
 @dataclass(slots=True)
-class _Crew:
+class Processes:
+    """Runs each job as a process of this machine."""
+
     settings: Settings
+    room: int | None = None
     _processes: list[subprocess.Popen[str]] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
     _ending: bool = False
@@ -91,12 +107,13 @@ class _Crew:
         """Run a job to its end; None if everything is ending."""
         # The pages' summary is the parent's to write: it knows all runs.
         environment = {name: value for name, value in os.environ.items() if name != "GITHUB_STEP_SUMMARY"}
-        now, began = datetime.now().astimezone(), time.monotonic()
+        begun = Begun.now()
         with self._lock:
             if self._ending:
                 return None
+            options = ["--reports", str(self.settings.reports), *self.settings.run_arguments(job.seed)]
             process = subprocess.Popen(
-                self._command(job),
+                [*PROGRAM, "run", *options, "--", str(job.loaded.path)],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -106,12 +123,9 @@ class _Crew:
             )
             self._processes.append(process)
         output, errors = process.communicate()
-        lines = output.splitlines()
-        try:
-            verdict = from_json(lines[-1] if lines else "")
-        except HistoryError:
-            verdict = self._no_verdict(job, process.returncode, errors, now, time.monotonic() - began)
-        return Ended(job, verdict, output, errors, failed=process.returncode == ExitCode.INFRASTRUCTURE)
+        return ended(
+            job, process.returncode, output, errors, settings=self.settings, begun=begun, interrupted=self._ending
+        )
 
     def interrupt(self) -> None:
         """Let no further run begin, and interrupt those that are under way."""
@@ -121,28 +135,48 @@ class _Crew:
                 if process.poll() is None:
                     process.send_signal(signal.SIGINT)
 
-    def _command(self, job: Job) -> list[str]:
-        settings = self.settings
-        options = ["--json", "--reports", str(settings.reports), "--seed", str(job.seed), *settings.arguments()]
-        options += [] if settings.controls else ["--no-controls"]
-        options += ["--quiet"] if settings.quiet else []
-        options += ["--night", settings.night] if settings.night is not None else []
-        return [*PROGRAM, "run", *options, "--", str(job.loaded.path)]
 
-    def _no_verdict(self, job: Job, code: int, errors: str, now: datetime, took_s: float) -> RunVerdict:
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """When a run began, as people say it and by the clock that measures how long it takes."""
+
+    at: datetime
+    monotonic_s: float
+
+    @classmethod
+    def now(cls) -> Begun:
+        """Begin now."""
+        return cls(datetime.now().astimezone(), time.monotonic())
+
+
+def ended(
+    job: Job, code: int, output: str, errors: str, *, settings: Settings, begun: Begun, interrupted: bool
+) -> Ended:
+    """Tell how a run ended from what its process printed, and from its exit code if that is no verdict."""
+    lines = output.splitlines()
+    try:
+        verdict = from_json(lines[-1] if lines else "")
+    except HistoryError:
         said = [line.strip() for line in errors.splitlines() if line.strip()]
-        scenario = job.loaded.scenario
-        ended = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return RunVerdict(
-            scenario=scenario.name,
-            description=scenario.description,
-            file=str(job.loaded.path),
-            outcome=Outcome.INTERRUPTED if self._ending else Outcome.INFRASTRUCTURE,
-            headline=f"the run's process {ended} and gave no verdict" + (f": {said[-1]}" if said else ""),
-            seed=job.seed,
-            replay=self.settings.replay(job.loaded, job.seed),
-            started_at=now.isoformat(timespec="seconds"),
-            duration_s=took_s,
-            versions={},
-            variants=(),
-        )
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        headline = f"the run's process {how} and gave no verdict" + (f": {said[-1]}" if said else "")
+        verdict = no_verdict(job, headline, settings=settings, begun=begun, interrupted=interrupted)
+    return Ended(job, verdict, output, errors, failed=code == ExitCode.INFRASTRUCTURE)
+
+
+def no_verdict(job: Job, headline: str, *, settings: Settings, begun: Begun, interrupted: bool) -> RunVerdict:
+    """Make the verdict of a run that gave none itself."""
+    scenario = job.loaded.scenario
+    return RunVerdict(
+        scenario=scenario.name,
+        description=scenario.description,
+        file=str(job.loaded.path),
+        outcome=Outcome.INTERRUPTED if interrupted else Outcome.INFRASTRUCTURE,
+        headline=headline,
+        seed=job.seed,
+        replay=settings.replay(job.loaded, job.seed),
+        started_at=begun.at.isoformat(timespec="seconds"),
+        duration_s=time.monotonic() - begun.monotonic_s,
+        versions={},
+        variants=(),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +34,7 @@ def run(
     client: Client = None,
     scheduler: Scheduler = None,
     reports: Reports = REPORTS,
+    scheduler: Scheduler = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all random choices; drawn if not given.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Runs at once.")] = 1,
     controls: Annotated[bool, typer.Option(help="Run the scenario's controls beside the guarantee.")] = True,
@@ -49,10 +51,15 @@ def run(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live progress.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours (NO_COLOR is the same).")] = False,
+    called: Annotated[
+        Path | None, typer.Option(hidden=True, help="What reports call the scenario's file, where it is a copy.")
+    ] = None,
 ) -> None:
     """Run scenarios on a real broker, their controls beside them, and give a verdict."""
     option = BrokerOption.parse(broker)
     loaded = load(scenarios, option, client)
+    if called is not None:
+        loaded = tuple(replace(one, path=called) for one in loaded)
     from harness.cli.settings import Settings
     from harness.cli.suite import run_all
 
@@ -68,6 +75,7 @@ def run(
         client=client,
         scheduler=scheduler,
         night=night,
+        scheduler=scheduler,
     )
     code = run_all(loaded, settings, jobs=jobs, console=error_console(no_color=no_color))
     raise typer.Exit(int(code))

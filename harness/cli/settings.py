@@ -32,6 +32,8 @@ class Settings:
     """Where the Dask engine is whose workers take the runs; this machine alone if None."""
     night: str | None = None
     """What the runs count for in the trend; each for itself if None."""
+    scheduler: str | None = None
+    """The address of the Dask scheduler whose workers take the runs; this machine does if None."""
 
     def arguments(self) -> list[str]:
         """Write the options that a child process needs."""
@@ -39,6 +41,13 @@ class Settings:
         given += ["--image", self.image] if self.image is not None else []
         given += ["--client", self.client] if self.client is not None else []
         return given
+
+    def run_arguments(self, seed: int) -> list[str]:
+        """Write the arguments of `chaos run` for a child process, but for the reports' folder and the file."""
+        options = ["--json", "--seed", str(seed), *self.arguments()]
+        options += [] if self.controls else ["--no-controls"]
+        options += ["--quiet"] if self.quiet else []
+        return options + (["--night", self.night] if self.night is not None else [])
 
     def replay_options(self) -> list[str]:
         """Write the options that a replay needs, without a password."""

@@ -1,4 +1,4 @@
-"""Running one or several scenarios: here, one after the other, or as processes of their own with `-j`."""
+"""Running one or several scenarios: here, one after the other, or as processes of their own with `-j`, on a Dask engine too."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from harness import ledger
 from harness.checks.repetitions import by_scenario
 from harness.checks.verdict import Outcome, RunVerdict, worst
 from harness.checks.verdict_json import to_json
+from harness.cli.crew import crew_for
 from harness.cli.interruptible import interruptible
 from harness.cli.options import TREND_FOLDER, BrokerOption, in_ci, say
 from harness.cli.processes import Ended, Job, run_jobs
@@ -38,7 +39,7 @@ def run_all(loaded: Sequence[Loaded], settings: Settings, *, jobs: int, console:
     """Run everything, print what is to be printed, return the exit code."""
     for line in sweep_everything():
         say(f"left over from a run that was killed, removed: {line}")
-    if jobs > 1 and len(loaded) > 1:
+    if settings.scheduler is not None or (jobs > 1 and len(loaded) > 1):
         verdicts, ending = _in_parallel(loaded, settings, jobs)
     else:
         verdicts, ending = _in_turn(loaded, settings, console)
@@ -230,6 +231,7 @@ def _in_parallel(loaded: Sequence[Loaded], settings: Settings, jobs: int) -> tup
         ending.extend([Outcome.INFRASTRUCTURE] * ended.failed)
         show_ended(ended, settings)
 
-    if not run_jobs(next_job, on_end, settings, jobs=jobs):
-        ending.append(Outcome.INTERRUPTED)
+    with crew_for(settings, loaded) as crew:
+        if not run_jobs(next_job, on_end, crew, jobs=min(jobs, crew.room or jobs)):
+            ending.append(Outcome.INTERRUPTED)
     return [verdicts[one.path] for one in loaded if one.path in verdicts], ending

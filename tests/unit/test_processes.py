@@ -15,7 +15,7 @@ from harness.checks.verdict import Outcome
 from harness.checks.verdict_json import to_json
 from harness.cli import nightly, processes, suite
 from harness.cli.options import BrokerOption
-from harness.cli.processes import Ended, Job, run_jobs
+from harness.cli.processes import Ended, Job, Processes, run_jobs
 from harness.cli.settings import Settings
 from harness.errors import ExitCode
 from harness.faults.registry import actions
@@ -81,7 +81,7 @@ def settings(tmp_path: Path, **changes: object) -> Settings:
 def run_once(tmp_path: Path, *kinds: str) -> list[Ended]:
     waiting = [Job(scenario(tmp_path, kind), seed) for seed, kind in enumerate(kinds)]
     ended: list[Ended] = []
-    assert run_jobs(lambda: waiting.pop(0) if waiting else None, ended.append, settings(tmp_path), jobs=2)
+    assert run_jobs(lambda: waiting.pop(0) if waiting else None, ended.append, Processes(settings(tmp_path)), jobs=2)
     return sorted(ended, key=lambda each: each.job.seed)
 
 
@@ -129,7 +129,7 @@ def test_an_interrupt_reaches_the_runs_and_their_verdicts_are_kept(tmp_path: Pat
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    whole = run_jobs(lambda: waiting.pop(0) if waiting else None, ended.append, settings(tmp_path), jobs=1)
+    whole = run_jobs(lambda: waiting.pop(0) if waiting else None, ended.append, Processes(settings(tmp_path)), jobs=1)
     thread.join()
     assert not whole
     assert [each.verdict.outcome for each in ended] == [Outcome.INTERRUPTED]

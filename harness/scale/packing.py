@@ -1,0 +1,40 @@
+"""What a run left, as one compressed file: made where it ran, unpacked where it was asked for."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pyarrow as pa
+
+from harness.errors import HistoryError
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Write the folders in a folder, with their files, into an archive. Raises OSError."""
+    with (
+        pa.OSFile(str(archive), "wb") as file,
+        pa.CompressedOutputStream(file, "zstd") as stream,
+        tarfile.open(fileobj=stream, mode="w|") as tar,
+    ):
+        for path in sorted(folder.iterdir()):
+            if path.is_dir() and not path.is_symlink():
+                tar.add(path, path.name, filter=_plain)
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack an archive into a folder; nothing in it reaches outside. Raises HistoryError."""
+    try:
+        with (
+            pa.OSFile(str(archive), "rb") as file,
+            pa.CompressedInputStream(file, "zstd") as stream,
+            tarfile.open(fileobj=stream, mode="r|") as tar,
+        ):
+            tar.extractall(folder, filter="data")
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise HistoryError(f"what the run left could not be unpacked into {folder}: {error}") from error
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Leave out what is neither a file nor a folder, such as a socket."""
+    return member if member.isfile() or member.isdir() else None
