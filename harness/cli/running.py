@@ -34,7 +34,6 @@ def run(
     client: Client = None,
     scheduler: Scheduler = None,
     reports: Reports = REPORTS,
-    scheduler: Scheduler = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all random choices; drawn if not given.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Runs at once.")] = 1,
     controls: Annotated[bool, typer.Option(help="Run the scenario's controls beside the guarantee.")] = True,
@@ -75,7 +74,6 @@ def run(
         client=client,
         scheduler=scheduler,
         night=night,
-        scheduler=scheduler,
     )
     code = run_all(loaded, settings, jobs=jobs, console=error_console(no_color=no_color))
     raise typer.Exit(int(code))

@@ -29,11 +29,9 @@ class Settings:
     client: str | None = None
     """What publishers and workers speak AMQP with, where the command line says it."""
     scheduler: str | None = None
-    """Where the Dask engine is whose workers take the runs; this machine alone if None."""
+    """The address of the Dask scheduler whose workers take the runs, or the traffic of one; this machine does if None."""
     night: str | None = None
     """What the runs count for in the trend; each for itself if None."""
-    scheduler: str | None = None
-    """The address of the Dask scheduler whose workers take the runs; this machine does if None."""
 
     def arguments(self) -> list[str]:
         """Write the options that a child process needs."""
@@ -51,8 +49,7 @@ class Settings:
 
     def replay_options(self) -> list[str]:
         """Write the options that a replay needs, without a password."""
-        given = self.arguments() + (["--scheduler", self.scheduler] if self.scheduler is not None else [])
-        return [re.sub(r"(amqps?://[^:/@]*):[^@]*@", r"\1:***@", argument) for argument in given]
+        return [re.sub(r"(amqps?://[^:/@]*):[^@]*@", r"\1:***@", argument) for argument in self.arguments()]
 
     def replay(self, loaded: Loaded, seed: int) -> str:
         """Write the command that runs a scenario again as it was run."""

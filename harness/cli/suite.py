@@ -1,4 +1,7 @@
-"""Running one or several scenarios: here, one after the other, or as processes of their own with `-j`, on a Dask engine too."""
+"""Running one or several scenarios: one after the other from here, or as processes of their own with `-j`.
+
+On a Dask engine, the traffic of the first is spread over its machines, and the second are farmed out to them.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def run_all(loaded: Sequence[Loaded], settings: Settings, *, jobs: int, console:
     """Run everything, print what is to be printed, return the exit code."""
     for line in sweep_everything():
         say(f"left over from a run that was killed, removed: {line}")
-    if settings.scheduler is not None or (jobs > 1 and len(loaded) > 1):
+    if jobs > 1 and len(loaded) > 1:
         verdicts, ending = _in_parallel(loaded, settings, jobs)
     else:
         verdicts, ending = _in_turn(loaded, settings, console)
@@ -110,7 +113,10 @@ def _run_one(loaded: Loaded, settings: Settings, console: Console, make_hosts: M
             make_broker=lambda wanted, book: settings.option.make(loaded.scenario.broker, loaded.path, wanted, book),
             make_hosts=make_hosts,
             image=settings.image or "",
-            replay_options=settings.replay_options(),
+            replay_options=[
+                *settings.replay_options(),
+                *(["--scheduler", settings.scheduler] if settings.scheduler else []),
+            ],
             with_controls=settings.controls,
             listeners=[live],
         )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from harness.engine.host import Host, machine_id
 from harness.errors import InfrastructureError
-from harness.scale.agent import Agent
 from harness.scale.connect import Engine
+from harness.scale.held import Worker
 from harness.scale.remote import RemoteHost
 from harness.traffic.spec import Target
 
@@ -26,14 +26,13 @@ class Spread:
         logs.mkdir(parents=True, exist_ok=True)
         client = self._engine.client
         there = client.scheduler_info(n_workers=-1)["workers"]
-        workers = {name: address for name, address in self._engine.workers.items() if address in there}
+        workers = [Worker(name, address) for name, address in self._engine.workers.items() if address in there]
         if not workers:
             raise InfrastructureError("no Dask worker is left of those that were there when the command began")
         hosts: list[RemoteHost] = []
         try:
-            for name, address in workers.items():
-                placed = client.submit(Agent, actor=True, workers=[address], allow_other_workers=False, pure=False)
-                hosts.append(RemoteHost(name, placed, logs))
+            for worker in workers:
+                hosts.append(RemoteHost(client, worker, logs))
                 self._must_reach(hosts[-1], target)
         except BaseException:
             for host in hosts:

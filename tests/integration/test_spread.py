@@ -155,11 +155,11 @@ def test_a_machine_that_is_lost_makes_no_loss_and_no_violation(engine: DaskEngin
     assert "Traceback" not in errors
     verdict = verdict_of(tmp_path)
     assert verdict["outcome"] == Outcome.INFRASTRUCTURE
-    assert "the machine doomed was lost in the middle of the run: its Dask worker is gone" in verdict["headline"]
+    assert "the machine doomed was lost in the middle of the run: it is gone" in verdict["headline"]
     (variant,) = verdict["variants"]
     assert variant["causes"] == []
     lost = {each["name"]: each["lost"] for each in variant["machines"]}
-    assert lost == {"doomed": "its Dask worker is gone", "here": ""}
+    assert lost == {"doomed": "it is gone", "here": ""}
     assert [each for each in left(engine) if "/doomed/" not in each] == []
 
 

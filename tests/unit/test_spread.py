@@ -12,9 +12,10 @@ import pytest
 
 from harness.engine.host import HostLostError, machine_id
 from harness.errors import InfrastructureError
-from harness.scale import remote
+from harness.scale import held
 from harness.scale.agent import Agent, Answer
 from harness.scale.connect import Engine
+from harness.scale.held import Worker
 from harness.scale.remote import RemoteHost
 from harness.scale.spread import Spread
 from harness.traffic.spec import Target
@@ -46,13 +47,17 @@ class FakeAgent:
     answers: dict[str, Answer | Exception | type[TimeoutError]] = field(default_factory=dict)
     called: list[str] = field(default_factory=list)
 
+    def identity(self) -> Later:
+        return Later("this one")
+
     def clock(self) -> Later:
         return Later(time.monotonic_ns())
 
     def machine(self) -> Later:
         return Later(self.machine_name)
 
-    def call(self, method: str, *_: object) -> Later:
+    def call(self, identity: str, method: str, *_: object) -> Later:
+        assert identity == "this one"
         self.called.append(method)
         return Later(self.answers.get(method, ("done", None)))
 
@@ -74,6 +79,7 @@ class FakeClient:
 
     agents: dict[str, FakeAgent]
     gone: frozenset[str] = frozenset()
+    status: str = "finished"
 
     def scheduler_info(self, n_workers: int) -> dict[str, dict[str, None]]:
         assert n_workers == -1, "all of them"
@@ -83,7 +89,7 @@ class FakeClient:
         assert what is Agent
         assert (options["actor"], options["allow_other_workers"], options["pure"]) == (True, False, False)
         (address,) = options["workers"]
-        return Placed(self.agents[address])
+        return Placed(self.agents[address], self.status)
 
 
 def spread(client: FakeClient) -> Spread:
@@ -91,7 +97,8 @@ def spread(client: FakeClient) -> Spread:
 
 
 def host(agent: FakeAgent, tmp_path: Path, status: str = "finished") -> RemoteHost:
-    return RemoteHost("one", cast("Any", Placed(agent, status)), tmp_path)
+    client = FakeClient({"tcp://one": agent}, status=status)
+    return RemoteHost(cast("Any", client), Worker("one", "tcp://one"), tmp_path)
 
 
 def test_every_machine_gets_an_agent_and_is_asked_whether_it_reaches_the_broker(tmp_path: Path) -> None:
@@ -129,9 +136,9 @@ def test_a_worker_that_has_gone_since_is_left_out_and_none_at_all_is_told(tmp_pa
 @pytest.mark.parametrize(
     ("answer", "status", "reason"),
     [
-        (OSError("Unable to contact Actor's worker"), "finished", "its Dask worker is gone"),
-        (RuntimeError("Worker holding Actor was lost."), "error", "its Dask worker is gone"),
-        (TimeoutError, "error", "its Dask worker is gone"),
+        (OSError("Unable to contact Actor's worker"), "finished", "it is gone"),
+        (RuntimeError("Worker holding Actor was lost."), "error", "it is gone"),
+        (TimeoutError, "error", "it is gone"),
         (TimeoutError, "finished", r"no answer within 0\.02 s"),
     ],
 )
@@ -142,7 +149,7 @@ def test_a_machine_that_stops_answering_is_lost(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(remote, "CALL_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(held, "CALL_TIMEOUT_S", 0.02)
     found = host(FakeAgent(answers={"look": answer}), tmp_path, status)
     with pytest.raises(HostLostError, match=f"the machine one was lost in the middle of the run: {reason}"):
         found.look()
