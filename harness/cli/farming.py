@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from harness.cli.options import TREND_FOLDER, in_ci
@@ -20,8 +21,9 @@ from harness.errors import ChaosError, InfrastructureError
 from harness.ledger import Ledger
 from harness.report.index import write_index
 from harness.scale.connect import connect
-from harness.scale.errand import Done, Order
+from harness.scale.errand import Done, Errand, Order
 from harness.scale.farm import Farm
+from harness.scale.held import Held, Worker
 from harness.scale.keeper import REPORTS
 from harness.scale.packing import unpack
 from harness.trend import store
@@ -42,7 +44,8 @@ def farmed(scheduler: str, settings: Settings) -> Iterator[FarmCrew]:
             ) from error
         ledger.add_directory(arrivals)
         try:
-            yield FarmCrew(settings, Farm(engine), arrivals)
+            workers = [Worker(name, address) for name, address in engine.workers.items()]
+            yield FarmCrew(settings, Farm(workers, partial(Held, engine.client, Errand)), arrivals)
         finally:
             shutil.rmtree(arrivals, ignore_errors=True)
             ledger.close()

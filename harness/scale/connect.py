@@ -84,11 +84,11 @@ def _workers(client: Client, address: str) -> dict[str, str]:
             f"a Dask worker of {address} did not answer within {ANSWER_TIMEOUT_S:g} s; see to it, or stop it: {', '.join(workers)}"
         ) from error
     for name, where in workers.items():
-        _must_fit(f"the Dask worker {name} ({where})", pythons.get(where), harnesses.get(where))
+        must_fit(f"the Dask worker {name} ({where})", pythons.get(where), harnesses.get(where))
     return workers
 
 
-def _must_fit(worker: str, python: object, harness: object) -> None:
+def must_fit(worker: str, python: object, harness: object) -> None:
     """Raise InfrastructureError where a worker's versions, or the exceptions that the question for them ended in, are not those here."""
     if isinstance(harness, ImportError):
         raise InfrastructureError(
