@@ -8,10 +8,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 from harness.cli.options import TREND_FOLDER, in_ci
 from harness.cli.processes import Begun, Ended, Job, ended, no_verdict
@@ -59,6 +60,8 @@ class FarmCrew:
     farm: Farm
     arrivals: Path
     """A folder of this command's own, on the disk of the reports."""
+    _arriving: Lock = field(default_factory=Lock)
+    """Held to write what runs share: `latest` and the index."""
 
     @property
     def room(self) -> int | None:
@@ -88,8 +91,9 @@ class FarmCrew:
         if problem is None:
             try:
                 unpack(place / "archive", place / "reports")
-                errors = self._arrive(place / "reports", job, errors)
-            except (ChaosError, OSError) as error:
+                with self._arriving:
+                    errors = self._arrive(place / "reports", job, errors)
+            except (ChaosError, OSError, ValueError, KeyError) as error:
                 problem = str(error)
         over = ended(
             job,

@@ -39,7 +39,7 @@ def run_all(loaded: Sequence[Loaded], settings: Settings, *, jobs: int, console:
     """Run everything, print what is to be printed, return the exit code."""
     for line in sweep_everything():
         say(f"left over from a run that was killed, removed: {line}")
-    if settings.scheduler is not None or (jobs > 1 and len(loaded) > 1):
+    if jobs > 1 and len(loaded) > 1:
         verdicts, ending = _in_parallel(loaded, settings, jobs)
     else:
         verdicts, ending = _in_turn(loaded, settings, console)

@@ -341,7 +341,7 @@ def test_a_worker_with_the_same_versions_fits_whatever_its_patch_release() -> No
         ("3.9.1", __version__, f"{ONE} has Python 3.9.1, and {HERE} runs here"),
         (HERE, "0.0.1", f"{ONE} has chaos-harness 0.0.1, and {__version__} runs here"),
         (HERE, ModuleNotFoundError("harness"), f"{ONE} has no chaos-harness; install version {__version__} there"),
-        (OSError("it broke"), __version__, f"{ONE} has Python it broke"),
+        (OSError("it broke"), __version__, f"{ONE} does not answer (it broke)"),
     ],
 )
 def test_a_worker_that_does_not_fit_is_named_with_both_versions(python: object, harness: object, said: str) -> None:
