@@ -8,9 +8,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from threading import Lock
 
 from harness.cli.options import TREND_FOLDER, in_ci
 from harness.cli.processes import Begun, Ended, Job, ended, no_verdict
@@ -20,8 +22,9 @@ from harness.errors import ChaosError, InfrastructureError
 from harness.ledger import Ledger
 from harness.report.index import write_index
 from harness.scale.connect import connect
-from harness.scale.errand import Done, Order
+from harness.scale.errand import Done, Errand, Order
 from harness.scale.farm import Farm
+from harness.scale.held import Held, Worker
 from harness.scale.keeper import REPORTS
 from harness.scale.packing import unpack
 from harness.trend import store
@@ -42,7 +45,8 @@ def farmed(scheduler: str, settings: Settings) -> Iterator[FarmCrew]:
             ) from error
         ledger.add_directory(arrivals)
         try:
-            yield FarmCrew(settings, Farm(engine), arrivals)
+            workers = [Worker(name, address) for name, address in engine.workers.items()]
+            yield FarmCrew(settings, Farm(workers, partial(Held, engine.client, Errand)), arrivals)
         finally:
             shutil.rmtree(arrivals, ignore_errors=True)
             ledger.close()
@@ -56,6 +60,8 @@ class FarmCrew:
     farm: Farm
     arrivals: Path
     """A folder of this command's own, on the disk of the reports."""
+    _arriving: Lock = field(default_factory=Lock)
+    """Held to write what runs share: `latest` and the index."""
 
     @property
     def room(self) -> int | None:
@@ -85,8 +91,9 @@ class FarmCrew:
         if problem is None:
             try:
                 unpack(place / "archive", place / "reports")
-                errors = self._arrive(place / "reports", job, errors)
-            except (ChaosError, OSError) as error:
+                with self._arriving:
+                    errors = self._arrive(place / "reports", job, errors)
+            except (ChaosError, OSError, ValueError, KeyError) as error:
                 problem = str(error)
         over = ended(
             job,

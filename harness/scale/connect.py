@@ -1,4 +1,4 @@
-"""Reaching a Dask engine: its scheduler answers, and every worker can do what this harness asks of it."""
+"""Reaching a Dask engine: its scheduler answers, and all of it can do what this harness asks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import pkgutil
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ANSWER_TIMEOUT_S = 10.0
 ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9A-Fa-f:]+\]|[^\s:/\[\]]+):\d{1,5}")
+SCHEDULER = "scheduler"
 LOGGERS = ("distributed", "distributed.client", "distributed.gc", "tornado.application", "asyncio")
 """Who would write about a lost connection to the terminal; what matters of it is an error here."""
 
@@ -37,7 +38,7 @@ def connect(address: str) -> Iterator[Engine]:
     """Connect to the scheduler at an address such as tcp://HOST:8786.
 
     Raises UsageError where the address is none or Dask is not installed, InfrastructureError where no scheduler answers, it has no
-    workers, or one of them has another harness or another Python.
+    workers, or one of them, or the scheduler, has another harness or another Python.
     """
     if not ADDRESS.fullmatch(address):
         raise UsageError(f"--scheduler {address!r} is no address of a Dask scheduler, such as tcp://HOST:8786")
@@ -74,26 +75,40 @@ def _workers(client: Client, address: str) -> dict[str, str]:
         )
     workers = {str(about["name"]): where for where, about in found.items()}
     try:
-        # Functions of the standard library, which a worker with another Python, or without the harness, can be asked for too.
-        pythons = client.run(platform.python_version, on_error="return", callback_timeout=ANSWER_TIMEOUT_S)
-        harnesses = client.run(
-            pkgutil.resolve_name, "harness:__version__", on_error="return", callback_timeout=ANSWER_TIMEOUT_S
-        )
+        # Functions of the standard library, which a machine with another Python, or without the harness, can be asked for too.
+        pythons = _everywhere(client, platform.python_version)
+        harnesses = _everywhere(client, pkgutil.resolve_name, "harness:__version__")
     except (OSError, ValueError, RuntimeError) as error:
         raise InfrastructureError(
-            f"a Dask worker of {address} did not answer within {ANSWER_TIMEOUT_S:g} s; see to it, or stop it: {', '.join(workers)}"
+            f"the Dask scheduler at {address}, or one of its workers ({', '.join(workers)}), did not answer within "
+            f"{ANSWER_TIMEOUT_S:g} s; see to it, or stop it"
         ) from error
+    # The scheduler reads what is sent to its workers.
+    must_fit(f"the Dask scheduler ({address})", pythons.get(SCHEDULER), harnesses.get(SCHEDULER))
     for name, where in workers.items():
-        _must_fit(f"the Dask worker {name} ({where})", pythons.get(where), harnesses.get(where))
+        must_fit(f"the Dask worker {name} ({where})", pythons.get(where), harnesses.get(where))
     return workers
 
 
-def _must_fit(worker: str, python: object, harness: object) -> None:
+def _everywhere(client: Client, function: Callable[..., object], *arguments: object) -> dict[str, object]:
+    """Call a function on the scheduler and on each worker; returns results, or exceptions, by address."""
+    found: dict[str, object] = client.run(function, *arguments, on_error="return", callback_timeout=ANSWER_TIMEOUT_S)
+    try:
+        found[SCHEDULER] = client.run_on_scheduler(function, *arguments, callback_timeout=ANSWER_TIMEOUT_S)
+    except ImportError as error:
+        found[SCHEDULER] = error
+    return found
+
+
+def must_fit(worker: str, python: object, harness: object) -> None:
     """Raise InfrastructureError where a worker's versions, or the exceptions that the question for them ended in, are not those here."""
     if isinstance(harness, ImportError):
         raise InfrastructureError(
             f"{worker} has no chaos-harness; install version {__version__} there: pip install 'chaos-harness[dask]'"
         )
+    for answer in (python, harness):
+        if isinstance(answer, Exception):
+            raise InfrastructureError(f"{worker} does not answer ({answer}); see to it, or stop it")
     for what, here, there, same in (
         ("chaos-harness", __version__, harness, harness == __version__),
         ("Python", platform.python_version(), python, _minor(str(python)) == _minor(platform.python_version())),

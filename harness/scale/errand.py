@@ -20,6 +20,7 @@ from distributed import get_worker
 from harness.scale import keeper
 from harness.scale.keeper import Ended
 
+PROGRAM = (sys.executable, "-m", "harness")
 SCENARIO = "scenario.yaml"
 PIECE_BYTES = 8 << 20
 NOT_PASSED_ON = ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS", "CHAOS_SCHEDULER", "CHAOS_BROKER", "CHAOS_REPORTS")
@@ -60,7 +61,7 @@ class Errand:
     def __init__(self) -> None:
         """Start nothing: Dask may make an actor again on a worker that comes back, and a run must not be repeated."""
         self._identity = secrets.token_hex(8)
-        self._place = get_worker().local_directory
+        self._place = place()
         self._kept: _Kept | None = None
 
     def identity(self) -> str:
@@ -72,7 +73,7 @@ class Errand:
         if identity != self._identity or self._kept is not None:
             return "it was restarted"
         try:
-            self._kept = _start(Path(self._place), order)
+            self._kept = _start(self._place, order)
         except OSError as error:
             return f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
         weakref.finalize(self, self._kept.close)
@@ -85,12 +86,15 @@ class Errand:
             selector.register(kept.output, selectors.EVENT_READ)
             if not selector.select(wait_s):
                 return None
+        line = kept.output.readline()
+        if not line:
+            return "its keeper ended before it"
+        ended = Ended(**json.loads(line))
         try:
-            ended = Ended(**json.loads(kept.read(keeper.ENDED)))
             output, errors = kept.read(keeper.OUTPUT), kept.read(keeper.ERRORS)
-            return Done(ended.code, output, errors, ended.size, ended.problem)
-        except (OSError, ValueError) as error:
-            return f"its keeper ended before it: {error}"
+        except OSError as error:
+            return f"what it printed cannot be read: {error}"
+        return Done(ended.code, output, errors, ended.size, ended.problem)
 
     def interrupt(self) -> None:
         """Interrupt the run."""
@@ -122,7 +126,8 @@ class _Kept:
     folder: Path
     input: IO[bytes]
     output: IO[bytes]
-    keeper: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes]
+    """Kept as long as this is: subprocess complains about one that is dropped while it runs."""
 
     def read(self, name: str) -> str:
         return (self.folder / name).read_text(encoding="utf-8", errors="backslashreplace")
@@ -135,11 +140,16 @@ class _Kept:
             return
 
 
-def _start(place: Path, order: Order) -> _Kept:
+def place() -> Path:
+    """Return the folder that Dask keeps this worker's files in."""
+    return Path(get_worker().local_directory)
+
+
+def _start(where: Path, order: Order) -> _Kept:
     """Start a keeper with a folder of its own. Raises OSError."""
-    folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=place))
+    folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=where))
     (folder / SCENARIO).write_text(order.text, encoding="utf-8")
-    run = [sys.executable, "-m", "harness", "run", *order.arguments, "--reports", keeper.REPORTS, "--", SCENARIO]
+    run = [*PROGRAM, "run", *order.arguments, "--reports", keeper.REPORTS, "--", SCENARIO]
     environment = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
     popen = subprocess.Popen(
         [sys.executable, "-m", keeper.__name__, str(folder), *run],

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Condition
-from typing import cast
+from typing import Any, Protocol, cast
 
 from harness.errors import InfrastructureError
-from harness.scale.connect import Engine
-from harness.scale.errand import Done, Errand, Order
-from harness.scale.held import Held, Worker, WorkerLostError
+from harness.scale.errand import Done, Order
+from harness.scale.held import Worker, WorkerLostError
 
 POLL_S = 0.5
 """How long one look at a run waits for its end; an interrupt reaches it that late."""
 
 
+class Asked(Protocol):
+    """An errand on a Dask worker."""
+
+    def ask(self, method: str, *arguments: Any) -> Any:
+        """Call one of its methods. Raises WorkerLostError."""
+
+
 class Farm:
     """Hands runs to the Dask workers that are free. Safe to use from several threads."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Take all of the engine's workers; one that is lost, or comes to it later, is not used again."""
-        self._client = engine.client
-        self._free = [Worker(name, address) for name, address in engine.workers.items()]
+    def __init__(self, workers: Sequence[Worker], send: Callable[[Worker], Asked]) -> None:
+        """Use these workers, each until it is lost. `send` puts an errand on one; it raises WorkerLostError."""
+        self._send = send
+        self._free = list(workers)
         self._living = set(self._free)
         self._changed = Condition()
         self._ending = False
@@ -71,7 +77,7 @@ class Farm:
 
     def _run_on(self, worker: Worker, order: Order, archive: Path) -> Done:
         try:
-            errand = Held(self._client, worker, Errand)
+            errand = self._send(worker)
             problem = errand.ask("start", errand.ask("identity"), order)
             told, seen = False, None
             while problem is None and seen is None:
@@ -86,7 +92,7 @@ class Farm:
             raise InfrastructureError(f"{worker} could not do the run: {problem or seen}")
         return replace(seen, problem=seen.problem or self._fetch(worker, errand, seen.size, archive))
 
-    def _fetch(self, worker: Worker, errand: Held, size: int, archive: Path) -> str | None:
+    def _fetch(self, worker: Worker, errand: Asked, size: int, archive: Path) -> str | None:
         """Bring what a run left here; returns what went wrong, which takes nothing from the run's verdict."""
         try:
             with archive.open("wb") as file:

@@ -1,6 +1,6 @@
 """Keeps one run on a machine of the engine: `python -m harness.scale.keeper FOLDER COMMAND...`.
 
-It runs the command in the folder, packs what it left, and writes a line when that is done. Each line of its standard input is an
+It runs the command in the folder, packs what it left, and writes how that ended as a line of JSON. Each line of its standard input is an
 interrupt for the run. When that input ends, because whoever asked for the run has fetched it, or is gone, or the Dask worker is,
 the run is ended too and the folder removed.
 """
@@ -12,17 +12,18 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
+from harness.errors import HistoryError
 from harness.scale.packing import pack
 
 OUTPUT = "output"
 ERRORS = "errors"
 REPORTS = "reports"
 ARCHIVE = "reports.tar.zst"
-ENDED = "ended.json"
 ENDING_TIMEOUT_S = 120.0
 """How long an interrupted run may take to heal, clean up and write its reports before it is killed."""
 CLEANING_TIMEOUT_S = 120.0
@@ -45,12 +46,14 @@ def main(folder: Path, command: list[str]) -> None:
         run = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, start_new_session=True
         )
-    packing = Thread(target=_pack, args=(folder, run), daemon=True)
+    unwanted = Event()
+    packing = Thread(target=_pack, args=(folder, run, unwanted))
     packing.start()
     interrupted = False
     for _ in sys.stdin.buffer:
         run.send_signal(signal.SIGINT)
         interrupted = True
+    unwanted.set()
     if not interrupted:  # a second interrupt would make it leave without cleaning up
         run.send_signal(signal.SIGINT)
     try:
@@ -59,21 +62,22 @@ def main(folder: Path, command: list[str]) -> None:
         run.kill()
         run.wait()
         subprocess.run([*command[:3], "clean"], check=False, capture_output=True, timeout=CLEANING_TIMEOUT_S)
+    packing.join()
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _pack(folder: Path, run: subprocess.Popen[bytes]) -> None:
-    code, archive = run.wait(), folder / ARCHIVE
-    problem: str | None = None
+def _pack(folder: Path, run: subprocess.Popen[bytes], unwanted: Event) -> None:
+    """Wait for the run's end, pack what it left unless nobody wants it any more, and tell."""
+    code, size, problem = run.wait(), 0, None
+    if unwanted.is_set():
+        return
     try:
-        (folder / REPORTS).mkdir(exist_ok=True)
-        pack(folder / REPORTS, archive)
-    except OSError as error:
+        size = pack(folder / REPORTS, folder / ARCHIVE)
+    except HistoryError as error:
         problem = str(error)
-    ended = Ended(code, archive.stat().st_size if problem is None else 0, problem)
-    (folder / ENDED).write_text(json.dumps(asdict(ended)), encoding="utf-8")
-    sys.stdout.write("ended\n")
-    sys.stdout.flush()
+    sys.stdout.write(json.dumps(asdict(Ended(code, size, problem))) + "\n")
+    with suppress(BrokenPipeError):  # whoever asked is gone, which standard input tells as well
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

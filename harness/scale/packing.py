@@ -10,16 +10,21 @@ import pyarrow as pa
 from harness.errors import HistoryError
 
 
-def pack(folder: Path, archive: Path) -> None:
-    """Write the folders in a folder, with their files, into an archive. Raises OSError."""
-    with (
-        pa.OSFile(str(archive), "wb") as file,
-        pa.CompressedOutputStream(file, "zstd") as stream,
-        tarfile.open(fileobj=stream, mode="w|") as tar,
-    ):
-        for path in sorted(folder.iterdir()):
-            if path.is_dir() and not path.is_symlink():
-                tar.add(path, path.name, filter=_plain)
+def pack(folder: Path, archive: Path) -> int:
+    """Write the folders in a folder, with their files, into an archive; returns its size in bytes. Raises HistoryError."""
+    try:
+        found = sorted(folder.iterdir()) if folder.exists() else []
+        with (
+            pa.OSFile(str(archive), "wb") as file,
+            pa.CompressedOutputStream(file, "zstd") as stream,
+            tarfile.open(fileobj=stream, mode="w|") as tar,
+        ):
+            for path in found:
+                if path.is_dir() and not path.is_symlink():
+                    tar.add(path, path.name, filter=_plain)
+        return archive.stat().st_size
+    except (OSError, tarfile.TarError, pa.ArrowException) as error:
+        raise HistoryError(f"what the run left could not be packed into {archive}: {error}") from error
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -31,7 +36,7 @@ def unpack(archive: Path, folder: Path) -> None:
             tarfile.open(fileobj=stream, mode="r|") as tar,
         ):
             tar.extractall(folder, filter="data")
-    except (OSError, EOFError, tarfile.TarError) as error:
+    except (OSError, EOFError, tarfile.TarError, pa.ArrowException) as error:
         raise HistoryError(f"what the run left could not be unpacked into {folder}: {error}") from error
 
 

@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import click
 import typer
+from distributed.cli import dask_scheduler, dask_worker
 from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
@@ -213,11 +215,21 @@ class Checker:
                 done = _run(sys.executable, *collect, cwd=self.folder)
             case ["bash", *_]:
                 done = _run("bash", "-n", *words[1:], cwd=self.folder)
+            case ["dask", "scheduler" | "worker" as kind, *arguments]:
+                self._dask(command, kind, arguments)
+                return
             case _:
                 self._say(command.line, f"nothing is known of the program {words[0]}")
                 return
         if done.returncode != 0:
             self._say(command.line, f"{command.text}: {(done.stderr or done.stdout).strip()}")
+
+    def _dask(self, command: Command, kind: str, arguments: list[str]) -> None:
+        program = {"scheduler": dask_scheduler.main, "worker": dask_worker.main}[kind]
+        try:
+            program.make_context(kind, arguments).close()
+        except click.ClickException as error:
+            self._say(command.line, f"{command.text}: {error.format_message()}")
 
     def _chaos(self, command: Command, arguments: list[str], target: str, *, whole: bool) -> None:
         called, said = parse(arguments)

@@ -38,6 +38,7 @@ MISTAKES = {
     "a file that does not exist": ("```console\n$ chaos run scenarios/nothing.yaml\n```", "nothing.yaml"),
     "a make target": ("```console\n$ make tea\n```", "tea"),
     "a script": ("```console\n$ bash .ci/walk\n```", "walk"),
+    "a value of Dask's": ("```console\n$ dask worker tcp://127.0.0.1:8786 --nthreads many\n```", "many"),
     "a pytest option": ("```console\n$ pytest scenarios --chaos-sead 3\n```", "--chaos-sead"),
     "another output": ("```console\n$ chaos validate scenarios/redeclare.yaml\nall is well\n```", "and not"),
     "a failing command": (
