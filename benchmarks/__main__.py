@@ -7,11 +7,13 @@ two processes of a client run at the same time, and the clients take turns.
 from __future__ import annotations
 
 import argparse
+import resource
 import secrets
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.clients import Client, Task, harness, program
@@ -57,18 +59,22 @@ def main() -> int:
             clients = [*_yardsticks(folder, light=options.light), harness(FAST, "fast"), harness(PIKA, "pika")]
             clients.append(harness(UNRECORDED, "fast", recorded=False))
             target, broker = stack.enter_context(_broker(options.broker, folder, options.boot_timeout))
-            rates: dict[tuple[str, str], list[float]] = {}
-            sizes: dict[tuple[str, str], float] = {}
+            rounds: dict[tuple[str, str], list[Round]] = {}
             for number in range(1, options.rounds + 1):
                 for queue in options.queues:
                     for client in clients:
-                        rate, size = _round(client, target, queue, options.messages, folder)
-                        rates.setdefault((client.name, queue), []).append(rate)
-                        if size:
-                            sizes[client.name, queue] = size / options.messages
-                        _say(f"round {number}, {queue}, {client.name}: {rate:,.0f} messages a second")
+                        found = _round(client, target, queue, options.messages, folder)
+                        rounds.setdefault((client.name, queue), []).append(found)
+                        _say(f"round {number}, {queue}, {client.name}: {found.rate:,.0f} messages a second")
             measured = tuple(
-                Measured(name, queue, tuple(each), sizes.get((name, queue))) for (name, queue), each in rates.items()
+                Measured(
+                    name,
+                    queue,
+                    tuple(each.rate for each in found),
+                    tuple(each.processor_us for each in found),
+                    found[-1].bytes_a_message or None,
+                )
+                for (name, queue), found in rounds.items()
             )
             bench = Bench(broker, options.messages, options.rounds, measured)
             text = f"{bench.table((C, JAVA, UNRECORDED))}\n\n{bench.conditions()}"
@@ -119,8 +125,21 @@ def _broker(backend: str, folder: Path, boot_timeout_s: float) -> Iterator[tuple
         ledger.close()
 
 
-def _round(client: Client, target: Target, kind: str, messages: int, folder: Path) -> tuple[float, int]:
-    """Measure a client once; returns messages a second, and the bytes that it logged."""
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What was measured of a client once."""
+
+    rate: float
+    """Messages a second."""
+    processor_us: float
+    """Of both ends, for each message."""
+    bytes_a_message: float
+    """In the logs of both ends."""
+
+
+def _round(client: Client, target: Target, kind: str, messages: int, folder: Path) -> Round:
+    """Measure a client once."""
+    before_s = _children_s()
     queue = f"bench-{secrets.token_hex(4)}"
     declared = topology.QueueDeclaration(queue, arguments={"x-queue-type": kind})
     topology.declare(target, [], [declared], [])
@@ -141,7 +160,17 @@ def _round(client: Client, target: Target, kind: str, messages: int, folder: Pat
             worker.kill()
             topology.delete(target, [queue], [])
         seconds = (max(published.last, worked.last) - worked.mark) / 1e9
-        return (messages - task.skip) / seconds, publisher.logged_bytes + worker.logged_bytes
+        return Round(
+            rate=(messages - task.skip) / seconds,
+            processor_us=(_children_s() - before_s) / messages * 1e6,
+            bytes_a_message=(publisher.logged_bytes + worker.logged_bytes) / messages,
+        )
+
+
+def _children_s() -> float:
+    """Return the processor seconds of all child processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ class Measured:
     client: str
     queue: str
     rates: tuple[float, ...]
+    processor_us: tuple[float, ...]
+    """Processor time of both ends, in microseconds a message, round by round."""
     bytes_a_message: float | None = None
     """Of the event logs of both ends, where there are any."""
 
@@ -31,6 +33,11 @@ class Measured:
     def rate(self) -> float:
         """The median, in messages a second."""
         return median(self.rates)
+
+    @property
+    def cost_us(self) -> float:
+        """The median processor time, in microseconds a message."""
+        return median(self.processor_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +58,27 @@ class Bench:
 
     def table(self, yardsticks: Sequence[str]) -> str:
         """Write a Markdown table: ratios first, then messages a second and bytes."""
-        head = ["client", "queue", *(f"of {name}" for name in yardsticks), "messages a second", "bytes a message"]
+        head = [
+            "client",
+            "queue",
+            *(f"of {name}" for name in yardsticks),
+            "messages a second",
+            "µs of processor a message",
+            "bytes a message",
+        ]
         lines = [_row(head), _row(["---"] * len(head))]
         for each in self.measured:
             ratios = [self.ratio(each.client, name, each.queue) for name in yardsticks]
             shown = ["" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
             size = "" if each.bytes_a_message is None else f"{each.bytes_a_message:.0f}"
-            lines.append(_row([each.client, each.queue, *shown, f"{each.rate:,.0f}", size]))
+            lines.append(_row([each.client, each.queue, *shown, f"{each.rate:,.0f}", f"{each.cost_us:.1f}", size]))
         return "\n".join(lines)
 
     def conditions(self) -> str:
         """Say in a sentence under what conditions it was measured."""
         return (
             f"{self.rounds} interleaved rounds of {self.messages:,} messages on {self.broker}, {os.cpu_count()} cores, "
-            f"Python {platform.python_version()}; medians."
+            f"Python {platform.python_version()}; medians. Processor time is that of both ends, their start included."
         )
 
     def write(self, folder: Path = RESULTS) -> Path:

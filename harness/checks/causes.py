@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -77,6 +78,10 @@ class Causes:
         return times[self.of] if len(times) else np.empty(0, dtype=np.int64)
 
 
+NO_CAUSES: Final = Causes(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), ())
+"""Where no message is known to be lost."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Evidence:
     """What the cause of a lost message depends on."""
@@ -103,7 +108,7 @@ def find_causes(fates: Fates, tally: Tally, scenario: Scenario, events: Sequence
     """Find the cause of each lost message."""
     lost = fates.of(Fate.LOST)
     if not len(lost):
-        return Causes(lost, np.empty(0, dtype=np.int64), ())
+        return NO_CAUSES
     publishes, deliveries = tally.publishes, tally.deliveries
     names = tuple(scenario.queues)
     copies = np.array(

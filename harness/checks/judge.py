@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from harness.checks.causes import Causes, find_causes
+from harness.checks.causes import NO_CAUSES, Causes, find_causes
 from harness.checks.distribution import (
     deliveries_each,
     fairness,
@@ -23,7 +23,7 @@ from harness.checks.headline import headline
 from harness.checks.latency import latency
 from harness.checks.listing import Listing, corrupt_messages, queue_or_route
 from harness.checks.load import load
-from harness.checks.machines import machines
+from harness.checks.machines import machines, unless_gone, what_is_gone
 from harness.checks.observed import Observed
 from harness.checks.outcome import decide
 from harness.checks.precision import Precision, precision
@@ -59,7 +59,8 @@ def judge(
     fates = find_fates(seen, scenario, events)
     unexplained = unexplained_duplicates(seen, scenario, events)
     counts = _counts(seen, fates, twice=len(duplicates(seen, scenario)), unexplained=len(unexplained))
-    causes = find_causes(fates, seen, scenario, events)
+    gone = tuple(what_is_gone(events))
+    causes = NO_CAUSES if gone else find_causes(fates, seen, scenario, events)
     grouped = group_causes(causes, seen, events)
     faults = (
         *_fault_outcomes(seen, causes, struck, precision(history, scenario, struck)),
@@ -79,10 +80,12 @@ def judge(
         speed_ups=_speed_ups(seen, scenario, events),
     )
     expectations = evaluate(scenario, observed)
+    if gone:
+        expectations = tuple(unless_gone(result) for result in expectations)
     outcome, reasons = decide(events, counts, faults, expectations, too_few(scenario, observed))
     promised = int(np.count_nonzero(seen.promised))
     lost = len(causes.messages)
-    bound = 1 - (1 - CONFIDENCE) ** (1 / promised) if promised and not lost else None
+    bound = 1 - (1 - CONFIDENCE) ** (1 / promised) if promised and not lost and not gone else None
     started = next((event for event in events if isinstance(event, BrokerStarted)), None)
     drained = next((event for event in events if isinstance(event, Drained)), None)
     listing = Listing(history, seen, scenario, fates=fates, causes=causes, unexplained=unexplained)

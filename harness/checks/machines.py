@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from harness.checks.verdict import Machine
+from harness.checks.verdict import ExpectationResult, Machine
 from harness.events import Event, HostGathered, HostLost, ProcessStarted
 
 
@@ -30,3 +31,10 @@ def what_is_gone(events: Sequence[Event]) -> Iterator[str]:
     for event in events:
         if isinstance(event, HostLost):
             yield f"what {', '.join(event.actors)} did and recorded on {event.host} is gone: nothing can be said of the messages"
+
+
+def unless_gone(result: ExpectationResult) -> ExpectationResult:
+    """Leave an expectation undecided, where records are gone; a body that was seen to be corrupt is."""
+    if result.path == "corrupt":
+        return result
+    return replace(result, observed=f"{result.observed}, without what is gone", holds=None)

@@ -6,7 +6,7 @@ A violation outranks an infrastructure error, which outranks inconclusive. Two r
   chance. An expectation that fails only because less of it was seen than asked for is then inconclusive, not violated.
 - An interrupted run, or one whose infrastructure failed, did not come to its end: there only what is there and must not be (phantoms,
   corruption, unexplained duplicates) is a violation; a message that was not processed may still have been on its way. Where a machine
-  was lost with its records, only corruption is: what was published there looks like a phantom.
+  was lost with its records, expectations but that on corruption come here undecided: what was published there looks like a phantom.
 """
 
 from __future__ import annotations
@@ -35,8 +35,6 @@ BROUGHT_BY_FAULTS: Final = frozenset(
 
 ALWAYS_WRONG: Final = ("phantom", "corrupt", "unexplained_duplicates")
 """What no unfinished run can excuse."""
-SEEN_AS_IT_IS: Final = ("corrupt",)
-"""What not even missing records can excuse."""
 
 
 def decide(
@@ -50,16 +48,15 @@ def decide(
 
     `too_few` are the paths of expectations of which less was seen than asked for.
     """
-    broken = _broken(events)
+    broken = (*_broken(events), *what_is_gone(events))
     drained = next((event for event in events if isinstance(event, Drained)), None)
     failed = [result for result in expectations if result.holds is False]
     if broken or drained is None:
-        gone = tuple(what_is_gone(events))
-        failed = [result for result in failed if result.path in (SEEN_AS_IT_IS if gone else ALWAYS_WRONG)]
+        failed = [result for result in failed if result.path in ALWAYS_WRONG]
         if failed:
             return Outcome.VIOLATED, (*(_failure(result) for result in failed), *broken)
         if broken:
-            return Outcome.INFRASTRUCTURE, (*broken, *gone)
+            return Outcome.INFRASTRUCTURE, broken
         return Outcome.INTERRUPTED, ("the run was interrupted before the drain ended",)
     unfair = tuple(_nothing_at_risk(faults))
     doubts = (*_nothing_done(events, counts), *unfair, *_not_ended(counts, expectations, drained))

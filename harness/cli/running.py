@@ -32,8 +32,8 @@ def run(
     broker: BrokerChoice = None,
     image: Image = None,
     client: Client = None,
-    reports: Reports = REPORTS,
     scheduler: Scheduler = None,
+    reports: Reports = REPORTS,
     seed: Annotated[int | None, typer.Option(help="Seed of all random choices; drawn if not given.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Runs at once.")] = 1,
     controls: Annotated[bool, typer.Option(help="Run the scenario's controls beside the guarantee.")] = True,
@@ -72,8 +72,8 @@ def run(
         quiet=quiet,
         json_output=json_output,
         client=client,
-        night=night,
         scheduler=scheduler,
+        night=night,
     )
     code = run_all(loaded, settings, jobs=jobs, console=error_console(no_color=no_color))
     raise typer.Exit(int(code))

@@ -28,10 +28,10 @@ class Settings:
     json_output: bool
     client: str | None = None
     """What publishers and workers speak AMQP with, where the command line says it."""
+    scheduler: str | None = None
+    """The address of the Dask scheduler whose workers take the runs, or the traffic of one; this machine does if None."""
     night: str | None = None
     """What the runs count for in the trend; each for itself if None."""
-    scheduler: str | None = None
-    """The address of the Dask scheduler whose workers take the runs; this machine does if None."""
 
     def arguments(self) -> list[str]:
         """Write the options that a child process needs."""

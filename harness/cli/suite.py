@@ -1,4 +1,7 @@
-"""Running one or several scenarios: here, one after the other, or as processes of their own with `-j`, on a Dask engine too."""
+"""Running one or several scenarios: one after the other from here, or as processes of their own with `-j`.
+
+On a Dask engine, the traffic of the first is spread over its machines, and the second are farmed out to them.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +23,7 @@ from harness.cli.interruptible import interruptible
 from harness.cli.options import TREND_FOLDER, BrokerOption, in_ci, say
 from harness.cli.processes import Ended, Job, run_jobs
 from harness.cli.settings import Settings, seed_for
-from harness.engine.run import RunResult
+from harness.engine.run import MakeHosts, RunResult
 from harness.engine.run import run as run_one
 from harness.engine.rundir import HISTORY_FILE
 from harness.errors import ChaosError, ExitCode
@@ -72,9 +75,12 @@ def _in_turn(loaded: Sequence[Loaded], settings: Settings, console: Console) -> 
     """Run one after the other; returns the verdicts, and what else the exit code must know of."""
     verdicts: list[RunVerdict] = []
     problems: list[str] = []
-    with interruptible("interrupted: healing, stopping, writing the report; once more leaves at once"):
+    with (
+        _machines(settings.scheduler) as make_hosts,
+        interruptible("interrupted: healing, stopping, writing the report; once more leaves at once"),
+    ):
         for one in loaded:
-            result = _run_one(one, settings, console)
+            result = _run_one(one, settings, console, make_hosts)
             verdicts.append(result.verdict)
             with shielded():
                 problems += _report(result, one, settings, console)
@@ -84,15 +90,33 @@ def _in_turn(loaded: Sequence[Loaded], settings: Settings, console: Console) -> 
     return verdicts, [Outcome.INFRASTRUCTURE] * bool(problems)
 
 
-def _run_one(loaded: Loaded, settings: Settings, console: Console) -> RunResult:
+@contextmanager
+def _machines(scheduler: str | None) -> Iterator[MakeHosts | None]:
+    """Give what spreads a run's publishers and workers over the machines of a Dask engine; None where none is named."""
+    if scheduler is None:
+        yield None
+        return
+    from harness.scale.connect import connect
+
+    with connect(scheduler) as engine:
+        from harness.scale.spread import Spread
+
+        yield Spread(engine).hosts
+
+
+def _run_one(loaded: Loaded, settings: Settings, console: Console, make_hosts: MakeHosts | None) -> RunResult:
     with closing(LiveProgress(console, quiet=settings.quiet)) as live:
         return run_one(
             loaded,
             reports=settings.reports,
             seed=settings.seed_of(loaded),
             make_broker=lambda wanted, book: settings.option.make(loaded.scenario.broker, loaded.path, wanted, book),
+            make_hosts=make_hosts,
             image=settings.image or "",
-            replay_options=settings.replay_options(),
+            replay_options=[
+                *settings.replay_options(),
+                *(["--scheduler", settings.scheduler] if settings.scheduler else []),
+            ],
             with_controls=settings.controls,
             listeners=[live],
         )

@@ -63,7 +63,7 @@ class HostLostError(InfrastructureError):
     """A machine does not answer any more; what ran and what was recorded there is gone."""
 
     def __init__(self, host: str, reason: str) -> None:
-        self.host = host
+        self.reason = reason
         super().__init__(f"the machine {host} was lost in the middle of the run: {reason}")
 
 

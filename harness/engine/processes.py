@@ -348,7 +348,7 @@ class Processes:
             there = tuple(name for name, actor in self._actors.items() if actor.host is host)
             self._emit(
                 HostLost(
-                    at_ns=time.monotonic_ns(), variant=self._variant, host=host.name, actors=there, reason=str(error)
+                    at_ns=time.monotonic_ns(), variant=self._variant, host=host.name, actors=there, reason=error.reason
                 )
             )
 
@@ -396,8 +396,12 @@ class Processes:
         return "unexpected"
 
     def loads(self) -> tuple[HostLoad, ...]:
-        """Ask every host who took its processors so far."""
-        return tuple(host.load() for host in self._hosts)
+        """Ask every host who took its processors so far, but for those that are lost."""
+        found: list[HostLoad] = []
+        for host in self._hosts:
+            with suppress(HostLostError):
+                found.append(host.load())
+        return tuple(found)
 
     def totals(self) -> Totals:
         """Sum up what all were last seen to have done."""

@@ -138,6 +138,9 @@ def _told(variant: VariantVerdict) -> Iterator[str]:
             yield f"{escaped(fault.title)} at {fault.injected_s:.2f} s{risk}, took {fault.taken:,}{back}"
     if variant.load is not None:
         yield escaped(variant.load.sentence)
+    for machine in variant.machines:
+        known = f"lost: {machine.lost}" if machine.lost else f"times right within {seconds(machine.clock_error_s)}"
+        yield escaped(f"machine {machine.name}: {', '.join(machine.actors)}; {known}")
     for anomaly in variant.anomalies[:_LISTED_ANOMALIES]:
         yield f"{escaped(anomaly.kind)}: {escaped(str(anomaly.message))} {escaped(anomaly.sentence)}"
     for note in variant.notes:

@@ -22,6 +22,7 @@ from harness.events import (
     FaultHealed,
     FaultInjected,
     FaultMissed,
+    HostLost,
     InfrastructureFailed,
     Note,
     PhaseChanged,
@@ -161,6 +162,9 @@ class LiveProgress:
                 return [Text(f"  {at}  {plain(told)}", style="red" if event.cause == "unexpected" else "yellow")]
             case ErrorObserved():
                 return [Text(f"  {at}  {plain(f'{event.where}: {event.code} {event.text}')}", style="yellow")]
+            case HostLost():
+                said = f"the machine {event.host} was lost with {', '.join(event.actors)}: {event.reason}"
+                return [Text(f"  {at}  {plain(said)}", style="bold red")]
             case Drained():
                 end = "drained" if event.complete else "the drain did not finish"
                 return [Text(f"  {at}  {plain(f'{end}: {event.reason}')}", style="" if event.complete else "yellow")]

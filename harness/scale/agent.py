@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import socket
 import tempfile
@@ -37,8 +38,13 @@ class Agent:
         """Make a folder for the logs where Dask keeps its own files."""
         self._folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=get_worker().local_directory))
         self._host = LocalHost(self._folder)
+        self._identity = secrets.token_hex(8)
         self._logs: dict[str, Log] = {}
         self._end = weakref.finalize(self, _end, self._host, self._folder)
+
+    def identity(self) -> str:
+        """Tell this actor from one that Dask makes in its place, which knows of nothing."""
+        return self._identity
 
     def clock(self) -> int:
         """Return this machine's time.monotonic_ns()."""
@@ -48,8 +54,10 @@ class Agent:
         """Tell this machine from every other."""
         return machine_id()
 
-    def call(self, method: Method, *arguments: Any) -> Answer:
-        """Call a method of this, or of the host that it keeps."""
+    def call(self, identity: str, method: Method, *arguments: Any) -> Answer:
+        """Call a method of this, or of the host that it keeps. Raises KeyError, which no method does, where another was meant."""
+        if identity != self._identity:
+            raise KeyError(identity)
         owner = self if method in ("reach", "logs", "part", "close") else self._host
         try:
             return "done", getattr(owner, method)(*arguments)

@@ -23,6 +23,10 @@ LOST = (OSError, RuntimeError, ValueError, KeyError, asyncio.CancelledError)
 class WorkerLostError(InfrastructureError):
     """A Dask worker is gone, or does not answer."""
 
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        self.reason = reason
+        super().__init__(message)
+
 
 @dataclass(frozen=True, slots=True)
 class Worker:
@@ -47,7 +51,8 @@ class Held:
         try:
             self._actor = cast("Actor", self._future.result(CALL_TIMEOUT_S))
         except LOST as error:
-            raise WorkerLostError(f"{worker} takes no runs: {_reason(error)}") from error
+            reason = str(error) or type(error).__name__
+            raise WorkerLostError(f"{worker} takes no runs: {reason}", reason=f"it takes no runs: {reason}") from error
         self._worker = worker
 
     def ask(self, method: str, *arguments: Any) -> Any:
@@ -62,8 +67,8 @@ class Held:
                     if self._future.status != "finished" or time.monotonic() > deadline:
                         raise
         except LOST as error:
-            raise WorkerLostError(f"{self._worker} was lost in the middle of the run") from error
-
-
-def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+            waited = isinstance(error, TimeoutError) and self._future.status == "finished"
+            reason = f"no answer within {CALL_TIMEOUT_S:g} s" if waited else "it is gone"
+            raise WorkerLostError(
+                f"{self._worker} was lost in the middle of the run: {reason}", reason=reason
+            ) from error

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from distributed import Actor
-from distributed.actor import BaseActorFuture
+from distributed import Client
 
 from harness.engine.counters import ActorCounters
 from harness.engine.host import Gathered, HostLoad, HostLostError, Seen
 from harness.errors import InfrastructureError
 from harness.history.records import LogHeader
 from harness.history.shipping import PART_RECORDS, unpack, write_log
-from harness.scale.agent import Answer, Method
+from harness.scale.agent import Agent, Answer, Method
 from harness.scale.clock import Reading, error_ns, read_clock, to_here
+from harness.scale.held import Held, Worker, WorkerLostError
 from harness.traffic.spec import PublisherSpec, WorkerSpec
-
-CALL_TIMEOUT_S = 30.0
-"""How long a machine may take to answer before it counts as lost."""
-_LOST = (OSError, RuntimeError, ValueError, KeyError, TimeoutError, asyncio.TimeoutError, asyncio.CancelledError)
-"""What Dask raises for an actor whose worker is gone, or does not answer."""
 
 
 class RemoteHost:
     """Publishers and workers on another machine; see harness.engine.host.Host."""
 
-    def __init__(self, name: str, agent: Actor, logs: Path) -> None:
-        """Look at its clock. `logs` is where its processes' logs come to lie in the end."""
-        self.name = name
-        self._agent = agent
+    def __init__(self, client: Client, worker: Worker, logs: Path) -> None:
+        """Place an agent there, and look at its clock. Raises HostLostError.
+
+        `logs` is where its processes' logs come to lie in the end.
+        """
+        self.name = worker.name
         self._target = logs
+        with self._or_lost():
+            self._agent = Held(client, worker, Agent)
+            self._identity = self._agent.ask("identity")
         self._first_reading = self._clock()
 
     # What the engine asks.
@@ -105,14 +104,18 @@ class RemoteHost:
         return read_clock(lambda: cast("int", self._answer("clock")))
 
     def _answer(self, method: str, *arguments: Any) -> Any:
+        with self._or_lost():
+            return self._agent.ask(method, *arguments)
+
+    @contextmanager
+    def _or_lost(self) -> Iterator[None]:
         try:
-            future: BaseActorFuture[Any] = getattr(self._agent, method)(*arguments)
-            return future.result(CALL_TIMEOUT_S)
-        except _LOST as error:
-            raise HostLostError(self.name, str(error) or type(error).__name__) from error
+            yield
+        except WorkerLostError as error:
+            raise HostLostError(self.name, error.reason) from error
 
     def _call(self, method: Method, *arguments: Any) -> Any:
-        outcome, result = cast("Answer", self._answer("call", method, *arguments))
+        outcome, result = cast("Answer", self._answer("call", self._identity, method, *arguments))
         if outcome == "failed":
             raise InfrastructureError(f"on the machine {self.name}: {result}")
         return result

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
-
-from distributed import Actor, Client
 
 from harness.engine.host import Host, machine_id
 from harness.errors import InfrastructureError
-from harness.scale.agent import Agent
-from harness.scale.remote import CALL_TIMEOUT_S, RemoteHost
+from harness.scale.connect import Engine
+from harness.scale.held import Worker
+from harness.scale.remote import RemoteHost
 from harness.traffic.spec import Target
 
 LOOPBACK = ("127.", "localhost", "::1")
@@ -19,34 +17,28 @@ LOOPBACK = ("127.", "localhost", "::1")
 class Spread:
     """Makes a host of every Dask worker."""
 
-    def __init__(self, client: Client, workers: dict[str, str]) -> None:
-        """`workers`: the Dask workers' names, and their addresses."""
-        self._client = client
-        self._workers = workers
+    def __init__(self, engine: Engine) -> None:
+        """Take all workers of the engine."""
+        self._engine = engine
 
     def hosts(self, logs: Path, target: Target) -> tuple[Host, ...]:
         """Start an agent on each, and see that it reaches the broker. Raises InfrastructureError, with nothing left there."""
         logs.mkdir(parents=True, exist_ok=True)
+        client = self._engine.client
+        there = client.scheduler_info(n_workers=-1)["workers"]
+        workers = [Worker(name, address) for name, address in self._engine.workers.items() if address in there]
+        if not workers:
+            raise InfrastructureError("no Dask worker is left of those that were there when the command began")
         hosts: list[RemoteHost] = []
         try:
-            for name, address in self._workers.items():
-                hosts.append(self._host(name, address, logs))
+            for worker in workers:
+                hosts.append(RemoteHost(client, worker, logs))
                 self._must_reach(hosts[-1], target)
         except BaseException:
             for host in hosts:
                 host.close()
             raise
         return tuple(hosts)
-
-    def _host(self, name: str, address: str, logs: Path) -> RemoteHost:
-        future = self._client.submit(Agent, actor=True, workers=[address], allow_other_workers=False, pure=False)
-        try:
-            agent = cast("Actor", future.result(CALL_TIMEOUT_S))
-        except (OSError, TimeoutError, RuntimeError, ValueError) as error:
-            raise InfrastructureError(
-                f"the Dask worker {name} ({address}) takes no publishers and workers: {error}"
-            ) from error
-        return RemoteHost(name, agent, logs)
 
     @staticmethod
     def _must_reach(host: RemoteHost, target: Target) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.checks.combine import combine
 from harness.checks.judge import judge
-from harness.checks.verdict import Fate, RunVerdict, VariantVerdict
+from harness.checks.verdict import Fate, Machine, RunVerdict, VariantVerdict
 from harness.events import BrokerStarted, Event, FaultInjected, InfrastructureFailed, LoadMeasured, Note, ProcessStarted
 from harness.faults.base import Fault
 from harness.faults.registry import actions
@@ -131,6 +131,7 @@ def hostile() -> Sample:
             replace(each, title=HOSTILE, action=HOSTILE, colour=HOSTILE, trigger=HOSTILE) for each in verdict.faults
         ),
         load=None if verdict.load is None else replace(verdict.load, sentence=HOSTILE, busiest=HOSTILE),
+        machines=(Machine(HOSTILE, (HOSTILE,), None, None, None, HOSTILE),),
         workers=tuple(replace(each, actor=HOSTILE, group=HOSTILE) for each in verdict.workers),
         by_queue={HOSTILE: verdict.counts.fates},
         by_publisher={HOSTILE: verdict.counts.fates},

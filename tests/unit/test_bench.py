@@ -14,9 +14,9 @@ BENCH = Bench(
     messages=1000,
     rounds=3,
     measured=(
-        Measured("C", "classic", (100.0, 200.0, 400.0)),
-        Measured("ours", "classic", (90.0, 100.0, 300.0), 65.4),
-        Measured("ours", "quorum", (50.0, 60.0, 70.0), 66.0),
+        Measured("C", "classic", (100.0, 200.0, 400.0), (6.0, 9.0, 7.04)),
+        Measured("ours", "classic", (90.0, 100.0, 300.0), (20.0, 30.0, 29.0), 65.4),
+        Measured("ours", "quorum", (50.0, 60.0, 70.0), (1.0, 1.0, 1.0), 66.0),
     ),
 )
 
@@ -33,11 +33,11 @@ def test_what_was_not_measured_has_no_ratio() -> None:
 
 def test_the_table_has_ratios_first() -> None:
     assert BENCH.table(("C",)).splitlines() == [
-        "| client | queue | of C | messages a second | bytes a message |",
-        "| --- | --- | --- | --- | --- |",
-        "| C | classic | 1.00 | 200 |  |",
-        "| ours | classic | 0.75 | 100 | 65 |",
-        "| ours | quorum |  | 60 | 66 |",
+        "| client | queue | of C | messages a second | µs of processor a message | bytes a message |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| C | classic | 1.00 | 200 | 7.0 |  |",
+        "| ours | classic | 0.75 | 100 | 29.0 | 65 |",
+        "| ours | quorum |  | 60 | 1.0 | 66 |",
     ]
 
 
@@ -47,6 +47,7 @@ def test_the_results_are_kept_round_by_round(tmp_path: Path) -> None:
         "client": "C",
         "queue": "classic",
         "rates": [100.0, 200.0, 400.0],
+        "processor_us": [6.0, 9.0, 7.04],
         "bytes_a_message": None,
     }
     assert kept["broker"] == "RabbitMQ 4.0.5"
