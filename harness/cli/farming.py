@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -46,7 +45,8 @@ def farmed(scheduler: str, settings: Settings) -> Iterator[FarmCrew]:
         ledger.add_directory(arrivals)
         try:
             workers = [Worker(name, address) for name, address in engine.workers.items()]
-            yield FarmCrew(settings, Farm(workers, partial(Held, engine.client, Errand)), arrivals)
+            farm = Farm(workers, lambda worker: Held(engine.client, worker, Errand))
+            yield FarmCrew(settings, farm, arrivals)
         finally:
             shutil.rmtree(arrivals, ignore_errors=True)
             ledger.close()

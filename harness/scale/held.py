@@ -43,7 +43,7 @@ class Worker:
 class Held:
     """An actor on a Dask worker. When nobody holds it any more, this command's end included, Dask lets go of it."""
 
-    def __init__(self, client: Client, kind: type, worker: Worker) -> None:
+    def __init__(self, client: Client, worker: Worker, kind: type) -> None:
         """Make it. Raises WorkerLostError."""
         self._future: Future[Any] = client.submit(
             kind, actor=True, workers=[worker.address], allow_other_workers=False, pure=False

@@ -32,7 +32,7 @@ class RemoteHost:
         self.name = worker.name
         self._target = logs
         with self._or_lost():
-            self._agent = Held(client, Agent, worker)
+            self._agent = Held(client, worker, Agent)
             self._identity = self._agent.ask("identity")
         self._first_reading = self._clock()
 
