@@ -30,6 +30,7 @@ def judging(folder: Path, messages: int) -> Figures:
     figures = _figures(began, wall)
     assert verdict.counts.published == messages
     assert sum(cause.count for cause in verdict.causes) == HELD
+    assert all(fault.late_s is not None for fault in verdict.faults), "each step went by progress"
     return figures | {"events_per_s": 4 * messages / figures["processor_s"]}
 
 
