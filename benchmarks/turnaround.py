@@ -15,15 +15,24 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.events import Drained, Event, Phase, PhaseChanged, TrafficStarted, VariantFinished, VariantStarted
+from harness.events import (
+    Drained,
+    Event,
+    Phase,
+    PhaseChanged,
+    ProcessExited,
+    TrafficStarted,
+    VariantFinished,
+    VariantStarted,
+)
 from harness.history.events_io import read_events
 from harness.history.history import EVENTS_FILE
 
 Seconds = dict[str, float]
 
 COMMAND, REPORTS = "start of the command", "reports, Parquet, trend, end of the command"
-NOT_OURS = ("broker's boot", "settle", "the scenario's own time", "drain")
-"""What the broker takes, what the scenario says, and the waits that make a verdict safe."""
+NOT_OURS = ("broker's boot", "settle", "the scenario's own time", "drain", "collecting what is left")
+"""What the broker takes, what the scenario says, and the waits that make a verdict safe: an empty queue is believed after a silence."""
 PARTS = (
     COMMAND,
     "broker's boot",
@@ -33,7 +42,8 @@ PARTS = (
     "the scenario's own time",
     "heal, last confirms",
     "drain",
-    "processes' end, collecting",
+    "processes' end",
+    "collecting what is left",
     "broker's end",
     "judging",
     REPORTS,
@@ -63,11 +73,17 @@ def _turns(events: Sequence[Event]) -> Iterator[tuple[int, str]]:
             case TrafficStarted():
                 yield event.at_ns, "the scenario's own time"
             case Drained():
-                yield event.at_ns, "processes' end, collecting"
+                yield event.at_ns, "processes' end"
+                yield _last_exit_ns(events, event.at_ns), "collecting what is left"
             case VariantFinished():
                 yield event.at_ns, REPORTS
             case _:
                 pass
+
+
+def _last_exit_ns(events: Sequence[Event], from_ns: int) -> int:
+    """Return when the last process ended, after which what is left in the queues is collected."""
+    return max([from_ns, *(event.at_ns for event in events if isinstance(event, ProcessExited))])
 
 
 _BEGINS = {
