@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 3
 SPREAD  = --numprocesses $(JOBS) --dist loadgroup
 
-.PHONY: demo test check unit integration format lint types bench bench-light bench-judging bench-report screenshot schema docs lock clean help
+.PHONY: demo test check unit integration format lint types bench bench-light bench-judging bench-report bench-turnaround screenshot schema docs lock clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -59,8 +59,11 @@ bench-light: $(STAMP) ## the same in a minute or two: prints ratios, never fails
 bench-report: $(STAMP) ## measure report.html of a million messages
 	$(BIN)/python -m tests.bench_report
 
-bench-judging: $(STAMP) ## measure judging, Parquet and turnaround for one and ten million messages
+bench-judging: $(STAMP) ## measure judging, Parquet and the way to the reports for one and ten million messages
 	$(BIN)/python -m benchmarks.judging
+
+bench-turnaround: $(STAMP) ## measure where the time of a whole run goes, on a native and a container broker
+	$(BIN)/python -m benchmarks.turnaround
 
 screenshot: $(STAMP) ## run a scenario that fails and take docs/report.png of its report
 	$(BIN)/python -m tests.screenshot

@@ -17,7 +17,8 @@ from benchmarks.yardsticks.build import YardstickError
 from harness.events import Role
 from harness.history.read import read_log
 from harness.history.records import HEADER_BYTES, Kind
-from harness.traffic.spec import ClientName, PublisherSpec, Route, Target, WorkerSpec, write_spec
+from harness.traffic.client_name import ClientName
+from harness.traffic.spec import PublisherSpec, Route, Target, WorkerSpec, write_spec
 
 BODY_BYTES, WINDOW, PREFETCH, ACK_EVERY = 256, 1000, 500, 100
 """The conditions, which the yardsticks have written in as well."""

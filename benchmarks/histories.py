@@ -19,17 +19,20 @@ from harness.events import (
     ProcessStarted,
     TrafficStarted,
 )
+from harness.faults.registry import actions
 from harness.history.events_io import to_line
 from harness.history.history import EVENTS_FILE, LOGS_FOLDER
 from harness.history.read import DTYPE
 from harness.history.records import HEADER_BYTES, Kind, LogHeader
-from harness.scenario.scenario import GUARANTEE, Scenario
+from harness.scenario.scenario import GUARANTEE, Scenario, scenario_model
 
 PUBLISHERS, WORKERS = 2, 4
 STEP_NS = 200_000
 """Between two publishes of one publisher."""
 HELD = 5000
 """Deliveries that the killed worker had not completed; they are lost."""
+_BEHIND = 10
+"""How many sequence numbers the workers are behind the publishers, at most."""
 _CHUNK = 1 << 18
 """Sequence numbers of each publisher that are made at a time."""
 
@@ -37,7 +40,8 @@ _CHUNK = 1 << 18
 def make(folder: Path, messages: int) -> None:
     """Write logs and events: messages go to workers with automatic acks, one of which is killed after two fifths of the time.
 
-    Each message leaves four records: published, confirmed, delivered, completed.
+    Another one is paused after four fifths. Both steps go by progress. Each message leaves four records: published, confirmed,
+    delivered, completed.
     """
     (folder / LOGS_FOLDER).mkdir(parents=True)
     each = messages // PUBLISHERS
@@ -51,11 +55,16 @@ def make(folder: Path, messages: int) -> None:
 
 def scenario(messages: int) -> Scenario:
     """Return the scenario that such a history belongs to."""
-    return Scenario.model_validate(
+    each = messages // PUBLISHERS
+    return scenario_model(actions()).model_validate(
         {
             "name": f"{messages:,} messages",
-            "publishers": {"count": PUBLISHERS, "messages": messages // PUBLISHERS},
+            "publishers": {"count": PUBLISHERS, "messages": each},
             "workers": {"count": WORKERS, "acks": "automatic"},
+            "timeline": [
+                {"after": {"confirmed": PUBLISHERS * _killed_seq(each)}, "kill": {"worker": 1}},
+                {"after": {"processed": PUBLISHERS * (_paused_seq(each) - _BEHIND) - HELD}, "pause": {"worker": 2}},
+            ],
         }
     )
 
@@ -94,6 +103,10 @@ def _killed_seq(each: int) -> int:
     return each * 2 // 5
 
 
+def _paused_seq(each: int) -> int:
+    return each * 4 // 5
+
+
 def _rows(seq: np.ndarray, publisher: np.ndarray | int) -> np.ndarray:
     rows = np.zeros(len(seq), dtype=DTYPE)
     rows["seq"], rows["publisher"], rows["attempt"], rows["connection"] = seq, publisher, 1, 1
@@ -117,7 +130,8 @@ def _write(folder: Path, role: str, number: int, parts: Iterator[np.ndarray]) ->
 
 
 def _events(each: int) -> list[Event]:
-    killed_ns, end_ns = _killed_seq(each) * STEP_NS, each * STEP_NS + 1_000_000_000
+    killed_ns, paused_ns = _killed_seq(each) * STEP_NS, _paused_seq(each) * STEP_NS
+    end_ns = each * STEP_NS + 1_000_000_000
     workers = [
         ProcessStarted(at_ns=0, role="worker", actor=f"worker-{number}", incarnation=1, pid=number, variant=GUARANTEE)
         for number in range(1, WORKERS + 1)
@@ -128,18 +142,7 @@ def _events(each: int) -> list[Event]:
         ),
         TrafficStarted(at_ns=0, variant=GUARANTEE),
         *workers,
-        FaultInjected(
-            at_ns=killed_ns,
-            fault=0,
-            action="kill",
-            title="kill worker-1",
-            family="process",
-            colour="#c0392b",
-            targets=("worker-1",),
-            struck_at_ns=killed_ns,
-            healable=False,
-            variant=GUARANTEE,
-        ),
+        _struck(0, "kill", "worker-1", killed_ns),
         ProcessExited(
             at_ns=killed_ns,
             role="worker",
@@ -151,5 +154,22 @@ def _events(each: int) -> list[Event]:
             variant=GUARANTEE,
         ),
         FaultHealed(at_ns=killed_ns, fault=0, action="kill", variant=GUARANTEE),
+        _struck(1, "pause", "worker-2", paused_ns),
+        FaultHealed(at_ns=paused_ns + STEP_NS, fault=1, action="pause", variant=GUARANTEE),
         Drained(at_ns=end_ns, complete=True, reason="", variant=GUARANTEE),
     ]
+
+
+def _struck(fault: int, action: str, actor: str, at_ns: int) -> FaultInjected:
+    return FaultInjected(
+        at_ns=at_ns,
+        fault=fault,
+        action=action,
+        title=f"{action} {actor}",
+        family="process",
+        colour="#c0392b",
+        targets=(actor,),
+        struck_at_ns=at_ns,
+        healable=action == "pause",
+        variant=GUARANTEE,
+    )

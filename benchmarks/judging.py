@@ -1,4 +1,4 @@
-"""`make bench-judging`: what it takes to judge a history, to write it as Parquet, and to write the report of a million messages.
+"""`make bench-judging`: what it takes to judge a history, to write it as Parquet, and to do all that follows the traffic of a run.
 
 Each figure comes from a process of its own, so that none has the memory of another. Times are the processor's: a machine may be busy.
 """
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.histories import HELD, make, scenario
@@ -30,6 +31,7 @@ def judging(folder: Path, messages: int) -> Figures:
     figures = _figures(began, wall)
     assert verdict.counts.published == messages
     assert sum(cause.count for cause in verdict.causes) == HELD
+    assert all(fault.late_s is not None for fault in verdict.faults), "each step went by progress"
     return figures | {"events_per_s": 4 * messages / figures["processor_s"]}
 
 
@@ -44,14 +46,18 @@ def parquet(folder: Path, messages: int) -> Figures:
     return _figures(began, wall) | {"bytes_per_message": path.stat().st_size / messages}
 
 
-def turnaround(folder: Path, messages: int) -> Figures:
-    """Do what follows the traffic: read, judge, write every report; the Parquet file is written after that."""
+def report(folder: Path, messages: int) -> Figures:
+    """Do all that follows the traffic, as a run does: judge, every report, Parquet, the trend's rows; seconds of each beside the sum."""
     began, wall = time.process_time(), time.monotonic()
     from harness.checks.combine import combine
     from harness.checks.judge import judge
     from harness.history.history import load
+    from harness.history.parquet import write
     from harness.report.write import write_all
+    from harness.trend.rows import rows_of
+    from harness.trend.store import append
 
+    moments = [began, time.process_time()]
     history = load(folder)
     verdict = combine(
         [judge(history, scenario(messages), name=GUARANTEE)],
@@ -64,10 +70,18 @@ def turnaround(folder: Path, messages: int) -> Figures:
         duration_s=100.0,
         versions={},
     )
-    run = folder / "run"
-    run.mkdir()
+    moments.append(time.process_time())
+    run = folder / "reports" / "run"
+    run.mkdir(parents=True)
     write_all(verdict, run, histories={GUARANTEE: history}, resolved_scenario="", broker_logs={})
-    return _figures(began, wall)
+    moments.append(time.process_time())
+    write(history, run / "history.parquet")
+    moments.append(time.process_time())
+    append(folder / "reports" / "trend", rows_of(verdict, {GUARANTEE: history}, run_id="1", night="1"))
+    moments.append(time.process_time())
+    names = ("imports_s", "judge_s", "reports_s", "parquet_s", "trend_s")
+    parts = {name: end - begin for name, (begin, end) in zip(names, pairwise(moments), strict=True)}
+    return _figures(began, wall) | parts
 
 
 def _figures(began: float, wall: float) -> Figures:
@@ -78,7 +92,7 @@ def _figures(began: float, wall: float) -> Figures:
     }
 
 
-MEASURES = {each.__name__: each for each in (judging, parquet, turnaround)}
+MEASURES = {each.__name__: each for each in (judging, parquet, report)}
 
 
 def main() -> int:
@@ -110,7 +124,7 @@ def main() -> int:
 
 def _line(row: dict[str, float | str]) -> str:
     figures = (f"{name} {value:,.2f}" for name, value in row.items() if isinstance(value, float))
-    return f"{row['messages']:>12,} messages  {row['what']:10}  " + "  ".join(figures)
+    return f"{row['messages']:>12,} messages  {row['what']:8}  " + "  ".join(figures)
 
 
 if __name__ == "__main__":

@@ -130,13 +130,13 @@ def settlements(log: Log, *, acked_ns: bool, see: See | None = None) -> Settleme
     completed_ns = np.empty(most, dtype=np.int64)
     acked = np.empty(most, dtype=np.int64) if acked_ns else np.zeros(most, dtype=bool)
     rejects = [EMPTY]
-    extents: list[tuple[int, int, bool]] = []
+    extents: list[tuple[int, ...]] = []
     for block in log.blocks():
-        kinds = np.ascontiguousarray(block["kind"])
+        kinds, at_once = np.ascontiguousarray(block["kind"]), 0
         deliveries = of_kind(block, kinds, Kind.DELIVERED)
         if len(deliveries):
             here = slice(index.size, index.size + len(deliveries))
-            _complete_at_once(completed_ns[here], deliveries)
+            at_once = _complete_at_once(completed_ns[here], deliveries)
             if acked_ns:
                 acked[here] = NEVER
             index.add(deliveries["connection"], deliveries["tag"])
@@ -144,19 +144,27 @@ def settlements(log: Log, *, acked_ns: bool, see: See | None = None) -> Settleme
         index.settle(completed_ns, done, ranges=False)
         index.settle(acked, acks)
         rejects.append(of_kind(block, kinds, Kind.REJECTED))
-        extents.append((*index.extent(), len(deliveries) + len(done) + len(acks) < len(block)))
+        unusual = len(deliveries) + len(done) + len(acks) < len(block)
+        extents.append((*index.extent(), unusual, len(deliveries), len(done) + at_once, int(acks["arg"].sum())))
         if see is not None:
             see(block, kinds, deliveries)
     completed_ns, acked = completed_ns[: index.size], acked[: index.size]
     tags = index.finish()
     if tags.repeated:
         _settle_again(log, tags, completed_ns, acked)
-    return Settlements(completed_ns, acked, _rejected(tags, np.concatenate(rejects)), Extents.of(extents))
+    return Settlements(
+        completed_ns,
+        acked,
+        _rejected(tags, np.concatenate(rejects)),
+        Extents.of(extents, ("delivered", "processed", "acked")),
+    )
 
 
-def _complete_at_once(completed_ns: np.ndarray, deliveries: np.ndarray) -> None:
+def _complete_at_once(completed_ns: np.ndarray, deliveries: np.ndarray) -> int:
+    """Note which deliveries were worked off as they came; returns how many."""
     done = (deliveries["flags"] & Flag.DONE) != 0
     completed_ns[:] = np.where(done, deliveries["at_ns"], NEVER) if done.any() else NEVER
+    return int(np.count_nonzero(done))
 
 
 def _settle_again(log: Log, tags: Tags, completed_ns: np.ndarray, acked: np.ndarray) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from harness.checks.distribution import texts_processed
-from harness.checks.headline import plural
 from harness.checks.observed import Observed
 from harness.checks.verdict import Counts, ExpectationResult, Fate, Percentiles, Place
+from harness.checks.words import plural
 from harness.scenario import expectations as language
 from harness.scenario.expectations import Expectations
 from harness.scenario.quantities import Comparison, format_duration

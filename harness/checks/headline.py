@@ -6,16 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness.checks.verdict import Counts, ExpectationResult, Fate, FaultOutcome, LossCause, Outcome, VariantVerdict
-
-
-def plural(count: int, word: str, several: str = "") -> str:
-    """Write `1 worker kill`, `2 worker kills`, or `several` where an s at the end does not make the plural."""
-    return f"{count:,} {word if count == 1 else several or word + 's'}"
-
-
-def rate_bound(bound: float) -> str:
-    """Write an upper bound on a loss rate: `below 0.006%`."""
-    return f"below {100 * bound:.2g}%"
+from harness.checks.words import plural, rate_bound
 
 
 def faults_in_words(faults: Sequence[FaultOutcome]) -> str:

@@ -63,7 +63,7 @@ def judge(
     causes = NO_CAUSES if gone else find_causes(fates, seen, scenario, events)
     grouped = group_causes(causes, seen, events)
     faults = (
-        *_fault_outcomes(seen, causes, struck, precision(history, scenario, struck)),
+        *_fault_outcomes(seen, causes, struck, precision(seen, scenario, struck)),
         *(_missed_outcome(each) for each in missed(events)),
     )
     observed = Observed(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from harness.checks.settlement import record_keys
+from harness.history.progress import COUNTERS
 from harness.history.read import BLOCK_RECORDS, EMPTY, Log
 from harness.history.records import Kind
 
@@ -28,12 +29,14 @@ class Extents:
     first: np.ndarray
     end: np.ndarray
     unusual: np.ndarray
+    counted: Mapping[str, np.ndarray]
+    """By progress counter that its process drives, how much the block adds to it."""
 
     @classmethod
-    def of(cls, blocks: list[tuple[int, int, bool]]) -> Extents:
-        """Put together what is known of each block."""
-        columns = np.array(blocks, dtype=np.int64).reshape(-1, 3)
-        return cls(columns[:, 0], columns[:, 1], columns[:, 2] != 0)
+    def of(cls, blocks: list[tuple[int, ...]], counters: Sequence[str] = ()) -> Extents:
+        """Put together what is known of each block: as above, and what it adds to each of some counters."""
+        first, end, unusual, *counted = np.array(blocks, dtype=np.int64).reshape(-1, 3 + len(counters)).T
+        return cls(first, end, unusual != 0, dict(zip(counters, counted, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,13 @@ class Outline:
     extents: Extents
     groups: list[np.ndarray]
     """By block: the groups of messages that were published or delivered there."""
+
+    def count(self, log: Log, name: str, until_ns: int) -> int:
+        """Tell how far a progress counter had come by a time, by what its log tells."""
+        end = log.place(until_ns)
+        whole = end // BLOCK_RECORDS
+        rest = log.records[whole * BLOCK_RECORDS : end]
+        return int(self.extents.counted[name][:whole].sum() + COUNTERS[name](rest).sum())
 
     def narrowed(
         self, log: Log, chosen: np.ndarray, number: Callable[[np.ndarray], np.ndarray]

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from harness.checks.happenings import Happening, over_ns
-from harness.history.history import History
+from harness.checks.outline import Outline
+from harness.checks.tally import Tally
 from harness.history.progress import COUNTERS
-from harness.history.read import BLOCK_RECORDS, Log
+from harness.history.read import Log
 from harness.scenario.scenario import Scenario
 from harness.scenario.timeline import Step
 
@@ -30,7 +31,7 @@ class Precision:
     """What its trigger counts, as far as it had come by then."""
 
 
-def precision(history: History, scenario: Scenario, struck: Sequence[Happening]) -> dict[int, Precision]:
+def precision(tally: Tally, scenario: Scenario, struck: Sequence[Happening]) -> dict[int, Precision]:
     """Measure each step that struck, by its number.
 
     Time that a step had to wait for another one, which had the broker in its hands, does not count as late. Deliveries in flight come and
@@ -38,17 +39,20 @@ def precision(history: History, scenario: Scenario, struck: Sequence[Happening])
     """
     steps = dict(enumerate(scenario.timeline))
     return {
-        each.fault: _measured(history, steps[each.fault], each, struck) if each.fault in steps else Precision()
+        each.fault: _measured(tally, steps[each.fault], each, struck) if each.fault in steps else Precision()
         for each in struck
     }
 
 
-def _measured(history: History, step: Step, happening: Happening, struck: Sequence[Happening]) -> Precision:
+def _measured(tally: Tally, step: Step, happening: Happening, struck: Sequence[Happening]) -> Precision:
+    outlines = [(each.log, each.outline) for each in tally.publisher_logs]
+    outlines += [(each.log, each.outline) for each in tally.worker_logs]
+    logs = [log for log, _ in outlines]
     thresholds = step.after.thresholds() if step.after is not None else {}
-    counted = {name: _total(history.logs, name, happening.at_ns) for name in thresholds if name in _PARTS}
-    met_ns = [_met_ns(history.logs, name, thresholds[name], happening.at_ns, count) for name, count in counted.items()]
+    counted = {name: _total(outlines, name, happening.at_ns) for name in thresholds if name in _PARTS}
+    met_ns = [_met_ns(logs, name, thresholds[name], happening.at_ns, count) for name, count in counted.items()]
     if step.at is not None:
-        met_ns.append(history.zero_ns + round(step.at * 1e9))
+        met_ns.append(tally.zero_ns + round(step.at * 1e9))
     known = [each for each in met_ns if each is not None]
     if not known or len(known) < max(1, len(thresholds)):
         return Precision(step.trigger, None, counted)
@@ -81,23 +85,21 @@ def _changes(logs: Sequence[Log], name: str, after_ns: int, until_ns: int) -> tu
     """Return when a counter changed in a span of time, log by log, and by how much."""
     times, changes = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     for log in logs:
-        begin, end = np.searchsorted(log.records["at_ns"], [after_ns, until_ns], side="right")
-        records = log.records[begin:end]
-        for counter, sign in _PARTS[name]:
-            change = COUNTERS[counter](records).astype(np.int64)
-            times.append(records["at_ns"][change != 0])
-            changes.append(sign * change[change != 0])
+        for block in log.blocks(log.place(after_ns), log.place(until_ns)):
+            for counter, sign in _PARTS[name]:
+                change = COUNTERS[counter](block).astype(np.int64)
+                times.append(block["at_ns"][change != 0])
+                changes.append(sign * change[change != 0])
     return np.concatenate(times), np.concatenate(changes)
 
 
-def _total(logs: Sequence[Log], name: str, until_ns: int) -> int:
-    total = 0
-    for log in logs:
-        for block in log.blocks():
-            end = int(np.searchsorted(block["at_ns"], until_ns, side="right"))
-            total += sum(sign * int(COUNTERS[counter](block[:end]).sum()) for counter, sign in _PARTS[name])
-            if end < BLOCK_RECORDS:
-                break
+def _total(outlines: Sequence[tuple[Log, Outline]], name: str, until_ns: int) -> int:
+    total = sum(
+        sign * outline.count(log, counter, until_ns)
+        for log, outline in outlines
+        for counter, sign in _PARTS[name]
+        if counter in outline.extents.counted
+    )
     return max(total, 0)
 
 

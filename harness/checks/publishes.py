@@ -84,7 +84,7 @@ def settlements(log: Log, see: See | None = None) -> Settlements:
     index = Index()
     confirmed_ns, nacked = np.empty(len(log.records), dtype=np.int64), np.zeros(len(log.records), dtype=bool)
     returns = [np.empty(0, dtype=np.int64)]
-    extents: list[tuple[int, int, bool]] = []
+    extents: list[tuple[int, ...]] = []
     for block in log.blocks():
         kinds = np.ascontiguousarray(block["kind"])
         publishes = of_kind(block, kinds, Kind.PUBLISHED)
@@ -97,14 +97,18 @@ def settlements(log: Log, see: See | None = None) -> Settlements:
         returned = of_kind(block, kinds, Kind.RETURNED)
         if len(returned):
             returns.append(_attempts(returned["seq"], returned["attempt"]))
-        extents.append((*index.extent(), len(publishes) + len(confirms) < len(block)))
+        unusual = len(publishes) + len(confirms) < len(block)
+        first = int(np.count_nonzero(publishes["attempt"] == 1))
+        extents.append((*index.extent(), unusual, first, int(confirms["arg"].sum())))
         if see is not None:
             see(block, kinds, publishes)
     confirmed_ns, nacked = confirmed_ns[: index.size], nacked[: index.size]
     tags = index.finish()
     if tags.repeated:
         _settle_again(log, tags, confirmed_ns, nacked)
-    return Settlements(confirmed_ns, nacked, np.unique(np.concatenate(returns)), Extents.of(extents))
+    return Settlements(
+        confirmed_ns, nacked, np.unique(np.concatenate(returns)), Extents.of(extents, ("published", "confirmed"))
+    )
 
 
 def _settle_again(log: Log, tags: Tags, confirmed_ns: np.ndarray, nacked: np.ndarray) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.checks.happenings import Happening, over_ns
+from harness.checks.in_order import in_order
 from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally
 from harness.checks.verdict import Outage
@@ -17,10 +18,6 @@ LISTED_OUTAGES = 100
 """Most times without service that are listed, the longest ones."""
 FEWEST_FOR_A_RATE = 20
 """Completions on each side of a step that a ratio of rates needs."""
-
-_LEAST_RUN = 1024
-_AT_ONCE = 1 << 16
-"""Times that are looked at at once: a processor's cache holds what that takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,38 +51,30 @@ def outages(tally: Tally) -> Outages:
 
 def _gaps(begun_ns: np.ndarray, done_ns: np.ndarray) -> list[tuple[int, int]] | None:
     """Return the spans between two consecutive ends in which something was waiting, the longest ones; None with no end at all."""
-    both = (begun_ns != NEVER) & (done_ns != NEVER)
-    if not both.any():
+    gaps, longest = np.empty((2, 0), dtype=np.int64), 1
+    last: int | None = None
+    begins, waiting = in_order(begun_ns, done_ns), np.empty(0, dtype=np.int64)
+    for ends in in_order(done_ns, begun_ns):
+        while len(waiting) < len(ends):
+            waiting = np.append(waiting, next(begins))
+        # After the i-th end, i are done: something waits from the (i + 1)-th begin on.
+        since, waiting = waiting[: len(ends)].copy(), waiting[len(ends) :]
+        np.maximum(since[1:], ends[:-1], out=since[1:])
+        since[0] = ends[0] if last is None else max(last, int(since[0]))
+        last = int(ends[-1])
+        lengths = ends - since
+        longest = max(longest, int(lengths.max()))
+        long = np.flatnonzero(lengths >= min(LISTED_OUTAGE_S * 1e9, longest))
+        gaps = _longest(np.append(gaps, [since[long], ends[long]], axis=1))
+    if last is None:
         return None
-    begins, ends = _sorted(begun_ns, both), _sorted(done_ns, both)
-    del both
-    # After the i-th end, i + 1 are done: something waits from the (i + 2)-th begin on. In place, for there may be many.
-    lengths = np.maximum(ends[:-1], begins[1:], out=begins[1:])
-    np.subtract(ends[1:], lengths, out=lengths)
-    chosen = _longest(lengths, min(LISTED_OUTAGE_S * 1e9, lengths.max(initial=0)))
-    return [
-        (int(ends[index + 1] - lengths[index]), int(ends[index + 1])) for index in chosen.tolist() if lengths[index] > 0
-    ]
+    least = min(LISTED_OUTAGE_S * 1e9, longest)
+    return [(begin, end) for begin, end in gaps.T[::-1].tolist() if end - begin >= least]
 
 
-def _longest(lengths: np.ndarray, least: float) -> np.ndarray:
-    """Return where lengths of at least so much are, the longest ones first and of equal ones the last."""
-    chosen = np.empty(0, dtype=np.int64)
-    for begin in range(0, len(lengths), _AT_ONCE):
-        long = np.flatnonzero(lengths[begin : begin + _AT_ONCE] >= least)
-        if len(long):
-            chosen = np.append(chosen, begin + long)
-            chosen = chosen[np.sort(np.argsort(lengths[chosen], kind="stable")[-LISTED_OUTAGES:])]
-    return chosen[np.argsort(lengths[chosen], kind="stable")[::-1]]
-
-
-def _sorted(times: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Return the chosen ones of some times, sorted."""
-    found = times.copy() if chosen.all() else times[chosen]
-    # What is made of few sorted runs, as publishers leave it, is merged; there is a faster way for all else.
-    runs = np.count_nonzero(found[1:] < found[:-1])
-    found.sort(kind="stable" if runs < len(found) // _LEAST_RUN else None)
-    return found
+def _longest(gaps: np.ndarray) -> np.ndarray:
+    """Keep the longest ones of some spans that follow each other, the longest one last; of equal ones the last."""
+    return gaps[:, np.argsort(gaps[1] - gaps[0], kind="stable")[-LISTED_OUTAGES:]]
 
 
 def recovery_s(happening: Happening, tally: Tally) -> float | None:

@@ -104,8 +104,8 @@ def run_night(
     loaded: Sequence[Loaded], settings: Settings, *, budget_s: float, jobs: int | None
 ) -> tuple[list[RunVerdict], list[Outcome]]:
     """Run a night; returns the verdicts in the order of their ends, and what else the exit code must know of."""
-    from harness.checks.headline import plural
     from harness.checks.verdict import Outcome
+    from harness.checks.words import plural
     from harness.cli.crew import crew_for
     from harness.cli.processes import Ended, Job, run_jobs
     from harness.cli.schedule import Schedule

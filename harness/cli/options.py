@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from harness.errors import UsageError
-from harness.traffic.spec import ClientName
+from harness.traffic.client_name import ClientName
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -24,7 +24,7 @@ from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.scenario.load import Loaded
-    from harness.traffic.spec import ClientName
+    from harness.traffic.client_name import ClientName
 
 
 def run(
@@ -81,7 +81,7 @@ def run(
 
 def validate(scenarios: Scenarios, broker: BrokerChoice = None) -> None:
     """Check scenario files; every mistake with its place, nothing is started."""
-    from harness.checks.headline import plural
+    from harness.checks.words import plural
 
     loaded = load(scenarios, BrokerOption.parse(broker))
     for one in loaded:

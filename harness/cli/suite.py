@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING
 from harness import ledger
 from harness.checks.repetitions import by_scenario
 from harness.checks.verdict import Outcome, RunVerdict, worst
-from harness.checks.verdict_json import to_json
-from harness.cli.crew import crew_for
+from harness.cli.ahead import Ahead
 from harness.cli.interruptible import interruptible
 from harness.cli.options import TREND_FOLDER, BrokerOption, in_ci, say
-from harness.cli.processes import Ended, Job, run_jobs
 from harness.cli.settings import Settings, seed_for
 from harness.engine.run import MakeHosts, RunResult
 from harness.engine.run import run as run_one
@@ -31,11 +29,12 @@ from harness.interrupts import shielded
 from harness.report.markdown import append_to_job_summary, markdown
 from harness.report.suite import print_suite, suite_markdown
 from harness.report.terminal import LiveProgress, print_verdict
-from harness.report.write import write_all
 from harness.scenario.load import Loaded
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from harness.cli.processes import Ended, Job
 
 
 def run_all(loaded: Sequence[Loaded], settings: Settings, *, jobs: int, console: Console) -> ExitCode:
@@ -105,7 +104,7 @@ def _machines(scheduler: str | None) -> Iterator[MakeHosts | None]:
 
 
 def _run_one(loaded: Loaded, settings: Settings, console: Console, make_hosts: MakeHosts | None) -> RunResult:
-    with closing(LiveProgress(console, quiet=settings.quiet)) as live:
+    with closing(LiveProgress(console, quiet=settings.quiet)) as live, closing(Ahead()) as ahead:
         return run_one(
             loaded,
             reports=settings.reports,
@@ -118,7 +117,7 @@ def _run_one(loaded: Loaded, settings: Settings, console: Console, make_hosts: M
                 *(["--scheduler", settings.scheduler] if settings.scheduler else []),
             ],
             with_controls=settings.controls,
-            listeners=[live],
+            listeners=[live, ahead],
         )
 
 
@@ -129,8 +128,7 @@ def _report(result: RunResult, loaded: Loaded, settings: Settings, console: Cons
     for problem in problems:
         say(f"a report could not be written: {problem}")
     if settings.json_output:
-        sys.stdout.write(json.dumps(json.loads(to_json(result.verdict))) + "\n")
-        sys.stdout.flush()
+        _print_json(result.verdict)
     if in_ci():
         from harness.report.annotations import annotation_lines
 
@@ -141,12 +139,14 @@ def _report(result: RunResult, loaded: Loaded, settings: Settings, console: Cons
 
 def run_quietly(loaded: Loaded, option: BrokerOption, *, reports: Path, seed: int | None) -> tuple[RunVerdict, Path]:
     """Run one scenario without a word, for pytest; returns the verdict and the run's directory."""
-    result = run_one(
-        loaded,
-        reports=reports,
-        seed=seed_for(loaded, seed),
-        make_broker=lambda wanted, book: option.make(loaded.scenario.broker, loaded.path, wanted, book),
-    )
+    with closing(Ahead()) as ahead:
+        result = run_one(
+            loaded,
+            reports=reports,
+            seed=seed_for(loaded, seed),
+            make_broker=lambda wanted, book: option.make(loaded.scenario.broker, loaded.path, wanted, book),
+            listeners=[ahead],
+        )
     write_reports(result, loaded)
     add_to_trend(result, reports, None)
     _add_to_job_summary([result.verdict])
@@ -158,6 +158,7 @@ def run_quietly(loaded: Loaded, option: BrokerOption, *, reports: Path, seed: in
 def write_reports(result: RunResult, loaded: Loaded) -> tuple[str, ...]:
     """Write every artefact of a run's directory; returns what could not be written."""
     from harness.history.parquet import write as write_parquet
+    from harness.report.write import write_all
     from harness.scenario.resolve import resolve, to_yaml
 
     problems: list[str] = []
@@ -218,12 +219,21 @@ def show_ended(ended: Ended, settings: Settings) -> None:
     if not settings.quiet or ended.verdict.outcome is not Outcome.AS_EXPECTED or ended.failed:
         say(ended.errors.removesuffix("\n"))
     if settings.json_output:
-        sys.stdout.write(json.dumps(json.loads(to_json(ended.verdict))) + "\n")
-        sys.stdout.flush()
+        _print_json(ended.verdict)
+
+
+def _print_json(verdict: RunVerdict) -> None:
+    from harness.checks.verdict_json import to_json
+
+    sys.stdout.write(json.dumps(json.loads(to_json(verdict))) + "\n")
+    sys.stdout.flush()
 
 
 def _in_parallel(loaded: Sequence[Loaded], settings: Settings, jobs: int) -> tuple[list[RunVerdict], list[Outcome]]:
     """Run each as a process of its own; returns the verdicts as `_in_turn` does."""
+    from harness.cli.crew import crew_for
+    from harness.cli.processes import Job, run_jobs
+
     waiting = iter(loaded)
     verdicts: dict[Path, RunVerdict] = {}
     ending: list[Outcome] = []

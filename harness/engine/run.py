@@ -16,7 +16,6 @@ from typing import Protocol
 from harness import __version__
 from harness.broker.protocol import Broker, BrokerSettings
 from harness.checks.combine import combine
-from harness.checks.judge import judge
 from harness.checks.verdict import RunVerdict, VariantVerdict
 from harness.engine.host import Host, LocalHost
 from harness.engine.rundir import META_FILE, RESOLVED_FILE, SCENARIO_FILE, RunDirectory, slug
@@ -137,6 +136,8 @@ def run(
 
 def _judged(variant: Variant, folder: Path, told: Sequence[Listener]) -> tuple[History, VariantVerdict]:
     """Read what a variant's run left, and judge it."""
+    from harness.checks.judge import judge  # noqa: PLC0415 - a command imports it while its broker boots
+
     _tell(told, PhaseChanged(at_ns=time.monotonic_ns(), variant=variant.name, phase=Phase.CHECK))
     history = reading.load(folder)
     verdict = judge(
@@ -151,6 +152,8 @@ def _judged(variant: Variant, folder: Path, told: Sequence[Listener]) -> tuple[H
 
 def judge_again(directory: RunDirectory, loaded: Loaded) -> RunResult:
     """Judge a run directory's histories anew, with the scenario that it holds."""
+    from harness.checks.judge import judge  # noqa: PLC0415 - as above
+
     try:
         meta = json.loads((directory.path / META_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

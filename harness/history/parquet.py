@@ -5,6 +5,7 @@ Columns and their meaning are described in docs/history.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,9 @@ _WITH_MESSAGE = (
     Kind.CRASHING,
     Kind.FOUND,
 )
+_WORDS = ("event", "role", "actor", "publisher", "queue")
+"""Columns of few different values: the others grow from row to row, which is smaller to write as differences."""
+_ENCODINGS = dict.fromkeys(("at_ns", "tag", "seq"), "DELTA_BINARY_PACKED")
 _FLAGS = (
     ("redelivered", Flag.REDELIVERED),
     ("corrupt", Flag.CORRUPT),
@@ -49,7 +53,9 @@ def write(history: History, path: Path) -> None:
     temporary = path.with_suffix(".tmp")
     try:
         whole = pa.concat_tables(tables) if tables else _empty()
-        pq.write_table(whole, temporary, compression="zstd")
+        pq.write_table(
+            whole, temporary, compression="zstd", use_dictionary=list(_WORDS), column_encoding=dict(_ENCODINGS)
+        )
         temporary.replace(path)
     except OSError as error:
         raise HistoryError(f"the history {path} cannot be written: {error}") from error
@@ -74,69 +80,89 @@ def to_frame(path: Path) -> pd.DataFrame:
 
 def _table(log: Log, names: dict[int, str]) -> pa.Table:
     records, of_range = _expanded(log)
-    kind = records["kind"]
+    kind = np.ascontiguousarray(records["kind"])
     size = len(records)
-    has_message = np.isin(kind, _WITH_MESSAGE) | of_range
-    numbers = records["publisher"]
-    known = sorted(set(np.unique(numbers).tolist()))
+    has_message = _among(kind, _WITH_MESSAGE) | of_range
+    numbers = np.ascontiguousarray(records["publisher"])
+    known = np.flatnonzero(np.bincount(numbers)).tolist()
     labels = [names.get(number, "foreign" if number == FOREIGN else "") for number in known]
-    index = np.searchsorted(known, numbers)
-    queue_named = np.isin(kind, (*_WITH_MESSAGE, Kind.ACKED, Kind.CONSUMING, Kind.CANCELLED)) & (kind != Kind.RETURNED)
+    queue_named = _among(kind, (*_WITH_MESSAGE, Kind.ACKED, Kind.CONSUMING, Kind.CANCELLED)) & (kind != Kind.RETURNED)
     events = [member.name.lower() for member in Kind]
-    event_index = np.searchsorted([int(member) for member in Kind], kind)
     columns: dict[str, Any] = {
         "at_ns": pa.array(records["at_ns"]),
-        "event": _dictionary(event_index, events),
+        "event": _dictionary(_places([int(member) for member in Kind])[kind], events),
         "role": _dictionary(np.zeros(size, dtype=np.int32), [log.header.role]),
         "actor": _dictionary(np.zeros(size, dtype=np.int32), [log.header.actor]),
         "incarnation": pa.array(np.full(size, log.header.incarnation, dtype=np.int32)),
         "connection": pa.array(records["connection"].astype(np.int32)),
         "tag": pa.array(records["tag"].astype(np.int64), mask=records["tag"] == 0),
-        "publisher": _dictionary(index, labels, ~has_message),
+        "publisher": _dictionary(_places(known)[numbers], labels, ~has_message),
         "seq": pa.array(records["seq"].astype(np.int64), mask=~has_message),
         "attempt": pa.array(records["attempt"].astype(np.int32), mask=~has_message | (records["attempt"] == 0)),
         "queue": _dictionary(records["queue"], list(log.header.names) or [""], ~queue_named),
-        "code": pa.array(records["arg"].astype(np.int32), mask=~np.isin(kind, _CODES)),
+        "code": pa.array(records["arg"].astype(np.int32), mask=~_among(kind, _CODES)),
     }
+    flags = np.ascontiguousarray(records["flags"])
     for name, flag in _FLAGS:
-        columns[name] = pa.array((records["flags"] & flag) != 0)
+        columns[name] = pa.array((flags & flag) != 0)
     return pa.table(columns)
+
+
+def _among(kind: np.ndarray, chosen: Sequence[Kind]) -> np.ndarray:
+    """Tell which kinds are among some."""
+    among: np.ndarray = np.isin(np.arange(256), chosen)[kind]
+    return among
+
+
+def _places(numbers: Sequence[int]) -> np.ndarray:
+    """Return a table from some numbers to their places."""
+    places = np.zeros(max(numbers, default=0) + 1, dtype=np.int32)
+    places[numbers] = np.arange(len(numbers))
+    return places
 
 
 def _dictionary(index: np.ndarray, labels: list[str], mask: np.ndarray | None = None) -> pa.Array:
     codes = pa.array(index.astype(np.int32), mask=mask)
-    return pa.DictionaryArray.from_arrays(codes, pa.array(labels, type=pa.string())).cast(
-        pa.dictionary(pa.int32(), pa.string())
-    )
+    return pa.DictionaryArray.from_arrays(codes, pa.array(labels, type=pa.string()))
 
 
 def _expanded(log: Log) -> tuple[np.ndarray, np.ndarray]:
     """Spread range records to one row for each message; returns the rows, and which of them came from a range."""
     records = log.records
-    is_range = np.isin(records["kind"], _RANGES)
-    counts = np.where(is_range, np.maximum(records["arg"].astype(np.int64), 1), 1)
-    source = np.repeat(np.arange(len(records)), counts)
-    rows = records[source].copy()
-    ends = np.cumsum(counts)
-    offset = np.arange(len(source)) - np.repeat(ends - counts, counts)
-    spread = is_range[source]
-    rows["tag"][spread] += offset[spread].astype(np.uint32)
-    owner = Kind.PUBLISHED if log.header.role == "publisher" else Kind.DELIVERED
-    owners = records[records["kind"] == owner]
+    kind = np.ascontiguousarray(records["kind"])
+    is_range = _among(kind, _RANGES)
+    counts = np.where(is_range, np.maximum(records["arg"], 1), 1)
+    if (counts == 1).all():
+        rows, spread = records.copy(), is_range
+    else:
+        source = np.repeat(np.arange(len(records)), counts)
+        rows, spread = records.take(source), is_range[source]
+        offset = np.arange(len(source)) - np.repeat(np.cumsum(counts) - counts, counts)
+        rows["tag"][spread] += offset[spread].astype(np.uint32)
+    owners = records.take(
+        np.flatnonzero(kind == (Kind.PUBLISHED if log.header.role == "publisher" else Kind.DELIVERED))
+    )
     matched = np.zeros(len(rows), dtype=bool)
-    if len(owners) and spread.any():
-        width = np.int64(1) << 33
-        keys = owners["connection"].astype(np.int64) * width + owners["tag"]
-        order = np.argsort(keys, kind="stable")
-        wanted = rows["connection"][spread].astype(np.int64) * width + rows["tag"][spread]
-        position = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
-        hit = keys[order][position] == wanted
-        chosen = owners[order[position]]
-        places = np.flatnonzero(spread)
+    places = np.flatnonzero(spread)
+    if len(owners) and len(places):
+        keys, order = _keys(owners), None
+        if (keys[1:] < keys[:-1]).any():
+            order = np.argsort(keys, kind="stable")
+            keys = keys[order]
+        wanted = _keys(rows.take(places))
+        position = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        hit = np.flatnonzero(keys[position] == wanted)
+        chosen = owners.take(position[hit] if order is None else order[position[hit]])
         for name in ("seq", "attempt", "publisher", "queue"):
-            rows[name][places[hit]] = chosen[name][hit]
+            rows[name][places[hit]] = chosen[name]
         matched[places[hit]] = True
     return rows, matched
+
+
+def _keys(records: np.ndarray) -> np.ndarray:
+    """Return one number for the connection and tag of each record."""
+    keys: np.ndarray = records["connection"].astype(np.int64) << 33 | records["tag"]
+    return keys
 
 
 def _empty() -> pa.Table:

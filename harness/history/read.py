@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,17 +42,22 @@ class Log:
     mapping: mmap.mmap | None = None
     """The file behind the records, where they are not in memory."""
 
-    def blocks(self) -> Iterator[np.ndarray]:
-        """Yield the records in their order, at most `BLOCK_RECORDS` at a time.
+    def blocks(self, begin: int = 0, end: int | None = None) -> Iterator[np.ndarray]:
+        """Yield the records in their order, all or those from `begin` to `end`, at most `BLOCK_RECORDS` at a time.
 
         What was read of a file is given back to the system, which keeps it in its cache: a log may be larger than the memory that
         reading it takes.
         """
-        for number in range(-(-len(self.records) // BLOCK_RECORDS)):
-            yield self.block(number)
+        records = self.records[begin:end]
+        for number in range(-(-len(records) // BLOCK_RECORDS)):
+            yield records[number * BLOCK_RECORDS : (number + 1) * BLOCK_RECORDS]
             if number % _RELEASED_EVERY == _RELEASED_EVERY - 1:
                 self.release()
         self.release()
+
+    def place(self, at_ns: int) -> int:
+        """Return the place of the first record behind a time; the records are in the order of their times."""
+        return bisect_right(self.records["at_ns"], at_ns)
 
     def backwards(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the blocks from the last one to the first, each with the place of its first record."""

@@ -11,12 +11,14 @@ from harness.events import Drained, Event, FaultHealed, FaultInjected, ProcessEx
 from harness.history.history import History
 from harness.history.progress import completed
 from harness.history.read import Log
-from harness.history.records import Kind
+from harness.history.records import FOREIGN, Kind
 
 BUCKETS = 160
 """Most points a line: as many as can be told apart, few enough to keep batched confirms from looking like noise."""
 WIDTHS_S = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5)
 """Widths of buckets below a second; above, the first of 1, 2, 5, 10, 20, … that fits."""
+
+_NEVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,11 @@ def series(history: History, *, buckets: int = BUCKETS) -> Series | None:
         width_s=width / 1e9,
         begin_s=(first + np.arange(count)) * (width / 1e9),
         rates={
-            "published": grid.rate(_of(log, Kind.PUBLISHED) for log in publishers),
-            "confirmed": grid.rate((_of(log, Kind.CONFIRMED) for log in publishers), ranges=True),
-            "delivered": grid.rate(_of(log, Kind.DELIVERED) for log in workers),
-            "completed": grid.rate(log.records[completed(log.records)] for log in workers),
-            "acknowledged": grid.rate((_of(log, Kind.ACKED) for log in workers), ranges=True),
+            "published": grid.rate(publishers, Kind.PUBLISHED),
+            "confirmed": grid.rate(publishers, Kind.CONFIRMED, ranges=True),
+            "delivered": grid.rate(workers, Kind.DELIVERED),
+            "completed": grid.rate(workers, None),
+            "acknowledged": grid.rate(workers, Kind.ACKED, ranges=True),
         },
         backlog=_backlog(grid, publishers, workers),
         in_flight=_in_flight(grid, workers, history.events),
@@ -92,17 +94,18 @@ class _Grid:
         found: np.ndarray = np.clip((at_ns - self.begin_ns) // self.width_ns, 0, self.count - 1)
         return found
 
-    def sums(self, records: np.ndarray, *, ranges: bool = False) -> np.ndarray:
-        """Count records in each bucket; with `ranges`, the messages that they stand for."""
-        weights = records["arg"].astype(np.float64) if ranges else None
-        counted: np.ndarray = np.bincount(self.index(records["at_ns"]), weights=weights, minlength=self.count)
+    def sums(self, records: np.ndarray, chosen: np.ndarray, *, ranges: bool = False) -> np.ndarray:
+        """Count the chosen ones of some records in each bucket; with `ranges`, the messages that they stand for."""
+        weights = records["arg"][chosen].astype(np.float64) if ranges else None
+        counted: np.ndarray = np.bincount(self.index(records["at_ns"][chosen]), weights=weights, minlength=self.count)
         return counted
 
-    def rate(self, parts: Iterable[np.ndarray], *, ranges: bool = False) -> np.ndarray:
-        """Sum parts up and divide by the width, in messages a second."""
+    def rate(self, logs: Iterable[Log], kind: Kind | None, *, ranges: bool = False) -> np.ndarray:
+        """Sum up the records of a kind (None: those that say that work is done), divided by the width: messages a second."""
         total = np.zeros(self.count)
-        for part in parts:
-            total += self.sums(part, ranges=ranges)
+        for log in logs:
+            chosen = completed(log.records) if kind is None else log.records["kind"] == kind
+            total += self.sums(log.records, chosen, ranges=ranges)
         per_second: np.ndarray = total / (self.width_ns / 1e9)
         return per_second
 
@@ -127,11 +130,6 @@ def _last_event(events: Sequence[Event]) -> int:
     return max((event.at_ns for event in events if isinstance(event, kinds)), default=0)
 
 
-def _of(log: Log, kind: Kind) -> np.ndarray:
-    found: np.ndarray = log.records[log.records["kind"] == kind]
-    return found
-
-
 def _span(log: Log) -> tuple[int, int] | None:
     """Return the first and the last time of the records about messages: those about connections come before and after the story as well."""
     kind = log.records["kind"]
@@ -142,33 +140,31 @@ def _span(log: Log) -> tuple[int, int] | None:
 
 def _backlog(grid: _Grid, publishers: Sequence[Log], workers: Sequence[Log]) -> np.ndarray:
     sent = np.zeros(grid.count)
-    known, keys, times = [], [], []
+    sequences: dict[int, list[np.ndarray]] = {}
     # Log by log: the records of a million messages, all copied at once, would be most of what a report takes.
     for log in publishers:
-        first = log.records[(log.records["kind"] == Kind.PUBLISHED) & (log.records["attempt"] == 1)]
-        sent += grid.sums(first)
-        known.append(_keys(first))
+        first = (log.records["kind"] == Kind.PUBLISHED) & (log.records["attempt"] == 1)
+        sent += grid.sums(log.records, first)
+        sequences.setdefault(log.header.number, []).append(log.records["seq"][first])
+    # A message's place is its publisher's offset plus its sequence number.
+    offsets, sizes = np.full(FOREIGN + 1, -1, dtype=np.int64), np.zeros(FOREIGN + 1, dtype=np.int64)
+    total = 0
+    for number, parts in sequences.items():
+        offsets[number] = total
+        sizes[number] = 1 + max((int(part.max()) for part in parts if len(part)), default=-1)
+        total += int(sizes[number])
+    known, done_ns = np.zeros(total, dtype=bool), np.full(total, _NEVER)
+    for number, parts in sequences.items():
+        for part in parts:
+            known[offsets[number] + part] = True
     for log in workers:
-        done = log.records[completed(log.records)]
-        keys.append(_keys(done))
-        times.append(done["at_ns"].copy())
-    at_ns = _joined(times)
-    order = np.argsort(at_ns, kind="stable")
-    distinct, position = np.unique(_joined(keys)[order], return_index=True)
-    firsts = at_ns[order][position[np.isin(distinct, _joined(known))]]
-    finished = np.bincount(grid.index(firsts), minlength=grid.count)
+        done = np.flatnonzero(completed(log.records))
+        publisher, seq = log.records["publisher"][done], log.records["seq"][done]
+        there = (offsets[publisher] >= 0) & (seq < sizes[publisher])
+        np.minimum.at(done_ns, (offsets[publisher] + seq)[there], log.records["at_ns"][done][there])
+    finished = np.bincount(grid.index(done_ns[known & (done_ns != _NEVER)]), minlength=grid.count)
     backlog: np.ndarray = np.maximum(np.cumsum(sent) - np.cumsum(finished), 0).astype(np.int64)
     return backlog
-
-
-def _keys(records: np.ndarray) -> np.ndarray:
-    """Return one number for each record's message."""
-    keys: np.ndarray = (records["publisher"].astype(np.int64) << 32) | records["seq"]
-    return keys
-
-
-def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
 def _in_flight(grid: _Grid, workers: Sequence[Log], events: Sequence[Event]) -> np.ndarray:
@@ -201,9 +197,9 @@ def _held(grid: _Grid, records: np.ndarray, *, settles: bool) -> np.ndarray:
     the later of both, for acks may come before the work.
     """
     kind = records["kind"]
-    off = np.cumsum(grid.sums(records[completed(records)]))
+    off = np.cumsum(grid.sums(records, completed(records)))
     if settles:
-        off = np.minimum(off, np.cumsum(grid.sums(records[kind == Kind.ACKED], ranges=True)))
-    off = off + np.cumsum(grid.sums(records[kind == Kind.REJECTED]))
-    held: np.ndarray = np.maximum(np.cumsum(grid.sums(records[kind == Kind.DELIVERED])) - off, 0)
+        off = np.minimum(off, np.cumsum(grid.sums(records, kind == Kind.ACKED, ranges=True)))
+    off = off + np.cumsum(grid.sums(records, kind == Kind.REJECTED))
+    held: np.ndarray = np.maximum(np.cumsum(grid.sums(records, kind == Kind.DELIVERED)) - off, 0)
     return held.astype(np.float64)

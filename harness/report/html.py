@@ -162,6 +162,13 @@ def _row_of(data: Series, index: int) -> tuple[float, ...]:
     )
 
 
+def prepare() -> None:
+    """Do what takes long and is the same for every page: compile the templates, read the chart library's scripts."""
+    for name in environment().list_templates(extensions=["html"]):
+        environment().get_template(name)
+    bokeh_scripts()
+
+
 @cache
 def bokeh_scripts() -> Markup:
     """Return the one bundle that plain figures need: no widgets, tables or WebGL."""

@@ -11,8 +11,8 @@ from bokeh.models.ranges import Range1d
 from bokeh.models.sources import ColumnDataSource
 from bokeh.models.tools import HoverTool
 
-from harness.checks.headline import plural
 from harness.checks.verdict import LossCause, VariantVerdict
+from harness.checks.words import plural
 from harness.report.figures import seconds
 from harness.report.lanes import Span
 from harness.report.plain import plain, shortened

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from harness.checks.headline import plural
 from harness.checks.repetitions import Repetitions, headline
 from harness.checks.verdict import Outcome, worst
+from harness.checks.words import plural
 from harness.report.markdown import LIMIT_BYTES, SIGNS, cut, escaped, markdown
 from harness.report.plain import plain, shortened
 from harness.report.summary import STYLES

@@ -12,8 +12,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from harness.checks.headline import plural, rate_bound
 from harness.checks.verdict import Outcome
+from harness.checks.words import plural, rate_bound
 from harness.report import figures
 from harness.report.plain import colour, lines, plain, shortened
 from harness.report.summary import observed_or_asked, standing

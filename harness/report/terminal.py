@@ -12,8 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.checks.headline import plural
 from harness.checks.verdict import Outcome
+from harness.checks.words import plural
 from harness.events import (
     BrokerStarted,
     Drained,

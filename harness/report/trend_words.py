@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from harness.checks.headline import plural
+from harness.checks.words import plural
 from harness.report.figures import seconds
 from harness.trend.changes import Changes, Comparison
 from harness.trend.table import Line, Measure, Table

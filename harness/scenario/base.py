@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Strict, StringConstraints, model_serializer
 from pydantic.annotated_handlers import GetJsonSchemaHandler
@@ -42,6 +42,14 @@ class Model(BaseModel):
             if field is not None and field.description is None:
                 properties[field.alias or name].setdefault("description", text)
         return schema
+
+
+M = TypeVar("M", bound=Model)
+
+
+def with_nothing_set(model: type[M]) -> M:
+    """Return a model with all its defaults, for a field that holds it: a call would build its validator at import, for this alone."""
+    return cast("M", model.model_construct())  # pydantic's plugin for mypy names the base
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
-from harness.scenario.base import Form, Many, Model, OneOrMany, Prose
+from harness.scenario.base import Form, Many, Model, OneOrMany, Prose, with_nothing_set
 from harness.scenario.expectations import Expectations
 from harness.scenario.quantities import Duration
 from harness.scenario.timeline import Action, Step
@@ -80,7 +80,7 @@ class Scenario(Model):
     """The scenario's name, as reports show it."""
     description: Prose = ""
     """What it shows, in a sentence or two."""
-    broker: BrokerModel = BrokerModel()
+    broker: BrokerModel = with_nothing_set(BrokerModel)
     queues: Annotated[dict[str, Queue], Field(min_length=1)] = Field(default_factory=lambda: {"tasks": Queue()})
     """The queues by name; a durable classic queue called tasks if not given."""
     exchanges: dict[str, Exchange] = Field(default_factory=dict)
@@ -101,13 +101,13 @@ class Scenario(Model):
     settle: Duration | None = None
     """How long to wait after declaring. If not given and there is a quorum queue or a step that kills the broker: until the broker has
     written its queues to disk, or 5 s if it cannot be told to (an external one)."""
-    drain: Drain = Drain()
+    drain: Drain = with_nothing_set(Drain)
     """When the run ends."""
     time_limit: Annotated[Duration, Field(gt=0)] = 300.0
     """Bound on traffic and timeline."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Seed of all random choices; drawn and printed if not given."""
-    expect: Expectations = Expectations()
+    expect: Expectations = with_nothing_set(Expectations)
     """What must be seen at the end."""
     controls: dict[str, Control] = Field(default_factory=dict)
     """Variants that must show the loss, by name."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, Strict, model_validator
 
-from harness.scenario.base import Form, Many, Model, OneOrMany
+from harness.scenario.base import Form, Many, Model, OneOrMany, with_nothing_set
 from harness.scenario.quantities import Duration, Size
 
 Name = Annotated[
@@ -55,7 +55,7 @@ class Publishers(Model):
     """Size of a body that is not given by `tasks`: pseudo-random bytes."""
     persistent: bool = True
     """Delivery mode 2: the message survives a restart in a durable queue."""
-    confirms: Confirms | bool = Confirms()
+    confirms: Confirms | bool = with_nothing_set(Confirms)
     """Publisher confirms: true, false, or {window: N}."""
     mandatory: bool = False
     """Unroutable messages come back instead of vanishing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from harness.scenario.base import with_nothing_set
 from harness.scenario.check import Abilities, check
 from harness.scenario.expectations import Expectations
 from harness.scenario.mistake import Mistake, Path, dotted
@@ -46,7 +47,7 @@ def vary(scenario: Scenario, model: type[Scenario], abilities: Abilities) -> Var
     own = check(scenario, abilities)
     variants = [Variant(GUARANTEE, scenario.description, scenario, {}, scenario.expect)]
     mistakes = list(own)
-    plain = canonical(scenario.model_copy(update={"controls": {}, "expect": Expectations()}))
+    plain = canonical(scenario.model_copy(update={"controls": {}, "expect": with_nothing_set(Expectations)}))
     known = {mistake.path for mistake in own}
     for name, control in scenario.controls.items():
         changed, wrong = _apply(plain, name, control, model)

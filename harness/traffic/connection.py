@@ -26,8 +26,9 @@ from tenacity import RetryCallState, wait_exponential
 
 from harness.errors import ChaosError
 from harness.history.records import Kind
+from harness.traffic.client_name import ClientName
 from harness.traffic.log import EventLog
-from harness.traffic.spec import ClientName, Target
+from harness.traffic.spec import Target
 from harness.traffic.transport import IOServices
 from harness.traffic.wire import BulkProtocol
 

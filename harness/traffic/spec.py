@@ -19,10 +19,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-CRASH_EXIT_CODE = 70
+from harness.traffic.client_name import ClientName
 
-ClientName = Literal["pika", "fast"]
-"""`pika`: every message passes through pika's own code. `fast`: its frames are encoded and parsed in bulk, see wire.py."""
+CRASH_EXIT_CODE = 70
 
 
 class Acks(StrEnum):

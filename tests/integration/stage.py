@@ -19,9 +19,10 @@ from harness.broker.protocol import Broker, Endpoint
 from harness.history.read import EMPTY, read_log
 from harness.history.records import HEADER_BYTES, Flag, Kind, LogHeader
 from harness.traffic import topology
+from harness.traffic.client_name import ClientName
 from harness.traffic.collector import collect
 from harness.traffic.log import EventLog
-from harness.traffic.spec import ClientName, PublisherSpec, Route, Target, WorkerSpec, write_spec
+from harness.traffic.spec import PublisherSpec, Route, Target, WorkerSpec, write_spec
 from harness.traffic.topology import QueueDeclaration
 
 PATIENCE_S = 90.0

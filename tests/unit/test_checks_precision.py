@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from harness.checks.happenings import happenings
 from harness.checks.judge import judge
 from harness.checks.precision import Precision, precision
+from harness.checks.tally import tally
 from harness.events import FaultHealed, FaultInjected, TrafficStarted
 from harness.faults.registry import actions
 from harness.history.history import History
@@ -54,7 +56,7 @@ def strike(fault: int = 0, *, at_ns: int = STRIKE_NS, healed_ns: int | None = No
 def measured(logs: tuple[Log, ...], *steps: dict[str, Any], strikes: tuple[Any, ...] = ()) -> list[Precision]:
     """What is said of each step, late to the nanosecond."""
     events = (TrafficStarted(at_ns=0, variant=V), *(strikes or strike()))
-    found = precision(History(logs, events), scenario(*steps), happenings(events))
+    found = precision(tally(History(logs, events)), scenario(*steps), happenings(events))
     late = [None if each.late_s is None else round(each.late_s, 9) for each in found.values()]
     return [replace(each, late_s=late_s) for each, late_s in zip(found.values(), late, strict=True)]
 
@@ -146,13 +148,16 @@ def test_it_says_what_counting_record_by_record_says(
         every = {"published": published, "processed": processed, "confirmed": confirmed}
         return (every | {"backlog": published - processed})[name]
 
+    first = itemgetter(0)
     value, since = 0, None
-    rows = sorted((row for rows in logs for row in rows), key=lambda row: row[0])
-    for at_ms, together in groupby((row for row in rows if row[0] <= 60_000), key=lambda row: row[0]):
+    rows = sorted((row for rows in logs for row in rows), key=first)
+    for at_ms, together in groupby((row for row in rows if row[0] <= 60_000), key=first):
         value += sum(adds(kind, count) for _, kind, count in together)
         since = (since if since is not None else at_ms) if value >= wanted else None
     made = tuple(
-        log("publisher", number, *sorted(rows, key=lambda row: row[0])) for number, rows in enumerate(logs, start=1)
+        log(role, number, *sorted((row for row in rows if (row[1] is Kind.COMPLETED) == (role == "worker")), key=first))
+        for number, rows in enumerate(logs, start=1)
+        for role in ("publisher", "worker")
     )
     found = measured(made, {"after": {name: wanted}})[0]
     assert found.counted == {name: max(value, 0)}

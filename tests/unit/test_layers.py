@@ -112,6 +112,9 @@ HEAVY = {
     "tenacity",
 }
 
+DATACLASSES_OF_RUNS = {"harness.checks.verdict", "harness.events", "harness.traffic.spec"}
+"""Each holds a dozen dataclasses or more, which Python writes and compiles at import; nothing that only reads needs one."""
+
 
 @pytest.mark.parametrize(
     "command",
@@ -128,10 +131,12 @@ def test_what_only_reads_is_quick_to_start(command: list[str]) -> None:
         cwd=PACKAGE.parent,
     )
     lines = (line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:"))
-    imported = {name.split(".")[0] for name in lines}
+    modules = set(lines)
+    imported = {name.split(".")[0] for name in modules}
     assert "typer" in imported, "the interpreter tells what it imports"
     reads_scenarios = command[0] == "validate"
     assert imported & (HEAVY if reads_scenarios else HEAVY | {"pydantic", "ruamel"}) == set()
+    assert modules & DATACLASSES_OF_RUNS == set()
 
 
 def test_reading_scenarios_parses_no_sources() -> None:
@@ -143,3 +148,14 @@ def test_reading_scenarios_parses_no_sources() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
     assert done.stdout.split() == ["False"]
+
+
+def test_only_the_whole_scenario_is_built_when_one_is_read() -> None:
+    """Pydantic would build a model's validator when the module of another one calls it for a default."""
+    code = (
+        "from pathlib import Path; from harness.scenario.load import load; from harness.faults.registry import actions;"
+        "from harness.scenario.base import Model; load(Path('scenarios/worker_kill.yaml'), actions());"
+        "print(sorted({each.__name__ for each in Model.__subclasses__() if each.__pydantic_complete__}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    assert done.stdout == "[]\n"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.checks.headline import plural, rate_bound
+from harness.checks.words import plural, rate_bound
 from harness.report.figures import about, clock, seconds, share
 from harness.report.plain import colour, lines, plain, shortened
 

@@ -1,0 +1,57 @@
+"""What the end of a run needs is prepared while its broker boots: not before, and not beside the traffic."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import harness.report.html as page
+from harness.cli.ahead import Ahead
+from harness.events import Phase, PhaseChanged
+from harness.report.templates import environment
+
+LATE = ("bokeh", "jinja2", "pyarrow", "harness.checks.judge", "harness.checks.verdict_json", "harness.trend.store")
+
+
+def entered(phase: Phase) -> PhaseChanged:
+    return PhaseChanged(at_ns=0, variant="guarantee", phase=phase)
+
+
+def test_a_run_starts_without_what_its_end_needs_and_has_it_when_traffic_begins() -> None:
+    code = (
+        "import sys, harness.cli.suite; from harness.cli.ahead import Ahead; from harness.events import *;"
+        f"there = lambda: print(*(name for name in {LATE} if name in sys.modules)); ahead = Ahead(); there();"
+        "ahead(PhaseChanged(at_ns=0, variant='x', phase=Phase.PROVISION));"
+        "ahead(PhaseChanged(at_ns=0, variant='x', phase=Phase.TRAFFIC)); there()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    assert done.stdout.split("\n") == ["", " ".join(LATE), ""]
+
+
+def test_the_pages_templates_are_compiled_and_its_scripts_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    page.bokeh_scripts.cache_clear()
+    environment.cache_clear()
+    page.prepare()
+    assert page.bokeh_scripts.cache_info().currsize == 1
+    monkeypatch.setattr(environment().loader, "load", lambda *_: pytest.fail("a template was loaded again"))
+    assert environment().get_template("report.html") is environment().get_template("report.html")
+
+
+def test_it_prepares_once_and_leaves_mistakes_to_whoever_meets_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def broken() -> None:
+        calls.append(1)
+        raise OSError("no room")
+
+    monkeypatch.setattr(page, "prepare", broken)
+    ahead = Ahead()
+    ahead.close()
+    for phase in (Phase.PROVISION, Phase.TRAFFIC, Phase.PROVISION, Phase.TRAFFIC):
+        ahead(entered(phase))
+    assert calls == [1]
