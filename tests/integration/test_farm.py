@@ -125,7 +125,7 @@ def test_a_worker_with_another_harness_is_refused(tmp_path: Path) -> None:
         engine.add("old", within=("env", f"PYTHONPATH={tmp_path}"))
         command = Command(engine, tmp_path / "reports", "nightly", QUICK[0], "--budget", "1s")
         assert command.end() == ExitCode.INFRASTRUCTURE, command.said
-        assert command.said.startswith("the Dask worker old (tcp://127.0.0.1:")
+        assert command.said.splitlines()[-1].startswith("the Dask worker old (tcp://127.0.0.1:")
         assert "has chaos-harness 0.0.1" in command.said
         assert not (tmp_path / "reports").exists()
     finally:
