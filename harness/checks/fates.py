@@ -22,6 +22,9 @@ from harness.scenario.scenario import Scenario
 ORDER: Final = tuple(Fate)
 """A fate's number in the arrays is its place here."""
 
+_AT_ONCE = 1 << 18
+"""Messages that are looked at at once: a processor's cache holds what that takes."""
+
 
 def code(fate: Fate) -> int:
     """Return a fate's number in the arrays."""
@@ -77,11 +80,13 @@ def _copies(tally: Tally, scenario: Scenario, reached: frozenset[str] | None) ->
         done = np.zeros(tally.total, dtype=bool)
         deliveries = tally.deliveries
         done[deliveries.message[deliveries.completed & names[deliveries.queue]]] = True
-    stranded, resting = np.zeros((2, tally.total), dtype=bool)
-    here = names[tally.found.queue]
-    stranded[tally.found.message[here & ~rest[tally.found.queue]]] = True
+    # What was found is little, and pages of zeros that nobody writes to take no memory.
+    stranded, resting = np.zeros(tally.total, dtype=bool), np.zeros(tally.total, dtype=bool)
+    here = names[tally.found.queue] & ~done[tally.found.message]
     resting[tally.found.message[here & rest[tally.found.queue]]] = True
-    return _Copies(done, stranded & ~done, resting & ~done & ~stranded)
+    left = tally.found.message[here & ~rest[tally.found.queue]]
+    stranded[left], resting[left] = True, False
+    return _Copies(done, stranded, resting)
 
 
 def _of_route(
@@ -92,27 +97,37 @@ def _of_route(
     # With a single copy, wherever it turns up it is that one.
     copies = [_copies(tally, scenario, downstream(queue, route, scenario) if several else None) for queue in queues]
     copies = copies or [_copies(tally, scenario, None)]
-    result, promised, refused = fates.codes, tally.promised, tally.refused
-    done = mine & np.logical_or.reduce([copy.done for copy in copies])
-    result[mine] = code(Fate.NEVER_PROMISED)
-    result[done & promised] = code(Fate.PROCESSED)
-    result[done & ~promised & refused] = code(Fate.RESURRECTED)
-    result[done & ~promised & ~refused] = code(Fate.RECOVERED)
-    gone = [mine & promised & ~(copy.done | copy.stranded | copy.resting) for copy in copies]
-    lost = []
+    result, promised = fates.codes, tally.promised
+    for begin in range(0, tally.total, _AT_ONCE):
+        here = slice(begin, begin + _AT_ONCE)
+        done = mine[here] & np.logical_or.reduce([copy.done[here] for copy in copies])
+        unpromised, refused = done & ~promised[here], tally.nacked[here] | tally.returned[here]
+        codes = result[here]
+        codes[mine[here]] = code(Fate.NEVER_PROMISED)
+        codes[done & promised[here]] = code(Fate.PROCESSED)
+        codes[unpromised & refused] = code(Fate.RESURRECTED)
+        codes[unpromised & ~refused] = code(Fate.RECOVERED)
+    gone = []
+    for copy in copies:
+        missing = mine & promised
+        for elsewhere in (copy.done, copy.stranded, copy.resting):
+            np.greater(missing, elsewhere, out=missing)  # of truth values: and not
+        gone.append(missing)
     for queue, missing in zip(queues or ("",), gone, strict=True):
         if not queue or not missing.any():
-            lost.append(missing)
             continue
         expired, dropped = taken_by_policy(np.flatnonzero(missing), tally, route, queue, scenario, events)
-        left = missing.copy()
-        left[expired] = left[dropped] = False
+        missing[expired] = missing[dropped] = False
         result[dropped] = code(Fate.DROPPED)
         result[expired] = code(Fate.EXPIRED)
-        lost.append(left)
-    result[mine & np.logical_or.reduce([copy.resting for copy in copies])] = code(Fate.DEAD_LETTERED)
-    result[mine & np.logical_or.reduce([copy.stranded for copy in copies])] = code(Fate.STRANDED)
+    for fate, there in (
+        (Fate.DEAD_LETTERED, [copy.resting for copy in copies]),
+        (Fate.STRANDED, [copy.stranded for copy in copies]),
+    ):
+        for where in there:
+            message = np.flatnonzero(where)
+            result[message[mine[message]]] = code(fate)
     names = tuple(scenario.queues)
-    for queue, missing in zip(reversed(queues or ("",)), reversed(lost), strict=True):
+    for queue, missing in zip(reversed(queues or ("",)), reversed(gone), strict=True):
         result[missing] = code(Fate.LOST)
         fates.queue[missing] = names.index(queue) if queue else -1

@@ -12,6 +12,8 @@ from harness.checks.verdict import LatencyDetail, LatencyStep, Percentiles
 
 STEPS = 60
 """Most steps of time that a latency is told for."""
+_SHORT_NS = np.iinfo(np.uint32).max
+"""Some four seconds: times up to this take half the room."""
 _AT_ONCE = 1 << 16
 """Messages that are looked at at once: a processor's cache holds what that takes."""
 
@@ -34,12 +36,13 @@ def latency(
     first = (least - zero_ns) // width
     edges = zero_ns + np.arange(first, (most - zero_ns) // width + 2) * width
     sizes = np.zeros(len(edges) - 1, dtype=np.int64)
-    met = 0
+    met = longest = 0
     for begin, end in _parts(begin_ns, end_ns):
         sizes += _sizes(begin, edges)
+        longest = max(longest, int((end - begin).max()))
         met += int(np.count_nonzero(_overlapping(begin, end, acting)))
     # One array, divided by steps first and by faults then, holds the times: there may be many.
-    spans = np.empty(count, dtype=np.int64)
+    spans = np.empty(count, dtype=np.int64 if longest > _SHORT_NS else np.uint32)
     steps = _Division(spans, sizes)
     for begin, end in _parts(begin_ns, end_ns):
         steps.put(_spans(begin, end), _sizes(begin, edges), _order(begin, edges))
