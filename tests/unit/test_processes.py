@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -7,6 +8,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -143,6 +145,14 @@ def play(tmp_path: Path, *kinds: str, budget_s: float = 0.0) -> tuple[ExitCode, 
     return nightly.conclude(runs, loaded, chosen, ending=ending, no_color=True), chosen.reports / "nightly"
 
 
+@pytest.fixture
+def every_look_at_the_clock_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A night's clock goes on by a tenth of a second at each look, however slow the machine is."""
+    looks = itertools.count()
+    monkeypatch.setattr(nightly, "time", SimpleNamespace(monotonic=lambda: next(looks) / 10))
+
+
+@pytest.mark.usefixtures("every_look_at_the_clock_takes_its_time")
 def test_a_night_draws_fresh_seeds_and_fills_its_budget(tmp_path: Path) -> None:
     code, folder = play(tmp_path, "good", "fine", budget_s=1.5)
     assert code is ExitCode.AS_EXPECTED
@@ -151,6 +161,7 @@ def test_a_night_draws_fresh_seeds_and_fills_its_budget(tmp_path: Path) -> None:
     assert (folder / "summary.md").read_text().startswith("## ✅ nightly reliability: as expected")
 
 
+@pytest.mark.usefixtures("every_look_at_the_clock_takes_its_time")
 def test_a_flaky_night_is_red_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = iter(range(1, 1000))
     monkeypatch.setattr("harness.cli.settings.draw_seed", lambda: next(seeds))
