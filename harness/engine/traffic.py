@@ -62,9 +62,9 @@ class Traffic:
     def run(self) -> None:
         """Run it all. Raises InfrastructureError."""
         cast, processes, timeline = self._cast, self._cast.processes, self._cast.timeline
+        processes.add(planning.publishers(self._scenario))
         if not self._scenario.backlog_first:
             self._start_workers()
-        processes.add(planning.publishers(self._scenario))
         self._wait_for(processes.connected, "the publishers to connect")
         self._outbox.emit(TrafficStarted(at_ns=time.monotonic_ns(), variant=self._variant))
         released = time.monotonic()
