@@ -14,7 +14,7 @@ from harness.checks.routing import route_queues
 from harness.checks.tally import Tally
 from harness.checks.verdict import LISTED_MESSAGES, Anomaly, LifeEvent, LostMessage, MessageId
 from harness.history.history import History
-from harness.history.trace import life, narrowed
+from harness.history.trace import Lives, narrowed
 from harness.scenario.scenario import Scenario
 
 NOBODY = MessageId("nobody", 0)
@@ -46,7 +46,7 @@ class Listing:
         names = (tally.name(message) for message in chosen.tolist())
         logs = (log.log for logs in tally.narrowed for log in logs) if len(chosen) else ()
         history = replace(history, logs=(*logs, *history.of_role("collector")))
-        self._history = narrowed(history, [(numbers[publisher], seq) for publisher, seq in names])
+        self._lives = Lives(narrowed(history, [(numbers[publisher], seq) for publisher, seq in names]))
 
     def lost(self) -> Iterator[LostMessage]:
         """Name the lost messages."""
@@ -90,7 +90,7 @@ class Listing:
         return self._queues[queue] if queue >= 0 else self._tally.routes[int(self._tally.route[message])]
 
     def _life(self, message: int) -> tuple[LifeEvent, ...]:
-        rows = life(self._history, *self._tally.name(message))
+        rows = self._lives.of(*self._tally.name(message))
         return tuple(LifeEvent(self._tally.seconds(at_ns), what, actor, detail) for at_ns, what, actor, detail in rows)
 
 

@@ -33,62 +33,128 @@ def parse_message(text: str) -> tuple[str, int]:
 
 
 def life(history: History, publisher: str, seq: int) -> tuple[LifeRow, ...]:
-    """Return the life of one message, all its attempts and deliveries."""
-    numbers = {log.header.actor: log.header.number for log in history.of_role("publisher")}
+    """Return the life of one message, all its attempts and deliveries. Raises UsageError for a publisher that is none."""
+    numbers = _numbers(history)
     if publisher not in numbers:
         known = ", ".join(sorted(numbers)) or "none"
         raise UsageError(f"there is no publisher {publisher!r} in this run (there are: {known})")
-    rows: list[LifeRow] = []
-    for log in history.logs:
-        who = f"{log.header.actor}/{log.header.incarnation}"
-        if log.header.role == "publisher":
-            if log.header.actor == publisher:
-                rows += [(at_ns, what, who, detail) for at_ns, what, detail in _published(log, seq)]
-        else:
-            rows += [(at_ns, what, who, detail) for at_ns, what, detail in _received(log, numbers[publisher], seq)]
-    return tuple(sorted(rows))
+    return Lives(narrowed(history, [(numbers[publisher], seq)])).of(publisher, seq)
 
 
-def _published(log: Log, seq: int) -> Iterator[tuple[int, str, str]]:
-    records = log.records
-    for row in records[(records["kind"] == Kind.PUBLISHED) & (records["seq"] == seq)]:
-        flags = Flag(int(row["flags"]))
-        route = log.header.names[row["queue"]] if log.header.names else ""
-        kind = "persistent" if Flag.PERSISTENT in flags else "transient"
-        yield int(row["at_ns"]), f"published (attempt {row['attempt']})", f"{kind}, to {route}"
-        if row["tag"]:
-            yield from _settled(records, row)
-    for row in records[(records["kind"] == Kind.RETURNED) & (records["seq"] == seq)]:
-        yield int(row["at_ns"]), "returned", f"unroutable ({row['arg']})"
+def _numbers(history: History) -> dict[str, int]:
+    return {log.header.actor: log.header.number for log in history.of_role("publisher")}
 
 
-def _settled(records: np.ndarray, row: np.void) -> Iterator[tuple[int, str, str]]:
-    tag, connection = int(row["tag"]), row["connection"]
+class Lives:
+    """The lives of many messages: each log is put in order once, and not gone through for each of them."""
+
+    def __init__(self, history: History) -> None:
+        """Put the logs in order; best those of a history that was narrowed to these messages."""
+        self._numbers = _numbers(history)
+        self._logs = [_Ordered(log) for log in history.logs]
+
+    def of(self, publisher: str, seq: int) -> tuple[LifeRow, ...]:
+        """Return the life of a message."""
+        rows: list[LifeRow] = []
+        for ordered in self._logs:
+            header = ordered.header
+            who = f"{header.actor}/{header.incarnation}"
+            if header.role != "publisher":
+                told = _received(ordered, ordered.of(self._numbers[publisher], seq))
+            elif header.actor == publisher:
+                told = _published(ordered, ordered.of(header.number, seq))
+            else:
+                continue
+            rows += [(at_ns, what, who, detail) for at_ns, what, detail in told]
+        return tuple(sorted(rows))
+
+
+class _Ordered:
+    """A log whose records are found by their message, and by the tags that they settle."""
+
+    def __init__(self, log: Log) -> None:
+        self.header = log.header
+        kinds = np.ascontiguousarray(log.records["kind"])
+        mine = log.records[_IS_OF_MESSAGE[kinds]]
+        keys = (mine["publisher"].astype(np.int64) << 32) | mine["seq"]
+        order = np.argsort(keys, kind="stable")
+        self._keys, self._records = keys[order], mine[order]
+        self._settled = {kind: _Ranges(log.records[kinds == kind]) for kind in _RANGES}
+        self._lost = log.records[kinds == Kind.CONNECTION_LOST]
+
+    def of(self, number: int, seq: int) -> np.ndarray:
+        """Return the records of a message, in the order of writing."""
+        key = (number << 32) | seq
+        begin, end = np.searchsorted(self._keys, [key, key + 1])
+        found: np.ndarray = self._records[begin:end]
+        return found
+
+    def settled_ns(self, kind: Kind, row: np.void) -> int | None:
+        """Return when a record's tag was settled; None if it was not."""
+        return self._settled[kind].at_ns(int(row["connection"]), int(row["tag"]))
+
+    def lost_ns(self, row: np.void) -> int | None:
+        """Return when a record's connection was lost; None if it was not."""
+        lost = self._lost["at_ns"][self._lost["connection"] == row["connection"]]
+        return int(lost[0]) if len(lost) else None
+
+
+class _Ranges:
+    """Ranges of tags, found by a tag in them."""
+
+    def __init__(self, records: np.ndarray) -> None:
+        begins = _key(records["connection"], records["tag"])
+        order = np.argsort(begins, kind="stable")
+        self._records, self._begins = records[order], begins[order]
+        self._ends = self._begins + self._records["arg"]
+        self._apart = bool((self._begins[1:] >= self._ends[:-1]).all())
+
+    def at_ns(self, connection: int, tag: int) -> int | None:
+        """Return the time of the first range with a tag; None if it is in none."""
+        key = (connection << 33) | tag
+        last = int(np.searchsorted(self._begins, key, side="right"))
+        # Where ranges overlap, as they should not, any of those before may have it.
+        first = max(0, last - 1) if self._apart else 0
+        found = self._records["at_ns"][first:last][self._ends[first:last] > key]
+        return int(found.min()) if len(found) else None
+
+
+def _published(log: _Ordered, rows: np.ndarray) -> Iterator[tuple[int, str, str]]:
+    for row in rows:
+        at_ns = int(row["at_ns"])
+        if row["kind"] == Kind.RETURNED:
+            yield at_ns, "returned", f"unroutable ({row['arg']})"
+        elif row["kind"] == Kind.PUBLISHED:
+            kind = "persistent" if Flag.PERSISTENT in Flag(int(row["flags"])) else "transient"
+            yield at_ns, f"published (attempt {row['attempt']})", f"{kind}, to {_name(log, row)}"
+            if row["tag"]:
+                yield from _settled(log, row)
+
+
+def _settled(log: _Ordered, row: np.void) -> Iterator[tuple[int, str, str]]:
     for kind, word in ((Kind.CONFIRMED, "confirmed"), (Kind.NACKED, "nacked")):
-        mine = records[(records["kind"] == kind) & (records["connection"] == connection)]
-        covers = (mine["tag"] <= tag) & (mine["tag"].astype(np.int64) + mine["arg"] > tag)
-        if covers.any():
-            yield int(mine["at_ns"][covers][0]), word, ""
+        settled_ns = log.settled_ns(kind, row)
+        if settled_ns is not None:
+            yield settled_ns, word, ""
             return
-    lost = records[(records["kind"] == Kind.CONNECTION_LOST) & (records["connection"] == connection)]
-    if len(lost):
-        yield int(lost["at_ns"][0]), "indeterminate", "the connection was lost before the confirm"
+    lost_ns = log.lost_ns(row)
+    if lost_ns is not None:
+        yield lost_ns, "indeterminate", "the connection was lost before the confirm"
 
 
-def _received(log: Log, number: int, seq: int) -> Iterator[tuple[int, str, str]]:
-    records = log.records
-    mine = records[(records["publisher"] == number) & (records["seq"] == seq)]
-    for row in mine:
+def _received(log: _Ordered, rows: np.ndarray) -> Iterator[tuple[int, str, str]]:
+    for row in rows:
         flags = Flag(int(row["flags"]))
-        queue = log.header.names[row["queue"]] if log.header.names else ""
         at_ns = int(row["at_ns"])
         match int(row["kind"]):
             case Kind.DELIVERED:
                 marks = [name for name, flag in _MARKS if flag in flags]
-                yield at_ns, "delivered", ", ".join([f"from {queue}", *marks])
+                yield at_ns, "delivered", ", ".join([f"from {_name(log, row)}", *marks])
                 if Flag.DONE in flags:
                     yield at_ns, "completed", "no work to do"
-                yield from _acked(records, row)
+                acked_ns = log.settled_ns(Kind.ACKED, row)
+                if acked_ns is not None:
+                    yield acked_ns, "acknowledged", "sent; whether the broker had it is not known"
             case Kind.COMPLETED:
                 yield at_ns, "completed", ""
             case Kind.REJECTED:
@@ -96,18 +162,15 @@ def _received(log: Log, number: int, seq: int) -> Iterator[tuple[int, str, str]]
             case Kind.CRASHING:
                 yield at_ns, "crashes the worker", "poison"
             case Kind.FOUND:
-                yield at_ns, "found after the drain", f"in {queue}"
+                yield at_ns, "found after the drain", f"in {_name(log, row)}"
+
+
+def _name(log: _Ordered, row: np.void) -> str:
+    """Name the queue, or route, of a record."""
+    return log.header.names[row["queue"]] if log.header.names else ""
 
 
 _MARKS = (("redelivered", Flag.REDELIVERED), ("corrupt", Flag.CORRUPT), ("dead-lettered", Flag.DEAD_LETTERED))
-
-
-def _acked(records: np.ndarray, row: np.void) -> Iterator[tuple[int, str, str]]:
-    tag = int(row["tag"])
-    mine = records[(records["kind"] == Kind.ACKED) & (records["connection"] == row["connection"])]
-    covers = (mine["tag"] <= tag) & (mine["tag"].astype(np.int64) + mine["arg"] > tag)
-    if covers.any():
-        yield int(mine["at_ns"][covers][0]), "acknowledged", "sent; whether the broker had it is not known"
 
 
 def narrowed(history: History, messages: Collection[tuple[int, int]]) -> History:
