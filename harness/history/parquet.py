@@ -5,7 +5,7 @@ Columns and their meaning are described in docs/history.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,7 @@ _WITH_MESSAGE = (
 _WORDS = ("event", "role", "actor", "publisher", "queue")
 """Columns of few different values: the others grow from row to row, which is smaller to write as differences."""
 _ENCODINGS = dict.fromkeys(("at_ns", "tag", "seq"), "DELTA_BINARY_PACKED")
+_PART_ROWS = 1 << 20
 _FLAGS = (
     ("redelivered", Flag.REDELIVERED),
     ("corrupt", Flag.CORRUPT),
@@ -49,18 +50,30 @@ _FLAGS = (
 def write(history: History, path: Path) -> None:
     """Write a history, sorted by time within each process's log. Raises HistoryError."""
     names = {log.header.number: log.header.actor for log in history.of_role("publisher")}
-    tables = [_table(log, names) for log in history.logs if len(log.records)]
+    tables = (_table(log, names) for log in history.logs if len(log.records))
     temporary = path.with_suffix(".tmp")
+    options = {"compression": "zstd", "use_dictionary": list(_WORDS), "column_encoding": dict(_ENCODINGS)}
     try:
-        whole = pa.concat_tables(tables) if tables else _empty()
-        pq.write_table(
-            whole, temporary, compression="zstd", use_dictionary=list(_WORDS), column_encoding=dict(_ENCODINGS)
-        )
+        with pq.ParquetWriter(temporary, _empty().schema, **options) as writer:
+            for part in _parts(tables):
+                writer.write_table(part)
         temporary.replace(path)
     except OSError as error:
         raise HistoryError(f"the history {path} cannot be written: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _parts(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Join tables to parts of at least so many rows, that not all of a long history is in memory at once."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(len(each) for each in waiting) >= _PART_ROWS:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def to_frame(path: Path) -> pd.DataFrame:
