@@ -30,6 +30,7 @@ from harness.errors import BrokerError
 from harness.ledger import TOKEN_VARIABLE, Ledger
 from tests.integration.backends import require
 from tests.integration.stage import wait_until
+from tests.required import lacking
 
 pytestmark = pytest.mark.native
 
@@ -421,10 +422,11 @@ def _token(process: psutil.Process) -> str | None:
         return None
 
 
-@pytest.mark.skipif(shutil.which("apt-get") is None, reason="packages are fetched on Debian and Ubuntu")
 def test_an_unpacked_rabbitmq_runs_beside_the_systems_own(
     make: Make, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if shutil.which("apt-get") is None:
+        lacking("apt-get, with which packages are fetched on Debian and Ubuntu")
     monkeypatch.setenv("CHAOS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
     said: list[str] = []
     unpacked = install.install(said.append, suite=codename())

@@ -12,6 +12,7 @@ from harness.errors import HistoryError
 from harness.events import Event, Note, TrafficStarted
 from harness.history.events_io import read_events
 from harness.report.jsonlines import JsonLines
+from tests.required import lacking
 from tests.unit.report_samples import HOSTILE
 
 EVENTS: list[Event] = [
@@ -71,8 +72,9 @@ def test_a_folder_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
         JsonLines(tmp_path / "missing" / "events.jsonl")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_one_clear_error() -> None:
+    if not Path("/dev/full").exists():
+        lacking("/dev/full, a disk that is always full")
     write = JsonLines(Path("/dev/full"))
     with pytest.raises(HistoryError, match="No space left on device; make room"):
         write(EVENTS[0])
