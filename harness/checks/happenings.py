@@ -49,11 +49,6 @@ class Happening:
         """Whether it takes a node of the broker down."""
         return self.family == "broker" and self.action in ("kill", "restart", "stop")
 
-    @property
-    def empties_queues(self) -> bool:
-        """Whether it can take messages that are in a queue."""
-        return self.ends_node or self.action == "purge"
-
     def may_cut_off(self, actor: str) -> bool:
         """Whether it can cost an actor its connection: a node that goes, a closing, or a pause that outlasts the heartbeats."""
         if self.family == "connection" or self.ends_node:
