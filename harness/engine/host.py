@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +15,7 @@ import psutil
 
 from harness.engine.counters import ActorCounters, LiveLog
 from harness.engine.resume import resume_point
+from harness.engine.standby import Standby, close_pipe
 from harness.errors import InfrastructureError
 from harness.interrupts import shielded
 from harness.traffic.spec import Acks, PublisherSpec, WorkerSpec, write_spec
@@ -130,11 +129,11 @@ class LocalHost:
 
     name = HERE
 
-    def __init__(self, logs: Path, *, started: Callable[[int], None] = lambda _pid: None) -> None:
-        """Their logs go to the folder `logs`, which is made; `started` is told of each process before anything can interrupt."""
+    def __init__(self, logs: Path, standby: Standby | None = None) -> None:
+        """Their logs go to the folder `logs`, which is made; `standby` starts them."""
         self._logs = logs
         self._logs.mkdir(parents=True, exist_ok=True)
-        self._started = started
+        self._standby = standby if standby is not None else Standby()
         self._running: dict[str, _Running] = {}
 
     def start(self, process: str, spec: PublisherSpec | WorkerSpec, earlier: tuple[str, ...]) -> int:
@@ -149,16 +148,10 @@ class LocalHost:
         spec_path = self._logs / f"{process}.json"
         write_spec(spec, spec_path)
         errors = self._logs / f"{process}.stderr"
-        with errors.open("wb") as stderr, shielded():
-            popen = subprocess.Popen(
-                [sys.executable, "-m", f"harness.traffic.{role}", str(spec_path)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                start_new_session=True,
-            )
+        with shielded():
+            popen = self._standby.take(errors)
             self._running[process] = _Running(popen, LiveLog(log, settles=_settles(spec)), errors)
-            self._started(popen.pid)
+        self.command(process, f"{role} {spec_path}")
         return popen.pid
 
     def command(self, process: str, line: str) -> None:
@@ -202,7 +195,7 @@ class LocalHost:
         with running.reading:
             if not running.over:
                 running.over = True
-                _close_pipe(running.popen)
+                close_pipe(running.popen)
                 running.log.close()
             return Seen(exit_code, running.log.counters)
 
@@ -252,14 +245,6 @@ def machine_s() -> float:
 def _settles(spec: PublisherSpec | WorkerSpec) -> bool:
     """Whether what a process does is settled later: confirms for a publisher, manual acks for a worker."""
     return spec.confirms if isinstance(spec, PublisherSpec) else spec.acks is Acks.MANUAL
-
-
-def _close_pipe(popen: subprocess.Popen[bytes]) -> None:
-    assert popen.stdin is not None  # noqa: S101 - every traffic process has a pipe
-    try:
-        popen.stdin.close()
-    except BrokenPipeError:
-        return
 
 
 def _frozen(pid: int) -> bool:

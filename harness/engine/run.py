@@ -19,6 +19,7 @@ from harness.checks.combine import combine
 from harness.checks.verdict import RunVerdict, VariantVerdict
 from harness.engine.host import Host, LocalHost
 from harness.engine.rundir import META_FILE, RESOLVED_FILE, SCENARIO_FILE, RunDirectory, slug
+from harness.engine.standby import Standby
 from harness.engine.variant import VariantRun, VariantSetting
 from harness.errors import HistoryError, InfrastructureError
 from harness.events import BrokerStarted, Event, Listener, Phase, PhaseChanged, VariantFinished, VariantStarted
@@ -94,11 +95,12 @@ def run(
         with EventWriter(folder / EVENTS_FILE) as write:
             told: list[Listener] = [write, *listeners]
             settings = _settings(variant, f"{directory.path.name}-{slug(variant.name)}", folder, image)
+            standby = Standby(ledger.add_process)
             variant_run = VariantRun(
                 VariantSetting(variant.name, variant.scenario, folder, seed, _token(directory, index)),
                 _maker(make_broker, settings, ledger),
-                make_hosts or partial(_this_machine, ledger),
-                ledger=ledger,
+                make_hosts or partial(_this_machine, standby),
+                standby=standby if make_hosts is None else None,
                 listeners=told,
             )
             try:
@@ -245,8 +247,8 @@ def _settings(variant: Variant, run_id: str, folder: Path, image: str) -> Broker
     )
 
 
-def _this_machine(ledger: Ledger, logs: Path, _target: Target) -> tuple[Host, ...]:
-    return (LocalHost(logs, started=ledger.add_process),)
+def _this_machine(standby: Standby, logs: Path, _target: Target) -> tuple[Host, ...]:
+    return (LocalHost(logs, standby),)
 
 
 def _maker(make: MakeBroker, settings: BrokerSettings, ledger: Ledger) -> Callable[[], tuple[Broker, str]]:

@@ -19,6 +19,7 @@ from harness.engine.outbox import Outbox
 from harness.engine.plan import Session
 from harness.engine.processes import Processes
 from harness.engine.room import Room
+from harness.engine.standby import Standby
 from harness.engine.timeline import Timeline
 from harness.engine.traffic import IDLE_POLL_S, Cast, Traffic
 from harness.engine.watch import BrokerWatch
@@ -35,7 +36,6 @@ from harness.events import (
 )
 from harness.history.records import LogHeader
 from harness.interrupts import shielded
-from harness.ledger import Ledger
 from harness.scenario.scenario import Scenario
 from harness.traffic import topology
 from harness.traffic.collector import collect
@@ -72,18 +72,19 @@ class VariantRun:
         make_broker: Callable[[], tuple[Broker, str]],
         make_hosts: Callable[[Path, Target], tuple[Host, ...]],
         *,
-        ledger: Ledger,
         listeners: Sequence[Listener],
+        standby: Standby | None = None,
     ) -> None:
         """Prepare; `make_broker` returns a broker that is not started yet, and why this one.
 
-        `make_hosts` gives the machines for publishers and workers: for a folder of logs, and a broker that they must reach.
+        `make_hosts` gives the machines for publishers and workers: for a folder of logs, and a broker that they must reach. What starts
+        them on this machine, `standby`, is filled while the broker boots.
         """
         self._setting = setting
         self._scenario = setting.scenario
         self._make_broker = make_broker
         self._make_hosts = make_hosts
-        self._ledger = ledger
+        self._standby = standby
         self._outbox = Outbox(setting.name, listeners)
         self._phase = Phase.PROVISION
         self._phase_began_ns = 0
@@ -128,6 +129,9 @@ class VariantRun:
         self._room.take(self._setting.directory)
         broker, reason = self._make_broker()
         self._broker = broker
+        if self._standby is not None:
+            planned = (*planning.publishers(self._scenario), *planning.workers(self._scenario))
+            self._standby.fill(self._setting.directory / "logs", len(planned))
         broker.start()
         self._enter(Phase.READY)
         topology.round_trip(self._target(broker))
@@ -343,6 +347,8 @@ class VariantRun:
         finally:
             for host in self._hosts:
                 host.close()
+            if self._standby is not None:
+                self._standby.close()
 
     def _end_broker(self) -> None:
         if self._broker is None:

@@ -1,4 +1,4 @@
-"""The publisher program: `python -m harness.traffic.publisher SPEC.json`.
+"""The publisher program.
 
 It keeps a window of outstanding confirms, tracks every delivery tag, and records each publish before the send.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -336,7 +335,3 @@ def main(spec_path: str) -> int:
         names=tuple(route.name for route in spec.routes),
     )
     return serve(lambda: Publisher(spec, EventLog(Path(spec.log), header)))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""The worker program: `python -m harness.traffic.worker SPEC.json`.
+"""The worker program.
 
 Deliveries wait in the client and are worked through one at a time; the work is a timer, so that heartbeats and
 further deliveries still flow.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -337,7 +336,3 @@ def main(spec_path: str) -> int:
         names=spec.queue_names,
     )
     return serve(lambda: Worker(spec, EventLog(Path(spec.log), header)))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

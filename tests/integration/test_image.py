@@ -26,6 +26,8 @@ pytestmark = pytest.mark.container
 ANSWERS = "exec 3<>/dev/tcp/127.0.0.1/15672; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; head -n 1 <&3"
 NONE = "the engine has no image of this recipe; run chaos setup --image"
 SECOND_NS = 1_000_000_000
+STOP_TIMEOUT_S = 120
+"""RabbitMQ 3.8.9 takes 4 s to stop on a quiet machine, 10 s beside three busy processes."""
 OFFICIAL_TAGS = ("3.8-management", "3.12-management", "3.13-management", "4-management")
 
 
@@ -59,7 +61,9 @@ class Booted:
         self.image = image
         self.ledger = Ledger(run_id)
         # `heartbeat` is a setting that nothing else makes use of.
-        settings = BrokerSettings(run_id, directory, image=image, config={"heartbeat": "17"})
+        settings = BrokerSettings(
+            run_id, directory, image=image, config={"heartbeat": "17"}, stop_timeout_s=STOP_TIMEOUT_S
+        )
         self.broker = ContainerBroker(settings, self.ledger)
         self._run_id = run_id
 

@@ -15,7 +15,6 @@ from harness.engine.variant import VariantRun, VariantSetting
 from harness.errors import BrokerError
 from harness.events import Event, MetadataFlushed, Note, Phase, PhaseChanged
 from harness.faults.registry import actions
-from harness.ledger import Ledger
 from harness.scenario.scenario import KILL_SETTLE_S, scenario_model
 
 
@@ -62,7 +61,6 @@ def settled(
         setting,
         lambda: (cast("Broker", broker), ""),
         lambda _logs, _target: (),
-        ledger=Ledger("settle"),
         listeners=[events.append],
     )
     monkeypatch.setattr("harness.engine.variant.time", SimpleNamespace(monotonic=lambda: 100.0, monotonic_ns=lambda: 1))
