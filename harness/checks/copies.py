@@ -60,7 +60,9 @@ def rows_of(messages: np.ndarray, message: np.ndarray, total: int) -> np.ndarray
 
 def _last(messages: np.ndarray, rows: np.ndarray, message: np.ndarray, at_ns: np.ndarray, total: int) -> np.ndarray:
     rows = rows[np.argsort(at_ns[rows], kind="stable")]
-    place = np.full(total, -1, dtype=np.int64)
+    # Only what is looked at is written: pages that nobody touches take no memory.
+    place = np.empty(total, dtype=np.int64)
+    place[messages] = -1
     place[message[rows]] = rows  # of several assignments to one place, the last one stays
     found: np.ndarray = place[messages]
     return found

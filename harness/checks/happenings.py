@@ -20,6 +20,9 @@ from harness.events import (
 from harness.scenario.scenario import QUORUM_SETTLE_S
 from harness.scenario.topology import Queue
 
+HARMLESS = frozenset({"scale", "declare", "publish", "resume"})
+"""Actions that put no message at risk."""
+
 NOTICED_WITHIN_NS = 120_000_000_000
 """A client learns of a lost connection so long after the broker at the most: two heartbeats, and the time to notice."""
 
@@ -43,6 +46,20 @@ class Happening:
     detail: str
     clean: bool | None
     times: int
+
+    @property
+    def meets_broker(self) -> bool:
+        """Whether it puts at risk what the broker has: a fault of the broker, or a purge."""
+        return self.action not in HARMLESS and (self.family == "broker" or self.action == "purge")
+
+    @property
+    def meets_hands_ns(self) -> frozenset[int]:
+        """The moments at which it puts at risk what its targets have in hand; none if it does not, or at the loss of each connection."""
+        if self.action in HARMLESS or self.meets_broker or self.family == "connection":
+            return frozenset()
+        if self.family == "process":
+            return frozenset({self.struck_ns if self.action == "kill" else self.at_ns})
+        return frozenset({self.at_ns, self.struck_ns})
 
     @property
     def ends_node(self) -> bool:

@@ -27,7 +27,7 @@ from harness.checks.machines import machines, unless_gone, what_is_gone
 from harness.checks.observed import Observed
 from harness.checks.outcome import decide
 from harness.checks.precision import Precision, precision
-from harness.checks.risk import at_risk, last_alive_ns
+from harness.checks.risk import at_risk
 from harness.checks.sentences import group_causes
 from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally, tally
@@ -180,7 +180,6 @@ def _by(fates: Fates, group: np.ndarray, names: dict[int, str]) -> dict[str, dic
 def _fault_outcomes(
     seen: Tally, causes: Causes, struck: Sequence[Happening], measured: Mapping[int, Precision]
 ) -> Iterator[FaultOutcome]:
-    until_ns = last_alive_ns(seen, causes.messages, causes.taken_ns())
     counts = np.bincount(causes.of, minlength=len(causes.causes)).tolist()
     taken: dict[int | None, int] = {}
     reached: dict[int | None, int] = {}
@@ -190,7 +189,8 @@ def _fault_outcomes(
             cause.place is not Place.EXCHANGE
         ):  # what was sent to a queue that had gone was not there when the fault struck
             reached[cause.fault] = reached.get(cause.fault, 0) + count
-    for happening, risk in zip(struck, at_risk(struck, seen, until_ns), strict=True):
+    risks = at_risk(struck, seen, causes.messages, causes.taken_ns())
+    for happening, risk in zip(struck, risks, strict=True):
         if risk is not None:  # what it took was in its reach, seen there or not
             most = max(risk, reached.get(happening.fault, 0))
         yield _fault_outcome(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,8 @@ class _Part:
     """The number of each one's connection, or the one of all."""
     redelivered: np.ndarray | None
     """None if none is."""
+    by: dict[int, np.ndarray]
+    """By moment that counts for its worker, whether each had come by then; one truth value where it is the same for all."""
 
 
 _NO_GROUPS = np.empty(0, dtype=np.int64)
@@ -49,14 +51,28 @@ _NO_GROUPS = np.empty(0, dtype=np.int64)
 class Received:
     """What became of each message at the workers: arrays by message."""
 
-    def __init__(self, numbering: Numbering, sessions: Sessions, total: int, marks_ns: Iterable[int]) -> None:
-        """Begin with nothing received of so many messages; `sessions` has those of the publishers."""
+    def __init__(
+        self,
+        numbering: Numbering,
+        sessions: Sessions,
+        total: int,
+        marks_ns: Iterable[int],
+        moments_ns: Mapping[str, Collection[int]],
+    ) -> None:
+        """Begin with nothing received of so many messages; `sessions` has those of the publishers.
+
+        The first completion behind each mark is noted, and by worker what it held at some moments.
+        """
         self.times = np.zeros(total, dtype=np.uint16)
         self.completions = np.zeros(total, dtype=np.uint16)
         self.first_completed_ns = np.full(total, NEVER, dtype=np.int64)
         self.completed_in = np.zeros(total, dtype=np.uint8)
         self.redelivered = np.zeros(total, dtype=bool)
         self.corrupt: list[int] = []
+        self.held: dict[int, np.ndarray] = {}
+        """By moment an array of 3 by sessions: deliveries that were not rejected and, of those that had come by then, how many were not
+        completed, and how many were not completed or never acknowledged; how many of all were acknowledged at some time."""
+        self._moments_ns = moments_ns
         self._numbering = numbering
         self._sessions = sessions
         self._sums = np.zeros((5, 0), dtype=np.int64)
@@ -69,14 +85,14 @@ class Received:
 
     def read(self, log: Log) -> tuple[np.ndarray, Outline]:
         """Add a log; return the table from its connection numbers to sessions."""
-        survey = Survey()
+        survey, moments_ns = Survey(), self._moments_ns.get(log.header.actor, ())
         parts: list[_Part] = []
         groups: list[np.ndarray] = []
 
         def see(block: np.ndarray, kinds: np.ndarray, deliveries: np.ndarray) -> None:
             survey.see(block, kinds)
             if len(deliveries):
-                parts.append(self._deliver(deliveries))
+                parts.append(self._deliver(deliveries, moments_ns))
                 message = parts[-1].message
                 if int(message.min()) < 0:
                     message = self._numbering.of_any_attempt(deliveries)
@@ -86,14 +102,14 @@ class Received:
 
         settled, begin = settlements(log, acked_ns=False, see=see), 0
         table = self._sessions.add(log.header, survey)
-        self._make_room(len(self._sessions.all))
+        self._make_room(len(self._sessions.all), moments_ns)
         for part in parts:
             end = begin + len(part.message)
             self._settle(part, settled, table, slice(begin, end))
             begin = end
         return table, Outline(settled.extents, groups)
 
-    def _deliver(self, deliveries: np.ndarray) -> _Part:
+    def _deliver(self, deliveries: np.ndarray, moments_ns: Collection[int]) -> _Part:
         message, flags, connection = self._numbering.of(deliveries), deliveries["flags"], deliveries["connection"]
         real = message >= 0
         known = message if real.all() else message[real]
@@ -105,10 +121,14 @@ class Received:
             corrupt = ((flags & Flag.CORRUPT) != 0) & real
             self.corrupt += np.unique(message[corrupt]).tolist()
         one = int(connection[0]) if (connection == connection[0]).all() else None
-        return _Part(message, connection if one is None else one, redelivered)
+        by = {moment_ns: _come_by(deliveries["at_ns"], moment_ns) for moment_ns in moments_ns}
+        return _Part(message, connection if one is None else one, redelivered, by)
 
-    def _make_room(self, sessions: int) -> None:
-        self._sums = np.pad(self._sums, ((0, 0), (0, sessions - self._sums.shape[1])))
+    def _make_room(self, sessions: int, moments_ns: Iterable[int]) -> None:
+        nothing = np.zeros((3, 0), dtype=np.int64)
+        self.held |= {moment_ns: self.held.get(moment_ns, nothing) for moment_ns in moments_ns}
+        self.held = {moment_ns: _widened(sums, sessions) for moment_ns, sums in self.held.items()}
+        self._sums = _widened(self._sums, sessions)
         kind = np.min_scalar_type(sessions)
         if kind != self.completed_in.dtype:
             self.completed_in = self.completed_in.astype(kind)
@@ -128,6 +148,7 @@ class Received:
                 )
             else:
                 self._sums[number, session] += len(message) if chosen is None else np.count_nonzero(chosen)
+        self._hold(part, settled, session, here)
         if not completed.all():
             message, done_ns = message[completed], done_ns[completed]
             session = session[completed] if np.ndim(session) else session
@@ -141,6 +162,20 @@ class Received:
             message, done_ns = message[real], done_ns[real]
             session = session[real] if np.ndim(session) else session
         self._complete(message, done_ns, session)
+
+    def _hold(self, part: _Part, settled: Settlements, session: np.ndarray, here: slice) -> None:
+        if not part.by:
+            return
+        kept = settled.rejected[here] == KEPT
+        acked = kept & settled.acked[here]
+        session = np.broadcast_to(session, len(kept))
+        for moment_ns, by in part.by.items():
+            there = kept & by
+            undone = there & (settled.completed_ns[here] > moment_ns)
+            sums = self.held[moment_ns]
+            for row, chosen in enumerate((undone, undone | (there & ~acked), acked)):
+                if chosen.any():
+                    sums[row] += np.bincount(session[chosen], minlength=sums.shape[1])
 
     def _complete(self, message: np.ndarray, done_ns: np.ndarray, session: np.ndarray) -> None:
         count(self.completions, message)
@@ -165,3 +200,13 @@ class Received:
         """Return by the time at which a fault was over, the next completion; NEVER if none came."""
         later = np.minimum.accumulate(self._served_ns[:0:-1])[::-1]
         return dict(zip(self._marks_ns.tolist(), later.tolist(), strict=True))
+
+
+def _widened(sums: np.ndarray, sessions: int) -> np.ndarray:
+    """Make room for more sessions, the columns of an array."""
+    return np.pad(sums, ((0, 0), (0, sessions - sums.shape[1])))
+
+
+def _come_by(at_ns: np.ndarray, moment_ns: int) -> np.ndarray:
+    by: np.ndarray = at_ns <= moment_ns
+    return by[:1].copy() if by.all() or not by.any() else by

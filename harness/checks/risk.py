@@ -8,16 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.checks.deliveries import KEPT, Deliveries
-from harness.checks.happenings import Happening
+from harness.checks.happenings import HARMLESS, Happening
 from harness.checks.publishes import Publishes
 from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally
 
-HARMLESS = frozenset({"scale", "declare", "publish", "resume"})
-"""Actions that put no message at risk."""
 
-
-def last_alive_ns(tally: Tally, lost: np.ndarray, taken_ns: np.ndarray) -> np.ndarray:
+def _last_alive_ns(tally: Tally, lost: np.ndarray, taken_ns: np.ndarray) -> np.ndarray:
     """Return for each message until when it could still be harmed: its first completion, or what took it.
 
     `lost` are the lost messages and `taken_ns` when each was taken. What was never settled and never completed was at risk until its
@@ -35,8 +32,10 @@ def last_alive_ns(tally: Tally, lost: np.ndarray, taken_ns: np.ndarray) -> np.nd
     return until
 
 
-def at_risk(struck: Sequence[Happening], tally: Tally, until_ns: np.ndarray) -> list[int | None]:
+def at_risk(struck: Sequence[Happening], tally: Tally, lost: np.ndarray, taken_ns: np.ndarray) -> list[int | None]:
     """Count for each fault the messages in reach of it when it struck; None for an action that puts none at risk.
+
+    `lost` are the lost messages and `taken_ns` when each was taken.
 
     Broker: published and not completed, wherever they were. Purge: the same, not yet delivered. Closed connections: at the loss of each,
     held by a worker, or not settled at a publisher. A worker: delivered to the incarnation that was struck and not completed, or (killed)
@@ -46,6 +45,9 @@ def at_risk(struck: Sequence[Happening], tally: Tally, until_ns: np.ndarray) -> 
     """
     hands = [tuple(_hands(each, tally)) for each in struck]
     _fill([each for of_one in hands for each in of_one], tally)
+    until_ns = tally.first_completed_ns
+    if any(each.meets_broker for each in struck):
+        until_ns = _last_alive_ns(tally, lost, taken_ns)
     return [
         max([*(each.count() for each in of_one), *_in_broker(happening, tally, until_ns)], default=None)
         for happening, of_one in zip(struck, hands, strict=True)
@@ -54,7 +56,7 @@ def at_risk(struck: Sequence[Happening], tally: Tally, until_ns: np.ndarray) -> 
 
 def _in_broker(happening: Happening, tally: Tally, until_ns: np.ndarray) -> Iterator[int]:
     """Count what a fault of the broker, or a purge, met at its beginning and at its effect."""
-    if happening.action in HARMLESS or (happening.family != "broker" and happening.action != "purge"):
+    if not happening.meets_broker:
         return
     for when_ns in (happening.at_ns, happening.struck_ns):
         there = (tally.first_published_ns <= when_ns) & (until_ns > when_ns)
@@ -66,19 +68,16 @@ def _in_broker(happening: Happening, tally: Tally, until_ns: np.ndarray) -> Iter
 
 def _hands(happening: Happening, tally: Tally) -> Iterator[_Hands]:
     """Yield what clients had in hand at each moment of a fault that reaches them; nothing is seen yet."""
-    if happening.action in HARMLESS or happening.family == "broker" or happening.action == "purge":
-        return
-    if happening.family == "connection":
+    if happening.family == "connection" and happening.action not in HARMLESS and not happening.meets_broker:
         cut = [happening.cut_off(session) and session.lost_ns != session.death_ns for session in tally.sessions]
         lost_ns = [session.lost_ns for session in tally.sessions]
         yield _Hands(happening, np.array(cut, dtype=bool), np.array(lost_ns, dtype=np.int64))
-        return
     struck = [session.actor in happening.targets and session.lost_ns >= happening.at_ns for session in tally.sessions]
-    moments = {happening.at_ns, happening.struck_ns}
-    if happening.family == "process":
-        moments = {happening.struck_ns if happening.action == "kill" else happening.at_ns}
-    for when_ns in moments:
-        yield _Hands(happening, np.array(struck, dtype=bool), np.full(len(struck), when_ns))
+    for moment_ns in happening.meets_hands_ns:
+        hands = _Hands(happening, np.array(struck, dtype=bool), np.full(len(struck), moment_ns), at_once=True)
+        if moment_ns in tally.held:
+            hands.take(tally.held[moment_ns])
+        yield hands
 
 
 @dataclass(slots=True)
@@ -89,11 +88,18 @@ class _Hands:
     struck: np.ndarray
     when_ns: np.ndarray
     """Both by session."""
+    at_once: bool = False
+    """Whether the moment is one for all, so that the tally knows what workers held."""
     undone: int = 0
     unsafe: int = 0
     """Deliveries not completed, or not acknowledged."""
     acks: bool = False
     unsettled: int = 0
+
+    def take(self, held: np.ndarray) -> None:
+        """Add what the workers of the tally held at the moment."""
+        undone, unsafe, acked = held[:, self.struck].sum(axis=1).tolist()
+        self.undone, self.unsafe, self.acks = undone, unsafe, acked > 0
 
     def see_deliveries(self, table: Deliveries) -> None:
         """Count what a worker held."""
@@ -121,10 +127,18 @@ class _Hands:
 
 def _fill(hands: Sequence[_Hands], tally: Tally) -> None:
     """Look at what the clients had in hand, reading the logs of those that were struck once."""
-    struck = np.logical_or.reduce([np.zeros(len(tally.sessions), dtype=bool), *(each.struck for each in hands)])
-    for deliveries in tally.all_deliveries(struck):
-        for each in hands:
+    cut = [each for each in hands if not each.at_once]
+    for deliveries in tally.all_deliveries(_struck(cut, tally)):
+        for each in cut:
             each.see_deliveries(deliveries)
-    for publishes in tally.all_publishes(struck):
+    for publishes in tally.all_publishes(_struck(hands, tally)):
         for each in hands:
             each.see_publishes(publishes, tally)
+
+
+def _struck(hands: Sequence[_Hands], tally: Tally) -> np.ndarray:
+    """Tell by session whether something in hand there was struck."""
+    struck: np.ndarray = np.logical_or.reduce(
+        [np.zeros(len(tally.sessions), dtype=bool), *(each.struck for each in hands)]
+    )
+    return struck

@@ -9,14 +9,14 @@ publishes and deliveries hold the stories of all others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from harness.checks.deliveries import NO_DELIVERIES, Deliveries, Numbering, WorkerLog
-from harness.checks.happenings import happenings, over_ns
+from harness.checks.happenings import Happening, happenings, over_ns
 from harness.checks.outline import Outline
 from harness.checks.publishes import NO_PUBLISHES, PublisherLog, Publishes, route_numbers
 from harness.checks.received import Flow, Received
@@ -84,6 +84,8 @@ class Tally:
     """The messages of which a worker saw a body that does not fit its checksum, in their order."""
     served_ns: dict[int, int]
     """By the time at which a fault was over, the next completion; NEVER if none came."""
+    held: dict[int, np.ndarray]
+    """By moment at which a fault met what workers had in hand: see `Received.held`."""
     zero_ns: int
     publisher_logs: tuple[PublisherLog, ...]
     worker_logs: tuple[WorkerLog, ...]
@@ -200,8 +202,8 @@ def tally(history: History) -> Tally:
         for place, log in enumerate(publishers)
     )
     numbering = Numbering(offsets, sizes, sent.take_first_attempt(), sent.again)
-    marks_ns = (over_ns(each) for each in happenings(history.events))
-    received = Received(numbering, sessions, sent.total, marks_ns)
+    struck = happenings(history.events)
+    received = Received(numbering, sessions, sent.total, [over_ns(each) for each in struck], _moments_ns(struck))
     worker_logs = tuple(WorkerLog(log, numbering, *received.read(log)) for log in workers)
     return Tally(
         publisher_names={log.header.number: log.header.actor for log in publishers},
@@ -228,10 +230,20 @@ def tally(history: History) -> Tally:
         route=sent.route,
         corrupt=np.unique(np.array(received.corrupt, dtype=np.int64)),
         served_ns=received.served_ns(),
+        held=received.held,
         zero_ns=history.zero_ns,
         publisher_logs=publisher_logs,
         worker_logs=worker_logs,
     )
+
+
+def _moments_ns(struck: Iterable[Happening]) -> dict[str, set[int]]:
+    """Return by actor the moments at which faults met what it had in hand."""
+    moments: dict[str, set[int]] = {}
+    for each in struck:
+        for actor in each.targets:
+            moments.setdefault(actor, set()).update(each.meets_hands_ns)
+    return moments
 
 
 def _found(logs: tuple[Log, ...], numbering: Numbering) -> Found:
