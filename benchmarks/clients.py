@@ -154,7 +154,7 @@ def worker_spec(task: Task, log: Path, client: ClientName) -> WorkerSpec:
 
 class _Process:
     def __init__(self, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
-        self._name = f"{Path(command[0]).name} {command[-1] if len(command) < 4 else command[2]}"
+        self._name = f"{Path(command[0]).name} {command[-1]}"
         self._popen = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -218,7 +218,9 @@ class _Recording(_Process):
     """A publisher or worker of the harness as the engine runs it; its times come from its log."""
 
     def __init__(self, role: Role, task: Task, log: Path, spec: Path) -> None:
-        super().__init__([sys.executable, "-m", f"harness.traffic.{role}", str(spec)])
+        super().__init__([sys.executable, "-m", "harness.traffic.process"])
+        self._name = role
+        self._say(f"{role} {spec}")
         self._role: Literal["publisher", "worker"] = role
         self._task = task
         self._log = log

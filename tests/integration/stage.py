@@ -56,11 +56,12 @@ class Process:
         write_spec(spec, path)
         with self._errors.open("wb") as errors:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", f"harness.traffic.{role}", str(path)],
+                [sys.executable, "-m", "harness.traffic.process"],
                 stdin=subprocess.PIPE,
                 stderr=errors,
                 start_new_session=True,
             )
+        self.say(f"{role} {path}")
 
     def say(self, command: str) -> None:
         """Send a command."""
