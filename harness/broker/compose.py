@@ -196,7 +196,7 @@ class ComposeBroker:
 
     def versions(self) -> BrokerVersions:
         """What the node says of itself, and its image."""
-        return self._started().versions()
+        return self._started().versions(self.endpoint())
 
     def logs(self) -> dict[str, str]:
         """The container's log so far."""

@@ -11,6 +11,7 @@ import docker
 from docker.errors import APIError
 from docker.models.containers import Container
 
+from harness.broker.awake import processors_awake
 from harness.broker.cluster import wait_until_formed
 from harness.broker.docker_engine import connect, engine_errors, image_present, run_labels
 from harness.broker.docker_leftovers import remove_run
@@ -68,6 +69,11 @@ class ContainerBroker:
                 f"the engine has no image {self._image}; pull it (docker pull {self._image}) or build one (chaos setup --image)"
             )
         self._ports = [free_port() for _ in range(self._settings.nodes)]
+        with processors_awake():
+            self._start_nodes(client)
+        wait_until_formed(self, self._settings.start_timeout_s)
+
+    def _start_nodes(self, client: docker.DockerClient) -> None:
         network = self._make_network(client) if self._settings.nodes > 1 else None
         cookie = secrets.token_hex(20)
         for index in range(self._settings.nodes):
@@ -79,7 +85,6 @@ class ContainerBroker:
                 self.ready(0)
         for index in range(1, self._settings.nodes):
             self.ready(index)
-        wait_until_formed(self, self._settings.start_timeout_s)
 
     def _make_network(self, client: docker.DockerClient) -> str:
         name = f"chaos-{self._settings.run_id}"
@@ -139,8 +144,9 @@ class ContainerBroker:
 
     def start_node(self, node: int = 0) -> None:
         """Start a node again with its data."""
-        self._nodes[node].start()
-        self.ready(node)
+        with processors_awake():
+            self._nodes[node].start()
+            self.ready(node)
 
     def kill(self, node: int = 0) -> None:
         """SIGKILL."""
@@ -164,7 +170,7 @@ class ContainerBroker:
 
     def versions(self) -> BrokerVersions:
         """What the first node says of itself, and its image."""
-        return self._nodes[0].versions()
+        return self._nodes[0].versions(self.endpoint())
 
     def logs(self) -> dict[str, str]:
         """Each node's console log so far."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
@@ -13,9 +14,8 @@ from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
 
 from harness.broker.boot_failure import reason
 from harness.broker.docker_engine import engine_errors
-from harness.broker.protocol import BrokerVersions, ControlResult, StopReport
-
-_VERSIONS = 'io:format("~s ~s", [rabbit_misc:version(), erlang:system_info(otp_release)]).'
+from harness.broker.protocol import BrokerVersions, ControlResult, Endpoint, StopReport
+from harness.broker.ready import server_versions
 
 END_TIMEOUT_S = 30
 """How long the engine may take to say that a container has ended."""
@@ -114,15 +114,13 @@ class DockerNode:
         """Run rabbitmqctl in it; the engine's own bound on a call applies, `timeout_s` goes to rabbitmqctl."""
         return self.execute(["rabbitmqctl", "-q", "-t", str(math.ceil(timeout_s)), *arguments])
 
-    def versions(self) -> BrokerVersions:
-        """Return what the node says of itself, and its image with its digest (its id, if it came from no registry)."""
-        said = self.control("eval", _VERSIONS, timeout_s=30).stdout.split()
+    def versions(self, endpoint: Endpoint) -> BrokerVersions:
+        """Return what the node says in its handshake, and its image with its digest (its id, if it came from no registry)."""
         with engine_errors(f"looking at the image of {self.name}"):
             image = self._container.image
             digests = [*(image.attrs.get("RepoDigests") or ()), image.id] if image is not None else [""]
-        return BrokerVersions(
-            rabbitmq=said[0] if said else "",
-            erlang=said[1].removesuffix("ok") if len(said) > 1 else "",
+        return replace(
+            server_versions(endpoint),
             image=str(self._container.attrs["Config"]["Image"]),
             image_digest=str(digests[0]),
         )

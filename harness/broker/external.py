@@ -22,7 +22,7 @@ from harness.broker.protocol import (
     Endpoint,
     StopReport,
 )
-from harness.broker.ready import amqp_answers, server_version, wait_until_ready
+from harness.broker.ready import amqp_answers, server_versions, wait_until_ready
 from harness.errors import BrokerError, UsageError
 
 COMMAND_TIMEOUT_S = 300.0
@@ -134,7 +134,7 @@ class ExternalBroker:
 
     def versions(self) -> BrokerVersions:
         """What the broker says in its handshake."""
-        return BrokerVersions(rabbitmq=server_version(self._endpoint))
+        return server_versions(self._endpoint)
 
     def logs(self) -> dict[str, str]:
         """Nothing: its logs are elsewhere."""

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from harness.broker.awake import processors_awake
 from harness.broker.cluster import wait_until_formed
 from harness.broker.epmd import Epmd
 from harness.broker.install import Installation
@@ -115,10 +116,11 @@ class NativeBroker:
         assert self._epmd is not None  # noqa: S101 - made by _provision
         self._epmd.ensure()
         for group in (range(1), range(1, len(self._nodes))):
-            for index in group:
-                self._nodes[index].spawn()
-            for index in group:
-                self.ready(index)
+            with processors_awake():
+                for index in group:
+                    self._nodes[index].spawn()
+                for index in group:
+                    self.ready(index)
         wait_until_formed(self, self._settings.start_timeout_s)
 
     def endpoint(self, node: int = 0) -> Endpoint:
@@ -138,10 +140,11 @@ class NativeBroker:
     def start_node(self, node: int = 0) -> None:
         """Start a node again with its data; nothing happens to one that runs."""
         assert self._epmd is not None  # noqa: S101 - start comes first
-        if not self._nodes[node].alive():
-            self._epmd.ensure()
-            self._nodes[node].spawn()
-        self.ready(node)
+        with processors_awake():
+            if not self._nodes[node].alive():
+                self._epmd.ensure()
+                self._nodes[node].spawn()
+            self.ready(node)
 
     def kill(self, node: int = 0) -> None:
         """SIGKILL of the Erlang VM and all it started."""

@@ -12,7 +12,7 @@ import pika
 from pika.exceptions import AMQPError
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
-from harness.broker.protocol import Endpoint
+from harness.broker.protocol import BrokerVersions, Endpoint
 from harness.errors import BrokerError
 
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
@@ -29,10 +29,13 @@ def amqp_answers(host: str, port: int, timeout_s: float = 2.0) -> bool:
     return _start(Endpoint(host, port), timeout_s) is not None
 
 
-def server_version(endpoint: Endpoint) -> str:
-    """Return the version that a broker tells when a connection is opened (connection.start); empty if it tells none."""
+def server_versions(endpoint: Endpoint) -> BrokerVersions:
+    """Return the versions that a broker tells when a connection is opened (connection.start); empty if it tells none."""
     start = _start(endpoint, timeout_s=5.0)
-    return str((start.server_properties or {}).get("version", "")) if start is not None else ""
+    told = (start.server_properties or {}) if start is not None else {}
+    return BrokerVersions(
+        rabbitmq=str(told.get("version", "")), erlang=str(told.get("platform", "")).removeprefix("Erlang/OTP ")
+    )
 
 
 def _start(endpoint: Endpoint, timeout_s: float) -> pika.spec.Connection.Start | None:

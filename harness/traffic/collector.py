@@ -13,8 +13,10 @@ from harness.traffic import identity, topology
 from harness.traffic.log import EventLog
 from harness.traffic.spec import Target
 
+ASK_AFTER_S = 0.1
+"""How long a queue may stay silent before it is asked what it still holds."""
 INACTIVITY_S = 1.0
-"""How long a queue that says it is empty may stay silent before it is believed."""
+"""How long a queue that says it is empty may stay silent before it is believed, if somebody else consumes from it."""
 
 
 def collect(
@@ -22,8 +24,9 @@ def collect(
 ) -> dict[str, int | None]:
     """Record every message that is left in each queue as FOUND; returns how many, None for a queue that is not there.
 
-    Messages are taken without an ack and given back at the end. Raises BrokerError, also for a queue that says it holds
-    messages and sends none for `silence_timeout_s`.
+    Messages are taken without an ack and given back at the end. A queue that says it holds none, and that nobody else consumes from, is
+    believed: it gives back what a consumer held in the moment it forgets that consumer. Raises BrokerError, also for a queue that says it
+    holds messages and sends none for `silence_timeout_s`.
     """
     return {queue: _collect(target, queue, index, log, token, silence_timeout_s) for index, queue in enumerate(queues)}
 
@@ -31,25 +34,28 @@ def collect(
 def _collect(target: Target, queue: str, index: int, log: EventLog, token: str, silence_s: float) -> int | None:
     with topology.channel(target, f"reading what is left in queue {queue!r}") as channel:
         try:
-            left = channel.queue_declare(queue, passive=True).method.message_count
+            channel.queue_declare(queue, passive=True)
         except ChannelClosedByBroker as error:
             if error.reply_code != 404:
                 raise
             return None
         found = 0
         heard = time.monotonic()
-        for method, properties, body in channel.consume(queue, inactivity_timeout=INACTIVITY_S):
+        for method, properties, body in channel.consume(queue, inactivity_timeout=ASK_AFTER_S):
             if method is not None and properties is not None:
                 found += 1
                 heard = time.monotonic()
                 _record(log, token, index, method.redelivered, properties, body or b"")
                 continue
-            if found >= left:
+            silent_s = time.monotonic() - heard
+            told = channel.queue_declare(queue, passive=True).method
+            if channel.get_waiting_message_count():  # what the queue sent before it answered
+                continue
+            if told.message_count == 0 and (told.consumer_count <= 1 or silent_s >= INACTIVITY_S):
                 break
-            left = found + channel.queue_declare(queue, passive=True).method.message_count
-            if left > found and time.monotonic() - heard > silence_s:
+            if told.message_count and silent_s > silence_s:
                 raise BrokerError(
-                    f"queue {queue!r} says that {left - found} messages are left and sent none for {silence_s:g} s;"
+                    f"queue {queue!r} says that {told.message_count} messages are left and sent none for {silence_s:g} s;"
                     " see the broker's log"
                 )
         return found

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 
 import pika
 import pytest
@@ -109,6 +110,23 @@ def test_collecting_tells_an_empty_queue_from_a_missing_one(stage: Stage) -> Non
     names = [stage.queue, f"{stage.queue}-missing"]
     assert len(stage.left(names)) == 0
     assert topology.ready_messages(stage.target(), names) == {names[0]: 0, names[1]: None}
+
+
+def test_collecting_waits_for_what_another_consumer_gives_back(stage: Stage, broker: Broker) -> None:
+    stage.declare()
+    stage.publish(5)
+    endpoint = broker.endpoint()
+    parameters = pika.ConnectionParameters(endpoint.host, endpoint.port)
+    with closing(pika.BlockingConnection(parameters)) as asking, closing(pika.BlockingConnection(parameters)) as other:
+        ask, channel = asking.channel(), other.channel()
+        channel.basic_consume(stage.queue, lambda *_: None)
+        other.process_data_events(0)
+        wait_until(lambda: stage.ready() == 0, "the other consumer to hold all")
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(stage.left)
+            wait_until(lambda: ask.queue_declare(stage.queue, passive=True).method.consumer_count == 2, "the collector")
+            channel.close()
+            assert sorted(found.result()["seq"].tolist()) == [0, 1, 2, 3, 4]
 
 
 def test_a_message_published_by_hand_is_worked_on_by_hand(stage: Stage) -> None:

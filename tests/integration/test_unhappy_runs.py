@@ -30,6 +30,8 @@ from tests.integration.test_runs import processes_of
 
 BOUND_S = 240
 LONG = "{name: long, publishers: {duration: 60s, rate: 200}, workers: {count: 2, work: 1ms}}"
+CONTROLLED = LONG.removesuffix("}") + ", controls: {no confirms: {set: {publishers.confirms: false}, expect: {}}}}"
+"""Its control's broker boots beside the first."""
 SHORT = "{name: short, publishers: {messages: 50}, workers: {count: 1}}"
 ROOM = "30m"
 """The room that is kept, the logs of three processes, and not of a fourth."""
@@ -96,10 +98,14 @@ def left_of(tmp_path: Path, backend: str) -> list[str]:
     left = [*processes_of(tmp_path), *(str(path) for path in (tmp_path / "data").glob("chaos-broker-*"))]
     if backend == "container":
         (directory,) = tmp_path.glob("reports/2*")
-        filters: dict[str, str | list[str] | bool] = {"label": f"{LABEL_RUN}={directory.name}-guarantee"}
+        runs = [f"{directory.name}-{each.name}" for each in (directory / "variants").iterdir()]
         with closing(connect()) as client:
-            left += [str(each.name) for each in client.containers.list(all=True, filters=filters, ignore_removed=True)]
-            left += [str(each.name) for each in client.volumes.list(filters=filters)]
+            for run_id in runs:
+                filters: dict[str, str | list[str] | bool] = {"label": f"{LABEL_RUN}={run_id}"}
+                left += [
+                    str(each.name) for each in client.containers.list(all=True, filters=filters, ignore_removed=True)
+                ]
+                left += [str(each.name) for each in client.volumes.list(filters=filters)]
     return left
 
 
@@ -108,6 +114,8 @@ def left_of(tmp_path: Path, backend: str) -> list[str]:
     [
         pytest.param(LONG, '"phase": "provision"', signal.SIGINT, id="Ctrl-C while the broker boots"),
         pytest.param(LONG, '"phase": "traffic"', signal.SIGTERM, id="SIGTERM in the traffic"),
+        pytest.param(CONTROLLED, '"phase": "provision"', signal.SIGINT, id="Ctrl-C while two brokers boot"),
+        pytest.param(CONTROLLED, '"phase": "traffic"', signal.SIGTERM, id="SIGTERM while another broker waits"),
         pytest.param(SHORT, '"phase": "drain"', signal.SIGINT, id="Ctrl-C in the drain"),
         pytest.param(SHORT, '"phase": "clean up"', signal.SIGINT, id="Ctrl-C while it cleans up"),
     ],
