@@ -89,7 +89,7 @@ def program(name: str, command: Sequence[str]) -> Client:
         verb = "publish" if role == "publisher" else "consume"
         host, port = task.target.addresses[0]
         ends = (host, str(port), task.target.username, task.queue, str(task.messages), str(task.skip))
-        return _Talking([*command, verb, *ends], {"AMQP_PASSWORD": task.target.password})
+        return _Talking(f"{name} {verb}", [*command, verb, *ends], {"AMQP_PASSWORD": task.target.password})
 
     return Client(name, start)
 
@@ -105,7 +105,8 @@ def harness(name: str, client: ClientName, *, recorded: bool = True) -> Client:
             return recording(role, task, log, described)
         write_spec(described, spec)
         return _Talking(
-            [sys.executable, "-m", "benchmarks.unrecorded", role, str(spec), *map(str, (task.messages, task.skip))]
+            f"{name} {role}",
+            [sys.executable, "-m", "benchmarks.unrecorded", role, str(spec), *map(str, (task.messages, task.skip))],
         )
 
     return Client(name, start)
@@ -153,8 +154,8 @@ def worker_spec(task: Task, log: Path, client: ClientName) -> WorkerSpec:
 
 
 class _Process:
-    def __init__(self, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
-        self._name = f"{Path(command[0]).name} {command[-1]}"
+    def __init__(self, name: str, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
+        self._name = name
         self._popen = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -218,8 +219,7 @@ class _Recording(_Process):
     """A publisher or worker of the harness as the engine runs it; its times come from its log."""
 
     def __init__(self, role: Role, task: Task, log: Path, spec: Path) -> None:
-        super().__init__([sys.executable, "-m", "harness.traffic.process"])
-        self._name = role
+        super().__init__(role, [sys.executable, "-m", "harness.traffic.process"])
         self._say(f"{role} {spec}")
         self._role: Literal["publisher", "worker"] = role
         self._task = task
