@@ -51,7 +51,7 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP) ## measure load and recording beside a C and a Java client, and refresh docs/performance.md
-	$(BIN)/python -m benchmarks --footprint
+	$(BIN)/python -m benchmarks --suite trixie --footprint
 
 bench-light: $(STAMP) ## the same in a minute or two: prints ratios, never fails on noise
 	$(BIN)/python -m benchmarks --light --rounds 1 --messages 30000

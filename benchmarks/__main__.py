@@ -20,7 +20,9 @@ from benchmarks.clients import Client, Task, harness, program
 from benchmarks.footprint import footprint
 from benchmarks.table import PAGE, Bench, Measured, refresh
 from benchmarks.yardsticks.build import YardstickError, build_c, build_java
-from harness.broker.protocol import BrokerSettings
+from harness.broker.install import install
+from harness.broker.native import NativeBroker
+from harness.broker.protocol import Broker, BrokerSettings
 from harness.broker.select import select
 from harness.errors import ChaosError
 from harness.ledger import Ledger
@@ -47,6 +49,9 @@ def main() -> int:
         default="native",
         help="auto, container, native or an amqp:// URL; Docker forwards each byte of a container in a process of its own",
     )
+    parser.add_argument(
+        "--suite", help="a native broker of this Debian suite (trixie has RabbitMQ 4.0), unpacked into the user's cache"
+    )
     parser.add_argument("--boot-timeout", type=float, default=120.0, help="how long the broker may take to start, in s")
     parser.add_argument(
         "--light", action="store_true", help="a yardstick that cannot be built is left out; nothing is written"
@@ -58,7 +63,7 @@ def main() -> int:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
             clients = [*_yardsticks(folder, light=options.light), harness(FAST, "fast"), harness(PIKA, "pika")]
             clients.append(harness(UNRECORDED, "fast", recorded=False))
-            target, broker = stack.enter_context(_broker(options.broker, folder, options.boot_timeout))
+            target, broker = stack.enter_context(_broker(options.broker, options.suite, folder, options.boot_timeout))
             rounds: dict[tuple[str, str], list[Round]] = {}
             for number in range(1, options.rounds + 1):
                 for queue in options.queues:
@@ -105,7 +110,7 @@ def _yardsticks(folder: Path, *, light: bool) -> Iterator[Client]:
 
 
 @contextmanager
-def _broker(backend: str, folder: Path, boot_timeout_s: float) -> Iterator[tuple[Target, str]]:
+def _broker(backend: str, suite: str | None, folder: Path, boot_timeout_s: float) -> Iterator[tuple[Target, str]]:
     """Start a broker of one node, for the bench alone; gives where it is and what it is."""
     run_id = f"bench-{secrets.token_hex(4)}"
     ledger = Ledger(run_id)
@@ -113,14 +118,20 @@ def _broker(backend: str, folder: Path, boot_timeout_s: float) -> Iterator[tuple
     settings.directory.mkdir()
     try:
         url = backend if backend.startswith("amqp") else None
-        choice = select("external" if url else backend, settings, ledger, url=url)
+        broker: Broker
+        if suite is None:
+            broker = select("external" if url else backend, settings, ledger, url=url).broker
+        else:
+            broker = NativeBroker(settings, install(_say, suite=suite), ledger)
         try:
-            choice.broker.start()
-            at = choice.broker.endpoint()
-            target = Target(((at.host, at.port),), at.username, at.password)
-            yield target, f"RabbitMQ {choice.broker.versions().rabbitmq}"
+            broker.start()
+            at, versions = broker.endpoint(), broker.versions()
+            yield (
+                Target(((at.host, at.port),), at.username, at.password),
+                f"RabbitMQ {versions.rabbitmq} (Erlang {versions.erlang})",
+            )
         finally:
-            choice.broker.destroy()
+            broker.destroy()
     finally:
         ledger.close()
 
