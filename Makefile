@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 3
 SPREAD  = --numprocesses $(JOBS) --dist loadgroup
 
-.PHONY: demo test check unit integration format lint types bench bench-light bench-judging bench-report bench-turnaround screenshot schema docs lock clean help
+.PHONY: demo test check unit integration format lint types bench bench-light bench-judging bench-precision bench-report bench-turnaround screenshot schema docs lock clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -64,6 +64,9 @@ bench-judging: $(STAMP) ## measure judging, Parquet and the way to the reports f
 
 bench-turnaround: $(STAMP) ## measure where the time of a whole run goes, on a native and a container broker
 	$(BIN)/python -m benchmarks.turnaround
+
+bench-precision: $(STAMP) ## measure how exactly steps strike at full load
+	$(BIN)/python -m benchmarks.precision --suite trixie
 
 screenshot: $(STAMP) ## run a scenario that fails and take docs/report.png of its report
 	$(BIN)/python -m tests.screenshot
