@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from harness.checks.outline import Extents, Outline, groups_of
-from harness.checks.settlement import NEVER, Index
+from harness.checks.settlement import Index
+from harness.checks.times import NEVER, Times
 from harness.history.read import BLOCK_RECORDS, DTYPE, Log
 from harness.history.records import Kind, LogHeader
 
@@ -24,17 +25,18 @@ def test_what_a_record_covers_is_settled_wherever_it_stands(seed: int) -> None:
     ranges["connection"], ranges["at_ns"] = random.integers(1, 3, 25), random.integers(0, 100, 25)
     ranges["tag"], ranges["arg"] = random.integers(0, 32, 25), random.integers(0, 6, 25)
 
-    index, covered, own = Index(), np.full(len(tags), NEVER), np.zeros(len(tags), dtype=bool)
+    index, covered, own = Index(), Times(len(tags)), np.zeros(len(tags), dtype=bool)
     for part, records in zip(np.array_split(np.array(tags), BLOCKS), np.array_split(ranges, BLOCKS), strict=True):
         index.add(part[:, 0], part[:, 1])
         index.settle(covered, records)
         index.settle(own, records, ranges=False)
     index.finish()
+    covered_ns = covered[:]
 
     for place, (connection, tag) in enumerate(tags):
         of_it = [row for row in ranges if row["connection"] == connection and tag > 0]
         times = [row["at_ns"] for row in of_it if row["tag"] <= tag < int(row["tag"]) + int(row["arg"])]
-        assert covered[place] == min(times, default=NEVER)
+        assert covered_ns[place] == min(times, default=NEVER)
         assert own[place] == any(row["tag"] == tag for row in of_it)
 
 
