@@ -176,9 +176,9 @@ def _by(
     table = np.zeros(width * (max(names, default=0) + 1), dtype=np.int64)
     for here in seen.slices():
         codes = fates.codes[here]
+        keys = group(here) * np.int64(width) + codes
         exists = codes >= 0
-        keys = group(here)[exists].astype(np.int64) * width + codes[exists]
-        table += np.bincount(keys, minlength=len(table))
+        table += np.bincount(keys if exists.all() else keys[exists], minlength=len(table))
     result: dict[str, dict[Fate, int]] = {}
     for number, name in names.items():
         row = result.setdefault(name, dict.fromkeys(ORDER, 0))

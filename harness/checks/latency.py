@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from harness.checks.happenings import Happening
-from harness.checks.percentiles import percentiles
+from harness.checks.percentiles import Ranked
 from harness.checks.times import NEVER, Times
 from harness.checks.verdict import LatencyDetail, LatencyStep, Percentiles
 
@@ -15,7 +15,7 @@ PERCENTILES = (50, 95, 99, 100)
 """Those that are told; the last one is the most."""
 STEPS = 60
 """Most steps of time that a latency is told for."""
-_AT_ONCE = 1 << 16
+_AT_ONCE = 1 << 15
 """Messages that are looked at at once: a processor's cache holds what that takes."""
 
 
@@ -47,13 +47,12 @@ def latency(
                 group[during] += steps
             yield np.maximum(end - begin, 0), group
 
-    sizes = np.zeros(2 * steps, dtype=np.int64)
-    for _, group in read():
-        sizes += np.bincount(group, minlength=2 * steps)
-    each = [np.array([step, steps + step]) for step in range(steps) if sizes[step] + sizes[steps + step]]
+    ranked = Ranked(read, 2 * steps, longest)
+    sizes = ranked.sizes
     parts = [np.arange(2 * steps), np.arange(steps), np.arange(steps, 2 * steps)]
     parts = [part for part in parts if sizes[part].any()]
-    found = percentiles(read, 2 * steps, longest, [*parts, *each], PERCENTILES) / 1e9
+    each = [np.array([step, steps + step]) for step in range(steps) if sizes[step] + sizes[steps + step]]
+    found = ranked.percentiles([*parts, *each], PERCENTILES) / 1e9
     counts = [int(sizes[part].sum()) for part in (*parts, *each)]
     summaries = [(count, *row) for count, row in zip(counts, found.tolist(), strict=True)]
     told = tuple(

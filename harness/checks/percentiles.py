@@ -7,6 +7,7 @@ at further that begin as a wanted one does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,57 +18,75 @@ Read = Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
 """Yields numbers (int64, from 0 on) and the group of each, some after the other; whenever it is asked, the same."""
 
 
-def percentiles(read: Read, groups: int, most: int, of: Sequence[np.ndarray], wanted: Sequence[float]) -> np.ndarray:
-    """Return for each set of groups (`of`) the wanted percentiles of all its numbers: an array of sets by percentiles.
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    """What is counted in one reading: each slot has the numbers of one group whose first digits are the same."""
 
-    The groups are numbered from 0; no number is above `most`. Each set holds at least one number. Between two numbers a percentile is
-    interpolated, as numpy does it.
-    """
-    search = _Search(groups, most, of)
-    search.count(read)
-    # As numpy counts places: from 0, and parts of them.
-    places = (search.sizes()[:, None] - 1) * np.true_divide(wanted, 100)
-    below = np.floor(places).astype(np.int64)
-    above = np.minimum(below + 1, search.sizes()[:, None] - 1)
-    found = search.find(read, np.concatenate([below, above], axis=1))
-    low, high = found[:, : len(wanted)], found[:, len(wanted) :]
-    part, span = places - below, high - low
-    # Two ways to say the same, of which numpy takes the one that is exact at its end.
-    interpolated: np.ndarray = np.where(part < 0.5, low + span * part, high - span * (1 - part))
-    return interpolated
+    group: np.ndarray
+    begun: np.ndarray
+    """These digits, as one number."""
+    tables: tuple[np.ndarray, ...] = ()
+    """By digit that is known: from slot and digit to the next slot, -1 for none."""
 
 
-class _Search:
-    """Looks for the numbers that stand at some places of sets of groups."""
+class Ranked:
+    """Numbers in groups, to be asked for percentiles of sets of groups. Groups are numbered from 0; no number is above `most`."""
 
-    def __init__(self, groups: int, most: int, of: Sequence[np.ndarray]) -> None:
-        """Begin with the highest digits."""
+    def __init__(self, read: Read, groups: int, most: int) -> None:
+        """Read the numbers for the first time."""
         bits = max(1, int(most).bit_length())
         self._digits = -(-bits // _DIGIT_BITS)
         self._width = -(-bits // self._digits)
-        self._of = np.zeros((len(of), groups), dtype=bool)
-        for number, members in enumerate(of):
-            self._of[number, members] = True
-        self._group = np.arange(groups)
-        """By slot, in which numbers of one group with the same digits so far are counted: their group, and these digits."""
-        self._begun = np.zeros(groups, dtype=np.int64)
-        self._tables: list[np.ndarray] = []
-        """By digit that is known: from a slot and the digit to the next slot, -1 for none."""
-        self._counts = np.zeros((0, 0), dtype=np.int64)
+        self._read = read
+        self._all = _Slots(np.arange(groups), np.zeros(groups, dtype=np.int64))
+        self._counts = self._counted(self._all)
+        self.sizes: np.ndarray = self._counts.sum(axis=1)
+        """How many numbers each group has."""
 
-    def count(self, read: Read) -> None:
-        """Read the numbers, and count by the next digit those whose digits so far are wanted."""
+    def percentiles(self, sets: Sequence[np.ndarray], wanted: Sequence[float]) -> np.ndarray:
+        """Return the wanted percentiles of the numbers of each set of groups, which has some: an array of sets by percentiles.
+
+        Between two numbers a percentile is interpolated, as numpy does it.
+        """
+        # As numpy counts places: from 0, and parts of them.
+        most = np.array([self.sizes[groups].sum() - 1 for groups in sets])[:, None]
+        places = most * np.true_divide(wanted, 100)
+        below = np.floor(places).astype(np.int64)
+        found = self._found(sets, np.concatenate([below, np.minimum(below + 1, most)], axis=1))
+        low, high = found[:, : len(wanted)], found[:, len(wanted) :]
+        part, span = places - below, high - low
+        # Two ways to say the same, of which numpy takes the one that is exact at its end.
+        interpolated: np.ndarray = np.where(part < 0.5, low + span * part, high - span * (1 - part))
+        return interpolated
+
+    def _found(self, sets: Sequence[np.ndarray], places: np.ndarray) -> np.ndarray:
+        """Return the numbers at some places of each set: an array of sets by places, as is given."""
+        members = np.zeros((len(sets), len(self.sizes)), dtype=bool)
+        for number, groups in enumerate(sets):
+            members[number, groups] = True
+        slots, counts = self._all, self._counts
+        begun, left = np.zeros_like(places), places.copy()
+        while True:
+            for mine, begins, rest in zip(members[:, slots.group], begun, left, strict=True):
+                self._add_digit(slots.begun, counts, mine, begins, rest)
+            if len(slots.tables) + 1 == self._digits:
+                return begun
+            slots = self._next(slots, counts, members, begun)
+            counts = self._counted(slots)
+
+    def _counted(self, slots: _Slots) -> np.ndarray:
+        """Read the numbers, and count by slot and next digit."""
         size = 1 << self._width
-        counts = np.zeros(len(self._group) * size, dtype=np.int64)
-        for values, group in read():
+        counts = np.zeros(len(slots.group) * size, dtype=np.int64)
+        for values, group in self._read():
             slot, mine = group, values
-            for known, table in enumerate(self._tables):
+            for known, table in enumerate(slots.tables):
                 slot = table[slot * size + self._digit(mine, known)]
                 wanted = np.flatnonzero(slot >= 0)
                 if len(wanted) < len(slot):
                     slot, mine = slot[wanted], mine[wanted]
-            np.add.at(counts, slot * size + self._digit(mine, len(self._tables)), 1)
-        self._counts = counts.reshape(-1, size)
+            np.add.at(counts, slot * size + self._digit(mine, len(slots.tables)), 1)
+        return counts.reshape(-1, size)
 
     def _digit(self, values: np.ndarray, number: int) -> np.ndarray:
         digit: np.ndarray = values >> ((self._digits - 1 - number) * self._width)
@@ -75,47 +94,29 @@ class _Search:
             digit &= (1 << self._width) - 1
         return digit
 
-    def sizes(self) -> np.ndarray:
-        """Return how many numbers each set has; nothing but the first digits may have been counted."""
-        sizes: np.ndarray = self._of @ self._counts.sum(axis=1)
-        return sizes
+    def _add_digit(
+        self, slots: np.ndarray, counts: np.ndarray, mine: np.ndarray, begun: np.ndarray, left: np.ndarray
+    ) -> None:
+        """Find the next digit of one set's wanted numbers, whose slots (by their first digits) are `mine`.
 
-    def find(self, read: Read, places: np.ndarray) -> np.ndarray:
-        """Return the numbers at some places of each set: an array of sets by places, as is given."""
-        begun, left = np.zeros_like(places), places.copy()
-        while True:
-            begun = np.stack(
-                [
-                    self._with_next_digit(members, mine, rest)
-                    for members, mine, rest in zip(self._of, begun, left, strict=True)
-                ]
-            )
-            if len(self._tables) + 1 == self._digits:
-                return begun
-            self._look_at(begun)
-            self.count(read)
-
-    def _with_next_digit(self, members: np.ndarray, begun: np.ndarray, left: np.ndarray) -> np.ndarray:
-        """Return the digits of a set's wanted numbers and one more; `left`, their places among those that begin so, is kept up."""
+        `begun` are the numbers' first digits, and `left` their places among all that begin so; both are kept up.
+        """
         longer = np.zeros_like(begun)
         for begin in np.unique(begun):
-            slots = np.flatnonzero(members[self._group] & (self._begun == begin))
-            ends = np.cumsum(self._counts[slots].sum(axis=0))
+            ends = np.cumsum(counts[mine & (slots == begin)].sum(axis=0))
             same = np.flatnonzero(begun == begin)
             digit = np.searchsorted(ends, left[same], side="right")
             left[same] -= np.append(0, ends)[digit]
             longer[same] = begin << self._width | digit
-        return longer
+        begun[:] = longer
 
-    def _look_at(self, begun: np.ndarray) -> None:
-        """Make slots for the numbers that begin as some of each set do."""
-        wanted = np.zeros(self._counts.shape, dtype=bool)
-        for members, mine in zip(self._of, begun, strict=True):
-            for begin in np.unique(mine).tolist():
-                slots = members[self._group] & (self._begun == begin >> self._width)
-                wanted[slots, begin & ((1 << self._width) - 1)] = True
-        slot, digit = np.nonzero(wanted & (self._counts > 0))
-        table = np.full(self._counts.shape, -1, dtype=np.int64)
+    def _next(self, slots: _Slots, counts: np.ndarray, members: np.ndarray, begun: np.ndarray) -> _Slots:
+        """Make slots for the numbers that begin as some wanted ones of a set do."""
+        wanted = np.zeros(counts.shape, dtype=bool)
+        for mine, begins in zip(members[:, slots.group], begun, strict=True):
+            for begin in np.unique(begins).tolist():
+                wanted[mine & (slots.begun == begin >> self._width), begin & ((1 << self._width) - 1)] = True
+        slot, digit = np.nonzero(wanted & (counts > 0))
+        table = np.full(counts.shape, -1, dtype=np.int64)
         table[slot, digit] = np.arange(len(slot))
-        self._tables.append(table.reshape(-1))
-        self._group, self._begun = self._group[slot], self._begun[slot] << self._width | digit
+        return _Slots(slots.group[slot], slots.begun[slot] << self._width | digit, (*slots.tables, table.reshape(-1)))

@@ -108,7 +108,7 @@ class Received:
                 parts.append(self._deliver(deliveries, message, here, where, moments_ns))
                 if int(message.min()) < 0:
                     message = self._numbering.of_any_attempt(deliveries)
-                groups.append(groups_of(message, len(self.completed_in)))
+                groups.append(groups_of(message))
             else:
                 groups.append(_NO_GROUPS)
 

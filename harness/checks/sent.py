@@ -54,7 +54,7 @@ class Sent:
             message = publishes["seq"].astype(np.int64) + offset
             if len(message):
                 parts.append(self._publish(publishes, message, routes))
-            groups.append(groups_of(message, self.total))
+            groups.append(groups_of(message))
 
         settled, begin = settlements(log, see), 0
         for part in parts:

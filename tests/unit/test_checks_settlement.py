@@ -59,7 +59,7 @@ def test_an_outline_finds_the_records_of_a_message_and_leaves_out_other_blocks(
     log = Log(LogHeader("publisher", "publisher-1", 1, 1, 1, ("tasks",)), records)
     published = [np.arange(BLOCK_RECORDS), np.arange(BLOCK_RECORDS, size - 2)]
     extents = Extents.of([(_key(1), _key(BLOCK_RECORDS), False), (_key(first), _key(size), unusual)])
-    outline = Outline(extents, [groups_of(message, size) for message in published])
+    outline = Outline(extents, [groups_of(message) for message in published])
     chosen = np.zeros(size, dtype=bool)
     chosen[6] = True  # its tag is 7
 
@@ -67,6 +67,12 @@ def test_an_outline_finds_the_records_of_a_message_and_leaves_out_other_blocks(
 
     assert places.tolist() == ([6, size - 2, size - 1] if looked_at else [6])
     assert narrowed.records["kind"][0] == Kind.PUBLISHED
+
+
+def test_messages_are_outlined_in_groups_and_what_is_none_has_no_group() -> None:
+    assert groups_of(np.array([1_000_000, 5000, 5001])).tolist() == [4, 976]
+    assert groups_of(np.array([-1, 5000, -1])).tolist() == [4]
+    assert groups_of(np.array([], dtype=np.int64)).tolist() == [0] * 0
 
 
 def _key(tag: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,22 +54,18 @@ def test_times_are_those_of_a_plain_array(
     assert times[:].tolist() == [*plain[:end].tolist(), *[NEVER] * (SIZE - end)]
 
 
-def test_the_two_numbers_that_32_bits_cannot_tell_apart_are_told_apart() -> None:
-    """A block's last time, and the one that would read as never."""
-    for beyond in range(-2, 3):
-        times = Times(2)
-        last = 10 * SECOND - 2**30 + 2**32
-        times.least(np.array([0]), np.array([10 * SECOND]))
-        times.least(np.array([1]), np.array([last + beyond]))
-        assert times[:].tolist() == [10 * SECOND, last + beyond]
-        assert times.known(slice(0, 2)).all()
+@pytest.mark.parametrize("beyond", [beyond + far * 2**32 for far in range(-2, 3) for beyond in range(-2, 3)])
+def test_a_time_whose_32_bits_read_as_never_is_told_apart(beyond: int) -> None:
+    """Near the last time that a block can tell, and near those that are whole multiples of 32 bits from it."""
+    times = Times(3)
+    last = 10 * SECOND - 2**30 + 2**32
+    times.least(np.array([0]), np.array([10 * SECOND]))
+    times.least(np.array([1]), np.array([last + beyond]))
+    assert times[:].tolist() == [10 * SECOND, last + beyond, NEVER]
+    assert times.known(slice(0, 3)).tolist() == [True, True, False]
 
 
 def test_a_time_that_is_near_again_takes_the_place_of_one_that_was_far() -> None:
-    times = Times(2)
-    for at_s in (100, 900, 101):
-        times.least(np.array([0]), np.array([100 * SECOND]))
-        times.least(np.array([1]), np.array([at_s * SECOND]))
     times = Times(2)
     times.least(slice(0, 2), np.array([100, 900]) * SECOND)
     times.least(np.array([1, 1]), np.array([101, 800]) * SECOND)
