@@ -59,8 +59,8 @@ bench-light: $(STAMP) ## the same in a minute or two: prints ratios, never fails
 bench-report: $(STAMP) ## measure report.html of a million messages
 	$(BIN)/python -m tests.bench_report
 
-bench-judging: $(STAMP) ## measure judging, Parquet and the way to the reports for one and ten million messages
-	$(BIN)/python -m benchmarks.judging
+bench-judging: $(STAMP) ## measure judging, Parquet and the way to the reports; BENCH="100000000 --only judging" for a hundred million
+	$(BIN)/python -m benchmarks.judging $(BENCH)
 
 bench-turnaround: $(STAMP) ## measure where the time of a whole run goes, on a native and a container broker
 	$(BIN)/python -m benchmarks.turnaround

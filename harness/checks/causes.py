@@ -30,8 +30,8 @@ from harness.checks.happenings import Happening, happenings, on_disk_ns
 from harness.checks.policy import ARRIVES_WITHIN_NS, was_released
 from harness.checks.routing import dead_letter_queues, workers_of
 from harness.checks.sessions import Session, has_any
-from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally
+from harness.checks.times import NEVER
 from harness.checks.verdict import Fate, Place
 from harness.events import Drained, Event, ProcessExited
 from harness.scenario.scenario import QUORUM_SETTLE_S, Scenario
@@ -115,7 +115,8 @@ def find_causes(fates: Fates, tally: Tally, scenario: Scenario, events: Sequence
         [[copy_in(name, route, scenario) for name in (*names, "")] for route in tally.routes], dtype=np.int64
     )
     sent = last_publishes(lost, tally)
-    delivered = last_deliveries(lost, copies[tally.route[lost], fates.queue[lost]], tally, scenario)
+    queue = fates.queue(lost)
+    delivered = last_deliveries(lost, copies[tally.route[lost], queue], tally, scenario)
     was_delivered = delivered >= 0
     row = np.maximum(delivered, 0)
     nowhere = np.zeros(len(lost), dtype=bool)
@@ -123,7 +124,7 @@ def find_causes(fates: Fates, tally: Tally, scenario: Scenario, events: Sequence
     rejected = (deliveries.rejected[row] == REJECTED) & was_delivered if len(deliveries.message) else nowhere
     worker = np.where(was_delivered, deliveries.session[row], -1) if len(deliveries.message) else nowhere - 1
     delivered_ns = np.where(was_delivered, deliveries.at_ns[row], 0) if len(deliveries.message) else nowhere * 0
-    confirmed = tally.first_confirmed_ns[lost] != NEVER
+    confirmed = tally.first_confirmed_ns.known(lost)
     arrived = confirmed
     if not confirmed.all():
         session = publishes.session[sent]
@@ -131,7 +132,7 @@ def find_causes(fates: Fates, tally: Tally, scenario: Scenario, events: Sequence
     finder = _Finder(tally, scenario, events)
     columns = np.stack(
         [
-            fates.queue[lost],
+            queue,
             tally.route[lost],
             np.searchsorted(finder.times, publishes.at_ns[sent]),
             publishes.session[sent],
@@ -149,7 +150,7 @@ def find_causes(fates: Fates, tally: Tally, scenario: Scenario, events: Sequence
     found = [
         finder.cause(
             _Evidence(
-                queue=names[fates.queue[lost[each]]] if fates.queue[lost[each]] >= 0 else "",
+                queue=names[queue[each]] if queue[each] >= 0 else "",
                 route=tally.routes[tally.route[lost[each]]],
                 sent_ns=int(publishes.at_ns[sent[each]]),
                 publisher=tally.sessions[publishes.session[sent[each]]],
@@ -181,9 +182,9 @@ def _arrived(tally: Tally, sessions: np.ndarray) -> np.ndarray:
     rows = np.flatnonzero(wanted[publishes.session])
     message = publishes.message[rows]
     got_through = (publishes.confirmed_ns[rows] != NEVER) | publishes.nacked[rows] | publishes.returned[rows]
-    got_through |= (tally.delivered[message] > 0) & (tally.published[message] == 1)
+    got_through |= tally.delivered.some[message] & tally.published.single(message)
     # Of one published several times it matters which attempt was delivered.
-    several = np.flatnonzero((tally.published[message] > 1) & (tally.delivered[message] > 0))
+    several = np.flatnonzero((tally.published[message] > 1) & tally.delivered.some[message])
     if len(several):
         there = np.zeros(tally.total + 1, dtype=bool)
         there[message[several]] = True
@@ -193,12 +194,12 @@ def _arrived(tally: Tally, sessions: np.ndarray) -> np.ndarray:
         got_through[several] |= np.isin(keys, came_keys)
     left = np.zeros(tally.total, dtype=bool)
     left[tally.found.message] = True
-    got_through |= left[message] & (tally.published[message] == 1)
+    got_through |= left[message] & tally.published.single(message)
     got_through |= np.array([session.flushed for session in tally.sessions], dtype=bool)[publishes.session[rows]]
     arrived = np.full(len(tally.sessions), -1, dtype=np.int64)
     for log in tally.publisher_logs:
         if has_any(log.sessions, wanted):  # what has a plain story has reached it
-            arrived = np.maximum(arrived, log.last(~tally.told, len(arrived)))
+            arrived = np.maximum(arrived, log.last(tally.told, len(arrived)))
     np.maximum.at(arrived, publishes.session[rows[got_through]], publishes.position[rows[got_through]])
     return arrived
 

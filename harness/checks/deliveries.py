@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from harness.checks.counting import Mark
 from harness.checks.outline import Extents, Outline
 from harness.checks.publishes import See
-from harness.checks.settlement import NEVER, Index, Tags
+from harness.checks.settlement import Index, Settled, Tags
 from harness.checks.tables import Table
+from harness.checks.times import NEVER, Times
 from harness.history.read import EMPTY, Log, of_kind
 from harness.history.records import FOREIGN, Flag, Kind
 
@@ -69,14 +71,14 @@ class Numbering:
     """Message numbers of identities: a publisher's offset plus the sequence number, where that attempt was published."""
 
     def __init__(
-        self, offsets: Mapping[int, int], sizes: Mapping[int, int], first: np.ndarray, again: Sequence[np.ndarray]
+        self, offsets: Mapping[int, int], sizes: Mapping[int, int], first: Mark, again: Sequence[np.ndarray]
     ) -> None:
         """Know what was published: `first` tells of each message whether its first attempt was, `again` are keys of all others."""
         self._offsets = np.full(FOREIGN + 1, -1, dtype=np.int64)
         self._sizes = np.zeros(FOREIGN + 1, dtype=np.int64)
         for number, offset in offsets.items():
             self._offsets[number], self._sizes[number] = offset, sizes[number]
-        self._first = None if first.all() else first
+        self._first = first
         self._again = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *again]))
 
     def of(self, records: np.ndarray) -> np.ndarray:
@@ -88,9 +90,11 @@ class Numbering:
             again = known[~first[known]]
             message[again[~np.isin(attempt_key(message[again], attempt[again]), self._again)]] = -1
             first &= message >= 0
-        if self._first is not None:
-            known = np.flatnonzero(first & (message >= 0))
-            message[known[~self._first[message[known]]]] = -1
+        if int(message.max(initial=-1)) >= 0:
+            # Of -1, which is none, this looks at the last message, and writes -1 again.
+            unknown = first & ~self._first[message]
+            if unknown.any():
+                message[unknown] = -1
         return message
 
     def of_any_attempt(self, records: np.ndarray) -> np.ndarray:
@@ -114,9 +118,9 @@ def attempt_key(message: np.ndarray, attempt: np.ndarray) -> np.ndarray:
 class Settlements:
     """What a worker did with the deliveries of its log, in their order."""
 
-    completed_ns: np.ndarray
-    acked: np.ndarray
-    """Times or truth values: see `settlements`."""
+    completed_ns: Times
+    acked: Settled
+    """When, or only whether: see `settlements`."""
     rejected: np.ndarray
     extents: Extents
 
@@ -127,18 +131,15 @@ def settlements(log: Log, *, acked_ns: bool, see: See | None = None) -> Settleme
     When each was acknowledged is told if wanted, else only whether it was: that takes less memory.
     """
     index, most = Index(), len(log.records)
-    completed_ns = np.empty(most, dtype=np.int64)
-    acked = np.empty(most, dtype=np.int64) if acked_ns else np.zeros(most, dtype=bool)
+    completed_ns = Times(most)
+    acked: Settled = Times(most) if acked_ns else np.zeros(most, dtype=bool)
     rejects = [EMPTY]
     extents: list[tuple[int, ...]] = []
     for block in log.blocks():
         kinds, at_once = np.ascontiguousarray(block["kind"]), 0
         deliveries = of_kind(block, kinds, Kind.DELIVERED)
         if len(deliveries):
-            here = slice(index.size, index.size + len(deliveries))
-            at_once = _complete_at_once(completed_ns[here], deliveries)
-            if acked_ns:
-                acked[here] = NEVER
+            at_once = _complete_at_once(completed_ns, deliveries, index.size)
             index.add(deliveries["connection"], deliveries["tag"])
         done, acks = of_kind(block, kinds, Kind.COMPLETED), of_kind(block, kinds, Kind.ACKED)
         index.settle(completed_ns, done, ranges=False)
@@ -148,9 +149,10 @@ def settlements(log: Log, *, acked_ns: bool, see: See | None = None) -> Settleme
         extents.append((*index.extent(), unusual, len(deliveries), len(done) + at_once, int(acks["arg"].sum())))
         if see is not None:
             see(block, kinds, deliveries)
-    completed_ns, acked = completed_ns[: index.size], acked[: index.size]
     tags = index.finish()
     if tags.repeated:
+        completed_ns = Times(tags.size)
+        acked = Times(tags.size) if acked_ns else np.zeros(tags.size, dtype=bool)
         _settle_again(log, tags, completed_ns, acked)
     return Settlements(
         completed_ns,
@@ -160,25 +162,23 @@ def settlements(log: Log, *, acked_ns: bool, see: See | None = None) -> Settleme
     )
 
 
-def _complete_at_once(completed_ns: np.ndarray, deliveries: np.ndarray) -> int:
-    """Note which deliveries were worked off as they came; returns how many."""
-    done = (deliveries["flags"] & Flag.DONE) != 0
-    completed_ns[:] = np.where(done, deliveries["at_ns"], NEVER) if done.any() else NEVER
-    return int(np.count_nonzero(done))
+def _complete_at_once(completed_ns: Times, deliveries: np.ndarray, begin: int) -> int:
+    """Note which deliveries, whose places begin at `begin`, were worked off as they came; returns how many."""
+    done = np.flatnonzero(deliveries["flags"] & Flag.DONE)
+    completed_ns.least(done + begin, deliveries["at_ns"][done])
+    return len(done)
 
 
-def _settle_again(log: Log, tags: Tags, completed_ns: np.ndarray, acked: np.ndarray) -> None:
-    acked[:] = False if acked.dtype == np.bool_ else NEVER
+def _settle_again(log: Log, tags: Tags, completed_ns: Times, acked: Settled) -> None:
     begin = 0
     for block in log.blocks():
-        deliveries = of_kind(block, np.ascontiguousarray(block["kind"]), Kind.DELIVERED)
-        _complete_at_once(completed_ns[begin : begin + len(deliveries)], deliveries)
-        begin += len(deliveries)
-    for block in log.blocks():
         kinds = np.ascontiguousarray(block["kind"])
+        deliveries = of_kind(block, kinds, Kind.DELIVERED)
+        _complete_at_once(completed_ns, deliveries, begin)
+        begin += len(deliveries)
         done = of_kind(block, kinds, Kind.COMPLETED)
         place = tags.find(done["connection"], done["tag"])
-        np.minimum.at(completed_ns, place[place >= 0], done["at_ns"][place >= 0])
+        completed_ns.least(place[place >= 0], done["at_ns"][place >= 0])
         tags.settle(acked, of_kind(block, kinds, Kind.ACKED))
 
 
@@ -232,10 +232,10 @@ class WorkerLog:
                     rejected=settled.rejected[here],
                 )
 
-    def first_ns(self, first: np.ndarray) -> None:
+    def first_ns(self, first: Times) -> None:
         """Note in `first` (by message) when each message was first delivered, if that was not earlier."""
         for block in self.log.blocks():
             deliveries = of_kind(block, np.ascontiguousarray(block["kind"]), Kind.DELIVERED)
             message = self.numbering.of(deliveries)
             real = message >= 0
-            np.minimum.at(first, message[real], deliveries["at_ns"][real])
+            first.least(message[real], deliveries["at_ns"][real])

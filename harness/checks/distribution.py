@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from harness.checks.deliveries import NO_DELIVERIES
 from harness.checks.routing import publishers_of, workers_of
-from harness.checks.settlement import NEVER
-from harness.checks.tally import Tally
+from harness.checks.tally import AT_ONCE, Tally
+from harness.checks.times import NEVER
 from harness.checks.verdict import WorkerFigures
 from harness.events import Event, ProcessStarted
 from harness.scenario.scenario import Scenario
@@ -19,8 +19,6 @@ MOST_DELIVERIES = 20
 """More deliveries of a message are not told apart."""
 SHOWN_TURNS = 12
 """Most names in the text that shows who got what."""
-_AT_ONCE = 1 << 18
-"""Messages that are looked at at once: a processor's cache holds what that takes."""
 
 
 def worker_figures(tally: Tally, scenario: Scenario, events: Sequence[Event]) -> tuple[WorkerFigures, ...]:
@@ -64,8 +62,8 @@ def worker_figures(tally: Tally, scenario: Scenario, events: Sequence[Event]) ->
     return tuple(figures)
 
 
-def had_by(tally: Tally, workers: Sequence[WorkerFigures]) -> tuple[np.ndarray, dict[int, str]]:
-    """Tell for each message which worker had it, and give the workers' names by number; 0 is nobody, with an empty name.
+def had_by(tally: Tally, workers: Sequence[WorkerFigures]) -> tuple[Callable[[slice], np.ndarray], dict[int, str]]:
+    """Tell for each message of a slice which worker had it, and give the workers' names by number; 0 is nobody, with an empty name.
 
     The worker that completed it first had it; of a message that was never completed, the worker that it was last delivered to.
     """
@@ -73,21 +71,27 @@ def had_by(tally: Tally, workers: Sequence[WorkerFigures]) -> tuple[np.ndarray, 
     numbers = [names.index(s.actor) if s.role == "worker" else 0 for s in tally.sessions]
     of_session = np.array(numbers or [0], dtype=np.min_scalar_type(len(names)))
     deliveries = tally.deliveries
-    had: np.ndarray = of_session[tally.completed_in]
-    undone = tally.completions == 0
-    had[undone] = 0
-    rows = np.flatnonzero(undone[deliveries.message])
+    rows = np.flatnonzero(deliveries.message >= 0)
+    rows = rows[~tally.completions.some[deliveries.message[rows]]]
     rows = rows[np.argsort(deliveries.at_ns[rows], kind="stable")]
-    had[deliveries.message[rows]] = of_session[deliveries.session[rows]]  # of several assignments, the last one stays
+    last = np.zeros(tally.total, dtype=of_session.dtype)
+    last[deliveries.message[rows]] = of_session[deliveries.session[rows]]  # of several assignments, the last one stays
+
+    def had(here: slice) -> np.ndarray:
+        found: np.ndarray = of_session[tally.completed_in[here]]
+        done = tally.completions.some[here]
+        return found if done.all() else np.where(done, found, last[here])
+
     return had, dict(enumerate(names))
 
 
 def deliveries_each(tally: Tally) -> dict[int, int]:
     """Count the messages that were delivered never, once, twice, ...; all beyond MOST_DELIVERIES count as that many."""
-    times = np.minimum(tally.delivered, np.uint16(MOST_DELIVERIES))
-    exists = tally.published > 0
-    counts = {number: int(np.count_nonzero((times == number) & exists)) for number in range(MOST_DELIVERIES + 1)}
-    return {number: count for number, count in counts.items() if count}
+    counts = np.zeros(MOST_DELIVERIES + 1, dtype=np.int64)
+    for here in tally.slices():
+        times = np.minimum(tally.delivered[here], np.uint32(MOST_DELIVERIES))[tally.published.some[here]]
+        counts += np.bincount(times, minlength=len(counts))
+    return {number: count for number, count in enumerate(counts.tolist()) if count}
 
 
 def fairness(workers: Sequence[WorkerFigures]) -> float | None:
@@ -147,13 +151,14 @@ def out_of_order(tally: Tally) -> int:
     total = 0
     for begin, end in pairwise([*tally.offsets.values(), tally.total]):
         latest = [-NEVER] * len(tally.routes)
-        for place in range(begin, end, _AT_ONCE):
-            here = slice(place, min(place + _AT_ONCE, end))
-            plain = (tally.completions[here] > 0) & (tally.published[here] == 1) & (tally.delivered[here] == 1)
+        for place in range(begin, end, AT_ONCE):
+            here = slice(place, min(place + AT_ONCE, end))
+            plain = tally.completions.some[here] & tally.published.single(here) & tally.delivered.single(here)
             plain &= ~tally.redelivered[here]
+            completed_ns = tally.first_completed_ns[here]
             for route in range(len(tally.routes)):
                 mine = plain & (tally.route[here] == route) if len(tally.routes) > 1 else plain
-                times = tally.first_completed_ns[here][mine]
+                times = completed_ns if mine.all() else completed_ns[mine]
                 # A later message that was completed before the latest completion of all earlier ones.
                 if len(times):
                     so_far = np.maximum.accumulate(np.append(latest[route], times))

@@ -19,8 +19,8 @@ import numpy as np
 from harness.checks.copies import MOST, copy_numbers, rows_of
 from harness.checks.happenings import Happening, happenings
 from harness.checks.sessions import Session
-from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally
+from harness.checks.times import NEVER
 from harness.events import Event
 from harness.scenario.scenario import Scenario
 
@@ -30,7 +30,7 @@ LAG_NS = 30_000_000_000
 
 def duplicates(tally: Tally, scenario: Scenario) -> np.ndarray:
     """Return the messages that were completed more often than they have copies in different queues."""
-    several = np.flatnonzero(tally.completions > 1)
+    several = np.flatnonzero(tally.completions.further)
     rows = rows_of(several, tally.deliveries.message, tally.total)
     rows = rows[tally.deliveries.completed[rows]]
     keys = tally.deliveries.message[rows] * MOST + copy_numbers(rows, tally, scenario)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.checks.sessions import Session
-from harness.checks.settlement import NEVER
+from harness.checks.times import NEVER
 from harness.events import (
     Event,
     FaultHealed,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from harness.checks.causes import NO_CAUSES, Causes, find_causes
+from harness.checks.counting import Mark
 from harness.checks.distribution import (
     deliveries_each,
     fairness,
@@ -29,8 +30,8 @@ from harness.checks.outcome import decide
 from harness.checks.precision import Precision, precision
 from harness.checks.risk import at_risk
 from harness.checks.sentences import group_causes
-from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally, tally
+from harness.checks.times import NEVER
 from harness.checks.timing import outages, recovery_s, speed_up
 from harness.checks.verdict import Counts, Fate, FaultOutcome, Place, VariantVerdict
 from harness.events import BrokerStarted, Drained, ErrorObserved, Event, Note, VariantFinished
@@ -40,8 +41,6 @@ from harness.scenario.scenario import Scenario
 CONFIDENCE = 0.95
 _DETACHED = "#888888"
 """The colour of a step that never struck."""
-_AT_ONCE = 1 << 18
-"""Messages that are counted at once: a processor's cache holds what that takes."""
 
 
 def judge(
@@ -83,7 +82,7 @@ def judge(
     if gone:
         expectations = tuple(unless_gone(result) for result in expectations)
     outcome, reasons = decide(events, counts, faults, expectations, too_few(scenario, observed))
-    promised = int(np.count_nonzero(seen.promised))
+    promised = _count(seen, seen.promised)
     lost = len(causes.messages)
     bound = 1 - (1 - CONFIDENCE) ** (1 / promised) if promised and not lost and not gone else None
     started = next((event for event in events if isinstance(event, BrokerStarted)), None)
@@ -99,7 +98,7 @@ def judge(
             outcome,
             counts=counts,
             promised=promised,
-            confirms=not seen.unconfirmed.any(),
+            confirms=not counts.unconfirmed,
             bound=bound,
             causes=grouped,
             faults=faults,
@@ -121,9 +120,9 @@ def judge(
         confirm_latency_detail=confirm_detail,
         completion_latency_detail=completion_detail,
         workers=observed.workers,
-        by_queue=_by(fates, seen.route, routes),
-        by_publisher=_by(fates, seen.publisher_of(), seen.publisher_names),
-        by_worker=_by(fates, *had_by(seen, observed.workers)),
+        by_queue=_by(seen, fates, seen.route.__getitem__, routes),
+        by_publisher=_by(seen, fates, seen.publisher_of, seen.publisher_names),
+        by_worker=_by(seen, fates, *had_by(seen, observed.workers)),
         deliveries_each=deliveries_each(seen),
         load=load(events, scenario),
         machines=machines(events),
@@ -138,16 +137,21 @@ def judge(
 
 def _counts(seen: Tally, fates: Fates, *, twice: int, unexplained: int) -> Counts:
     flow = seen.flow
-    confirmed = seen.first_confirmed_ns != NEVER
-    unsettled = (seen.published > 0) & ~confirmed & ~seen.refused & ~seen.unconfirmed
+    confirmed = unsettled = 0
+    for here in seen.slices():
+        known = seen.first_confirmed_ns.known(here)
+        confirmed += int(np.count_nonzero(known))
+        if not known.all():
+            open_ones = seen.published.some[here] & ~known & ~seen.refused(here) & ~seen.unconfirmed[here]
+            unsettled += int(np.count_nonzero(open_ones))
     return Counts(
-        published=int(np.count_nonzero(seen.published)),
+        published=_count(seen, seen.published.some),
         publishes=seen.attempts,
-        confirmed=int(np.count_nonzero(confirmed)),
-        nacked=int(np.count_nonzero(seen.nacked)),
-        returned=int(np.count_nonzero(seen.returned)),
-        indeterminate=int(np.count_nonzero(unsettled)),
-        unconfirmed=int(np.count_nonzero(seen.unconfirmed)),
+        confirmed=confirmed,
+        nacked=_count(seen, seen.nacked),
+        returned=_count(seen, seen.returned),
+        indeterminate=unsettled,
+        unconfirmed=_count(seen, seen.unconfirmed),
         deliveries=int(flow.delivered.sum()),
         redelivered=int(flow.redelivered.sum()),
         completions=int(flow.completed.sum()),
@@ -160,15 +164,21 @@ def _counts(seen: Tally, fates: Fates, *, twice: int, unexplained: int) -> Count
     )
 
 
-def _by(fates: Fates, group: np.ndarray, names: dict[int, str]) -> dict[str, dict[Fate, int]]:
+def _count(seen: Tally, mark: Mark) -> int:
+    return sum(int(np.count_nonzero(mark[here])) for here in seen.slices())
+
+
+def _by(
+    seen: Tally, fates: Fates, group: Callable[[slice], np.ndarray], names: dict[int, str]
+) -> dict[str, dict[Fate, int]]:
     """Count the fates in each group; groups of one name are one."""
     width = len(ORDER)
     table = np.zeros(width * (max(names, default=0) + 1), dtype=np.int64)
-    for begin in range(0, len(group), _AT_ONCE):
-        codes = fates.codes[begin : begin + _AT_ONCE]
+    for here in seen.slices():
+        codes = fates.codes[here]
+        keys = group(here) * np.int64(width) + codes
         exists = codes >= 0
-        keys = group[begin : begin + _AT_ONCE][exists].astype(np.int64) * width + codes[exists]
-        table += np.bincount(keys, minlength=len(table))
+        table += np.bincount(keys if exists.all() else keys[exists], minlength=len(table))
     result: dict[str, dict[Fate, int]] = {}
     for number, name in names.items():
         row = result.setdefault(name, dict.fromkeys(ORDER, 0))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from harness.checks.copies import rows_of
-from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally
+from harness.checks.times import NEVER
 
 
 def last_seen_ns(messages: np.ndarray, tally: Tally) -> np.ndarray:

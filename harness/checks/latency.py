@@ -7,67 +7,69 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from harness.checks.happenings import Happening
-from harness.checks.settlement import NEVER
+from harness.checks.percentiles import Ranked
+from harness.checks.times import NEVER, Times
 from harness.checks.verdict import LatencyDetail, LatencyStep, Percentiles
 
+PERCENTILES = (50, 95, 99, 100)
+"""Those that are told; the last one is the most."""
 STEPS = 60
 """Most steps of time that a latency is told for."""
-_SHORT_NS = np.iinfo(np.uint32).max
-"""Some four seconds: times up to this take half the room."""
-_AT_ONCE = 1 << 16
+_AT_ONCE = 1 << 15
 """Messages that are looked at at once: a processor's cache holds what that takes."""
 
 
 def latency(
-    begin_ns: np.ndarray, end_ns: np.ndarray, faults: Sequence[Happening], *, zero_ns: int
+    begin_ns: Times, end_ns: Times, faults: Sequence[Happening], *, zero_ns: int
 ) -> tuple[Percentiles | None, LatencyDetail | None]:
     """Summarise the times between two events of each message that had both, and take them apart; None if none had.
 
     A message counts as during a fault when its time from the first event to the second overlaps that of the fault: from its injection to
     its healing, or to the end of its injection where it is over at once.
     """
-    count, least, most = 0, NEVER, -NEVER
-    for begin, _ in _parts(begin_ns, end_ns):
-        count += len(begin)
+    least, most, longest = NEVER, -NEVER, 0
+    for begin, end in _parts(begin_ns, end_ns):
         least, most = min(least, int(begin.min())), max(most, int(begin.max()))
-    if not count:
+        longest = max(longest, int((end - begin).max()))
+    if least == NEVER:
         return None, None
     acting, width = _acting(faults), _width_ns(most - min(least, zero_ns))
     first = (least - zero_ns) // width
     edges = zero_ns + np.arange(first, (most - zero_ns) // width + 2) * width
-    sizes = np.zeros(len(edges) - 1, dtype=np.int64)
-    met = longest = 0
-    for begin, end in _parts(begin_ns, end_ns):
-        sizes += _sizes(begin, edges)
-        longest = max(longest, int((end - begin).max()))
-        met += int(np.count_nonzero(_overlapping(begin, end, acting)))
-    # One array, divided by steps first and by faults then, holds the times: there may be many.
-    spans = np.empty(count, dtype=np.int64 if longest > _SHORT_NS else np.uint32)
-    steps = _Division(spans, sizes)
-    for begin, end in _parts(begin_ns, end_ns):
-        steps.put(_spans(begin, end), _sizes(begin, edges), _order(begin, edges))
+    steps = len(edges) - 1
+
+    def read() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        # The groups: the steps outside faults, then those during faults.
+        for begin, end in _parts(begin_ns, end_ns):
+            group = _steps(begin, edges)
+            during = _overlapping(begin, end, acting)
+            if during.any():
+                group[during] += steps
+            yield np.maximum(end - begin, 0), group
+
+    ranked = Ranked(read, 2 * steps, longest)
+    sizes = ranked.sizes
+    parts = [np.arange(2 * steps), np.arange(steps), np.arange(steps, 2 * steps)]
+    parts = [part for part in parts if sizes[part].any()]
+    each = [np.array([step, steps + step]) for step in range(steps) if sizes[step] + sizes[steps + step]]
+    found = ranked.percentiles([*parts, *each], PERCENTILES) / 1e9
+    counts = [int(sizes[part].sum()) for part in (*parts, *each)]
+    summaries = [(count, *row) for count, row in zip(counts, found.tolist(), strict=True)]
     told = tuple(
-        LatencyStep((number + first) * width / 1e9, len(part), *_summary(part))
-        for number, part in enumerate(steps.parts())
-        if len(part)
+        LatencyStep((int(part[0]) + first) * width / 1e9, *summary)
+        for part, summary in zip(each, summaries[len(parts) :], strict=True)
     )
-    whole = Percentiles(count, *_summary(spans))
-    if met in (0, count):
-        return whole, LatencyDetail(whole if met else None, None if met else whole, width / 1e9, told)
-    sides = _Division(spans, np.array([count - met, met]))
-    for begin, end in _parts(begin_ns, end_ns):
-        during = _overlapping(begin, end, acting)
-        inside = int(np.count_nonzero(during))
-        order = np.argsort(during, kind="stable") if 0 < inside < len(during) else None
-        sides.put(_spans(begin, end), np.array([len(during) - inside, inside]), order)
-    outside, inside_them = (Percentiles(len(part), *_summary(part)) for part in sides.parts())
-    return whole, LatencyDetail(inside_them, outside, width / 1e9, told)
+    whole, *sides = (Percentiles(*summary) for summary in summaries[: len(parts)])
+    outside = sides[0] if sizes[:steps].any() else None
+    inside = sides[-1] if sizes[steps:].any() else None
+    return whole, LatencyDetail(inside, outside, width / 1e9, told)
 
 
-def _parts(begin_ns: np.ndarray, end_ns: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _parts(begin_ns: Times, end_ns: Times) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the two times of those messages that have both, some messages after the other."""
     for place in range(0, len(begin_ns), _AT_ONCE):
-        begin, end = begin_ns[place : place + _AT_ONCE], end_ns[place : place + _AT_ONCE]
+        here = slice(place, place + _AT_ONCE)
+        begin, end = begin_ns[here], end_ns[here]
         if int(begin.max()) == NEVER or int(end.max()) == NEVER:
             both = np.flatnonzero((begin != NEVER) & (end != NEVER))
             begin, end = begin[both], end[both]
@@ -75,59 +77,11 @@ def _parts(begin_ns: np.ndarray, end_ns: np.ndarray) -> Iterator[tuple[np.ndarra
             yield begin, end
 
 
-def _spans(begin: np.ndarray, end: np.ndarray) -> np.ndarray:
-    spans: np.ndarray = end - begin
-    np.maximum(spans, 0, out=spans)
-    return spans
-
-
-def _sizes(begin: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Count the times in each step."""
-    if _is_sorted(begin):
-        return np.diff(np.searchsorted(begin, edges))
-    return np.bincount(np.searchsorted(edges, begin, side="right") - 1, minlength=len(edges) - 1)
-
-
-def _order(begin: np.ndarray, edges: np.ndarray) -> np.ndarray | None:
-    """Return the order of times by their steps; None if they are in it."""
-    if _is_sorted(begin):
-        return None
-    step = np.searchsorted(edges, begin, side="right") - 1
-    return np.argsort(step.astype(np.uint8), kind="stable")
-
-
-def _is_sorted(times: np.ndarray) -> bool:
-    return bool((times[1:] >= times[:-1]).all())
-
-
-class _Division:
-    """An array divided into parts of known sizes, which are filled little by little."""
-
-    def __init__(self, values: np.ndarray, sizes: np.ndarray) -> None:
-        self._values = values
-        self._ends = np.cumsum(sizes)
-        self._filled = self._ends - sizes
-        self._begins = self._filled.copy()
-
-    def put(self, values: np.ndarray, sizes: np.ndarray, order: np.ndarray | None) -> None:
-        """Add values, so many to each part; `order` puts them in the order of the parts, if they are not in it."""
-        ordered, taken = values if order is None else values[order], 0
-        for number in np.flatnonzero(sizes).tolist():
-            size, place = int(sizes[number]), int(self._filled[number])
-            self._values[place : place + size] = ordered[taken : taken + size]
-            self._filled[number] += size
-            taken += size
-
-    def parts(self) -> Iterator[np.ndarray]:
-        """Yield the parts; whoever gets one may put it in another order."""
-        for begin, end in zip(self._begins.tolist(), self._ends.tolist(), strict=True):
-            yield self._values[begin:end]
-
-
-def _summary(spans: np.ndarray) -> tuple[float, float, float, float]:
-    """Summarise spans, which are put in another order."""
-    p50, p95, p99 = (float(value) / 1e9 for value in np.percentile(spans, [50, 95, 99], overwrite_input=True))
-    return p50, p95, p99, float(spans.max()) / 1e9
+def _steps(begin: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return the step of each time."""
+    if (begin[1:] >= begin[:-1]).all():
+        return np.repeat(np.arange(len(edges) - 1), np.diff(np.searchsorted(begin, edges)))
+    return np.searchsorted(edges, begin, side="right") - 1
 
 
 def _acting(faults: Iterable[Happening]) -> np.ndarray:

@@ -37,7 +37,7 @@ class Listing:
         """Choose the messages, and cut the history down to their records."""
         self._tally = tally
         self._queues = tuple(scenario.queues)
-        self._missing = fates.queue
+        self._fates = fates
         self._causes = causes
         self._unexplained = unexplained[:LISTED_MESSAGES]
         self._corrupt = corrupt_messages(tally)[:LISTED_MESSAGES]
@@ -86,7 +86,7 @@ class Listing:
 
     def _queue(self, message: int) -> str:
         """Name the queue that should have had it; its route where there is none."""
-        queue = int(self._missing[message])
+        (queue,) = self._fates.queue(np.array([message])).tolist()
         return self._queues[queue] if queue >= 0 else self._tally.routes[int(self._tally.route[message])]
 
     def _life(self, message: int) -> tuple[LifeEvent, ...]:

@@ -81,11 +81,14 @@ class Outline:
 _NO_KEYS = np.empty(0, dtype=np.int64)
 
 
-def groups_of(message: np.ndarray, total: int) -> np.ndarray:
+def groups_of(message: np.ndarray) -> np.ndarray:
     """Return the groups of some messages; -1 is none."""
-    there = np.zeros((total >> _GROUP_BITS) + 2, dtype=bool)
-    there[message >> _GROUP_BITS] = True
-    return np.flatnonzero(there[:-1])
+    group = message >> _GROUP_BITS
+    first = int(group.min(initial=0))
+    there = np.zeros(int(group.max(initial=0)) - first + 1, dtype=bool)
+    there[group - first] = True
+    groups = np.flatnonzero(there) + first
+    return groups[groups >= 0]
 
 
 def _keys(block: np.ndarray, chosen: np.ndarray, number: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -13,8 +13,8 @@ from harness.checks.copies import copy_in, copy_numbers, last_deliveries, last_p
 from harness.checks.deliveries import REJECTED
 from harness.checks.happenings import happenings, on_disk_ns
 from harness.checks.routing import dead_letter_queues, route_queues, workers_of
-from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally
+from harness.checks.times import NEVER
 from harness.events import BrokerStarted, Event
 from harness.scenario.scenario import Scenario
 from harness.scenario.topology import Queue
@@ -194,7 +194,11 @@ class _Stay:
         self._sent_ns = tally.publishes.at_ns[last]
         self._confirmable = tally.publishes.confirmable[last]
         leads = [queue in route_queues(route, scenario) for route in tally.routes]
-        self._others = np.flatnonzero(np.array(leads)[tally.route] & (tally.published > 0))
+        others = (
+            np.flatnonzero(np.array(leads)[tally.route[here]] & tally.published.some[here]) + here.start
+            for here in tally.slices()
+        )
+        self._others = np.concatenate([*others])
         others_sent = tally.first_published_ns[self._others]
         order = np.argsort(others_sent, kind="stable")
         self._others_sent = others_sent[order]

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.checks.outline import Extents, Outline
-from harness.checks.settlement import NEVER, Index, Tags
+from harness.checks.settlement import Index, Tags
 from harness.checks.tables import Table
+from harness.checks.times import NEVER, Times
 from harness.history.read import Log, of_kind
 from harness.history.records import Flag, Kind
 
@@ -61,7 +62,7 @@ NO_PUBLISHES = Publishes(
 class Settlements:
     """What became of the publishes of a log, in their order."""
 
-    confirmed_ns: np.ndarray
+    confirmed_ns: Times
     nacked: np.ndarray
     returns: np.ndarray
     """What came back, sorted: a return names the message and the attempt, not the tag."""
@@ -82,14 +83,13 @@ See = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 def settlements(log: Log, see: See | None = None) -> Settlements:
     """Read a publisher's log once, and let `see` look at each block."""
     index = Index()
-    confirmed_ns, nacked = np.empty(len(log.records), dtype=np.int64), np.zeros(len(log.records), dtype=bool)
+    confirmed_ns, nacked = Times(len(log.records)), np.zeros(len(log.records), dtype=bool)
     returns = [np.empty(0, dtype=np.int64)]
     extents: list[tuple[int, ...]] = []
     for block in log.blocks():
         kinds = np.ascontiguousarray(block["kind"])
         publishes = of_kind(block, kinds, Kind.PUBLISHED)
         if len(publishes):
-            confirmed_ns[index.size : index.size + len(publishes)] = NEVER
             index.add(publishes["connection"], publishes["tag"])
         confirms = of_kind(block, kinds, Kind.CONFIRMED)
         index.settle(confirmed_ns, confirms)
@@ -102,22 +102,21 @@ def settlements(log: Log, see: See | None = None) -> Settlements:
         extents.append((*index.extent(), unusual, first, int(confirms["arg"].sum())))
         if see is not None:
             see(block, kinds, publishes)
-    confirmed_ns, nacked = confirmed_ns[: index.size], nacked[: index.size]
     tags = index.finish()
     if tags.repeated:
-        _settle_again(log, tags, confirmed_ns, nacked)
+        confirmed_ns, nacked = _settled_again(log, tags)
     return Settlements(
         confirmed_ns, nacked, np.unique(np.concatenate(returns)), Extents.of(extents, ("published", "confirmed"))
     )
 
 
-def _settle_again(log: Log, tags: Tags, confirmed_ns: np.ndarray, nacked: np.ndarray) -> None:
-    confirmed_ns[:] = NEVER
-    nacked[:] = False
+def _settled_again(log: Log, tags: Tags) -> tuple[Times, np.ndarray]:
+    confirmed_ns, nacked = Times(tags.size), np.zeros(tags.size, dtype=bool)
     for block in log.blocks():
         kinds = np.ascontiguousarray(block["kind"])
         tags.settle(confirmed_ns, of_kind(block, kinds, Kind.CONFIRMED))
         tags.settle(nacked, of_kind(block, kinds, Kind.NACKED))
+    return confirmed_ns, nacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +174,13 @@ class PublisherLog:
                 )
             position += len(block)
 
-    def last(self, chosen: np.ndarray, sessions: int) -> np.ndarray:
-        """Return for each of so many sessions the position of the last publish of chosen messages (truth by message), -1 for none."""
+    def last(self, left_out: np.ndarray, sessions: int) -> np.ndarray:
+        """Return for each of so many sessions the position of the last publish, -1 for none; some messages (truth by message) are left out."""
         last = np.full(sessions, -1, dtype=np.int64)
         mine = self.sessions[self.sessions >= 0]
         for begin, block in self.log.backwards():
             rows = np.flatnonzero(block["kind"] == Kind.PUBLISHED)
-            rows = rows[chosen[block["seq"][rows].astype(np.int64) + self.offset]]
+            rows = rows[~left_out[block["seq"][rows].astype(np.int64) + self.offset]]
             np.maximum.at(last, self.sessions[block["connection"][rows]], rows + begin)
             if (last[mine] >= 0).all():
                 break

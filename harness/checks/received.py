@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.checks.counting import count, least, mark
+from harness.checks.counting import Counts, Marks, are_distinct, consecutive, numbers
 from harness.checks.deliveries import KEPT, Numbering, Settlements, settlements
 from harness.checks.outline import Outline, groups_of
 from harness.checks.sessions import Sessions, Survey
-from harness.checks.settlement import NEVER
+from harness.checks.times import NEVER, Times
 from harness.checks.verdict import LISTED_MESSAGES
 from harness.history.read import Log
 from harness.history.records import Flag
@@ -36,7 +36,12 @@ class Flow:
 class _Part:
     """The deliveries of a block."""
 
-    message: np.ndarray
+    here: slice
+    """Their places among those of the log."""
+    where: slice | np.ndarray
+    """Their messages, -1 for what nobody published."""
+    distinct: bool
+    """Whether no message comes several times."""
     connection: np.ndarray | int
     """The number of each one's connection, or the one of all."""
     redelivered: np.ndarray | None
@@ -55,19 +60,20 @@ class Received:
         self,
         numbering: Numbering,
         sessions: Sessions,
-        total: int,
+        marks: Marks,
         marks_ns: Iterable[int],
         moments_ns: Mapping[str, Collection[int]],
     ) -> None:
-        """Begin with nothing received of so many messages; `sessions` has those of the publishers.
+        """Begin with nothing received; `sessions` has those of the publishers, and `marks` room for each message and two marks more.
 
         The first completion behind each mark is noted, and by worker what it held at some moments.
         """
-        self.times = np.zeros(total, dtype=np.uint16)
-        self.completions = np.zeros(total, dtype=np.uint16)
-        self.first_completed_ns = np.full(total, NEVER, dtype=np.int64)
+        total = len(marks.bits)
+        self.delivered = Counts(total, marks.column())
+        self.completions = Counts(total, marks.column())
+        self.first_completed_ns = Times(total)
         self.completed_in = np.zeros(total, dtype=np.uint8)
-        self.redelivered = np.zeros(total, dtype=bool)
+        self.redelivered = Marks(total).column()
         self.corrupt: list[int] = []
         self.held: dict[int, np.ndarray] = {}
         """By moment an array of 3 by sessions: deliveries that were not rejected and, of those that had come by then, how many were not
@@ -88,41 +94,54 @@ class Received:
         survey, moments_ns = Survey(), self._moments_ns.get(log.header.actor, ())
         parts: list[_Part] = []
         groups: list[np.ndarray] = []
+        # One array for the messages of all parts: many small ones would leave holes in the memory of the process.
+        messages = np.empty(len(log.records), dtype=np.min_scalar_type(-len(self.completed_in) - 1))
 
         def see(block: np.ndarray, kinds: np.ndarray, deliveries: np.ndarray) -> None:
             survey.see(block, kinds)
             if len(deliveries):
-                parts.append(self._deliver(deliveries, moments_ns))
-                message = parts[-1].message
+                message = self._numbering.of(deliveries)
+                begin = parts[-1].here.stop if parts else 0
+                here = slice(begin, begin + len(message))
+                messages[here] = message
+                where = consecutive(message) or messages[here]
+                parts.append(self._deliver(deliveries, message, here, where, moments_ns))
                 if int(message.min()) < 0:
                     message = self._numbering.of_any_attempt(deliveries)
-                groups.append(groups_of(message, len(self.times)))
+                groups.append(groups_of(message))
             else:
                 groups.append(_NO_GROUPS)
 
-        settled, begin = settlements(log, acked_ns=False, see=see), 0
+        settled = settlements(log, acked_ns=False, see=see)
         table = self._sessions.add(log.header, survey)
         self._make_room(len(self._sessions.all), moments_ns)
         for part in parts:
-            end = begin + len(part.message)
-            self._settle(part, settled, table, slice(begin, end))
-            begin = end
+            self._settle(part, settled, table)
         return table, Outline(settled.extents, groups)
 
-    def _deliver(self, deliveries: np.ndarray, moments_ns: Collection[int]) -> _Part:
-        message, flags, connection = self._numbering.of(deliveries), deliveries["flags"], deliveries["connection"]
+    def _deliver(
+        self,
+        deliveries: np.ndarray,
+        message: np.ndarray,
+        here: slice,
+        where: slice | np.ndarray,
+        moments_ns: Collection[int],
+    ) -> _Part:
+        """Count deliveries; `here` are their places among those of the log, and `where` the messages as they are kept."""
+        flags, connection = deliveries["flags"], deliveries["connection"]
         real = message >= 0
-        known = message if real.all() else message[real]
-        count(self.times, known)
+        known = where if isinstance(where, slice) else message if real.all() else message[real]
+        distinct = isinstance(known, slice) or are_distinct(known)
+        self.delivered.add(known, distinct=distinct)
         redelivered: np.ndarray | None = None
         if flags.any():
             redelivered = (flags & Flag.REDELIVERED) != 0
-            mark(self.redelivered, message, redelivered & real)
+            self.redelivered.put_some(message, redelivered & real)
             corrupt = ((flags & Flag.CORRUPT) != 0) & real
             self.corrupt += np.unique(message[corrupt]).tolist()
         one = int(connection[0]) if (connection == connection[0]).all() else None
         by = {moment_ns: _come_by(deliveries["at_ns"], moment_ns) for moment_ns in moments_ns}
-        return _Part(message, connection if one is None else one, redelivered, by)
+        return _Part(here, where, distinct, connection if one is None else one, redelivered, by)
 
     def _make_room(self, sessions: int, moments_ns: Iterable[int]) -> None:
         nothing = np.zeros((3, 0), dtype=np.int64)
@@ -133,8 +152,9 @@ class Received:
         if kind != self.completed_in.dtype:
             self.completed_in = self.completed_in.astype(kind)
 
-    def _settle(self, part: _Part, settled: Settlements, table: np.ndarray, here: slice) -> None:
-        message, done_ns = part.message, settled.completed_ns[here]
+    def _settle(self, part: _Part, settled: Settlements, table: np.ndarray) -> None:
+        here, where = part.here, part.where if isinstance(part.where, slice) else numbers(part.where)
+        done_ns = settled.completed_ns[here]
         completed = done_ns != NEVER
         session = table[part.connection]
         for number, chosen in enumerate(
@@ -147,44 +167,44 @@ class Received:
                     session if chosen is None else session[chosen], minlength=self._sums.shape[1]
                 )
             else:
-                self._sums[number, session] += len(message) if chosen is None else np.count_nonzero(chosen)
-        self._hold(part, settled, session, here)
+                self._sums[number, session] += len(done_ns) if chosen is None else np.count_nonzero(chosen)
+        self._hold(part, settled, session, done_ns)
         if not completed.all():
-            message, done_ns = message[completed], done_ns[completed]
+            where, done_ns = numbers(where)[completed], done_ns[completed]
             session = session[completed] if np.ndim(session) else session
-        if not len(message):
+        if not len(done_ns):
             return
         if len(self._marks_ns):
             np.minimum.at(self._served_ns, np.searchsorted(self._marks_ns, done_ns, side="right"), done_ns)
-        real = message >= 0
-        if not real.all():
-            self._invent(np.broadcast_to(session, len(message))[~real], done_ns[~real])
-            message, done_ns = message[real], done_ns[real]
+        if isinstance(where, np.ndarray) and int(where.min()) < 0:
+            real = where >= 0
+            self._invent(np.broadcast_to(session, len(where))[~real], done_ns[~real])
+            where, done_ns = where[real], done_ns[real]
             session = session[real] if np.ndim(session) else session
-        self._complete(message, done_ns, session)
+        self._complete(where, done_ns, session, distinct=part.distinct)
 
-    def _hold(self, part: _Part, settled: Settlements, session: np.ndarray, here: slice) -> None:
+    def _hold(self, part: _Part, settled: Settlements, session: np.ndarray, done_ns: np.ndarray) -> None:
         if not part.by:
             return
-        kept = settled.rejected[here] == KEPT
-        acked = kept & settled.acked[here]
+        kept = settled.rejected[part.here] == KEPT
+        acked = kept & settled.acked[part.here]
         session = np.broadcast_to(session, len(kept))
         for moment_ns, by in part.by.items():
             there = kept & by
-            undone = there & (settled.completed_ns[here] > moment_ns)
+            undone = there & (done_ns > moment_ns)
             sums = self.held[moment_ns]
             for row, chosen in enumerate((undone, undone | (there & ~acked), acked)):
                 if chosen.any():
                     sums[row] += np.bincount(session[chosen], minlength=sums.shape[1])
 
-    def _complete(self, message: np.ndarray, done_ns: np.ndarray, session: np.ndarray) -> None:
-        count(self.completions, message)
-        least(self.first_completed_ns, message, done_ns)
-        first = self.first_completed_ns[message] == done_ns
-        if first.all():
-            self.completed_in[message] = session
-        else:
-            self.completed_in[message[first]] = session[first] if np.ndim(session) else session
+    def _complete(self, where: slice | np.ndarray, done_ns: np.ndarray, session: np.ndarray, *, distinct: bool) -> None:
+        new = self.completions.add(where, distinct=distinct)
+        self.first_completed_ns.least(where, done_ns)
+        if not new:
+            first = self.first_completed_ns[where] == done_ns
+            where = numbers(where)[first]
+            session = session[first] if np.ndim(session) else session
+        self.completed_in[where] = session
 
     def _invent(self, session: np.ndarray, done_ns: np.ndarray) -> None:
         self._invented += len(session)

@@ -10,26 +10,49 @@ import numpy as np
 from harness.checks.deliveries import KEPT, Deliveries
 from harness.checks.happenings import HARMLESS, Happening
 from harness.checks.publishes import Publishes
-from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally
+from harness.checks.times import NEVER
 
 
-def _last_alive_ns(tally: Tally, lost: np.ndarray, taken_ns: np.ndarray) -> np.ndarray:
-    """Return for each message until when it could still be harmed: its first completion, or what took it.
+class _Alive:
+    """Until when each message could still be harmed: its first completion, or what took it.
 
-    `lost` are the lost messages and `taken_ns` when each was taken. What was never settled and never completed was at risk until its
-    connection was lost; what was refused was not. What rests in a queue at the end stays at risk.
+    What was never settled and never completed was at risk until its connection was lost; what was refused was not. What rests in a queue
+    at the end stays at risk.
     """
-    until = tally.first_completed_ns.copy()
-    unsafe = ~tally.promised & (tally.completions == 0)
-    until[unsafe] = 0
-    publishes = tally.publishes
-    rows = np.flatnonzero((unsafe & ~tally.refused)[publishes.message])
-    lost_ns = np.array([session.lost_ns for session in tally.sessions], dtype=np.int64)
-    np.maximum.at(until, publishes.message[rows], lost_ns[publishes.session[rows]])
-    until[tally.found.message] = NEVER
-    until[lost] = np.minimum(until[lost], taken_ns)
-    return until
+
+    def __init__(self, tally: Tally, lost: np.ndarray, taken_ns: np.ndarray) -> None:
+        """Look at the messages for which it is no completion. `lost` are the lost messages and `taken_ns` when each was taken."""
+        self._tally = tally
+        publishes = tally.publishes
+        rows = np.flatnonzero(self._unsafe(publishes.message) & ~tally.refused(publishes.message))
+        lost_ns = np.array([session.lost_ns for session in tally.sessions], dtype=np.int64)
+        open_ones, found = publishes.message[rows], tally.found.message
+        self._message = np.unique(np.concatenate([open_ones, found, lost]))
+        until = self._from_the_start(self._message)
+        np.maximum.at(until, self._places(open_ones), lost_ns[publishes.session[rows]])
+        until[self._places(found)] = NEVER
+        until[self._places(lost)] = np.minimum(until[self._places(lost)], taken_ns)
+        self._until_ns = until
+
+    def until_ns(self, here: slice) -> np.ndarray:
+        """Return the times of a slice."""
+        until = self._from_the_start(here)
+        first, end = np.searchsorted(self._message, [here.start, here.stop])
+        until[self._message[first:end] - here.start] = self._until_ns[first:end]
+        return until
+
+    def _unsafe(self, here: slice | np.ndarray) -> np.ndarray:
+        unsafe: np.ndarray = ~self._tally.promised[here] & ~self._tally.completions.some[here]
+        return unsafe
+
+    def _from_the_start(self, here: slice | np.ndarray) -> np.ndarray:
+        until = self._tally.first_completed_ns[here]
+        until[self._unsafe(here)] = 0
+        return until
+
+    def _places(self, message: np.ndarray) -> np.ndarray:
+        return np.searchsorted(self._message, message)
 
 
 def at_risk(struck: Sequence[Happening], tally: Tally, lost: np.ndarray, taken_ns: np.ndarray) -> list[int | None]:
@@ -45,25 +68,37 @@ def at_risk(struck: Sequence[Happening], tally: Tally, lost: np.ndarray, taken_n
     """
     hands = [tuple(_hands(each, tally)) for each in struck]
     _fill([each for of_one in hands for each in of_one], tally)
-    until_ns = tally.first_completed_ns
-    if any(each.meets_broker for each in struck):
-        until_ns = _last_alive_ns(tally, lost, taken_ns)
+    in_broker = _in_broker(struck, tally, lost, taken_ns)
     return [
-        max([*(each.count() for each in of_one), *_in_broker(happening, tally, until_ns)], default=None)
-        for happening, of_one in zip(struck, hands, strict=True)
+        max([*(each.count() for each in of_one), *met], default=None)
+        for of_one, met in zip(hands, in_broker, strict=True)
     ]
 
 
-def _in_broker(happening: Happening, tally: Tally, until_ns: np.ndarray) -> Iterator[int]:
-    """Count what a fault of the broker, or a purge, met at its beginning and at its effect."""
-    if not happening.meets_broker:
-        return
-    for when_ns in (happening.at_ns, happening.struck_ns):
-        there = (tally.first_published_ns <= when_ns) & (until_ns > when_ns)
-        if happening.family != "broker":
-            leads = np.array([route in happening.targets or "/" in route for route in tally.routes] or [False])
-            there &= (tally.first_delivered_ns > when_ns) & leads[tally.route]
-        yield int(np.count_nonzero(there))
+def _in_broker(struck: Sequence[Happening], tally: Tally, lost: np.ndarray, taken_ns: np.ndarray) -> list[list[int]]:
+    """Count what each fault of the broker, or purge, met at its beginning and at its effect; nothing of other faults."""
+    counts = [[0, 0] if each.meets_broker else [] for each in struck]
+    if not any(counts):
+        return counts
+    alive = _Alive(tally, lost, taken_ns)
+    for here in tally.slices():
+        published_ns, until_ns = tally.first_published_ns[here], alive.until_ns(here)
+        for each, met in zip(struck, counts, strict=True):
+            if met:
+                reached = None if each.family == "broker" else _led_to(each, tally, here)
+                for place, when_ns in enumerate((each.at_ns, each.struck_ns)):
+                    there = (published_ns <= when_ns) & (until_ns > when_ns)
+                    if reached is not None and there.any():
+                        there &= reached & (tally.first_delivered_ns[here] > when_ns)
+                    met[place] += int(np.count_nonzero(there))
+    return counts
+
+
+def _led_to(happening: Happening, tally: Tally, here: slice) -> np.ndarray:
+    """Tell which messages of a slice have a route that leads to the queue that was purged."""
+    leads = np.array([route in happening.targets or "/" in route for route in tally.routes] or [False])
+    led: np.ndarray = leads[tally.route[here]]
+    return led
 
 
 def _hands(happening: Happening, tally: Tally) -> Iterator[_Hands]:

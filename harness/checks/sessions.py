@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.checks.settlement import NEVER
+from harness.checks.times import NEVER
 from harness.events import Event, ProcessExited
 from harness.history.records import Kind, LogHeader
 

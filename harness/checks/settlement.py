@@ -7,8 +7,10 @@ from typing import Final
 
 import numpy as np
 
-NEVER: Final = np.iinfo(np.int64).max
-"""The time of what has not happened."""
+from harness.checks.times import NEVER, Times
+
+Settled = Times | np.ndarray
+"""What became of each publish or delivery, in the order of the log: when it was settled, or only whether it was."""
 
 _NOWHERE: Final = (int(NEVER), 0)
 _TAGS: Final = np.int64(1) << 32
@@ -48,7 +50,7 @@ class Tags:
         place = np.where(hit, self.place[run] + offset, 0)
         return np.where(hit, place if self.order is None else self.order[place], -1)
 
-    def settle(self, settled: np.ndarray, records: np.ndarray) -> None:
+    def settle(self, settled: Settled, records: np.ndarray) -> None:
         """Note the times of ranges in `settled`: see `Index.settle`. They may cover tags that were never used."""
         if not len(records) or not len(self.first):
             return
@@ -79,7 +81,7 @@ class Index:
         """First keys, places and lengths of the runs that are over."""
         self._first = self._end = self._place = 0
         """The run that is growing: its first key, the key behind its last one, and the place of its first one."""
-        self._late: list[tuple[np.ndarray, np.ndarray]] = []
+        self._late: list[tuple[Settled, np.ndarray]] = []
         self._least, self._most = _NOWHERE
 
     def extent(self) -> tuple[int, int]:
@@ -124,10 +126,10 @@ class Index:
         if self._end > self._first:
             self._runs.append(np.array(run, dtype=np.int64))
 
-    def settle(self, settled: np.ndarray, records: np.ndarray, *, ranges: bool = True) -> None:
-        """Note in `settled` (one value for each publish or delivery, in the order of the log) when it was settled, if that was not earlier.
+    def settle(self, settled: Settled, records: np.ndarray, *, ranges: bool = True) -> None:
+        """Note in `settled` when publishes or deliveries were settled, if that was not earlier.
 
-        Where it holds truth values, only that. The records cover the tags [tag, tag + arg) of their connection, or with `ranges` false
+        The records cover the tags [tag, tag + arg) of their connection, or with `ranges` false
         their own tag; they may come in any order and overlap.
         """
         first, end = _ends(records, ranges=ranges)
@@ -213,8 +215,8 @@ def _expanded(first: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return expanded
 
 
-def _note(settled: np.ndarray, places: np.ndarray, times: np.ndarray) -> None:
-    if settled.dtype == np.bool_:
-        settled[places] = True
+def _note(settled: Settled, places: np.ndarray, times: np.ndarray) -> None:
+    if isinstance(settled, Times):
+        settled.least(places, times)
     else:
-        np.minimum.at(settled, places, times)
+        settled[places] = True

@@ -1,7 +1,8 @@
-"""What is known of each message, in arrays indexed by a dense message number; read block by block, so that a history may be long.
+"""What is known of each message, by a dense message number; read block by block, so that a history may be long.
 
 A message's number is its publisher's offset plus its sequence number; a sequence number that was never published is a gap, and no
-message. Times are monotonic nanoseconds (int64), NEVER for what has not happened.
+message. Times are monotonic nanoseconds (int64), NEVER for what has not happened. What is known of a hundred million messages fills
+most of a machine's memory: whoever looks at all of them does so slice by slice (`Tally.slices`).
 
 Most messages have a plain story: published once, promised, delivered once, completed once. Of these only the arrays tell; the tables of
 publishes and deliveries hold the stories of all others.
@@ -15,6 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
+from harness.checks.counting import Counts, Mark
 from harness.checks.deliveries import NO_DELIVERIES, Deliveries, Numbering, WorkerLog
 from harness.checks.happenings import Happening, happenings, over_ns
 from harness.checks.outline import Outline
@@ -22,7 +24,7 @@ from harness.checks.publishes import NO_PUBLISHES, PublisherLog, Publishes, rout
 from harness.checks.received import Flow, Received
 from harness.checks.sent import Sent
 from harness.checks.sessions import Session, Sessions, Survey, has_any
-from harness.checks.settlement import NEVER
+from harness.checks.times import NEVER, Times
 from harness.history.history import History
 from harness.history.read import Log
 from harness.history.records import Flag, Kind
@@ -43,13 +45,15 @@ class Found:
     """How many were found that nobody published."""
 
 
+AT_ONCE = 1 << 16
+"""Messages that are looked at at once: a processor's cache holds what that takes."""
 _FEW = 8
 """Stories are few if only one in so many is not plain: their records are kept in memory, rather than looked for again."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What the checks go by. Arrays without a remark are indexed by the message's number."""
+    """What the checks go by. What has no remark is read by message, a slice or some message numbers at a time."""
 
     publisher_names: dict[int, str]
     offsets: dict[int, int]
@@ -62,21 +66,21 @@ class Tally:
     """Publishes, republishes included."""
     flow: Flow
     found: Found
-    published: np.ndarray
-    """How often it was published; MOST_TIMES stands for all above as well, here and in the next two."""
-    delivered: np.ndarray
-    completions: np.ndarray
-    first_published_ns: np.ndarray
-    first_confirmed_ns: np.ndarray
-    first_completed_ns: np.ndarray
+    published: Counts
+    """How often it was published."""
+    delivered: Counts
+    completions: Counts
+    first_published_ns: Times
+    first_confirmed_ns: Times
+    first_completed_ns: Times
     completed_in: np.ndarray
     """The session of its first completion, as an index into `sessions`."""
-    redelivered: np.ndarray
+    redelivered: Mark
     """Whether a delivery of it carried the mark."""
-    promised: np.ndarray
-    nacked: np.ndarray
-    returned: np.ndarray
-    unconfirmed: np.ndarray
+    promised: Mark
+    nacked: Mark
+    returned: Mark
+    unconfirmed: Mark
     """Its publisher asked for no confirms."""
     route: np.ndarray
     """Index into `routes`."""
@@ -90,27 +94,37 @@ class Tally:
     publisher_logs: tuple[PublisherLog, ...]
     worker_logs: tuple[WorkerLog, ...]
 
-    @property
-    def refused(self) -> np.ndarray:
-        """Whether it was nacked or returned."""
-        refused: np.ndarray = self.nacked | self.returned
+    def slices(self) -> Iterator[slice]:
+        """Yield slices of message numbers that cover all of them."""
+        for begin in range(0, self.total, AT_ONCE):
+            yield slice(begin, min(begin + AT_ONCE, self.total))
+
+    def refused(self, here: slice | np.ndarray) -> np.ndarray:
+        """Tell which of some messages were nacked or returned."""
+        refused: np.ndarray = self.nacked[here] | self.returned[here]
         return refused
 
     @cached_property
     def told(self) -> np.ndarray:
-        """Whether its story is not plain, so that its publishes and deliveries are in the tables."""
-        told: np.ndarray = (self.published != 1) | (self.completions != 1) | (self.delivered != 1) | ~self.promised
-        told &= self.published > 0
+        """By message: whether its story is not plain, so that its publishes and deliveries are in the tables."""
         # Where copies in several queues are possible, it matters which of them was completed.
         branching = np.array(["/" in route for route in self.routes] or [False])
-        if branching.any():
-            told |= branching[self.route]
+        told = np.zeros(self.total, dtype=bool)
+        for here in self.slices():
+            plain = self.published.single(here) & self.completions.single(here)
+            plain &= self.delivered.single(here)
+            plain &= self.promised[here]
+            if branching.any():
+                plain &= ~branching[self.route[here]]
+            if not plain.all():  # pages of zeros that nobody writes to take no memory
+                told[here] = ~plain & self.published.some[here]
         return told
 
     @cached_property
     def narrowed(self) -> tuple[tuple[PublisherLog, ...], tuple[WorkerLog, ...]]:
         """The logs, cut down to the messages whose stories are not plain or that are corrupt; whole where these are many."""
-        chosen = self.told.copy()
+        chosen = np.zeros(self.total, dtype=bool)
+        chosen[np.flatnonzero(self.told)] = True
         chosen[self.corrupt] = True
         chosen[self.found.corrupt] = True
         if np.count_nonzero(chosen) > self.total // _FEW:
@@ -135,9 +149,9 @@ class Tally:
         return NO_DELIVERIES.extended(table for log in logs for table in log.tables(told))
 
     @cached_property
-    def first_delivered_ns(self) -> np.ndarray:
+    def first_delivered_ns(self) -> Times:
         """When each message was first delivered: few checks need it, so the logs are read for it when one asks."""
-        first = np.full(self.total, NEVER, dtype=np.int64)
+        first = Times(self.total)
         for log in self.worker_logs:
             log.first_ns(first)
         return first
@@ -161,12 +175,11 @@ class Tally:
         )
         return self.publisher_names[number], message - offset
 
-    def publisher_of(self) -> np.ndarray:
-        """Return every message's publisher number."""
-        numbers = np.zeros(self.total, dtype=np.uint16)
-        for number, offset in self.offsets.items():  # offsets grow, so a later publisher overwrites the rest
-            numbers[offset:] = number
-        return numbers
+    def publisher_of(self, here: slice) -> np.ndarray:
+        """Return the publisher's number of each message of a slice."""
+        numbers, offsets = np.array([*self.offsets]), np.array([*self.offsets.values()])
+        found: np.ndarray = numbers[np.searchsorted(offsets, np.arange(here.start, here.stop), side="right") - 1]
+        return found
 
     def seconds(self, at_ns: int) -> float:
         """Convert a time to seconds since the publishers were released."""
@@ -201,9 +214,9 @@ def tally(history: History) -> Tally:
         )
         for place, log in enumerate(publishers)
     )
-    numbering = Numbering(offsets, sizes, sent.take_first_attempt(), sent.again)
+    numbering = Numbering(offsets, sizes, sent.first_attempt, sent.again)
     struck = happenings(history.events)
-    received = Received(numbering, sessions, sent.total, [over_ns(each) for each in struck], _moments_ns(struck))
+    received = Received(numbering, sessions, sent.marks, [over_ns(each) for each in struck], _moments_ns(struck))
     worker_logs = tuple(WorkerLog(log, numbering, *received.read(log)) for log in workers)
     return Tally(
         publisher_names={log.header.number: log.header.actor for log in publishers},
@@ -215,8 +228,8 @@ def tally(history: History) -> Tally:
         attempts=sent.attempts,
         flow=received.flow(),
         found=_found(collectors, numbering),
-        published=sent.times,
-        delivered=received.times,
+        published=sent.published,
+        delivered=received.delivered,
         completions=received.completions,
         first_published_ns=sent.first_published_ns,
         first_confirmed_ns=sent.first_confirmed_ns,

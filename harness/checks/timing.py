@@ -8,8 +8,8 @@ import numpy as np
 
 from harness.checks.happenings import Happening, over_ns
 from harness.checks.in_order import in_order
-from harness.checks.settlement import NEVER
 from harness.checks.tally import Tally
+from harness.checks.times import NEVER, Times
 from harness.checks.verdict import Outage
 
 LISTED_OUTAGE_S = 0.5
@@ -49,7 +49,7 @@ def outages(tally: Tally) -> Outages:
     return Outages(longest[0], longest[1], tuple(sorted(listed, key=lambda outage: (outage.begin_s, outage.who))))
 
 
-def _gaps(begun_ns: np.ndarray, done_ns: np.ndarray) -> list[tuple[int, int]] | None:
+def _gaps(begun_ns: Times, done_ns: Times) -> list[tuple[int, int]] | None:
     """Return the spans between two consecutive ends in which something was waiting, the longest ones; None with no end at all."""
     gaps, longest = np.empty((2, 0), dtype=np.int64), 1
     last: int | None = None
@@ -65,6 +65,8 @@ def _gaps(begun_ns: np.ndarray, done_ns: np.ndarray) -> list[tuple[int, int]] | 
         lengths = ends - since
         longest = max(longest, int(lengths.max()))
         long = np.flatnonzero(lengths >= min(LISTED_OUTAGE_S * 1e9, longest))
+        if len(long) > LISTED_OUTAGES:
+            long = long[np.argsort(lengths[long], kind="stable")[-LISTED_OUTAGES:]]
         gaps = _longest(np.append(gaps, [since[long], ends[long]], axis=1))
     if last is None:
         return None
@@ -80,11 +82,13 @@ def _longest(gaps: np.ndarray) -> np.ndarray:
 def recovery_s(happening: Happening, tally: Tally) -> float | None:
     """Time from a fault's heal (or strike, if it needs none) to the next service: a completion, or a confirm without workers."""
     from_ns = over_ns(happening)
-    if tally.completions.any():
+    if tally.flow.completed.sum() > tally.flow.invented:
         next_ns = tally.served_ns[from_ns]
     else:
-        confirmed_ns = tally.first_confirmed_ns
-        next_ns = int(confirmed_ns.min(where=confirmed_ns >= from_ns, initial=NEVER))
+        next_ns = NEVER
+        for here in tally.slices():
+            confirmed_ns = tally.first_confirmed_ns[here]
+            next_ns = min(next_ns, int(confirmed_ns.min(where=confirmed_ns >= from_ns, initial=NEVER)))
     return (next_ns - from_ns) / 1e9 if next_ns != NEVER else None
 
 
@@ -94,8 +98,10 @@ def speed_up(happening: Happening, tally: Tally) -> float | None:
     The window behind begins when the first worker that the step started completes something (at the strike, if it started none).
     In both windows there was always work waiting: a rate that is bounded by the publishers says nothing of the workers.
     """
-    both = tally.first_completed_ns != NEVER
-    done, published = np.sort(tally.first_completed_ns[both]), np.sort(tally.first_published_ns[both])
+    done, published = (
+        np.concatenate([np.empty(0, dtype=np.int64), *in_order(times, tally.first_completed_ns)])
+        for times in (tally.first_completed_ns, tally.first_published_ns)
+    )
     if not len(done):
         return None
     # Nothing waits from an end on to the next begin.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
+from harness.checks.times import Times
 from harness.events import (
     BrokerStarted,
     Drained,
@@ -32,6 +34,14 @@ def scenario(**changes: object) -> Scenario:
     """A scenario with one publisher and one worker, changed as told."""
     base: dict[str, object] = {"name": "test", "publishers": {"messages": 10}, "workers": {"count": 2}}
     return Scenario.model_validate(base | changes)
+
+
+def noted(values: np.ndarray | Sequence[int]) -> Times:
+    """Times by message, with NEVER for what has not happened."""
+    at_ns = np.array(values, dtype=np.int64)
+    times = Times(len(at_ns))
+    times.least(slice(0, len(at_ns)), at_ns)
+    return times
 
 
 @dataclass
@@ -318,4 +328,4 @@ class Story:
         return History(tuple(logs), tuple(sorted(self.events, key=lambda event: event.at_ns)))
 
 
-__all__ = ["FOREIGN", "MS", "Story", "V", "scenario"]
+__all__ = ["FOREIGN", "MS", "Story", "V", "noted", "scenario"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from random import Random
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +11,8 @@ from hypothesis import strategies as st
 from harness.checks import in_order as module
 from harness.checks import timing
 from harness.checks.in_order import in_order
-from harness.checks.settlement import NEVER
+from harness.checks.times import NEVER, Times
+from tests.unit.histories import noted
 
 
 @st.composite
@@ -37,9 +37,8 @@ def _small_slices() -> object:
         yield
 
 
-def columns(spans: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
-    table = np.array(spans, dtype=np.int64).reshape(-1, 2)
-    return table[:, 0].copy(), table[:, 1].copy()
+def columns(spans: list[tuple[int, int]]) -> tuple[Times, Times]:
+    return noted([begin for begin, _ in spans]), noted([end for _, end in spans])
 
 
 @given(SPANS)
@@ -50,7 +49,7 @@ def test_slices_behind_each_other_are_all_times_sorted(spans: list[tuple[int, in
 
 
 def test_many_times_come_in_several_slices_of_roughly_one_size() -> None:
-    times = np.arange(1000)
+    times = noted(range(1000))
     sizes = [len(part) for part in in_order(times, times)]
     assert len(sizes) > 10
     assert max(sizes) < 100

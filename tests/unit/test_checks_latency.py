@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from harness.checks.happenings import Happening
 from harness.checks.latency import STEPS, latency
-from harness.checks.settlement import NEVER
+from harness.checks.times import NEVER, Times
+from tests.unit.histories import noted
 
 SECOND = 1_000_000_000
 
@@ -32,8 +33,8 @@ def fault(begin_s: int, struck_s: int, healed_s: int | None, *, healable: bool =
     )
 
 
-def seconds(*values: int) -> np.ndarray:
-    return np.array(values, dtype=np.int64) * SECOND
+def seconds(*values: int) -> Times:
+    return noted([value * SECOND for value in values])
 
 
 def test_a_message_that_waited_while_a_fault_acted_counts_as_during_it() -> None:
@@ -59,7 +60,7 @@ def test_without_a_fault_all_is_outside_and_without_an_end_there_is_nothing() ->
     found = latency(seconds(0), seconds(1), [], zero_ns=0)[1]
     assert found is not None
     assert (found.during_faults, found.outside_faults is not None) == (None, True)
-    assert latency(seconds(0), np.array([NEVER]), [], zero_ns=0)[1] is None
+    assert latency(seconds(0), noted([NEVER]), [], zero_ns=0)[1] is None
 
 
 spans = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 50)), min_size=1, max_size=60)

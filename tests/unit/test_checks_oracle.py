@@ -200,7 +200,7 @@ def test_a_cause_does_not_depend_on_what_else_was_lost(
     for message, place in zip(together.messages.tolist(), together.of.tolist(), strict=True):
         only = np.full_like(fates.codes, -1)
         only[message] = fates.codes[message]
-        alone = find_causes(Fates(only, fates.queue), seen, of, history.events)
+        alone = find_causes(Fates(only, fates.missing), seen, of, history.events)
         (cause,) = alone.causes
         assert (cause.place, cause.actor, cause.fault, cause.setting) == (
             together.causes[place].place,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from harness.checks.outline import Extents, Outline, groups_of
-from harness.checks.settlement import NEVER, Index
+from harness.checks.settlement import Index
+from harness.checks.times import NEVER, Times
 from harness.history.read import BLOCK_RECORDS, DTYPE, Log
 from harness.history.records import Kind, LogHeader
 
@@ -24,17 +25,18 @@ def test_what_a_record_covers_is_settled_wherever_it_stands(seed: int) -> None:
     ranges["connection"], ranges["at_ns"] = random.integers(1, 3, 25), random.integers(0, 100, 25)
     ranges["tag"], ranges["arg"] = random.integers(0, 32, 25), random.integers(0, 6, 25)
 
-    index, covered, own = Index(), np.full(len(tags), NEVER), np.zeros(len(tags), dtype=bool)
+    index, covered, own = Index(), Times(len(tags)), np.zeros(len(tags), dtype=bool)
     for part, records in zip(np.array_split(np.array(tags), BLOCKS), np.array_split(ranges, BLOCKS), strict=True):
         index.add(part[:, 0], part[:, 1])
         index.settle(covered, records)
         index.settle(own, records, ranges=False)
     index.finish()
+    covered_ns = covered[:]
 
     for place, (connection, tag) in enumerate(tags):
         of_it = [row for row in ranges if row["connection"] == connection and tag > 0]
         times = [row["at_ns"] for row in of_it if row["tag"] <= tag < int(row["tag"]) + int(row["arg"])]
-        assert covered[place] == min(times, default=NEVER)
+        assert covered_ns[place] == min(times, default=NEVER)
         assert own[place] == any(row["tag"] == tag for row in of_it)
 
 
@@ -57,7 +59,7 @@ def test_an_outline_finds_the_records_of_a_message_and_leaves_out_other_blocks(
     log = Log(LogHeader("publisher", "publisher-1", 1, 1, 1, ("tasks",)), records)
     published = [np.arange(BLOCK_RECORDS), np.arange(BLOCK_RECORDS, size - 2)]
     extents = Extents.of([(_key(1), _key(BLOCK_RECORDS), False), (_key(first), _key(size), unusual)])
-    outline = Outline(extents, [groups_of(message, size) for message in published])
+    outline = Outline(extents, [groups_of(message) for message in published])
     chosen = np.zeros(size, dtype=bool)
     chosen[6] = True  # its tag is 7
 
@@ -65,6 +67,12 @@ def test_an_outline_finds_the_records_of_a_message_and_leaves_out_other_blocks(
 
     assert places.tolist() == ([6, size - 2, size - 1] if looked_at else [6])
     assert narrowed.records["kind"][0] == Kind.PUBLISHED
+
+
+def test_messages_are_outlined_in_groups_and_what_is_none_has_no_group() -> None:
+    assert groups_of(np.array([1_000_000, 5000, 5001])).tolist() == [4, 976]
+    assert groups_of(np.array([-1, 5000, -1])).tolist() == [4]
+    assert groups_of(np.array([], dtype=np.int64)).tolist() == [0] * 0
 
 
 def _key(tag: int) -> int:

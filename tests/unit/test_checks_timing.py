@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,20 +9,20 @@ from hypothesis import strategies as st
 from harness.checks.happenings import happenings
 from harness.checks.judge import judge
 from harness.checks.latency import latency
-from harness.checks.settlement import NEVER
 from harness.checks.tally import tally
+from harness.checks.times import NEVER
 from harness.checks.timing import outages, speed_up
 from harness.checks.verdict import Outage
-from tests.unit.histories import MS, Story, scenario
+from tests.unit.histories import MS, Story, noted, scenario
 
 
 def test_percentiles_are_of_the_messages_that_came_to_their_end() -> None:
-    begin = np.array([0, 0, 0, 10**9])
-    end = np.array([10**9, 2 * 10**9, NEVER, 4 * 10**9])
+    begin = noted([0, 0, 0, 10**9])
+    end = noted([10**9, 2 * 10**9, NEVER, 4 * 10**9])
     found = latency(begin, end, [], zero_ns=0)[0]
     assert found is not None
     assert (found.count, found.p50, found.max) == (3, 2.0, 3.0)
-    assert latency(begin, np.full(4, NEVER), [], zero_ns=0) == (None, None)
+    assert latency(begin, noted([NEVER] * 4), [], zero_ns=0) == (None, None)
 
 
 def test_latencies_run_from_the_first_publish_to_the_first_end() -> None:
