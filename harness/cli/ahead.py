@@ -38,6 +38,7 @@ def _prepare() -> None:
         import harness.checks.judge
         import harness.checks.verdict_json
         import harness.history.parquet
+        import harness.report.write
         import harness.trend.rows
         import harness.trend.store  # noqa: F401
         from harness.report.html import prepare

@@ -13,7 +13,15 @@ from harness.cli.ahead import Ahead
 from harness.events import Phase, PhaseChanged
 from harness.report.templates import environment
 
-LATE = ("bokeh", "jinja2", "pyarrow", "harness.checks.judge", "harness.checks.verdict_json", "harness.trend.store")
+LATE = (
+    "bokeh",
+    "jinja2",
+    "pyarrow",
+    "harness.checks.judge",
+    "harness.checks.verdict_json",
+    "harness.report.junit",
+    "harness.trend.store",
+)
 
 
 def entered(phase: Phase) -> PhaseChanged:
