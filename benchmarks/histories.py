@@ -20,8 +20,8 @@ from harness.events import (
     TrafficStarted,
 )
 from harness.faults.registry import actions
-from harness.history.events_io import to_line
-from harness.history.history import EVENTS_FILE, LOGS_FOLDER
+from harness.history.events_io import EVENTS_FILE, to_line
+from harness.history.history import LOGS_FOLDER
 from harness.history.read import DTYPE
 from harness.history.records import HEADER_BYTES, Kind, LogHeader
 from harness.scenario.scenario import GUARANTEE, Scenario, scenario_model

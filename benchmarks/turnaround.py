@@ -25,8 +25,7 @@ from harness.events import (
     VariantFinished,
     VariantStarted,
 )
-from harness.history.events_io import read_events
-from harness.history.history import EVENTS_FILE
+from harness.history.events_io import EVENTS_FILE, read_events
 
 Seconds = dict[str, float]
 

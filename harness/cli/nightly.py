@@ -110,11 +110,10 @@ def run_night(
     from harness.cli.processes import Ended, Job, run_jobs
     from harness.cli.schedule import Schedule
     from harness.cli.settings import draw_seed
-    from harness.cli.suite import show_ended, sweep_everything
+    from harness.cli.suite import say_swept, show_ended, sweep_everything
     from harness.scenario.quantities import format_duration
 
-    for line in sweep_everything():
-        say(f"left over from a run that was killed, removed: {line}")
+    say_swept(sweep_everything())
     number_of = {one.path: number for number, one in enumerate(loaded)}
     runs: list[RunVerdict] = []
     ending: list[Outcome] = []

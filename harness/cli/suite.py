@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 def run_all(loaded: Sequence[Loaded], settings: Settings, *, jobs: int, console: Console) -> ExitCode:
     """Run everything, print what is to be printed, return the exit code."""
-    for line in sweep_everything():
-        say(f"left over from a run that was killed, removed: {line}")
     if jobs > 1 and len(loaded) > 1:
+        say_swept(sweep_everything())
         verdicts, ending = _in_parallel(loaded, settings, jobs)
     else:
+        say_swept(ledger.sweep())
         verdicts, ending = _in_turn(loaded, settings, console)
     if len(verdicts) > 1:
         print_suite(by_scenario(verdicts), console)
@@ -70,6 +70,19 @@ def sweep_everything() -> tuple[str, ...]:
     return (*ledger.sweep(), *sweep_containers()[0])
 
 
+def say_swept(removed: Sequence[str]) -> None:
+    """Say what was removed."""
+    for line in removed:
+        say(f"left over from a run that was killed, removed: {line}")
+
+
+def _sweep_containers() -> None:
+    """Sweep where it takes its time, for an engine must be asked: beside the first boot."""
+    from harness.broker.sweeping import sweep_containers
+
+    say_swept(sweep_containers()[0])
+
+
 def _in_turn(loaded: Sequence[Loaded], settings: Settings, console: Console) -> tuple[list[RunVerdict], list[Outcome]]:
     """Run one after the other; returns the verdicts, and what else the exit code must know of."""
     verdicts: list[RunVerdict] = []
@@ -77,9 +90,10 @@ def _in_turn(loaded: Sequence[Loaded], settings: Settings, console: Console) -> 
     with (
         _machines(settings.scheduler) as make_hosts,
         interruptible("interrupted: healing, stopping, writing the report; once more leaves at once"),
+        closing(Ahead(_sweep_containers)) as ahead,
     ):
         for one in loaded:
-            result = _run_one(one, settings, console, make_hosts)
+            result = _run_one(one, settings, console, make_hosts, ahead)
             verdicts.append(result.verdict)
             with shielded():
                 problems += _report(result, one, settings, console)
@@ -103,8 +117,10 @@ def _machines(scheduler: str | None) -> Iterator[MakeHosts | None]:
         yield Spread(engine).hosts
 
 
-def _run_one(loaded: Loaded, settings: Settings, console: Console, make_hosts: MakeHosts | None) -> RunResult:
-    with closing(LiveProgress(console, quiet=settings.quiet)) as live, closing(Ahead()) as ahead:
+def _run_one(
+    loaded: Loaded, settings: Settings, console: Console, make_hosts: MakeHosts | None, ahead: Ahead
+) -> RunResult:
+    with closing(LiveProgress(console, quiet=settings.quiet)) as live:
         return run_one(
             loaded,
             reports=settings.reports,

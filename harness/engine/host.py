@@ -9,16 +9,18 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import psutil
 
-from harness.engine.counters import ActorCounters, LiveLog
-from harness.engine.resume import resume_point
+from harness.engine.counters import ActorCounters
 from harness.engine.standby import Standby, close_pipe
 from harness.errors import InfrastructureError
 from harness.interrupts import shielded
 from harness.traffic.spec import Acks, PublisherSpec, WorkerSpec, write_spec
+
+if TYPE_CHECKING:
+    from harness.engine.live_log import LiveLog
 
 FREEZE_TIMEOUT_S = 2.0
 HERE = ""
@@ -138,6 +140,10 @@ class LocalHost:
 
     def start(self, process: str, spec: PublisherSpec | WorkerSpec, earlier: tuple[str, ...]) -> int:
         """Start a process; see Host."""
+        # A command imports these while its broker boots.
+        from harness.engine.live_log import LiveLog  # noqa: PLC0415
+        from harness.engine.resume import resume_point  # noqa: PLC0415
+
         log = self._logs / f"{process}.log"
         spec = replace(spec, log=str(log))
         role = "worker"

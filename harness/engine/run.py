@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from harness import __version__
 from harness.broker.protocol import Broker, BrokerSettings
@@ -25,9 +25,7 @@ from harness.engine.standby import Standby
 from harness.engine.variant import OUTLIVING, Meanwhile, VariantRun, VariantSetting
 from harness.errors import ChaosError, HistoryError, InfrastructureError
 from harness.events import BrokerStarted, Event, Listener, Note, Phase, PhaseChanged, VariantFinished, VariantStarted
-from harness.history import history as reading
-from harness.history.events_io import EventWriter
-from harness.history.history import EVENTS_FILE, History
+from harness.history.events_io import EVENTS_FILE, EventWriter
 from harness.interrupts import shielded
 from harness.ledger import Ledger
 from harness.scenario.load import Loaded
@@ -35,6 +33,9 @@ from harness.scenario.resolve import resolve, to_yaml
 from harness.scenario.scenario import Scenario
 from harness.scenario.variants import Variant
 from harness.traffic.spec import Target
+
+if TYPE_CHECKING:
+    from harness.history.history import History
 
 
 class MakeBroker(Protocol):
@@ -210,10 +211,12 @@ def _ended(turns: Sequence[_Turn], listeners: Sequence[Listener]) -> bool:
 
 def _judged(variant: Variant, folder: Path, told: Sequence[Listener]) -> tuple[History, VariantVerdict]:
     """Read what a variant's run left, and judge it."""
-    from harness.checks.judge import judge  # noqa: PLC0415 - a command imports it while its broker boots
+    # A command imports these while its broker boots.
+    from harness.checks.judge import judge  # noqa: PLC0415
+    from harness.history.history import load  # noqa: PLC0415
 
     _tell(told, PhaseChanged(at_ns=time.monotonic_ns(), variant=variant.name, phase=Phase.CHECK))
-    history = reading.load(folder)
+    history = load(folder)
     verdict = judge(
         history, variant.scenario, name=variant.name, description=variant.description, settings=variant.settings
     )
@@ -227,6 +230,7 @@ def _judged(variant: Variant, folder: Path, told: Sequence[Listener]) -> tuple[H
 def judge_again(directory: RunDirectory, loaded: Loaded) -> RunResult:
     """Judge a run directory's histories anew, with the scenario that it holds."""
     from harness.checks.judge import judge  # noqa: PLC0415 - as above
+    from harness.history.history import load  # noqa: PLC0415
 
     try:
         meta = json.loads((directory.path / META_FILE).read_text(encoding="utf-8"))
@@ -238,7 +242,7 @@ def judge_again(directory: RunDirectory, loaded: Loaded) -> RunResult:
     variants = loaded.variants()
     present = [variant for variant in variants if (directory.variant(variant.name) / EVENTS_FILE).exists()]
     for variant in present:
-        history = reading.load(directory.variant(variant.name))
+        history = load(directory.variant(variant.name))
         histories[variant.name] = history
         versions |= _broker_versions(history)
         verdicts.append(

@@ -16,6 +16,8 @@ from harness import events
 from harness.errors import HistoryError
 from harness.events import Event
 
+EVENTS_FILE = "events.jsonl"
+
 
 @cache
 def _adapters() -> dict[str, TypeAdapter[Any]]:

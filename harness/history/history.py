@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.events import Event, TrafficStarted
-from harness.history.events_io import read_events
+from harness.history.events_io import EVENTS_FILE, read_events
 from harness.history.read import Log, read_log
 
-EVENTS_FILE = "events.jsonl"
 LOGS_FOLDER = "logs"
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import HistoryError
+from harness.history.arrow import flags, numbers, texts
 from harness.history.history import History
 from harness.history.read import EMPTY, Log
 from harness.history.records import FOREIGN, Flag, Kind, LogHeader
@@ -96,29 +97,29 @@ def _table(log: Log, names: dict[int, str]) -> pa.Table:
     kind = np.ascontiguousarray(records["kind"])
     size = len(records)
     has_message = _among(kind, _WITH_MESSAGE) | of_range
-    numbers = np.ascontiguousarray(records["publisher"])
-    known = np.flatnonzero(np.bincount(numbers)).tolist()
+    owner = np.ascontiguousarray(records["publisher"])
+    known = np.flatnonzero(np.bincount(owner)).tolist()
     labels = [names.get(number, "foreign" if number == FOREIGN else "") for number in known]
     queue_named = _among(kind, (*_WITH_MESSAGE, Kind.ACKED, Kind.CONSUMING, Kind.CANCELLED)) & (kind != Kind.RETURNED)
     events = [member.name.lower() for member in Kind]
-    columns: dict[str, Any] = {
-        "at_ns": pa.array(records["at_ns"]),
+    columns: dict[str, pa.Array] = {
+        "at_ns": numbers(records["at_ns"]),
         "event": _dictionary(_places([int(member) for member in Kind])[kind], events),
         "role": _dictionary(np.zeros(size, dtype=np.int32), [log.header.role]),
         "actor": _dictionary(np.zeros(size, dtype=np.int32), [log.header.actor]),
-        "incarnation": pa.array(np.full(size, log.header.incarnation, dtype=np.int32)),
-        "connection": pa.array(records["connection"].astype(np.int32)),
-        "tag": pa.array(records["tag"].astype(np.int64), mask=records["tag"] == 0),
-        "publisher": _dictionary(_places(known)[numbers], labels, ~has_message),
-        "seq": pa.array(records["seq"].astype(np.int64), mask=~has_message),
-        "attempt": pa.array(records["attempt"].astype(np.int32), mask=~has_message | (records["attempt"] == 0)),
+        "incarnation": numbers(np.full(size, log.header.incarnation, dtype=np.int32)),
+        "connection": numbers(records["connection"].astype(np.int32)),
+        "tag": numbers(records["tag"].astype(np.int64), records["tag"] == 0),
+        "publisher": _dictionary(_places(known)[owner], labels, ~has_message),
+        "seq": numbers(records["seq"].astype(np.int64), ~has_message),
+        "attempt": numbers(records["attempt"].astype(np.int32), ~has_message | (records["attempt"] == 0)),
         "queue": _dictionary(records["queue"], list(log.header.names) or [""], ~queue_named),
-        "code": pa.array(records["arg"].astype(np.int32), mask=~_among(kind, _CODES)),
+        "code": numbers(records["arg"].astype(np.int32), ~_among(kind, _CODES)),
     }
-    flags = np.ascontiguousarray(records["flags"])
+    marks = np.ascontiguousarray(records["flags"])
     for name, flag in _FLAGS:
-        columns[name] = pa.array((flags & flag) != 0)
-    return pa.table(columns)
+        columns[name] = flags((marks & flag) != 0)
+    return pa.Table.from_arrays(list(columns.values()), names=list(columns))
 
 
 def _among(kind: np.ndarray, chosen: Sequence[Kind]) -> np.ndarray:
@@ -127,16 +128,16 @@ def _among(kind: np.ndarray, chosen: Sequence[Kind]) -> np.ndarray:
     return among
 
 
-def _places(numbers: Sequence[int]) -> np.ndarray:
+def _places(listed: Sequence[int]) -> np.ndarray:
     """Return a table from some numbers to their places."""
-    places = np.zeros(max(numbers, default=0) + 1, dtype=np.int32)
-    places[numbers] = np.arange(len(numbers))
+    places = np.zeros(max(listed, default=0) + 1, dtype=np.int32)
+    places[listed] = np.arange(len(listed))
     return places
 
 
 def _dictionary(index: np.ndarray, labels: list[str], mask: np.ndarray | None = None) -> pa.Array:
-    codes = pa.array(index.astype(np.int32), mask=mask)
-    return pa.DictionaryArray.from_arrays(codes, pa.array(labels, type=pa.string()))
+    codes = numbers(index.astype(np.int32, copy=False), mask)
+    return pa.DictionaryArray.from_arrays(codes, texts(labels))
 
 
 def _expanded(log: Log) -> tuple[np.ndarray, np.ndarray]:

@@ -8,20 +8,24 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.checks.verdict import Outcome
 from harness.errors import HistoryError
+from harness.history.arrow import flags, numbers, texts
 from harness.trend.rows import COLUMNS, SCHEMA_VERSION, Row
 
 SUFFIX: Final = ".parquet"
 MOST_FILES: Final = 1000
 """With more files than this, reading begins to take time, and an append puts them together."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WORD, _COUNT, _FIGURE = (pa.string(), pa.int64(), pa.float64())
 SCHEMA: Final = pa.schema(
     [
@@ -104,8 +108,9 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _write(folder: Path, rows: Sequence[Row]) -> Path:
-    columns = [asdict(row) for row in rows]
-    table = pa.Table.from_pylist([_encodable(column) for column in columns], schema=SCHEMA)
+    table = pa.Table.from_arrays(
+        [_column(field, [getattr(row, field.name) for row in rows]) for field in SCHEMA], schema=SCHEMA
+    )
     name = f"{min(row.started_at for row in rows):%Y%m%d-%H%M%S}-{uuid.uuid4().hex}"
     temporary = folder / f".{name}"
     try:
@@ -117,12 +122,18 @@ def _write(folder: Path, rows: Sequence[Row]) -> Path:
         temporary.unlink(missing_ok=True)
 
 
-def _encodable(row: dict[str, Any]) -> dict[str, Any]:
-    """Show bytes of a file name that are no text as escapes."""
-    return {
-        name: value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
-        for name, value in row.items()
-    }
+def _column(field: pa.Field, values: Sequence[Any]) -> pa.Array:
+    if pa.types.is_string(field.type):
+        # Bytes of a file name that are no text are shown as escapes.
+        return texts([value.encode(errors="backslashreplace").decode() for value in values])
+    if pa.types.is_boolean(field.type):
+        return flags(np.array(values))
+    if pa.types.is_timestamp(field.type):
+        values = [(value - _EPOCH) // timedelta(microseconds=1) for value in values]
+        return numbers(np.array(values, dtype=np.int64), kind=field.type)
+    missing = np.array([value is None for value in values])
+    known = [0 if value is None else value for value in values]
+    return numbers(np.array(known, dtype=field.type.to_pandas_dtype()), missing)
 
 
 def _read(folder: Path) -> tuple[list[tuple[Path, tuple[Row, ...]]], list[str]]:

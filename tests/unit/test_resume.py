@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.engine.counters import LiveLog
+from harness.engine.live_log import LiveLog
 from harness.engine.resume import resume_point
 from harness.history.records import Flag, Kind, LogHeader
 from harness.traffic.log import EventLog
