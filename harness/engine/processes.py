@@ -15,6 +15,7 @@ from harness.engine import plan as planning
 from harness.engine.counters import ActorCounters, Totals
 from harness.engine.host import Host, HostLoad, HostLostError, Seen
 from harness.engine.plan import ActorPlan, Session
+from harness.engine.prompt import become_prompt
 from harness.events import (
     Event,
     HostGathered,
@@ -99,7 +100,9 @@ class Processes:
         self._lock = threading.RLock()
         self._looking = {host: threading.Lock() for host in self._hosts}
         self._scaling = threading.Lock()
-        self._threads = ThreadPoolExecutor(max_workers=max(4, len(self._hosts)), thread_name_prefix="processes")
+        self._threads = ThreadPoolExecutor(
+            max_workers=max(4, len(self._hosts)), thread_name_prefix="processes", initializer=become_prompt
+        )
         self._coming_back: list[Future[None]] = []
         self._actors: dict[str, _Actor] = {}
         self._failures: list[str] = []

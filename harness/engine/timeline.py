@@ -17,6 +17,7 @@ from random import Random
 from harness.broker.protocol import Broker
 from harness.engine.counters import Totals
 from harness.engine.processes import Processes
+from harness.engine.prompt import become_prompt
 from harness.events import ErrorObserved, Event, FaultArmed, FaultHealed, FaultInjected, FaultMissed
 from harness.faults.arena import Arena, NoTargetError
 from harness.faults.base import Fault, Strike
@@ -58,7 +59,9 @@ class Timeline:
         self._emit = emit
         self._variant = variant
         self._ending = threading.Event()
-        self._pool = ThreadPoolExecutor(max_workers=max(4, 2 * len(scenario.timeline)), thread_name_prefix="fault")
+        self._pool = ThreadPoolExecutor(
+            max_workers=max(4, 2 * len(scenario.timeline)), thread_name_prefix="fault", initializer=become_prompt
+        )
         self._steps = [
             self._prepare(index, step, scenario, broker, processes, target, publish, seed)
             for index, step in enumerate(scenario.timeline)

@@ -12,6 +12,7 @@ from harness.engine.counters import Totals
 from harness.engine.load import LoadMeter
 from harness.engine.outbox import Outbox
 from harness.engine.processes import Processes
+from harness.engine.prompt import prompt
 from harness.engine.timeline import Timeline
 from harness.errors import InfrastructureError
 from harness.events import TrafficStarted
@@ -69,7 +70,7 @@ class Traffic:
         self._outbox.emit(TrafficStarted(at_ns=time.monotonic_ns(), variant=self._variant))
         released = time.monotonic()
         processes.release()
-        with LoadMeter(processes.loads) as load:
+        with prompt(), LoadMeter(processes.loads) as load:
             while True:
                 self._housekeep()
                 elapsed_s = time.monotonic() - released

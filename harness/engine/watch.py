@@ -6,6 +6,7 @@ import threading
 import time
 
 from harness.broker.protocol import Broker
+from harness.engine.prompt import become_prompt
 from harness.engine.timeline import Timeline
 from harness.errors import BrokerError
 
@@ -38,6 +39,7 @@ class BrokerWatch:
             self._look.start()
 
     def _look_at_nodes(self) -> None:
+        become_prompt()
         broker = self._broker
         try:
             dead = next((name for index, name in enumerate(broker.nodes) if not broker.alive(index)), None)
