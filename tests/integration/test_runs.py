@@ -131,8 +131,10 @@ def test_brokers_boot_in_pairs_and_each_variant_has_its_own(backend: str, tmp_pa
     result = run(load(path, actions()), reports=tmp_path / "reports", seed=7, make_broker=make)
     assert result.verdict.outcome is Outcome.AS_EXPECTED
     assert [verdict.counts.fates[Fate.PROCESSED] for verdict in result.verdict.variants] == [20, 20, 20, 20]
-    first, second = sorted(("guarantee", "second"), key=lambda name: len(beside[name]))
-    assert beside == {first: (), second: (first,), "third": (), "fourth": ("third",)}
+    pairs = [
+        sorted(pair, key=lambda name: len(beside[name])) for pair in (("guarantee", "second"), ("third", "fourth"))
+    ]
+    assert beside == {name: there for first, second in pairs for name, there in ((first, ()), (second, (first,)))}
     assert there == []
 
 
