@@ -1,4 +1,4 @@
-"""One variant as Bokeh figures: rates, backlog and in flight, the lanes of who was alive, and latency over time."""
+"""One variant as figures: rates, backlog and in flight, the lanes of who was alive, and latency over time."""
 
 from __future__ import annotations
 
@@ -7,17 +7,26 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from bokeh.models.formatters import NumeralTickFormatter
-from bokeh.models.ranges import Range1d
-from bokeh.models.sources import ColumnDataSource
-from bokeh.models.tickers import LogTicker
-
 from harness.checks.verdict import FaultOutcome, LatencyDetail, LatencyStep, VariantVerdict
 from harness.history.series import Series
+from harness.report.bokehjs import Field, Model
 from harness.report.lane_plot import lane_plot
 from harness.report.lanes import Span
 from harness.report.plain import colour, plain, shortened
-from harness.report.plots import IN_INK, INK, LEFT_PX, Window, answer, mark_faults, plot_in, stacked, struck
+from harness.report.plots import (
+    IN_INK,
+    INK,
+    LEFT_PX,
+    Plot,
+    Window,
+    answer,
+    mark_faults,
+    numbers,
+    plot_in,
+    source,
+    stacked,
+    struck,
+)
 
 LINES: Final = {
     "published": "#4c78a8",
@@ -82,24 +91,25 @@ def latency(variant: VariantVerdict) -> dict[str, Any] | None:
     return stacked(plots)
 
 
-def _latency(name: str, detail: LatencyDetail, window: Window) -> Any:
-    plot = plot_in(window, f"latency {name}", 190, y_axis_type="log")
-    plot.yaxis.axis_label = f"ms to {name}"
-    plot.yaxis.formatter = NumeralTickFormatter(format="0,0[.]00")
-    plot.yaxis.ticker = plot.ygrid.ticker = LogTicker(desired_num_ticks=4)
+def _latency(name: str, detail: LatencyDetail, window: Window) -> Plot:
+    ticker = Model("LogTicker", desired_num_ticks=4)
+    axis = Model("LogAxis", axis_label=f"ms to {name}", formatter=numbers("0,0[.]00"), ticker=ticker)
+    plot = plot_in(window, f"latency {name}", 190, y_axis=axis)
+    plot.set(y_scale=Model("LogScale"))
+    plot.grids[1].set(ticker=ticker)
     rows = list(_with_gaps(detail))
     columns: dict[str, Any] = {"x": [round(begin_s + detail.step_s / 2, 4) for begin_s, _ in rows]}
     for key in LATENCY:
         # A logarithmic axis has no 0; the clock's own step is far below a thousandth of a millisecond.
         columns[key] = [math.nan if s is None else max(1e-3, float(f"{getattr(s, key) * 1e3:.4g}")) for _, s in rows]
     columns["count"] = [0 if step is None else step.count for _, step in rows]
-    source = ColumnDataSource(columns)
+    steps = source(columns)
     for key, (_, shade) in LATENCY.items():
-        plot.line("x", key, source=source, color=shade, line_width=1.8)
-        plot.scatter("x", key, source=source, color=shade, size=3.5)
+        plot.line(steps, "x", key, line_color=shade, line_width=1.8)
+        plot.marks("Scatter", steps, x=Field("x"), y=Field(key), size=3.5, line_color=shade, fill_color=shade)
     tips = [("published at", "@x{0,0.00} s"), *((said, f"@{key}{{0,0.[00]}} ms") for key, (said, _) in LATENCY.items())]
     tips.append(("messages", "@count{0,0}"))
-    answer(plot, source, ("x", "p50"), tips)
+    answer(plot, steps, ("x", "p50"), tips)
     return plot
 
 
@@ -113,42 +123,38 @@ def _with_gaps(detail: LatencyDetail) -> Iterator[tuple[float, LatencyStep | Non
         last_s = step.begin_s
 
 
-def _rates(data: Series, window: Window) -> Any:
+def _rates(data: Series, window: Window) -> Plot:
     plot = _measures("rates", 230, window, "messages a second")
     _draw(plot, data, {name: values for name, values in data.rates.items() if values.any()}, middle=True)
     return plot
 
 
-def _stock(data: Series, window: Window) -> Any:
+def _stock(data: Series, window: Window) -> Plot:
     plot = _measures("stock", 150, window, "messages")
     _draw(plot, data, {"backlog": data.backlog, "in flight": data.in_flight}, middle=False)
     return plot
 
 
-def _measures(name: str, height: int, window: Window, label: str) -> Any:
-    plot = plot_in(window, name, height)
-    plot.yaxis.axis_label = label
-    plot.yaxis.formatter = NumeralTickFormatter(format="0,0")
-    plot.y_range.start = 0
-    plot.yaxis.ticker.desired_num_ticks = 4
-    return plot
+def _measures(name: str, height: int, window: Window, label: str) -> Plot:
+    ticker = Model("BasicTicker", desired_num_ticks=4)
+    axis = Model("LinearAxis", axis_label=label, formatter=numbers(), ticker=ticker)
+    return plot_in(window, name, height, y_range=Model("DataRange1d", start=0), y_axis=axis)
 
 
-def _draw(plot: Any, data: Series, values: dict[str, Any], *, middle: bool) -> None:
+def _draw(plot: Plot, data: Series, values: dict[str, Any], *, middle: bool) -> None:
     shift = data.width_s / (2 if middle else 1)
     columns = {"x": (data.begin_s + shift).round(3).tolist()}
     columns |= {name: each.round(1).tolist() for name, each in values.items()}
-    source = ColumnDataSource(columns)
+    buckets = source(columns)
     for name in values:
-        plot.line(
-            "x", name, source=source, color=LINES[name], line_width=1.8, name=name, visible=name not in HIDDEN_AT_FIRST
-        )
+        shown = name not in HIDDEN_AT_FIRST
+        plot.line(buckets, "x", name, line_color=LINES[name], line_width=1.8, name=name, visible=shown)
     tips = [("at", "@x{0,0.00} s"), *((name, f"@{{{name}}}{{0,0}}") for name in values)]
     for name in tuple(values)[:1]:
-        answer(plot, source, ("x", name), tips)
+        answer(plot, buckets, ("x", name), tips)
 
 
-def _fault_names(faults: Sequence[FaultOutcome], window: Window) -> Any:
+def _fault_names(faults: Sequence[FaultOutcome], window: Window) -> Plot:
     """Write each fault's name where it struck, beside its colour, in as many rows as keep the names apart."""
     rows_end: list[float] = []
     columns: dict[str, Any] = {key: [] for key in ("x", "row", "name", "colour", "align", "text_at", "square_at")}
@@ -164,11 +170,25 @@ def _fault_names(faults: Sequence[FaultOutcome], window: Window) -> Any:
         for key, value in zip(columns, (at, row, name, colour(fault.colour), *places), strict=True):
             columns[key].append(value)
     rows = len(rows_end)
-    plot = plot_in(window, "faults", rows * _FAULT_ROW_PX + 14, y_range=Range1d(start=rows - 0.5, end=-0.5))
-    plot.axis.visible = False
-    plot.grid.visible = False
-    source = ColumnDataSource(columns)
-    text = partial(plot.text, x="x", y="row", text_align="align", text_baseline="middle", source=source)
-    text(text={"value": "■"}, x_offset="square_at", text_color="colour", text_font_size="13px")
-    text(text="name", x_offset="text_at", text_font_size="12px", text_font_style="bold", text_color=INK, name=IN_INK)
+    plot = plot_in(window, "faults", rows * _FAULT_ROW_PX + 14, y_range=Model("Range1d", start=rows - 0.5, end=-0.5))
+    for unseen in (plot.x_axis, plot.y_axis, *plot.grids):
+        unseen.set(visible=False)
+    write = partial(
+        plot.marks,
+        "Text",
+        source(columns),
+        x=Field("x"),
+        y=Field("row"),
+        text_align=Field("align"),
+        text_baseline="middle",
+    )
+    write(text="■", x_offset=Field("square_at"), text_color=Field("colour"), text_font_size="13px")
+    write(
+        text=Field("name"),
+        x_offset=Field("text_at"),
+        text_font_size="12px",
+        text_font_style="bold",
+        text_color=INK,
+        name=IN_INK,
+    )
     return plot

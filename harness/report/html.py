@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
-
-from bokeh.core.property.validation import without_property_validation
-from bokeh.resources import INLINE
-from markupsafe import Markup
 
 from harness.checks.distribution import MOST_DELIVERIES
 from harness.checks.timing import LISTED_OUTAGE_S
 from harness.checks.verdict import Fate, FaultOutcome, LossCause, RunVerdict, VariantVerdict
 from harness.history.history import History
 from harness.history.series import Series, series
+from harness.report.bokehjs import script
 from harness.report.broker_log import Excerpt, excerpts
 from harness.report.charts import HIDDEN_AT_FIRST, LATENCY, LINES, latency, timeline
 from harness.report.lane_plot import LOST, SHOWN_LANES, STATES
@@ -59,8 +55,7 @@ def html(
     broker_logs: Mapping[str, Mapping[str, str]],
 ) -> str:
     """Render a run's page."""
-    # The chart library looks at every value that it is given, which takes a third of the time; tests open the pages in a browser.
-    pages: tuple[Page, ...] = without_property_validation(_pages)(run, histories, broker_logs)
+    pages = _pages(run, histories, broker_logs)
     charts = [
         {"id": f"{page.anchor}-{name}", "item": item}
         for page in pages
@@ -83,7 +78,7 @@ def html(
                     if messages
                 }
             ),
-            bokeh=bokeh_scripts() if charts else "",
+            bokeh=script() if charts else "",
             resolved=shortened(resolved_scenario, SCENARIO_CHARACTERS),
             line_colours=LINES,
             hidden_lines=HIDDEN_AT_FIRST,
@@ -168,11 +163,4 @@ def prepare() -> None:
     """Do what takes long and is the same for every page: compile the templates, read the chart library's scripts."""
     for name in environment().list_templates(extensions=["html"]):
         environment().get_template(name)
-    bokeh_scripts()
-
-
-@cache
-def bokeh_scripts() -> Markup:
-    """Return the one bundle that plain figures need: no widgets, tables or WebGL."""
-    scripts = INLINE.clone(components=["bokeh"]).js_raw
-    return Markup("\n".join(scripts).replace("</script", "<\\/script"))  # noqa: S704 - it comes from the Bokeh package
+    script()

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import log10
-from typing import Any, Final
-
-from bokeh.models import PlainText
-from bokeh.models.ranges import Range1d
-from bokeh.models.sources import ColumnDataSource
-from bokeh.models.tools import HoverTool
+from typing import Final
 
 from harness.checks.verdict import LossCause, VariantVerdict
 from harness.checks.words import plural
+from harness.report.bokehjs import Field, Model
 from harness.report.figures import seconds
 from harness.report.lanes import Span
 from harness.report.plain import plain, shortened
-from harness.report.plots import IN_INK, INK, Window, plot_in
+from harness.report.plots import IN_INK, INK, Plot, Window, plot_in, source, tip
 
 STATES: Final = {"alive": "#54a24b", "reconnecting": "#4c9be8", "paused": "#d9a514", "down": "#d9534f"}
 LOST: Final = "#e0241b"
@@ -33,7 +29,7 @@ Bar = tuple[int, float, float, str, str]
 """Row, from, to (seconds), and what the pointer is told: a name, and what it is."""
 
 
-def lane_plot(variant: VariantVerdict, spans: Sequence[Span], window: Window) -> Any:
+def lane_plot(variant: VariantVerdict, spans: Sequence[Span], window: Window) -> Plot:
     """Draw a variant's lanes; times without service come first, lost messages are marked in the lane of whoever held them."""
     names = list(dict.fromkeys(span.lane for span in spans))[:SHOWN_LANES]
     outages = [outage for outage in variant.outages if outage.who in OUTAGES]
@@ -42,11 +38,13 @@ def lane_plot(variant: VariantVerdict, spans: Sequence[Span], window: Window) ->
     row_of = {name: len(labels) + number for number, name in enumerate(names)}
     labels += [shortened(plain(name), _LANE_NAME) for name in names]
     rows = max(1, len(labels))
-    plot = plot_in(window, "lanes", 50 + 20 * rows, y_range=Range1d(start=rows - 0.5, end=-0.5))
-    plot.ygrid.visible = False
-    plot.yaxis.ticker = list(range(len(labels)))
-    # Plain text: a name that looks like a formula is none.
-    plot.yaxis.major_label_overrides = {row: PlainText(text=label) for row, label in enumerate(labels)}
+    plot = plot_in(window, "lanes", 50 + 20 * rows, y_range=Model("Range1d", start=rows - 0.5, end=-0.5))
+    plot.grids[1].set(visible=False)
+    plot.y_axis.set(
+        ticker=Model("FixedTicker", ticks=list(range(len(labels)))),
+        # Plain text: a name that looks like a formula is none.
+        major_label_overrides={row: Model("PlainText", text=label) for row, label in enumerate(labels)},
+    )
     for state, fill in STATES.items():
         mine = [span for span in spans if span.state == state and span.lane in row_of]
         bars = [(row_of[span.lane], span.begin_s, span.end_s, f"{span.lane}, {state}", span.what) for span in mine]
@@ -58,12 +56,8 @@ def lane_plot(variant: VariantVerdict, spans: Sequence[Span], window: Window) ->
     _bars(plot, stood, _OUTAGE_COLOUR, hatch="x", window=window)
     _lengths(plot, stood)
     _lost(plot, variant.causes, row_of)
-    plot.add_tools(
-        HoverTool(
-            tooltips=[("", "@name"), ("", "@what"), ("from", "@left{0,0.00} s"), ("to", "@right{0,0.00} s")],
-            renderers=[renderer for renderer in plot.renderers if renderer.name == "bars"],
-        )
-    )
+    drawn = [renderer for renderer in plot.renderers if renderer.attributes["name"] == "bars"]
+    tip(plot, drawn, [("", "@name"), ("", "@what"), ("from", "@left{0,0.00} s"), ("to", "@right{0,0.00} s")])
     return plot
 
 
@@ -72,22 +66,23 @@ def _holder(cause: LossCause) -> str:
     return cause.actor or f"({cause.place.value})"
 
 
-def _lengths(plot: Any, outages: Sequence[Bar]) -> None:
+def _lengths(plot: Plot, outages: Sequence[Bar]) -> None:
     """Write behind each outage how long it was."""
     if not outages:
         return
-    source = ColumnDataSource(
+    columns = source(
         {
             "x": [right for _, _, right, *_ in outages],
             "y": [row for row, *_ in outages],
             "text": [seconds(right - left) for _, left, right, *_ in outages],
         }
     )
-    plot.text(
-        x="x",
-        y="y",
-        text="text",
-        source=source,
+    plot.marks(
+        "Text",
+        columns,
+        x=Field("x"),
+        y=Field("y"),
+        text=Field("text"),
         x_offset=4,
         text_baseline="middle",
         text_font_size="11px",
@@ -96,12 +91,12 @@ def _lengths(plot: Any, outages: Sequence[Bar]) -> None:
     )
 
 
-def _lost(plot: Any, causes: Sequence[LossCause], row_of: Mapping[str, int]) -> None:
+def _lost(plot: Plot, causes: Sequence[LossCause], row_of: Mapping[str, int]) -> None:
     """Mark when and where lost messages were last seen: the more at about one time, the larger."""
     rows = [(cause, seen) for cause in causes for seen in cause.last_seen]
     if not rows:
         return
-    source = ColumnDataSource(
+    columns = source(
         {
             "x": [round(seen.at_s, 3) for _, seen in rows],
             "y": [row_of[_holder(cause)] for cause, _ in rows],
@@ -112,17 +107,26 @@ def _lost(plot: Any, causes: Sequence[LossCause], row_of: Mapping[str, int]) -> 
             "kept": [plain(cause.setting) for cause, _ in rows],
         }
     )
-    marks = plot.scatter(
-        "x", "y", size="size", source=source, marker="x", line_color=LOST, line_width=2.2, name="lost", level="overlay"
+    marks = plot.marks(
+        "Scatter",
+        columns,
+        x=Field("x"),
+        y=Field("y"),
+        size=Field("size"),
+        marker="x",
+        line_color=LOST,
+        line_width=2.2,
+        name="lost",
+        level="overlay",
     )
     tips = [("", "@said"), ("at", "@x{0,0.00} s"), ("would have kept them", "@kept")]
-    plot.add_tools(HoverTool(tooltips=tips, renderers=[marks]))
+    tip(plot, [marks], tips)
 
 
-def _bars(plot: Any, bars: Sequence[Bar], fill: str, *, hatch: str, window: Window) -> None:
+def _bars(plot: Plot, bars: Sequence[Bar], fill: str, *, hatch: str, window: Window) -> None:
     if not bars:
         return
-    source = ColumnDataSource(
+    columns = source(
         {
             "y": [row for row, *_ in bars],
             "left": [round(max(left, window.begin_s), 3) for _, left, *_ in bars],
@@ -131,11 +135,13 @@ def _bars(plot: Any, bars: Sequence[Bar], fill: str, *, hatch: str, window: Wind
             "what": [plain(what) for *_, what in bars],
         }
     )
-    plot.hbar(
+    plot.marks(
+        "HBar",
+        columns,
         name="bars",
-        y="y",
-        left="left",
-        right="right",
+        y=Field("y"),
+        left=Field("left"),
+        right=Field("right"),
         height=0.56,
         fill_color=fill,
         fill_alpha=0.75,
@@ -144,5 +150,4 @@ def _bars(plot: Any, bars: Sequence[Bar], fill: str, *, hatch: str, window: Wind
         hatch_color="#ffffff",
         hatch_alpha=0.55,
         hatch_scale=6,
-        source=source,
     )

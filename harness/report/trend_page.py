@@ -5,21 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from bokeh.models import ColumnDataSource, DatetimeTickFormatter, NumeralTickFormatter, Range1d
-from bokeh.models.annotations import BoxAnnotation
-from bokeh.plotting import figure
-
+from harness.report.bokehjs import Field, Model, embedded, script
 from harness.report.charts import LINES
 from harness.report.files import replace
-from harness.report.html import bokeh_scripts
 from harness.report.index import TREND_PAGE, may_replace
 from harness.report.plain import plain
-from harness.report.plots import answer, embedded, in_ink
+from harness.report.plots import INK, Plot, answer, numbers, source
 from harness.report.templates import environment, mood, packed_json
 from harness.report.trend_words import as_expected, change, extent, method, newest_figure, place, result, written
 from harness.trend.changes import Changes
@@ -82,7 +78,7 @@ def trend_page(found: Table, changes: Changes, *, warnings: Sequence[str] = ()) 
             as_expected=as_expected,
             cell=lambda line, measure: _cell(line, measure, changes),
             charts=packed_json(charts),
-            bokeh=bokeh_scripts() if charts else "",
+            bokeh=script() if charts else "",
         )
     )
 
@@ -105,34 +101,32 @@ def _charts(found: Table, lines: Sequence[Line], changes: Changes, anchor: str) 
         if len(values) > 1 and len(found.nights) > 1:
             plot = _plot(found, lines, measure, changes)
             title = f"{measure.title}{_UNITS[measure.unit]}"
-            charts.append(Chart(f"{anchor}-{measure.column}", title, embedded(plot, [plot])))
+            charts.append(Chart(f"{anchor}-{measure.column}", title, embedded(plot.model())))
     return tuple(charts)
 
 
-def _plot(found: Table, lines: Sequence[Line], measure: Measure, changes: Changes) -> Any:
+def _plot(found: Table, lines: Sequence[Line], measure: Measure, changes: Changes) -> Plot:
     spare = max((found.nights[-1] - found.nights[0]) / 40, timedelta(hours=6))
-    plot: Any = figure(
-        height=180,
-        sizing_mode="stretch_width",
-        tools="",
-        toolbar_location=None,
-        x_axis_type="datetime",
-        x_range=Range1d(start=found.nights[0] - spare, end=found.nights[-1] + spare),
-        background_fill_alpha=0,
-        border_fill_alpha=0,
-        outline_line_color=None,
-        min_border_left=64,
-        min_border_right=8,
+    plot = Plot(
+        180,
+        Model("Range1d", start=_ms(found.nights[0] - spare), end=_ms(found.nights[-1] + spare)),
+        Model("DataRange1d", start=0),
+        x_axis=Model(
+            "DatetimeAxis",
+            formatter=Model("DatetimeTickFormatter", hours="%H:%M", days="%d %b", months="%b %Y", years="%Y"),
+        ),
+        y_axis=Model(
+            "LinearAxis",
+            formatter=numbers(_FORMATS[measure.unit]),
+            ticker=Model("BasicTicker", desired_num_ticks=4),
+        ),
+        left_px=64,
     )
-    in_ink(plot)
-    plot.y_range.start = 0
-    plot.yaxis.formatter = NumeralTickFormatter(format=_FORMATS[measure.unit])
-    plot.yaxis.ticker.desired_num_ticks = 4
     if len(found.nights) > changes.window:
-        plot.add_layout(BoxAnnotation(left=found.nights[-changes.window], fill_color="#7a818c", fill_alpha=0.1))
-    plot.xaxis.formatter = DatetimeTickFormatter(hours="%H:%M", days="%d %b", months="%b %Y", years="%Y")
+        newest = _ms(found.nights[-changes.window])
+        plot.bands.append(Model("BoxAnnotation", left=newest, fill_color=INK, fill_alpha=0.1))
     columns: dict[str, Any] = {
-        "night": list(found.nights),
+        "night": [_ms(night) for night in found.nights],
         "rabbitmq": [_versions(lines, index) for index in range(len(found.nights))],
         "bottom": [0] * len(found.nights),
     }
@@ -141,15 +135,20 @@ def _plot(found: Table, lines: Sequence[Line], measure: Measure, changes: Change
         figures = line.figures[measure.column]
         columns[f"value{number}"] = [math.nan if value is None else float(f"{value:.4g}") for value in figures]
         tips.append((plain(line.variant), f"@value{number}{{{_FORMATS[measure.unit]}}}"))
-    source = ColumnDataSource(columns)
+    nights = source(columns)
     for number in range(len(lines)):
         value, colour = f"value{number}", COLOURS[number % len(COLOURS)]
-        plot.line("night", value, source=source, color=colour, line_width=1.5, line_alpha=0.7)
-        plot.scatter("night", value, source=source, fill_color=colour, line_color=None, size=5)
+        plot.line(nights, "night", value, line_color=colour, line_width=1.5, line_alpha=0.7)
+        plot.marks("Scatter", nights, x=Field("night"), y=Field(value), fill_color=colour, line_color=None, size=5)
     # Every night answers the pointer, whichever variants have a figure in it.
-    answer(plot, source, ("night", "bottom"), [*tips, ("RabbitMQ", "@rabbitmq")], formatters={"@night": "datetime"})
+    answer(plot, nights, ("night", "bottom"), [*tips, ("RabbitMQ", "@rabbitmq")], formatters={"@night": "datetime"})
     return plot
 
 
 def _versions(lines: Sequence[Line], night: int) -> str:
     return plain(", ".join(sorted({line.rabbitmq[night] for line in lines} - {""})))
+
+
+def _ms(moment: datetime) -> float:
+    """Write a moment as charts do: milliseconds since 1970."""
+    return moment.timestamp() * 1e3
