@@ -44,11 +44,6 @@ def workers(scenario: Scenario) -> tuple[ActorPlan, ...]:
     return tuple(ActorPlan("worker", actor, number, group) for number, (actor, group) in enumerate(named, start=1))
 
 
-def actors(scenario: Scenario) -> int:
-    """Count the publishers and workers that a scenario begins with."""
-    return len(publishers(scenario)) + len(workers(scenario))
-
-
 def routes(group: Publishers, scenario: Scenario) -> tuple[Route, ...]:
     """Return where a group's messages go, in turn."""
     if group.exchange is not None:

@@ -17,20 +17,17 @@ from harness import __version__
 from harness.broker.protocol import Broker, BrokerSettings
 from harness.checks.combine import combine
 from harness.checks.verdict import RunVerdict, VariantVerdict
-from harness.engine import plan as planning
-from harness.engine.early_boot import EarlyBoot, MakeOne
 from harness.engine.host import Host, LocalHost
 from harness.engine.rundir import META_FILE, RESOLVED_FILE, SCENARIO_FILE, RunDirectory, slug
 from harness.engine.standby import Standby
-from harness.engine.variant import OUTLIVING, Meanwhile, VariantRun, VariantSetting
-from harness.errors import ChaosError, HistoryError, InfrastructureError
-from harness.events import BrokerStarted, Event, Listener, Note, Phase, PhaseChanged, VariantFinished, VariantStarted
+from harness.engine.variant import VariantRun, VariantSetting
+from harness.errors import HistoryError, InfrastructureError
+from harness.events import BrokerStarted, Event, Listener, Phase, PhaseChanged, VariantFinished, VariantStarted
 from harness.history.events_io import EVENTS_FILE, EventWriter
 from harness.interrupts import shielded
 from harness.ledger import Ledger
 from harness.scenario.load import Loaded
 from harness.scenario.resolve import resolve, to_yaml
-from harness.scenario.scenario import Scenario
 from harness.scenario.variants import Variant
 from harness.traffic.spec import Target
 
@@ -47,55 +44,6 @@ class MakeBroker(Protocol):
 
 MakeHosts = Callable[[Path, Target], tuple[Host, ...]]
 """Gives the machines for publishers and workers: for the folder that their logs end up in, and the broker that they must reach."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """A variant, and what can be started before its turn comes."""
-
-    variant: Variant
-    folder: Path
-    make_broker: MakeOne
-    early_boot: EarlyBoot
-    standby: Standby
-
-    @classmethod
-    def of(
-        cls, variant: Variant, directory: RunDirectory, ledger: Ledger, make_broker: MakeBroker, image: str
-    ) -> _Turn:
-        folder = directory.variant(variant.name)
-        settings = _settings(variant, f"{directory.path.name}-{slug(variant.name)}", folder, image)
-        make = partial(make_broker, settings, ledger)
-        return cls(variant, folder, make, EarlyBoot(make), Standby(ledger.add_process))
-
-    @property
-    def name(self) -> str:
-        return self.variant.name
-
-    @property
-    def scenario(self) -> Scenario:
-        return self.variant.scenario
-
-    def meanwhile(self, following: Sequence[_Turn], *, here: bool) -> Meanwhile:
-        """Say what is done while this one waits: the next one's broker boots beside its own, and so in pairs; a cluster boots alone."""
-        alone = self.early_boot.begun or any(turn.scenario.broker.nodes > 1 for turn in (self, *following))
-
-        def booting(broker: Broker) -> None:
-            if not alone and broker.name not in OUTLIVING:
-                for turn in following:
-                    turn.folder.mkdir(parents=True)
-                    turn.early_boot.begin()
-
-        def traffic_over() -> None:
-            for turn in following:
-                turn.standby.fill(turn.folder / "logs", planning.actors(turn.scenario))
-
-        return Meanwhile(booting, traffic_over if here else lambda: None)
-
-    def close(self) -> None:
-        """End what was started for a turn that did not come."""
-        self.standby.close()
-        self.early_boot.discard()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,43 +90,36 @@ def run(
     histories: dict[str, History] = {}
     interrupted, cleaned_up = False, True
     versions = _versions(loaded)
-    turns = [_Turn.of(variant, directory, ledger, make_broker, image) for variant in variants]
-    try:
-        for index, turn in enumerate(turns):
-            turn.folder.mkdir(parents=True, exist_ok=True)
-            with EventWriter(turn.folder / EVENTS_FILE) as write:
-                told: list[Listener] = [write, *listeners]
-                variant_run = VariantRun(
-                    VariantSetting(turn.name, turn.scenario, turn.folder, seed, _token(directory, index)),
-                    turn.make_broker,
-                    make_hosts or partial(_this_machine, turn.standby),
-                    early_boot=turn.early_boot,
-                    standby=turn.standby if make_hosts is None else None,
-                    meanwhile=turn.meanwhile(turns[index + 1 : index + 2], here=make_hosts is None),
-                    listeners=told,
-                )
-                try:
-                    _tell(told, _started(turn.variant, index, len(variants), loaded))
-                    variant_run.execute()
-                except KeyboardInterrupt:
-                    interrupted = True
-                cleaned_up = cleaned_up and variant_run.cleaned_up
-                try:
-                    with shielded():
-                        history, verdict = _judged(turn.variant, turn.folder, told)
-                except KeyboardInterrupt:
-                    interrupted = True
-            verdicts.append(verdict)
-            histories[turn.name] = history
-            versions |= _broker_versions(history)
-            if interrupted:
-                break
-    finally:
-        try:
-            with shielded():
-                cleaned_up = _ended(turns, listeners) and cleaned_up
-        except KeyboardInterrupt:
-            interrupted = True
+    for index, variant in enumerate(variants):
+        folder = directory.variant(variant.name)
+        folder.mkdir(parents=True)
+        with EventWriter(folder / EVENTS_FILE) as write:
+            told: list[Listener] = [write, *listeners]
+            settings = _settings(variant, f"{directory.path.name}-{slug(variant.name)}", folder, image)
+            standby = Standby(ledger.add_process)
+            variant_run = VariantRun(
+                VariantSetting(variant.name, variant.scenario, folder, seed, _token(directory, index)),
+                _maker(make_broker, settings, ledger),
+                make_hosts or partial(_this_machine, standby),
+                standby=standby if make_hosts is None else None,
+                listeners=told,
+            )
+            try:
+                _tell(told, _started(variant, index, len(variants), loaded))
+                variant_run.execute()
+            except KeyboardInterrupt:
+                interrupted = True
+            cleaned_up = cleaned_up and variant_run.cleaned_up
+            try:
+                with shielded():
+                    history, verdict = _judged(variant, folder, told)
+            except KeyboardInterrupt:
+                interrupted = True
+        verdicts.append(verdict)
+        histories[variant.name] = history
+        versions |= _broker_versions(history)
+        if interrupted:
+            break
     if cleaned_up:
         ledger.close()
     verdict_of_all = combine(
@@ -194,19 +135,6 @@ def run(
         interrupted=interrupted,
     )
     return RunResult(verdict_of_all, directory, histories, interrupted)
-
-
-def _ended(turns: Sequence[_Turn], listeners: Sequence[Listener]) -> bool:
-    """End what was started for turns that did not come; what cannot be ended is said. Returns whether all was."""
-    clean = True
-    for turn in turns:
-        try:
-            turn.close()
-        except (ChaosError, OSError) as error:
-            clean = False
-            text = f"clean-up: {error}; `chaos clean` removes what is left"
-            _tell(listeners, Note(at_ns=time.monotonic_ns(), variant=turn.name, message=text))
-    return clean
 
 
 def _judged(variant: Variant, folder: Path, told: Sequence[Listener]) -> tuple[History, VariantVerdict]:
@@ -325,6 +253,10 @@ def _settings(variant: Variant, run_id: str, folder: Path, image: str) -> Broker
 
 def _this_machine(standby: Standby, logs: Path, _target: Target) -> tuple[Host, ...]:
     return (LocalHost(logs, standby),)
+
+
+def _maker(make: MakeBroker, settings: BrokerSettings, ledger: Ledger) -> Callable[[], tuple[Broker, str]]:
+    return lambda: make(settings, ledger)
 
 
 def _token(directory: RunDirectory, index: int) -> str:

@@ -25,9 +25,7 @@ class Standby:
         self._lock = Lock()
 
     def fill(self, folder: Path, processes: int) -> None:
-        """Have so many processes wait, MOST at most, unless some wait already; what they say goes to the folder, which is made."""
-        if self._waiting:
-            return
+        """Have so many processes wait, MOST at most; what they say goes to the folder, which is made."""
         folder.mkdir(parents=True, exist_ok=True)
         for number in range(1, min(processes, MOST) + 1):
             errors = folder / f"standby-{number}.stderr"

@@ -14,7 +14,6 @@ from harness.broker.protocol import Ability, Broker
 from harness.engine import plan as planning
 from harness.engine.by_hand import Hand
 from harness.engine.drain import drain
-from harness.engine.early_boot import EarlyBoot, MakeOne
 from harness.engine.host import Host
 from harness.engine.outbox import Outbox
 from harness.engine.plan import Session
@@ -44,7 +43,7 @@ from harness.traffic.log import EventLog
 from harness.traffic.spec import Target
 
 OUTLIVING = frozenset({"external", "compose"})
-"""Backends whose broker may have been there before the run, and may go on after it: all variants share it."""
+"""Backends whose broker may have been there before the run, and may go on after it."""
 PROGRESS_EVERY_S = 0.2
 HEAL_TIMEOUT_S = 120.0
 PUBLISHER_FINISH_TIMEOUT_S = 120.0
@@ -64,34 +63,19 @@ class VariantSetting:
     """Names the variant's run in message identities."""
 
 
-@dataclass(frozen=True, slots=True)
-class Meanwhile:
-    """What else may be done while a variant's run only waits: nothing that takes processors goes on beside its traffic."""
-
-    booting: Callable[[Broker], object] = lambda _broker: None
-    """Its broker is about to boot."""
-    traffic_over: Callable[[], object] = lambda: None
-    """Publishers and workers have ended."""
-
-
-_NOTHING = Meanwhile()
-
-
 class VariantRun:
     """Runs one variant and leaves its logs and events behind. It judges nothing."""
 
     def __init__(
         self,
         setting: VariantSetting,
-        make_broker: MakeOne,
+        make_broker: Callable[[], tuple[Broker, str]],
         make_hosts: Callable[[Path, Target], tuple[Host, ...]],
         *,
         listeners: Sequence[Listener],
-        early_boot: EarlyBoot | None = None,
         standby: Standby | None = None,
-        meanwhile: Meanwhile = _NOTHING,
     ) -> None:
-        """Prepare; the broker is the one that an `early_boot` was begun for, or one that `make_broker` makes.
+        """Prepare; `make_broker` returns a broker that is not started yet, and why this one.
 
         `make_hosts` gives the machines for publishers and workers: for a folder of logs, and a broker that they must reach. What starts
         them on this machine, `standby`, is filled while the broker boots.
@@ -100,9 +84,7 @@ class VariantRun:
         self._scenario = setting.scenario
         self._make_broker = make_broker
         self._make_hosts = make_hosts
-        self._early_boot = early_boot
         self._standby = standby
-        self._meanwhile = meanwhile
         self._outbox = Outbox(setting.name, listeners)
         self._phase = Phase.PROVISION
         self._phase_began_ns = 0
@@ -145,7 +127,12 @@ class VariantRun:
     def _provision(self) -> Broker:
         self._enter(Phase.PROVISION)
         self._room.take(self._setting.directory)
-        broker, reason = self._boot()
+        broker, reason = self._make_broker()
+        self._broker = broker
+        if self._standby is not None:
+            planned = (*planning.publishers(self._scenario), *planning.workers(self._scenario))
+            self._standby.fill(self._setting.directory / "logs", len(planned))
+        broker.start()
         self._enter(Phase.READY)
         topology.round_trip(self._target(broker))
         versions = broker.versions()
@@ -164,23 +151,6 @@ class VariantRun:
             )
         )
         return broker
-
-    def _boot(self) -> tuple[Broker, str]:
-        """Have a broker that answers, and publishers and workers that wait for their part; returns why this broker as well."""
-        if self._standby is not None:
-            self._standby.fill(self._setting.directory / "logs", planning.actors(self._scenario))
-        if self._early_boot is not None and self._early_boot.begun:
-            booted = self._early_boot.take()
-            self._broker = booted.broker
-            if booted.failure is not None:
-                raise booted.failure
-            assert booted.broker is not None  # noqa: S101 - it did not fail
-            return booted.broker, booted.reason
-        broker, reason = self._make_broker()
-        self._broker = broker
-        self._meanwhile.booting(broker)
-        broker.start()
-        return broker, reason
 
     def _remember_what_was_there(self, broker: Broker, target: Target) -> None:
         """On a broker that outlives the run: what the scenario adds to it is taken away again, and nothing else."""
@@ -283,7 +253,6 @@ class VariantRun:
         self._outbox.pump()
 
     def _collect(self, target: Target) -> None:
-        self._meanwhile.traffic_over()
         self._actors.processes.gather()
         self._outbox.pump()
         header = LogHeader("collector", "collector", 0, 1, os.getpid(), tuple(self._scenario.queues))

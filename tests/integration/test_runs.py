@@ -11,35 +11,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, cast
 
 import psutil
 import pytest
 
 from harness.broker.docker_engine import LABEL_OWNER, connect
-from harness.broker.protocol import Broker, BrokerSettings
 from harness.broker.select import select
 from harness.checks.verdict import Fate, Outcome, Place, RunVerdict, VariantVerdict
 from harness.engine.run import RunResult, judge_again, run
 from harness.events import FaultInjected
 from harness.faults.registry import actions
 from harness.history.parquet import to_frame, write
-from harness.ledger import Ledger, state_directory
+from harness.ledger import state_directory
 from harness.process_mark import ProcessMark
 from harness.scenario.load import load
 from tests.integration.backends import ALONE, BACKENDS, require
 from tests.integration.stage import CLIENTS
 
 Run = Callable[[str], RunResult]
-FOUR = """
-name: four
-publishers: {messages: 20}
-workers: {count: 1}
-controls:
-  second: {set: {workers.prefetch: 1}, expect: {lost: 0}}
-  third: {set: {workers.prefetch: 2}, expect: {lost: 0}}
-  fourth: {set: {workers.prefetch: 3}, expect: {lost: 0}}
-"""
 
 
 @pytest.fixture(params=BACKENDS)
@@ -102,40 +91,6 @@ controls:
     assert all(fault.at_risk for fault in guarantee.faults)
     assert guarantee.faults[1].clean is True
     assert control.counts.fates[Fate.LOST] == control.faults[1].taken > 0
-
-
-def test_brokers_boot_in_pairs_and_each_variant_has_its_own(backend: str, tmp_path: Path) -> None:
-    there: list[str] = []
-    beside: dict[str, tuple[str, ...]] = {}
-
-    def make(settings: BrokerSettings, ledger: Ledger) -> tuple[Broker, str]:
-        name = settings.directory.name
-        broker = cast("Any", select(backend, settings, ledger).broker)
-        start, destroy = broker.start, broker.destroy
-
-        def begin() -> None:
-            beside[name] = tuple(there)
-            there.append(name)
-            start()
-            broker.destroy = end
-
-        def end() -> None:
-            there.remove(name)
-            destroy()
-
-        broker.start = begin
-        return broker, "test"
-
-    path = tmp_path / "scenario.yaml"
-    path.write_text(FOUR)
-    result = run(load(path, actions()), reports=tmp_path / "reports", seed=7, make_broker=make)
-    assert result.verdict.outcome is Outcome.AS_EXPECTED
-    assert [verdict.counts.fates[Fate.PROCESSED] for verdict in result.verdict.variants] == [20, 20, 20, 20]
-    pairs = [
-        sorted(pair, key=lambda name: len(beside[name])) for pair in (("guarantee", "second"), ("third", "fourth"))
-    ]
-    assert beside == {name: there for first, second in pairs for name, there in ((first, ()), (second, (first,)))}
-    assert there == []
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -30,8 +30,6 @@ from tests.integration.test_runs import processes_of
 
 BOUND_S = 240
 LONG = "{name: long, publishers: {duration: 60s, rate: 200}, workers: {count: 2, work: 1ms}}"
-CONTROLLED = LONG.removesuffix("}") + ", controls: {no confirms: {set: {publishers.confirms: false}, expect: {}}}}"
-"""Its control's broker boots beside the first."""
 SHORT = "{name: short, publishers: {messages: 50}, workers: {count: 1}}"
 ROOM = "30m"
 """The room that is kept, the logs of three processes, and not of a fourth."""
@@ -114,8 +112,6 @@ def left_of(tmp_path: Path, backend: str) -> list[str]:
     [
         pytest.param(LONG, '"phase": "provision"', signal.SIGINT, id="Ctrl-C while the broker boots"),
         pytest.param(LONG, '"phase": "traffic"', signal.SIGTERM, id="SIGTERM in the traffic"),
-        pytest.param(CONTROLLED, '"phase": "provision"', signal.SIGINT, id="Ctrl-C while two brokers boot"),
-        pytest.param(CONTROLLED, '"phase": "traffic"', signal.SIGTERM, id="SIGTERM while another broker waits"),
         pytest.param(SHORT, '"phase": "drain"', signal.SIGINT, id="Ctrl-C in the drain"),
         pytest.param(SHORT, '"phase": "clean up"', signal.SIGINT, id="Ctrl-C while it cleans up"),
     ],
