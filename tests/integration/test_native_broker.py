@@ -406,12 +406,13 @@ def test_what_a_killed_harness_left_is_swept(
             process.suspend()
     owner.send_signal(signal.SIGKILL)
     owner.wait()
-    count = len(left())
-    assert count >= 2
-    removed = ledger.sweep()
+    # What is not frozen may end by itself once its node did, before the sweep comes to it; the node may not.
+    before = {f"process {process.pid} ({process.name()})" for process in left() if frozen or process.name() == "beam.smp"}
+    assert len(before) >= (2 if frozen else 1)
+    removed = set(ledger.sweep())
     wait_until(lambda: left() == [], "every process to be gone")
     assert not home.exists()
-    assert len(removed) >= count + 1
+    assert removed >= {*before, f"directory {home}"}
     assert ledger.sweep() == ()
 
 
