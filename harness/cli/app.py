@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness import __version__
-from harness.cli import byhand, inspect, machine, nightly, running, trend
+from harness.cli import byhand, explore, inspect, machine, matrix, nightly, running, trend
 
 app = typer.Typer(
     name="chaos",
@@ -38,6 +38,8 @@ def _options(
 for command in (
     running.run,
     nightly.nightly,
+    matrix.matrix,
+    explore.explore,
     running.validate,
     running.plan,
     running.init,

@@ -16,7 +16,7 @@ from harness.traffic.client_name import ClientName
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.broker.protocol import Ability, Broker, BrokerSettings
+    from harness.broker.protocol import Broker, BrokerSettings
     from harness.ledger import Ledger
     from harness.scenario.scenario import BrokerModel
 
@@ -111,11 +111,12 @@ class BrokerOption:
         )
         return selection.broker, selection.reason
 
-    def abilities(self, model: BrokerModel) -> frozenset[Ability]:
-        """Tell what can be done to the broker, known before anything is started."""
+    def abilities(self, model: BrokerModel) -> frozenset[str]:
+        """Name what can be done to the broker (see harness.broker.protocol.Ability), known before anything is started."""
         from harness.broker.abilities import abilities
 
-        return abilities(self.backend or model.backend, {str(key): value for key, value in model.commands.items()})
+        commands = {str(key): value for key, value in model.commands.items()}
+        return frozenset(str(each) for each in abilities(self.backend or model.backend, commands))
 
 
 def error_console(*, no_color: bool = False) -> Console:

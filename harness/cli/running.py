@@ -147,5 +147,5 @@ def load(paths: list[Path], option: BrokerOption, client: ClientName | None = No
     from harness.faults.registry import actions
     from harness.scenario.load import load_all
 
-    loaded = load_all(paths, actions(), lambda model: frozenset(str(each) for each in option.abilities(model)))
+    loaded = load_all(paths, actions(), option.abilities)
     return loaded if client is None else tuple(one.with_client(client) for one in loaded)

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from random import Random
+from typing import Any, ClassVar, Literal
 
 from harness.faults.arena import Arena
 from harness.scenario.timeline import Action
 
 Family = Literal["broker", "process", "connection", "topology", "traffic", "scale"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a fault that is drawn by chance finds to strike."""
+
+    publishers: int
+    """How many there are; so for the others."""
+    workers: int
+    one_group: bool
+    """Whether the workers are one group."""
+    nodes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +51,14 @@ class Fault(Action):
     family: ClassVar[Family]
     colour: ClassVar[str]
     """Of its band in the report, as #rrggbb."""
+
+    @classmethod
+    def draw(cls, stage: Stage, random: Random) -> dict[str, Any] | None:  # noqa: ARG003 - for those that draw
+        """Draw one by chance for `chaos explore`: one that takes no message that acks and durability keep, and that heals.
+
+        Returns what stands behind its key in a scenario. None, the default, leaves this kind out.
+        """
+        return None
 
     @abstractmethod
     def inject(self, arena: Arena) -> Strike:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from harness.errors import BrokerError
 from harness.faults.arena import Arena
-from harness.faults.base import Fault, Strike
+from harness.faults.base import Fault, Stage, Strike
 from harness.scenario.quantities import Duration
 
 
@@ -30,6 +31,11 @@ class CloseConnections(Fault):
     def _shorthand(cls, value: Any) -> Any:
         """`close: connections` stands for all of them, once."""
         return {} if value == "connections" else value
+
+    @classmethod
+    def draw(cls, stage: Stage, random: Random) -> dict[str, Any]:  # noqa: ARG003 - it strikes all that there is
+        """Draw how often."""
+        return {"connections": "all", "times": random.randint(1, 3), "every": "500ms"}
 
     def broker_abilities(self) -> frozenset[str]:
         """It takes rabbitmqctl."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, ClassVar
+from random import Random
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
 from harness.faults.arena import Arena
-from harness.faults.base import Strike
-from harness.faults.targets import HOLDING, Targeted, strike_title
+from harness.faults.base import Stage, Strike
+from harness.faults.targets import DRAWN_PAUSES, HOLDING, Targeted, strike_title
 from harness.scenario.quantities import Duration
+
+HOLDING_SHARE: Final = 0.5
+"""Of the drawn kills of publishers and workers: those that strike one which holds something, and so put a message at risk for certain."""
 
 
 class Kill(Targeted):
@@ -22,6 +26,15 @@ class Kill(Targeted):
 
     back_after: Duration | None = None
     """How long until it is started again."""
+
+    @classmethod
+    def draw(cls, stage: Stage, random: Random) -> dict[str, Any]:
+        """Draw a target, of actors also one that holds something; everything comes back."""
+        target = cls.draw_target(stage, random)
+        if "broker" not in target and random.random() < HOLDING_SHARE:
+            (kind,) = target
+            target[kind] = "holding deliveries" if kind == "worker" else "holding unconfirmed"
+        return {**target, "back_after": random.choice(DRAWN_PAUSES)}
 
     def broker_abilities(self) -> frozenset[str]:
         """A node must be killable."""
@@ -61,6 +74,11 @@ class Stop(Targeted):
     back_after: Duration | None = None
     """How long until it is started again; a broker node comes back at the end of the traffic otherwise."""
 
+    @classmethod
+    def draw(cls, stage: Stage, random: Random) -> dict[str, Any]:
+        """Draw a target, which comes back."""
+        return {**cls.draw_target(stage, random), "back_after": random.choice(DRAWN_PAUSES)}
+
     def broker_abilities(self) -> frozenset[str]:
         """A node must be restartable."""
         return frozenset({"restart"}) if self.broker is not None else frozenset()
@@ -95,6 +113,11 @@ class Restart(Targeted):
     down_for: Duration = 0.0
     """How long it stays down."""
 
+    @classmethod
+    def draw(cls, stage: Stage, random: Random) -> dict[str, Any]:
+        """Draw a target and how long it stays down."""
+        return {**cls.draw_target(stage, random), "down_for": random.choice(DRAWN_PAUSES)}
+
     def broker_abilities(self) -> frozenset[str]:
         """A node must be restartable."""
         return frozenset({"restart"}) if self.broker is not None else frozenset()
@@ -127,6 +150,11 @@ class Pause(Targeted):
 
     duration: Annotated[Duration | None, Field(alias="for")] = None
     """How long."""
+
+    @classmethod
+    def draw(cls, stage: Stage, random: Random) -> dict[str, Any]:
+        """Draw a target, which is thawed."""
+        return {**cls.draw_target(stage, random), "for": random.choice(DRAWN_PAUSES)}
 
     def broker_abilities(self) -> frozenset[str]:
         """A node must be freezable."""

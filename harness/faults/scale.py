@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from random import Random
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from harness.faults.arena import Arena
-from harness.faults.base import Fault, Strike
+from harness.faults.base import Fault, Stage, Strike
 
 
 class Scale(Fault):
@@ -21,6 +22,11 @@ class Scale(Fault):
     """How many workers there shall be."""
     workers: str | None = None
     """The group; the only one if not given."""
+
+    @classmethod
+    def draw(cls, stage: Stage, random: Random) -> dict[str, Any] | None:
+        """Draw a number between one worker and twice as many as there are, where there is one group to scale."""
+        return {"to": random.randint(1, 2 * stage.workers)} if stage.one_group else None
 
     def actors(self) -> tuple[tuple[str, str], ...]:
         """The group must exist."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from random import Random
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
 from harness.faults.arena import Arena, NoTargetError
-from harness.faults.base import Fault, Strike
+from harness.faults.base import Fault, Stage, Strike
 
 if TYPE_CHECKING:
     from harness.events import Role
@@ -17,6 +18,9 @@ ANY: Final = "any"
 ALL: Final = "all"
 HOLDING: Final = ("holding deliveries", "holding unconfirmed", "holding")
 FIND_TARGET_TIMEOUT_S: Final = 30.0
+
+DRAWN_PAUSES: Final = ("100ms", "300ms", "1s", "2s")
+"""How long what was drawn by chance takes to heal: short enough for several in a run, the longest well above a heartbeat's tick."""
 
 ActorSelector = Annotated[
     int | str,
@@ -69,6 +73,14 @@ class Targeted(Fault):
             if value is not None:
                 return value
         raise AssertionError("validated: a target is given")
+
+    @classmethod
+    def draw_target(cls, stage: Stage, random: Random) -> dict[str, int | str]:
+        """Draw whom to strike: a node, a worker or a publisher, each kind as often, any of them or one by its number."""
+        counts = {"broker": stage.nodes, "worker": stage.workers, "publisher": stage.publishers}
+        kind, count = random.choice([each for each in counts.items() if each[1]])
+        first = 0 if kind == "broker" else 1  # as people count them: nodes from 0
+        return {kind: random.choice((ANY, random.randrange(first, first + count)))}
 
     def actors(self) -> tuple[tuple[str, str], ...]:
         """Name the actor or node that must exist, where one is named."""

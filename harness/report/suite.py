@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from harness.checks.repetitions import Repetitions, headline
-from harness.checks.verdict import Outcome, worst
+from harness.checks.verdict import Fate, Outcome, worst
 from harness.checks.words import plural
 from harness.report.markdown import LIMIT_BYTES, SIGNS, cut, escaped, markdown
 from harness.report.plain import plain, shortened
@@ -21,20 +22,38 @@ if TYPE_CHECKING:
 LISTED_REPLAYS = 20
 
 
-def print_suite(scenarios: Sequence[Repetitions], console: Console) -> None:
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """What tells scenarios apart that were made of the same one, in place of their names."""
+
+    names: tuple[str, ...]
+    values: Mapping[str, tuple[str, ...]]
+    """By the scenario's file: a value for each name."""
+
+    def of(self, each: Repetitions) -> tuple[str, ...]:
+        """Return a scenario's values."""
+        return self.values[each.runs[0].file]
+
+
+def print_suite(scenarios: Sequence[Repetitions], console: Console, axes: Axes | None = None) -> None:
     """Print a line for each scenario, what differs between its runs, and the sentence for all."""
     repeated = any(len(each.runs) > 1 for each in scenarios)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("scenario", "verdict", *(("runs",) if repeated else ()), "variants", "seconds"):
-        table.add_column(heading, justify="right" if heading in ("variants", "seconds") else "left", overflow="fold")
+    for heading in axes.names if axes is not None else ("scenario",):
+        table.add_column(plain(heading), overflow="fold")
+    for heading in ("verdict", *(("runs",) if repeated else ()), *(("lost",) if axes is not None else ())):
+        table.add_column(heading, overflow="fold")
+    for heading in ("variants", "seconds"):
+        table.add_column(heading, justify="right")
     for each in scenarios:
         verdict = Text(each.outcome.value, style=STYLES[each.outcome])
         if each.flaky:
             verdict.append(" (flaky)", style="bold yellow")
         table.add_row(
-            Text(plain(each.scenario)),
+            *(Text(plain(name)) for name in (axes.of(each) if axes is not None else (each.scenario,))),
             verdict,
             *((each.shares if each.flaky else str(len(each.runs)),) if repeated else ()),
+            *((_lost(each),) if axes is not None else ()),
             str(len(each.worst_run.variants)),
             f"{sum(run.duration_s for run in each.runs):.1f}",
         )
@@ -45,7 +64,9 @@ def print_suite(scenarios: Sequence[Repetitions], console: Console) -> None:
     console.print(Text.assemble((outcome.value.upper(), STYLES[outcome]), "  ", plain(headline(scenarios))))
 
 
-def suite_markdown(scenarios: Sequence[Repetitions], *, title: str = "", limit: int = LIMIT_BYTES) -> str:
+def suite_markdown(
+    scenarios: Sequence[Repetitions], *, title: str = "", limit: int = LIMIT_BYTES, axes: Axes | None = None
+) -> str:
     """Render several scenarios in at most `limit` bytes of UTF-8: the verdict, a table, then the details folded.
 
     The details are those of each scenario's worst run; scenarios that are not as expected come first.
@@ -60,9 +81,7 @@ def suite_markdown(scenarios: Sequence[Repetitions], *, title: str = "", limit: 
         "",
         f"**{escaped(headline(scenarios))}** ({plural(count, 'run')})",
         "",
-        "| scenario | verdict | runs | in a sentence |",
-        "|---|---|---|---|",
-        *(_row(each) for each in scenarios),
+        *_markdown_table(scenarios, axes),
         "",
     ]
     for each in sorted(scenarios, key=lambda each: each.outcome is Outcome.AS_EXPECTED and not each.flaky):
@@ -70,15 +89,28 @@ def suite_markdown(scenarios: Sequence[Repetitions], *, title: str = "", limit: 
     return cut(lines, limit)
 
 
-def _row(each: Repetitions) -> str:
-    flaky = f" **flaky** ({each.shares})" if each.flaky else ""
-    cells = (
-        escaped(each.scenario),
-        f"{SIGNS[each.outcome]} {each.outcome.value}{flaky}",
-        str(len(each.runs)),
-        escaped(shortened(each.worst_run.headline, 300)),
-    )
-    return f"| {' | '.join(cells)} |"
+def _markdown_table(scenarios: Sequence[Repetitions], axes: Axes | None) -> Iterator[str]:
+    names = axes.names if axes is not None else ("scenario",)
+    headings = (*names, "verdict", "runs", *(("lost",) if axes is not None else ()), "in a sentence")
+    yield f"| {' | '.join(escaped(heading) for heading in headings)} |"
+    yield "|" + "---|" * len(headings)
+    for each in scenarios:
+        flaky = f" **flaky** ({each.shares})" if each.flaky else ""
+        cells = (
+            *(escaped(value) for value in (axes.of(each) if axes is not None else (each.scenario,))),
+            f"{SIGNS[each.outcome]} {each.outcome.value}{flaky}",
+            str(len(each.runs)),
+            *((_lost(each),) if axes is not None else ()),
+            escaped(shortened(each.worst_run.headline, 300)),
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def _lost(each: Repetitions) -> str:
+    """Say what the guarantee of its runs lost, and of how many messages that had to arrive, all runs together."""
+    guarantees = [run.variants[0] for run in each.runs if run.variants]
+    lost = sum(guarantee.counts.fates.get(Fate.LOST, 0) for guarantee in guarantees)
+    return f"{lost:,} of {sum(guarantee.promised for guarantee in guarantees):,}" if guarantees else "-"
 
 
 def _details(each: Repetitions) -> Iterator[str]:

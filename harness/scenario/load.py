@@ -61,10 +61,14 @@ def load(path: Path, actions: Mapping[str, type[Action]], abilities: Abilities =
     `actions` are the known actions by name; `abilities` tells what can be done to the broker that a scenario asks for.
     Raises ScenarioError with every mistake in the file.
     """
-    loaded, problems = _load(path, scenario_model(actions), abilities)
-    if loaded is None or problems:
-        raise ScenarioError(sorted(problems))
-    return loaded
+    return _right(*_load(path, scenario_model(actions), abilities))
+
+
+def load_text(
+    text: str, path: Path, actions: Mapping[str, type[Action]], abilities: Abilities = declared_abilities
+) -> Loaded:
+    """Load a text as the scenario file that it will be at `path`. Raises ScenarioError with every mistake in it."""
+    return _right(*_load_text(text, path, scenario_model(actions), abilities))
 
 
 def load_all(
@@ -104,11 +108,21 @@ def _files(paths: Sequence[Path]) -> tuple[tuple[Path, ...], list[Problem]]:
     return tuple(files.values()), problems
 
 
+def _right(loaded: Loaded | None, problems: list[Problem]) -> Loaded:
+    if loaded is None or problems:
+        raise ScenarioError(sorted(problems))
+    return loaded
+
+
 def _load(path: Path, model: type[Scenario], abilities: Abilities) -> tuple[Loaded | None, list[Problem]]:
-    file = str(path)
     text = read(path)
-    if isinstance(text, Problem):
-        return None, [text]
+    return (None, [text]) if isinstance(text, Problem) else _load_text(text, path, model, abilities)
+
+
+def _load_text(
+    text: str, path: Path, model: type[Scenario], abilities: Abilities
+) -> tuple[Loaded | None, list[Problem]]:
+    file = str(path)
     document = parse(text, file)
     if isinstance(document, Problem):
         return None, [document]

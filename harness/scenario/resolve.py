@@ -62,6 +62,14 @@ def flat(resolved: object, path: str = "") -> dict[str, str]:
     return found
 
 
+def masked_setting(path: str, value: object) -> str:
+    """Write the value of a setting in one line, a secret one masked as in `resolve`."""
+    if path.startswith("broker.config.") and _SECRET_KEY.search(path):
+        return MASK
+    text = setting_text(value)
+    return _SECRET_IN_URL.sub(rf"\1:{MASK}@", text) if path.startswith("broker.commands") else text
+
+
 def setting_text(value: object) -> str:
     """Write the value of a setting in one line: `false`, `3`, `automatic`, `[]`."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -407,7 +407,9 @@ def test_what_a_killed_harness_left_is_swept(
     owner.send_signal(signal.SIGKILL)
     owner.wait()
     # What is not frozen may end by itself once its node did, before the sweep comes to it; the node may not.
-    before = {f"process {process.pid} ({process.name()})" for process in left() if frozen or process.name() == "beam.smp"}
+    before = {
+        f"process {process.pid} ({process.name()})" for process in left() if frozen or process.name() == "beam.smp"
+    }
     assert len(before) >= (2 if frozen else 1)
     removed = set(ledger.sweep())
     wait_until(lambda: left() == [], "every process to be gone")

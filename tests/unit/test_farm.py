@@ -190,8 +190,8 @@ def test_a_night_whose_workers_are_lost_tells_of_each_scenario_once(
     monkeypatch.setattr("harness.cli.crew.crew_for", lambda *_: nullcontext(crew))
     monkeypatch.setattr("harness.cli.suite.sweep_everything", lambda: ())
     loaded = [scenario(tmp_path, kind) for kind in ("good", "fine")]
-    runs, _ = nightly.run_night(loaded, settings(tmp_path), budget_s=3600.0, jobs=None)
-    assert sorted(Path(run.file).stem for run in runs) == ["fine", "good"]
+    batch = nightly.run_night(loaded, settings(tmp_path), budget_s=3600.0, jobs=None)
+    assert sorted(Path(run.file).stem for run in batch.runs) == ["fine", "good"]
 
 
 def test_an_interrupt_reaches_the_run_and_what_it_left_is_fetched(tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ ALLOWED: dict[str, set[str]] = {
     "engine": BELOW_ENGINE | {"checks", "engine", "version"},
     "scale": BELOW_ENGINE | {"checks", "engine", "scale", "version"},
     "trend": {"errors", "scenario", "history", "checks", "trend"},
-    "report": CHECKS | {"trend", "report", "version"},
+    "search": {"errors", "scenario", "faults", "checks", "search"},
+    "report": CHECKS | {"trend", "search", "report", "version"},
 }
 IMPURE = {"time", "random", "os", "subprocess", "socket", "threading", "datetime", "secrets", "tempfile", "shutil"}
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from harness.checks.verdict import Outcome
 from harness.checks.verdict_json import to_json
-from harness.cli import nightly, processes, suite
+from harness.cli import nightly, processes, several, suite
 from harness.cli.options import BrokerOption
 from harness.cli.processes import Ended, Job, Processes, run_jobs
 from harness.cli.settings import Settings
@@ -141,15 +141,17 @@ def test_an_interrupt_reaches_the_runs_and_their_verdicts_are_kept(tmp_path: Pat
 def play(tmp_path: Path, *kinds: str, budget_s: float = 0.0) -> tuple[ExitCode, Path]:
     chosen = settings(tmp_path)
     loaded = [scenario(tmp_path, kind) for kind in kinds]
-    runs, ending = nightly.run_night(loaded, chosen, budget_s=budget_s, jobs=2)
-    return nightly.conclude(runs, loaded, chosen, ending=ending, no_color=True), chosen.reports / "nightly"
+    batch = nightly.run_night(loaded, chosen, budget_s=budget_s, jobs=2)
+    folder = chosen.reports / "nightly"
+    code = several.conclude(batch.runs, loaded, ending=batch.ending, folder=folder, title=nightly.TITLE, no_color=True)
+    return code, folder
 
 
 @pytest.fixture
 def every_look_at_the_clock_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A night's clock goes on by a tenth of a second at each look, however slow the machine is."""
     looks = itertools.count()
-    monkeypatch.setattr(nightly, "time", SimpleNamespace(monotonic=lambda: next(looks) / 10))
+    monkeypatch.setattr(several, "time", SimpleNamespace(monotonic=lambda: next(looks) / 10))
 
 
 @pytest.mark.usefixtures("every_look_at_the_clock_takes_its_time")
@@ -176,4 +178,4 @@ def test_a_night_without_a_broker_is_broken_infrastructure(tmp_path: Path) -> No
 
 
 def test_at_least_one_run_fits_on_any_machine() -> None:
-    assert 1 <= nightly.jobs_for_this_machine() <= (os.cpu_count() or 1)
+    assert 1 <= several.jobs_for_this_machine() <= (os.cpu_count() or 1)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from harness.checks.repetitions import Repetitions, by_scenario, headline
 from harness.checks.verdict import Outcome, RunVerdict
-from harness.report.night import badge_message, write_night
+from harness.report.batch import badge_message, write_batch
 from harness.report.suite import print_suite, suite_markdown
 from tests.unit import report_samples as samples
 
@@ -97,7 +97,9 @@ def test_the_table_on_a_terminal_names_what_is_flaky() -> None:
 def test_a_night_leaves_a_summary_all_its_cases_and_a_badge(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("before\n")
-    summary, cases, badge = write_night(NIGHT, tmp_path / "nightly", {"GITHUB_STEP_SUMMARY": str(page)})
+    summary, cases, badge = write_batch(
+        NIGHT, tmp_path / "nightly", {"GITHUB_STEP_SUMMARY": str(page)}, title="nightly reliability"
+    )
     assert page.read_text() == "before\n" + summary.read_text()
     assert "nightly reliability: 1 of 2 violated, 1 flaky" in badge.read_text()
     xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd")).validate(cases)

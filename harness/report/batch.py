@@ -1,4 +1,4 @@
-"""What a night leaves beside its runs' reports: one summary, one junit.xml, one badge."""
+"""What many runs leave beside their own reports, those of a night or of a matrix: one summary, one junit.xml, one badge."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from harness.report.badge import badge
 from harness.report.files import replace
 from harness.report.junit import LineOf, junit, nowhere
 from harness.report.markdown import append_to_job_summary
-from harness.report.suite import suite_markdown
-
-TITLE = "nightly reliability"
+from harness.report.suite import Axes, suite_markdown
 
 
-def write_night(
-    scenarios: Sequence[Repetitions], directory: Path, environment: Mapping[str, str], *, line_of: LineOf = nowhere
+def write_batch(
+    scenarios: Sequence[Repetitions],
+    directory: Path,
+    environment: Mapping[str, str],
+    *,
+    title: str,
+    axes: Axes | None = None,
+    line_of: LineOf = nowhere,
 ) -> tuple[Path, Path, Path]:
-    """Write summary.md, junit.xml and badge.svg of a night, and add the summary to the GitHub job's page where there is one.
+    """Write summary.md, junit.xml and badge.svg of several runs, and add the summary to the GitHub job's page where there is one.
 
     Raises HistoryError where something cannot be written.
     """
@@ -28,13 +32,13 @@ def write_night(
     try:
         directory.mkdir(parents=True, exist_ok=True)
         written = (
-            replace(directory / "summary.md", suite_markdown(scenarios, title=TITLE)),
+            replace(directory / "summary.md", suite_markdown(scenarios, title=title, axes=axes)),
             replace(directory / "junit.xml", junit(*(run for each in scenarios for run in each.runs), line_of=line_of)),
-            replace(directory / "badge.svg", badge(TITLE, badge_message(scenarios), outcome)),
+            replace(directory / "badge.svg", badge(title, badge_message(scenarios), outcome)),
         )
-        append_to_job_summary(lambda limit: suite_markdown(scenarios, title=TITLE, limit=limit), environment)
+        append_to_job_summary(lambda limit: suite_markdown(scenarios, title=title, axes=axes, limit=limit), environment)
     except OSError as error:
-        raise HistoryError(f"the night's summary could not be written to {directory}: {error.strerror}") from error
+        raise HistoryError(f"the summary could not be written to {directory}: {error.strerror}") from error
     return written
 
 

@@ -1,0 +1,137 @@
+"""What commands of many runs share: how many go on at once, doing them, and the summary of all."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.options import error_console, say
+from harness.errors import ChaosError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.checks.verdict import Outcome, RunVerdict
+    from harness.cli.processes import Crew, Ended, Job
+    from harness.report.suite import Axes
+    from harness.scenario.load import Loaded
+
+MEMORY_EACH_BYTES = 1 << 30
+CPUS_EACH = 2
+"""What one run keeps busy: a broker, and its publishers and workers."""
+
+JobsAtOnce = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        max=64,
+        help="Runs at once. If not given: one for every two processors and every GiB of free memory, or for every Dask worker.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON on standard output, one run a line.")]
+NoColor = Annotated[bool, typer.Option("--no-color", help="No colours (NO_COLOR is the same).")]
+
+
+def jobs_for_this_machine() -> int:
+    """Return how many runs this machine bears at once: at least one."""
+    import psutil
+
+    cpus = len(os.sched_getaffinity(0)) // CPUS_EACH
+    return max(1, min(cpus, int(psutil.virtual_memory().available) // MEMORY_EACH_BYTES))
+
+
+class Batch:
+    """Runs of one command, several at once, and the verdicts that they came to, in the order of their ends."""
+
+    def __init__(self, crew: Crew, jobs: int | None) -> None:
+        """Take a crew, and how many runs the command line asks for at once."""
+        room = crew.room
+        self.at_once = jobs or jobs_for_this_machine() if room is None else max(1, min(jobs or room, room))
+        self.runs: list[RunVerdict] = []
+        self.ending: list[Outcome] = []
+        """What else the exit code must know of."""
+        self._crew = crew
+        self._began = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long it has been going on; for ever, when there is nobody left to do a run."""
+        return math.inf if self._crew.room == 0 else time.monotonic() - self._began
+
+    def run(self, next_job: Callable[[], Job | None], on_end: Callable[[Ended], None]) -> bool:
+        """Run what `next_job` hands out until it hands out None, and tell of each end; returns False if that was interrupted."""
+        from harness.checks.verdict import Outcome
+        from harness.cli.processes import run_jobs
+        from harness.scenario.quantities import format_duration
+
+        def ended(one: Ended) -> None:
+            verdict = one.verdict
+            self.runs.append(verdict)
+            self.ending.extend([Outcome.INFRASTRUCTURE] * one.failed)
+            on_end(one)
+            at = format_duration(time.monotonic() - self._began)
+            say(
+                f"after {at}: {verdict.scenario}, seed {verdict.seed}: {verdict.outcome.value}, took {verdict.duration_s:.1f} s"
+            )
+
+        whole = run_jobs(next_job, ended, self._crew, jobs=self.at_once)
+        if not whole:
+            self.ending.append(Outcome.INTERRUPTED)
+        return whole
+
+
+def write_made(made: Loaded) -> None:
+    """Write a made scenario to its file, for the processes that run it. Raises UsageError."""
+    try:
+        made.path.parent.mkdir(parents=True, exist_ok=True)
+        made.path.write_text(made.text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{made.path} cannot be written: {error.strerror}; choose another folder with --reports"
+        ) from error
+
+
+def conclude(
+    runs: Sequence[RunVerdict],
+    loaded: Sequence[Loaded],
+    *,
+    ending: Sequence[Outcome],
+    folder: Path,
+    title: str,
+    no_color: bool,
+    axes: Axes | None = None,
+) -> ExitCode:
+    """Print the table of all runs, write their summary to a folder, and return the exit code."""
+    from harness.checks.repetitions import by_scenario
+    from harness.checks.verdict import Outcome, worst
+    from harness.cli.suite import line_of
+    from harness.report.batch import write_batch
+    from harness.report.suite import print_suite
+
+    if runs:
+        scenarios = by_scenario(runs)
+        lines = {str(one.path): line_of(one) for one in loaded}
+        print_suite(scenarios, error_console(no_color=no_color), axes)
+        try:
+            written = write_batch(
+                scenarios,
+                folder,
+                os.environ,
+                title=title,
+                axes=axes,
+                line_of=lambda run, variant, path: lines[run.file](variant, path),
+            )
+        except ChaosError as error:
+            say(str(error))
+            ending = [*ending, Outcome.INFRASTRUCTURE]
+        else:
+            say(f"summary  {written[0]}")
+    return worst([*(run.outcome for run in runs), *ending]).exit_code

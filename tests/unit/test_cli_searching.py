@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from harness.checks.verdict import Outcome, RunVerdict
+from harness.cli.explore import conclude
+from harness.cli.options import BrokerOption
+from harness.cli.processes import Ended, Job
+from harness.cli.searching import AGAIN, CONTROL_SCHEDULES, FOUND, Search
+from harness.cli.settings import Settings
+from harness.cli.several import Batch
+from harness.errors import ExitCode, ScenarioError
+from harness.faults.process import Kill
+from harness.faults.registry import actions
+from harness.scenario.load import Loaded, load
+from harness.search.exploration import Exploration
+from harness.search.standing import Standing
+from tests.unit import report_samples as samples
+
+KILL = load(Path("scenarios/worker_kill.yaml"), actions())
+RESTART = load(Path("scenarios/broker_restart.yaml"), actions())
+Judge = Callable[[Loaded], Outcome]
+
+
+@dataclass
+class Told:
+    """A crew whose runs come to what a function of the scenario says."""
+
+    judge: Judge
+    room: int | None = None
+    jobs: list[Job] = field(default_factory=list)
+
+    def run(self, job: Job) -> Ended | None:
+        assert load(job.loaded.path, actions()).text == job.loaded.text, (
+            "the file is there for the process that runs it"
+        )
+        self.jobs.append(job)
+        verdict = told(job, self.judge(job.loaded))
+        return Ended(job, verdict, "", "", failed=verdict.outcome is Outcome.INFRASTRUCTURE)
+
+    def interrupt(self) -> None:
+        pass
+
+
+def told(job: Job, outcome: Outcome) -> RunVerdict:
+    made = (samples.failing(3) if outcome is Outcome.VIOLATED else samples.passing()).run
+    return replace(
+        made,
+        outcome=outcome,
+        scenario=job.loaded.scenario.name,
+        file=str(job.loaded.path),
+        seed=job.seed,
+        duration_s=1.0,
+        variants=made.variants[:1],
+    )
+
+
+def search(
+    crew: Told, tmp_path: Path, *, loaded: Loaded = KILL, seed: int = 1, jobs: int = 1, budget_s: float = 0.0
+) -> Exploration:
+    settings = Settings(
+        option=BrokerOption(),
+        broker=None,
+        image=None,
+        reports=tmp_path / "runs",
+        seed=None,
+        controls=True,
+        quiet=True,
+        json_output=False,
+    )
+    made = Search(loaded, settings, Batch(crew, jobs), tmp_path, seed=seed, most_steps=6)
+    return made.run(budget_s, controls=True)
+
+
+def kills_a_worker(loaded: Loaded) -> bool:
+    return any(isinstance(step.action, Kill) and step.action.worker is not None for step in loaded.scenario.timeline)
+
+
+def automatic(loaded: Loaded) -> bool:
+    return loaded.scenario.workers[0].acks == "automatic"
+
+
+def only_the_control_loses(loaded: Loaded) -> Outcome:
+    return Outcome.VIOLATED if automatic(loaded) and kills_a_worker(loaded) else Outcome.AS_EXPECTED
+
+
+def a_killed_worker_loses(loaded: Loaded) -> Outcome:
+    return Outcome.VIOLATED if kills_a_worker(loaded) else Outcome.AS_EXPECTED
+
+
+def test_a_guarantee_that_holds_is_told_after_the_control_was_caught(tmp_path: Path) -> None:
+    crew = Told(only_the_control_loses)
+    made = search(crew, tmp_path)
+    assert made.outcome is Outcome.AS_EXPECTED
+    (control,) = made.controls
+    assert control.found is not None
+    assert [each.number for each in control.ran] == list(range(1, control.found.number + 1)), "none after it was caught"
+    assert [each.number for each in made.guarantee.ran] == [1], "one, whatever the budget"
+    assert [automatic(job.loaded) for job in crew.jobs] == [True] * len(control.ran) + [False]
+    assert conclude(made, tmp_path, no_color=True) is ExitCode.AS_EXPECTED
+
+
+def test_a_finding_is_shrunk_to_the_step_that_matters_and_run_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crew = Told(a_killed_worker_loses)
+    made = search(crew, tmp_path, budget_s=60.0)
+    assert made.outcome is Outcome.VIOLATED
+    assert made.shrunk is not None
+    assert [set(step) - {"at", "after"} for step in made.shrunk] == [{"kill"}]
+    assert made.again == [Standing.BROKEN] * AGAIN
+    found = load(tmp_path / FOUND, actions())
+    assert kills_a_worker(found)
+    assert [variant.name for variant in found.variants()] == ["guarantee"]
+    assert [job.loaded.path for job in crew.jobs[-AGAIN:]] == [tmp_path / FOUND] * AGAIN
+    assert len({job.seed for job in crew.jobs[-AGAIN:]}) == AGAIN
+    assert conclude(made, tmp_path, no_color=True) is ExitCode.VIOLATED
+    assert f"chaos run {tmp_path / FOUND}" in capsys.readouterr().err
+
+
+def test_a_loss_that_needs_no_fault_is_shrunk_to_none(tmp_path: Path) -> None:
+    made = search(Told(lambda _: Outcome.VIOLATED), tmp_path)
+    assert made.shrunk == ()
+    assert load(tmp_path / FOUND, actions()).scenario.timeline == ()
+
+
+def test_a_control_that_is_never_caught_makes_it_inconclusive(tmp_path: Path) -> None:
+    made = search(Told(lambda _: Outcome.AS_EXPECTED), tmp_path)
+    assert made.outcome is Outcome.INCONCLUSIVE
+    assert [len(each.ran) for each in made.controls] == [CONTROL_SCHEDULES]
+
+
+def test_the_same_seed_gives_the_same_schedules_however_many_run_at_once(tmp_path: Path) -> None:
+    def schedules(seed: int, jobs: int) -> dict[str, str]:
+        crew = Told(only_the_control_loses)
+        folder = tmp_path / f"{seed}-{jobs}"
+        search(crew, folder, seed=seed, jobs=jobs)
+        return {job.loaded.path.name: f"{job.loaded.text} {job.seed}" for job in crew.jobs}
+
+    one, two, other = schedules(1, 1), schedules(1, 3), schedules(2, 1)
+    assert {name: text for name, text in two.items() if name in one} == one
+    assert one.keys() & other.keys()
+    assert all(one[name] != other[name] for name in one.keys() & other.keys())
+
+
+def test_a_schedule_is_the_same_for_the_guarantee_and_its_controls(tmp_path: Path) -> None:
+    crew = Told(lambda _: Outcome.AS_EXPECTED)
+    search(crew, tmp_path, loaded=RESTART)
+    first = [job.loaded.scenario for job in crew.jobs if job.loaded.scenario.name.endswith("schedule 1")]
+    assert len(first) == 3
+    assert first[0].timeline == first[1].timeline == first[2].timeline
+    assert {(one.publishers[0].persistent, one.queues["tasks"].durable) for one in first} == {
+        (True, True),
+        (False, True),
+        (True, False),
+    }
+
+
+def test_with_nobody_left_to_run_anything_it_ends(tmp_path: Path) -> None:
+    made = search(Told(lambda _: Outcome.INFRASTRUCTURE, room=0), tmp_path, budget_s=3600.0)
+    assert len(made.guarantee.ran) == 1
+    assert made.outcome is Outcome.INFRASTRUCTURE
+
+
+def test_a_schedule_that_cannot_be_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beyond = ({"after": {"published": 10**6}, "kill": {"worker": "any"}},)
+    monkeypatch.setattr("harness.cli.searching.draw_timeline", lambda *_, **__: beyond)
+    with pytest.raises(ScenarioError, match=r"^scenarios/worker_kill.yaml, schedule 1: "):
+        search(Told(only_the_control_loses), tmp_path)
+    assert not (tmp_path / "schedules").exists()
+
+
+def test_a_summary_that_cannot_be_written_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = search(Told(only_the_control_loses), tmp_path)
+    (tmp_path / "summary.md").mkdir()
+    assert conclude(made, tmp_path, no_color=True) is ExitCode.INFRASTRUCTURE
+    assert "the summary could not be written" in capsys.readouterr().err
