@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ExitCode, InfrastructureError
+from harness.faults.registry import actions
 from harness.ledger import state_directory
 from harness.scale.connect import connect
+from harness.scenario.load import load
 from harness.trend import store
 from tests.integration.backends import ALONE, require
 from tests.integration.dask_engine import DaskEngine
@@ -95,6 +97,60 @@ def test_a_night_is_spread_over_the_workers_and_its_runs_lie_here(engine: DaskEn
     assert sorted({row.file for row in rows}) == sorted(files)
     assert len({row.night for row in rows}) == 1
     assert len(rows) == len({(row.run_id, row.variant) for row in rows}) == 4
+    wait_for_nothing_left(engine)
+
+
+def test_a_matrix_is_spread_over_the_workers(engine: DaskEngine, tmp_path: Path) -> None:
+    command = Command(engine, tmp_path, "matrix", QUICK[0], "--over", "queues.tasks.type=classic,quorum")
+    wait_for_runs(engine, 2)
+    assert command.end() == ExitCode.AS_EXPECTED, command.said
+    assert sorted(Path(file).name for file in command.verdicts) == [
+        "round_robin-001-type-classic.yaml",
+        "round_robin-002-type-quorum.yaml",
+    ]
+    types = {
+        json.loads((folder / "run.json").read_text())["file"]: load(folder / "scenario.yaml", actions()).scenario
+        for folder in tmp_path.glob("2*")
+    }
+    assert {Path(file).stem.rpartition("-")[2]: one.queues["tasks"].type for file, one in types.items()} == {
+        "classic": "classic",
+        "quorum": "quorum",
+    }
+    assert "queues.tasks.type" in (tmp_path / "matrix" / "summary.md").read_text()
+    wait_for_nothing_left(engine)
+
+
+KILLS_AT_FIRST = "34"
+"""A seed of which the first schedule of one step kills a worker of `worker_kill.yaml` that holds deliveries."""
+
+
+def test_an_exploration_runs_on_the_workers_and_is_seen_to_catch_the_loss_of_the_control(
+    engine: DaskEngine, tmp_path: Path
+) -> None:
+    options = ("--budget", "1s", "--steps", "1", "--seed", KILLS_AT_FIRST)
+    command = Command(engine, tmp_path, "explore", "scenarios/worker_kill.yaml", *options, "-j", "1")
+    assert command.end() == ExitCode.AS_EXPECTED, command.said
+    outcomes = {Path(file).stem: outcome for file, (outcome, _) in command.verdicts.items()}
+    assert outcomes == {"automatic-acks-schedule-1": "violated", "schedule-1": "as expected"}
+    assert "the search caught the loss of automatic acks (schedule 1)" in command.said
+    (folder,) = (tmp_path / "explore").iterdir()
+    assert len(list((folder / "runs").glob("2*/report.html"))) == 2
+    assert not list(tmp_path.glob("2*")), "its runs lie with it, not among the others"
+    wait_for_nothing_left(engine)
+
+
+def test_a_loss_is_found_on_the_workers_and_shrunk(engine: DaskEngine, tmp_path: Path) -> None:
+    scenario = tmp_path / "automatic.yaml"
+    text = Path("scenarios/worker_kill.yaml").read_text().partition("controls:")[0]
+    scenario.write_text(text.replace("acks: manual", "acks: automatic").replace("messages: 3000", "messages: 900"))
+    command = Command(
+        engine, tmp_path, "explore", str(scenario), "--budget", "1s", "--steps", "1", "--seed", KILLS_AT_FIRST
+    )
+    assert command.end() == ExitCode.VIOLATED, command.said
+    (folder,) = (tmp_path / "explore").iterdir()
+    found = load(folder / "found.yaml", actions())
+    assert [step.action.title() for step in found.scenario.timeline] == ["kill worker holding deliveries"]
+    assert "Shrunk from 1 step to 1, and broke it in 5 of 5 runs more." in command.said
     wait_for_nothing_left(engine)
 
 
