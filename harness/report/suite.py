@@ -40,7 +40,7 @@ def print_suite(scenarios: Sequence[Repetitions], console: Console, axes: Axes |
     repeated = any(len(each.runs) > 1 for each in scenarios)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for heading in axes.names if axes is not None else ("scenario",):
-        table.add_column(plain(heading), overflow="fold")
+        table.add_column(Text(plain(heading)), overflow="fold")
     for heading in ("verdict", *(("runs",) if repeated else ()), *(("lost",) if axes is not None else ())):
         table.add_column(heading, overflow="fold")
     for heading in ("variants", "seconds"):
