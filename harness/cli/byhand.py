@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import secrets
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,7 +40,7 @@ def broker(choice: BrokerChoice = None, image: Image = None) -> None:
     from harness.scenario.scenario import BrokerModel
 
     sweep_everything()
-    run_id = f"by-hand-{int(time.time())}"
+    run_id = f"by-hand-{secrets.token_hex(4)}"
     book = Ledger(run_id)
     address = state_directory() / ADDRESS_FILE
     with (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import secrets
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from harness import __version__
 from harness.broker.protocol import Broker, BrokerSettings
@@ -33,6 +34,10 @@ from harness.traffic.spec import Target
 
 if TYPE_CHECKING:
     from harness.history.history import History
+
+
+SIGN_BYTES: Final = 6
+"""Of what tells a run from all others: in the names of what it starts, and in the identities of its messages."""
 
 
 class MakeBroker(Protocol):
@@ -72,20 +77,23 @@ def run(
     now = datetime.now().astimezone()
     began = time.monotonic()
     directory = RunDirectory.create(reports, loaded.scenario.name, now)
+    # Another run may have a folder of the same name elsewhere on this machine, begun in the same second.
+    sign = secrets.token_hex(SIGN_BYTES)
+    run_id = f"{directory.path.name}-{sign}"
     variants = loaded.variants() if with_controls else loaded.variants()[:1]
     replay = shlex.join(
         ["chaos", "run", str(loaded.path), "--seed", str(seed), *replay_options]
         + ([] if with_controls else ["--no-controls"])
     )
     try:
-        _keep(loaded, directory, seed, replay, now)
+        _keep(loaded, directory, run_id, seed, replay, now)
         directory.point_latest()
     except OSError as error:
         directory.remove()
         raise InfrastructureError(
             f"{directory.path} cannot be written: {error.strerror}; make room on its disk, or choose another with --reports"
         ) from error
-    ledger = Ledger(directory.path.name)
+    ledger = Ledger(run_id)
     verdicts: list[VariantVerdict] = []
     histories: dict[str, History] = {}
     interrupted, cleaned_up = False, True
@@ -95,10 +103,10 @@ def run(
         folder.mkdir(parents=True)
         with EventWriter(folder / EVENTS_FILE) as write:
             told: list[Listener] = [write, *listeners]
-            settings = _settings(variant, f"{directory.path.name}-{slug(variant.name)}", folder, image)
+            settings = _settings(variant, f"{run_id}-{slug(variant.name)}", folder, image)
             standby = Standby(ledger.add_process)
             variant_run = VariantRun(
-                VariantSetting(variant.name, variant.scenario, folder, seed, _token(directory, index)),
+                VariantSetting(variant.name, variant.scenario, folder, seed, f"{sign}-{index}"),
                 _maker(make_broker, settings, ledger),
                 make_hosts or partial(_this_machine, standby),
                 standby=standby if make_hosts is None else None,
@@ -195,13 +203,14 @@ def judge_again(directory: RunDirectory, loaded: Loaded) -> RunResult:
     return RunResult(verdict, directory, histories, interrupted)
 
 
-def _keep(loaded: Loaded, directory: RunDirectory, seed: int, replay: str, now: datetime) -> None:
+def _keep(loaded: Loaded, directory: RunDirectory, run_id: str, seed: int, replay: str, now: datetime) -> None:
     """Keep the scenario as written and as resolved, and what it takes to run or judge it again."""
     (directory.path / SCENARIO_FILE).write_text(loaded.text, encoding="utf-8")
     resolved = to_yaml(resolve(loaded.scenario, seed=seed))
     (directory.path / RESOLVED_FILE).write_text(resolved, encoding="utf-8")
     meta = {
         "file": str(loaded.path),
+        "run": run_id,
         "seed": seed,
         "replay": replay,
         "started_at": now.isoformat(timespec="seconds"),
@@ -257,11 +266,6 @@ def _this_machine(standby: Standby, logs: Path, _target: Target) -> tuple[Host, 
 
 def _maker(make: MakeBroker, settings: BrokerSettings, ledger: Ledger) -> Callable[[], tuple[Broker, str]]:
     return lambda: make(settings, ledger)
-
-
-def _token(directory: RunDirectory, index: int) -> str:
-    """Name a variant's run in message identities: messages of another run or variant are foreign."""
-    return f"{slug(directory.path.name)}-{index}"
 
 
 def _started(variant: Variant, index: int, total: int, loaded: Loaded) -> VariantStarted:

@@ -96,7 +96,8 @@ def left_of(tmp_path: Path, backend: str) -> list[str]:
     left = [*processes_of(tmp_path), *(str(path) for path in (tmp_path / "data").glob("chaos-broker-*"))]
     if backend == "container":
         (directory,) = tmp_path.glob("reports/2*")
-        runs = [f"{directory.name}-{each.name}" for each in (directory / "variants").iterdir()]
+        run = json.loads((directory / "run.json").read_text())["run"]
+        runs = [f"{run}-{each.name}" for each in (directory / "variants").iterdir()]
         with closing(connect()) as client:
             for run_id in runs:
                 filters: dict[str, str | list[str] | bool] = {"label": f"{LABEL_RUN}={run_id}"}
