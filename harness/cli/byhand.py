@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 import secrets
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
