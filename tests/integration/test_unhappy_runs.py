@@ -226,5 +226,6 @@ def test_an_engine_that_dies_in_the_run_is_told_at_once_and_leaves_the_ledger(tm
     assert result.verdict.outcome is Outcome.INFRASTRUCTURE
     assert "the Docker engine does not answer" in variant.headline
     assert variant.counts.published < 60 * 200 / 2, "it must not go on to the end of its traffic"
-    assert [path.stem for path in state.glob("*.json")] == [result.directory.path.name]
+    meta = json.loads((result.directory.path / "run.json").read_text())
+    assert [path.stem for path in state.glob("*.json")] == [meta["run"]]
     shutil.rmtree(state)

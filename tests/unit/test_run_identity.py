@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import ledger
 from harness.broker.protocol import Broker, BrokerSettings
 from harness.checks.verdict import Outcome
 from harness.engine import run as engine
 from harness.errors import BrokerError
 from harness.faults.registry import actions
-from harness.ledger import Ledger
+from harness.ledger import Ledger, state_directory
 from harness.scenario.load import load
 
 KILL = load(Path("scenarios/worker_kill.yaml"), actions())
@@ -33,9 +32,9 @@ def test_runs_of_the_same_second_and_name_share_nothing(tmp_path: Path, monkeypa
     started: list[str] = []
     ledgers: list[set[str]] = []
 
-    def refuse(settings: BrokerSettings, _ledger: Ledger) -> tuple[Broker, str]:
+    def refuse(settings: BrokerSettings, ledger: Ledger) -> tuple[Broker, str]:  # noqa: ARG001 - named as callers name it
         started.append(settings.run_id)
-        ledgers.append({path.stem for path in ledger.state_directory().glob("*.json")})
+        ledgers.append({path.stem for path in state_directory().glob("*.json")})
         raise BrokerError("no broker")
 
     results = [engine.run(KILL, reports=tmp_path / name, seed=1, make_broker=refuse) for name in ("here", "there")]
