@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -25,6 +26,7 @@ from harness.cli.several import Batch, JobsAtOnce, Json, NoColor
 from harness.errors import ChaosError, ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from harness.cli.settings import Settings
     from harness.search.exploration import Exploration
 
 FOLDER: Final = "explore"
@@ -68,7 +70,7 @@ def explore(
         raise UsageError(f"{scenario} holds {len(found)} scenarios; name the one to explore")
     loaded = found[0]
     seed = draw_seed() if seed is None else seed
-    folder = reports / FOLDER / f"{datetime.now():%Y%m%d-%H%M%S}-{slug(loaded.scenario.name)}"
+    folder = reports / FOLDER / f"{datetime.now():%Y%m%d-%H%M%S}-{slug(loaded.scenario.name)}-{seed}"
     settings = Settings(
         option=option,
         broker=broker,
@@ -89,10 +91,10 @@ def explore(
         )
         search = Search(loaded, settings, batch, folder, seed=seed, most_steps=steps)
         exploration = search.run(budget_s, controls=controls)
-    raise typer.Exit(int(conclude(exploration, folder, no_color=no_color)))
+    raise typer.Exit(int(conclude(exploration, folder, settings, no_color=no_color)))
 
 
-def conclude(exploration: Exploration, folder: Path, *, no_color: bool) -> ExitCode:
+def conclude(exploration: Exploration, folder: Path, settings: Settings, *, no_color: bool) -> ExitCode:
     """Print what came of it, write the summary, and return the exit code."""
     from rich.text import Text
 
@@ -108,7 +110,8 @@ def conclude(exploration: Exploration, folder: Path, *, no_color: bool) -> ExitC
     console.print(Text.assemble((outcome.value.upper(), STYLES[outcome]), "  ", plain(exploration.headline)))
     if exploration.shrunk is not None:
         say(f"schedule {steps_in_words(exploration.shrunk)}")
-        say(f"replay   chaos run {folder / FOUND}")
+    if exploration.again:
+        say(f"replay   {shlex.join(['chaos', 'run', str(folder / FOUND), *settings.replay_options()])}")
     try:
         say(f"summary  {write_exploration(exploration, folder, os.environ)}")
     except ChaosError as error:

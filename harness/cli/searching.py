@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,8 @@ class Search:
     def _of_controls(self) -> Iterator[_Order]:
         for number in range(1, CONTROL_SCHEDULES + 1):
             for searched in self._exploration.controls:
-                if searched.found is None:
+                # With nobody left to do a run, each control is told of once.
+                if searched.found is None and (number == 1 or self._batch.elapsed_s < math.inf):
                     yield self._drawn(searched, number)
 
     def _of_guarantee(self, budget_s: float) -> Iterator[_Order]:

@@ -97,7 +97,7 @@ class Exploration:
         if self.controls:
             caught = (f"{each.variant} (schedule {each.found.number})" for each in self.controls if each.found)
             return f"{said}; the search caught the loss of {', '.join(caught)}"
-        return f"{said}; it has no control that loses messages, so the search has not been seen to catch a loss"
+        return f"{said}; no control that loses messages was run, so the search has not been seen to catch a loss"
 
 
 def _rest(searched: Searched) -> str:

@@ -59,12 +59,10 @@ def told(job: Job, outcome: Outcome) -> RunVerdict:
     )
 
 
-def search(
-    crew: Told, tmp_path: Path, *, loaded: Loaded = KILL, seed: int = 1, jobs: int = 1, budget_s: float = 0.0
-) -> Exploration:
-    settings = Settings(
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
         option=BrokerOption(),
-        broker=None,
+        broker="amqp://me:secret@127.0.0.1",
         image=None,
         reports=tmp_path / "runs",
         seed=None,
@@ -72,7 +70,12 @@ def search(
         quiet=True,
         json_output=False,
     )
-    made = Search(loaded, settings, Batch(crew, jobs), tmp_path, seed=seed, most_steps=6)
+
+
+def search(
+    crew: Told, tmp_path: Path, *, loaded: Loaded = KILL, seed: int = 1, jobs: int = 1, budget_s: float = 0.0
+) -> Exploration:
+    made = Search(loaded, settings(tmp_path), Batch(crew, jobs), tmp_path, seed=seed, most_steps=6)
     return made.run(budget_s, controls=True)
 
 
@@ -101,7 +104,7 @@ def test_a_guarantee_that_holds_is_told_after_the_control_was_caught(tmp_path: P
     assert [each.number for each in control.ran] == list(range(1, control.found.number + 1)), "none after it was caught"
     assert [each.number for each in made.guarantee.ran] == [1], "one, whatever the budget"
     assert [automatic(job.loaded) for job in crew.jobs] == [True] * len(control.ran) + [False]
-    assert conclude(made, tmp_path, no_color=True) is ExitCode.AS_EXPECTED
+    assert conclude(made, tmp_path, settings(tmp_path), no_color=True) is ExitCode.AS_EXPECTED
 
 
 def test_a_finding_is_shrunk_to_the_step_that_matters_and_run_again(
@@ -118,8 +121,8 @@ def test_a_finding_is_shrunk_to_the_step_that_matters_and_run_again(
     assert [variant.name for variant in found.variants()] == ["guarantee"]
     assert [job.loaded.path for job in crew.jobs[-AGAIN:]] == [tmp_path / FOUND] * AGAIN
     assert len({job.seed for job in crew.jobs[-AGAIN:]}) == AGAIN
-    assert conclude(made, tmp_path, no_color=True) is ExitCode.VIOLATED
-    assert f"chaos run {tmp_path / FOUND}" in capsys.readouterr().err
+    assert conclude(made, tmp_path, settings(tmp_path), no_color=True) is ExitCode.VIOLATED
+    assert f"chaos run {tmp_path / FOUND} --broker 'amqp://me:***@127.0.0.1'\n" in capsys.readouterr().err
 
 
 def test_a_loss_that_needs_no_fault_is_shrunk_to_none(tmp_path: Path) -> None:
@@ -162,7 +165,7 @@ def test_a_schedule_is_the_same_for_the_guarantee_and_its_controls(tmp_path: Pat
 
 def test_with_nobody_left_to_run_anything_it_ends(tmp_path: Path) -> None:
     made = search(Told(lambda _: Outcome.INFRASTRUCTURE, room=0), tmp_path, budget_s=3600.0)
-    assert len(made.guarantee.ran) == 1
+    assert [len(each.ran) for each in (made.guarantee, *made.controls)] == [1, 1]
     assert made.outcome is Outcome.INFRASTRUCTURE
 
 
@@ -177,5 +180,5 @@ def test_a_schedule_that_cannot_be_is_told(tmp_path: Path, monkeypatch: pytest.M
 def test_a_summary_that_cannot_be_written_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = search(Told(only_the_control_loses), tmp_path)
     (tmp_path / "summary.md").mkdir()
-    assert conclude(made, tmp_path, no_color=True) is ExitCode.INFRASTRUCTURE
+    assert conclude(made, tmp_path, settings(tmp_path), no_color=True) is ExitCode.INFRASTRUCTURE
     assert "the summary could not be written" in capsys.readouterr().err

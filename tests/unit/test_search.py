@@ -158,7 +158,7 @@ def explored(guarantee: Searched, *controls: Searched) -> Exploration:
         (
             lambda: explored(searched("guarantee", GOOD)),
             Outcome.AS_EXPECTED,
-            "worker kill: the guarantee held in 1 of 1 schedule; it has no control that loses messages, so the search has not been "
+            "worker kill: the guarantee held in 1 of 1 schedule; no control that loses messages was run, so the search has not been "
             "seen to catch a loss",
         ),
         (
