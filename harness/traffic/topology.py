@@ -48,6 +48,10 @@ class BindingDeclaration:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
+NOT_FOUND = 404
+RESOURCE_LOCKED = 405
+
+
 @contextmanager
 def channel(target: Target, doing: str) -> Iterator[BlockingChannel]:
     """Open a connection and a channel for one errand; what goes wrong is a BrokerError that names the errand."""
@@ -109,7 +113,7 @@ def absent_exchanges(target: Target, exchanges: Sequence[str]) -> tuple[str, ...
             try:
                 open_channel.exchange_declare(exchange, passive=True)
             except ChannelClosedByBroker as error:
-                if error.reply_code != 404:
+                if error.reply_code != NOT_FOUND:
                     raise
                 absent.append(exchange)
     return tuple(absent)
@@ -141,17 +145,39 @@ def purge(target: Target, queue: str) -> int:
 
 
 def ready_messages(target: Target, queues: Sequence[str]) -> Mapping[str, int | None]:
-    """Ask the queues themselves how many messages are ready (passive declare); None for a queue that is not there."""
+    """Ask the queues themselves how many messages are ready (passive declare); None for a queue that is not there.
+
+    A quorum queue whose leader does not answer the broker within 250 ms is told as empty, and without consumers (rabbit_quorum_queue:stat).
+    A queue that is told so is asked for a message: that answer is the leader's own.
+    """
     counts: dict[str, int | None] = {}
     for queue in queues:
         with channel(target, f"asking for the depth of queue {queue!r}") as open_channel:
             try:
-                counts[queue] = open_channel.queue_declare(queue, passive=True).method.message_count
+                told = open_channel.queue_declare(queue, passive=True).method
+                nobody = not told.message_count and not told.consumer_count
+                counts[queue] = _seen(open_channel, queue) if nobody else told.message_count
             except ChannelClosedByBroker as error:
-                if error.reply_code != 404:
+                if error.reply_code != NOT_FOUND:
                     raise
                 counts[queue] = None
     return counts
+
+
+def _seen(open_channel: BlockingChannel, queue: str) -> int:
+    """Tell how many messages are ready by asking for one, which is given back at once."""
+    try:
+        method, _, _ = open_channel.basic_get(queue)
+    except ChannelClosedByBroker as error:
+        if (
+            error.reply_code != RESOURCE_LOCKED
+        ):  # a queue with a single active consumer gives none, and nothing else is known of it
+            raise
+        return 0
+    if method is None:
+        return 0
+    open_channel.basic_nack(method.delivery_tag, requeue=True)
+    return int(method.message_count) + 1
 
 
 def round_trip(target: Target) -> None:

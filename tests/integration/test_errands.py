@@ -16,7 +16,7 @@ import pytest
 from harness.broker.protocol import Broker
 from harness.errors import BrokerError
 from harness.history.records import FOREIGN, Flag
-from harness.traffic import console, topology
+from harness.traffic import collector, console, topology
 from harness.traffic.topology import BindingDeclaration, ExchangeDeclaration, QueueDeclaration
 from tests.integration.stage import Stage, wait_until
 
@@ -89,8 +89,13 @@ def test_a_purge_says_how_many_it_took(stage: Stage) -> None:
     assert stage.ready() == 0
 
 
-def test_collecting_reads_everything_and_takes_nothing(stage: Stage) -> None:
-    stage.declare()
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+@pytest.mark.parametrize("prefetch", [collector.PREFETCH, 100])
+def test_collecting_reads_everything_and_takes_nothing(
+    stage: Stage, kind: str, prefetch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "PREFETCH", prefetch)
+    stage.declare(queue_type=kind)
     stage.publish(500)
     with topology.channel(stage.target(), "publishing by hand") as channel:
         channel.basic_publish("", stage.queue, b"who am I?", pika.BasicProperties(message_id="nobody"))
@@ -103,6 +108,63 @@ def test_collecting_reads_everything_and_takes_nothing(stage: Stage) -> None:
     again = stage.left()
     assert len(again) == 501
     assert (again["flags"] & Flag.REDELIVERED).all()
+
+
+def test_collecting_reads_more_of_a_quorum_queue_than_it_sends_a_consumer_that_asks_for_no_number(stage: Stage) -> None:
+    stage.declare(queue_type="quorum")
+    stage.publish(2500)
+    assert sorted(stage.left()["seq"].tolist()) == list(range(2500))
+
+
+@contextmanager
+def busy_leader(broker: Broker, queue: str) -> Iterator[None]:
+    """Suspend a quorum queue's leader: the broker then says of the queue that it is empty and has no consumers."""
+    leader = f"{{'%2F_{queue}', node()}}"
+    assert broker.control("eval", f"sys:suspend({leader}).").exit_code == 0
+    try:
+        yield
+    finally:
+        assert broker.control("eval", f"sys:resume({leader}).").exit_code == 0
+
+
+def test_a_quorum_queue_whose_leader_is_busy_is_not_taken_for_empty(stage: Stage, broker: Broker) -> None:
+    stage.declare(queue_type="quorum")
+    stage.publish(5)
+    endpoint = broker.endpoint()
+    parameters = pika.ConnectionParameters(endpoint.host, endpoint.port)
+    with closing(pika.BlockingConnection(parameters)) as asking, ThreadPoolExecutor(1) as pool:
+        ask = asking.channel()
+        with busy_leader(broker, stage.queue):
+            told = ask.queue_declare(stage.queue, passive=True).method
+            assert (told.message_count, told.consumer_count) == (0, 0)
+            ready = pool.submit(stage.ready)
+            ask.queue_declare(stage.queue, passive=True)
+            assert not ready.done()
+        assert ready.result() == 5
+
+
+def test_collecting_waits_for_a_leader_that_is_busy(
+    stage: Stage, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "INACTIVITY_S", 60.0)
+    stage.declare(queue_type="quorum")
+    stage.publish(5)
+    endpoint = broker.endpoint()
+    parameters = pika.ConnectionParameters(endpoint.host, endpoint.port)
+    with closing(pika.BlockingConnection(parameters)) as asking, closing(pika.BlockingConnection(parameters)) as other:
+        ask, channel = asking.channel(), other.channel()
+        channel.basic_consume(stage.queue, lambda *_: None)
+        other.process_data_events(0)
+        wait_until(lambda: stage.ready() == 0, "the other consumer to hold all")
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(stage.left)
+            wait_until(lambda: ask.queue_declare(stage.queue, passive=True).method.consumer_count == 2, "the collector")
+            with busy_leader(broker, stage.queue):
+                for _ in range(4):  # a quarter of a second each, in which the collector asks as well
+                    assert ask.queue_declare(stage.queue, passive=True).method.consumer_count == 0
+                assert not found.done()
+            channel.close()
+            assert sorted(found.result()["seq"].tolist()) == [0, 1, 2, 3, 4]
 
 
 def test_collecting_tells_an_empty_queue_from_a_missing_one(stage: Stage) -> None:
