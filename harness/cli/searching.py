@@ -92,16 +92,16 @@ class Search:
 
     def _shrink(self, found: Ran) -> bool:
         """Leave out steps while what is left breaks the guarantee, then run that again; returns False if that was interrupted."""
-        exploration, tried, going_on = self._exploration, Searched(GUARANTEE), True
+        exploration = self._exploration
         exploration.shrunk = found.steps
-        while going_on and exploration.shrunk:
+        while exploration.shrunk:
             tried = Searched(GUARANTEE)
             if not self._do(self._shorter(tried, exploration.shrunk, found.verdict.seed)):
                 return False
-            going_on = tried.found is not None
-            if tried.found is not None:
-                exploration.shrunk = tried.found.steps
-                say(f"shrunk to {steps_in_words(exploration.shrunk)}")
+            if tried.found is None:
+                break
+            exploration.shrunk = tried.found.steps
+            say(f"shrunk to {steps_in_words(exploration.shrunk)}")
         again = Searched(GUARANTEE)
         whole = self._do(self._again(again, exploration.shrunk, found.verdict.seed))
         exploration.again = [each.standing for each in again.ran]

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
+import numpy as np
 import pika
 import pytest
+from pika.adapters.blocking_connection import BlockingChannel
 
 from harness.broker.protocol import Broker
 from harness.errors import BrokerError
@@ -143,12 +145,11 @@ def test_a_quorum_queue_whose_leader_is_busy_is_not_taken_for_empty(stage: Stage
         assert ready.result() == 5
 
 
-def test_collecting_waits_for_a_leader_that_is_busy(
-    stage: Stage, broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(collector, "INACTIVITY_S", 60.0)
-    stage.declare(queue_type="quorum")
-    stage.publish(5)
+@contextmanager
+def collecting_beside_another_consumer(
+    stage: Stage, broker: Broker
+) -> Iterator[tuple[Future[np.ndarray], BlockingChannel, BlockingChannel]]:
+    """Collect while another consumer holds all messages: gives what comes of it, a channel to ask on, and the other consumer's."""
     endpoint = broker.endpoint()
     parameters = pika.ConnectionParameters(endpoint.host, endpoint.port)
     with closing(pika.BlockingConnection(parameters)) as asking, closing(pika.BlockingConnection(parameters)) as other:
@@ -159,12 +160,22 @@ def test_collecting_waits_for_a_leader_that_is_busy(
         with ThreadPoolExecutor(1) as pool:
             found = pool.submit(stage.left)
             wait_until(lambda: ask.queue_declare(stage.queue, passive=True).method.consumer_count == 2, "the collector")
-            with busy_leader(broker, stage.queue):
-                for _ in range(4):  # a quarter of a second each, in which the collector asks as well
-                    assert ask.queue_declare(stage.queue, passive=True).method.consumer_count == 0
-                assert not found.done()
-            channel.close()
-            assert sorted(found.result()["seq"].tolist()) == [0, 1, 2, 3, 4]
+            yield found, ask, channel
+
+
+def test_collecting_waits_for_a_leader_that_is_busy(
+    stage: Stage, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "INACTIVITY_S", 60.0)
+    stage.declare(queue_type="quorum")
+    stage.publish(5)
+    with collecting_beside_another_consumer(stage, broker) as (found, ask, channel):
+        with busy_leader(broker, stage.queue):
+            for _ in range(4):  # a quarter of a second each, in which the collector asks as well
+                assert ask.queue_declare(stage.queue, passive=True).method.consumer_count == 0
+            assert not found.done()
+        channel.close()
+        assert sorted(found.result()["seq"].tolist()) == [0, 1, 2, 3, 4]
 
 
 def test_collecting_tells_an_empty_queue_from_a_missing_one(stage: Stage) -> None:
@@ -177,18 +188,9 @@ def test_collecting_tells_an_empty_queue_from_a_missing_one(stage: Stage) -> Non
 def test_collecting_waits_for_what_another_consumer_gives_back(stage: Stage, broker: Broker) -> None:
     stage.declare()
     stage.publish(5)
-    endpoint = broker.endpoint()
-    parameters = pika.ConnectionParameters(endpoint.host, endpoint.port)
-    with closing(pika.BlockingConnection(parameters)) as asking, closing(pika.BlockingConnection(parameters)) as other:
-        ask, channel = asking.channel(), other.channel()
-        channel.basic_consume(stage.queue, lambda *_: None)
-        other.process_data_events(0)
-        wait_until(lambda: stage.ready() == 0, "the other consumer to hold all")
-        with ThreadPoolExecutor(1) as pool:
-            found = pool.submit(stage.left)
-            wait_until(lambda: ask.queue_declare(stage.queue, passive=True).method.consumer_count == 2, "the collector")
-            channel.close()
-            assert sorted(found.result()["seq"].tolist()) == [0, 1, 2, 3, 4]
+    with collecting_beside_another_consumer(stage, broker) as (found, _, channel):
+        channel.close()
+        assert sorted(found.result()["seq"].tolist()) == [0, 1, 2, 3, 4]
 
 
 def test_a_message_published_by_hand_is_worked_on_by_hand(stage: Stage) -> None:
