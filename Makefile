@@ -75,7 +75,7 @@ schema: $(STAMP) ## write the generated schemas, the scenario reference and the 
 	$(BIN)/chaos schema > harness/scenario/schema.json
 	$(BIN)/chaos schema --markdown > docs/scenario-reference.md
 	$(BIN)/python -m tools.message_lives
-	$(BIN)/python -c 'import json; from harness.checks.verdict_json import SCHEMA_FILE, schema; SCHEMA_FILE.write_text(json.dumps(schema(), indent=2) + "\n")'
+	$(BIN)/python -c 'import json; from harness.verdict.as_json import SCHEMA_FILE, schema; SCHEMA_FILE.write_text(json.dumps(schema(), indent=2) + "\n")'
 
 docs: $(STAMP) ## build the documentation into site/
 	$(BIN)/mkdocs build --strict

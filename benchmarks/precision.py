@@ -18,12 +18,12 @@ from harness.broker.install import install
 from harness.broker.native import NativeBroker
 from harness.broker.protocol import Broker, BrokerSettings
 from harness.broker.select import select
-from harness.checks.verdict import RunVerdict
 from harness.engine.run import run
 from harness.faults.registry import actions
 from harness.ledger import Ledger
 from harness.scenario.load import Loaded, load
 from harness.scenario.timeline import Step
+from harness.verdict.data import RunVerdict
 
 TIME_BOUND_S, PROGRESS_BOUND_S, COUNT_BOUND = 0.005, 0.010, 0.01
 SCENARIO = """\

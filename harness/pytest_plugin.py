@@ -66,9 +66,9 @@ class ScenarioItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run it; an inconclusive run is a failure here: a test that proved nothing has not passed."""
-        from harness.checks.verdict import Outcome  # noqa: PLC0415
         from harness.cli.options import BrokerOption  # noqa: PLC0415
         from harness.cli.suite import run_quietly  # noqa: PLC0415
+        from harness.verdict.data import Outcome  # noqa: PLC0415
 
         config = self.config
         verdict, directory = run_quietly(

@@ -16,9 +16,9 @@ from pathlib import Path
 from benchmarks.histories import HELD, make, scenario
 from harness.checks.combine import combine
 from harness.checks.judge import judge
-from harness.checks.verdict_json import from_json, to_json
 from harness.history.history import load
 from harness.scenario.scenario import GUARANTEE
+from harness.verdict.as_json import from_json, to_json
 
 MESSAGES = 1_000_000
 MOST_S, MOST_MB, MOST_PAGE_MB = 5.0, 500.0, 2.0

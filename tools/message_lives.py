@@ -1,4 +1,4 @@
-"""Draws the possible lives of a message as an SVG: from its publish to each of the fates of `harness.checks.verdict.Fate`.
+"""Draws the possible lives of a message as an SVG: from its publish to each of the fates of `harness.verdict.data.Fate`.
 
 `python -m tools.message_lives` writes the pictures of docs/verdicts.md, one for a light page and one for a dark one.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from xml.sax.saxutils import escape
 
-from harness.checks.verdict import Fate
+from harness.verdict.data import Fate
 
 FOLDER: Final = Path(__file__).parents[1] / "docs"
 WIDTH, HEIGHT = 1000, 560

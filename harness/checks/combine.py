@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.checks.headline import run_headline
-from harness.checks.verdict import Outcome, RunVerdict, VariantVerdict, worst
+from harness.checks.words.headline import run_headline
+from harness.verdict.data import Outcome, RunVerdict, VariantVerdict, worst
 
 
 def combine(

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from harness.checks.causes import NO_CAUSES, Causes, find_causes
-from harness.checks.counting import Mark
-from harness.checks.distribution import (
+from harness.checks.rules.causes import NO_CAUSES, Causes, find_causes
+from harness.checks.rules.distribution import (
     deliveries_each,
     fairness,
     had_by,
@@ -16,27 +15,28 @@ from harness.checks.distribution import (
     strictly_in_turn,
     worker_figures,
 )
-from harness.checks.duplicates import duplicates, unexplained_duplicates
-from harness.checks.expectations import evaluate, too_few
-from harness.checks.fates import ORDER, Fates, find_fates
-from harness.checks.happenings import Happening, Missed, happenings, missed
-from harness.checks.headline import headline
-from harness.checks.latency import latency
-from harness.checks.listing import Listing, corrupt_messages, queue_or_route
-from harness.checks.load import load
-from harness.checks.machines import machines, unless_gone, what_is_gone
-from harness.checks.observed import Observed
-from harness.checks.outcome import decide
-from harness.checks.precision import Precision, precision
-from harness.checks.risk import at_risk
-from harness.checks.sentences import group_causes
-from harness.checks.tally import Tally, tally
-from harness.checks.times import NEVER
-from harness.checks.timing import outages, recovery_s, speed_up
-from harness.checks.verdict import Counts, Fate, FaultOutcome, Place, VariantVerdict
+from harness.checks.rules.duplicates import duplicates, unexplained_duplicates
+from harness.checks.rules.expectations import evaluate, too_few
+from harness.checks.rules.fates import ORDER, Fates, find_fates
+from harness.checks.rules.latency import latency
+from harness.checks.rules.load import load
+from harness.checks.rules.machines import machines, unless_gone, what_is_gone
+from harness.checks.rules.observed import Observed
+from harness.checks.rules.outcome import decide
+from harness.checks.rules.precision import Precision, precision
+from harness.checks.rules.risk import at_risk
+from harness.checks.rules.timing import outages, recovery_s, speed_up
+from harness.checks.tally.counting import Mark
+from harness.checks.tally.fault_records import FaultRecord, Missed, fault_records, missed
+from harness.checks.tally.message_table import MessageTable, tabulate
+from harness.checks.tally.times import NEVER
+from harness.checks.words.headline import headline
+from harness.checks.words.listing import Listing, corrupt_messages, queue_or_route
+from harness.checks.words.sentences import group_causes
 from harness.events import BrokerStarted, Drained, ErrorObserved, Event, Note, VariantFinished
 from harness.history.history import History
 from harness.scenario.scenario import Scenario
+from harness.verdict.data import Counts, Fate, FaultOutcome, Place, VariantVerdict
 
 CONFIDENCE = 0.95
 _DETACHED = "#888888"
@@ -48,7 +48,7 @@ def judge(
 ) -> VariantVerdict:
     """Judge one variant's history by its scenario (settings applied, `expect` its own). Pure and deterministic."""
     events = history.events
-    seen, struck = tally(history), happenings(events)
+    seen, struck = tabulate(history), fault_records(events)
     # Those that need much memory come first.
     without_service = outages(seen)
     confirm, confirm_detail = latency(seen.first_published_ns, seen.first_confirmed_ns, struck, zero_ns=seen.zero_ns)
@@ -135,7 +135,7 @@ def judge(
     )
 
 
-def _counts(seen: Tally, fates: Fates, *, twice: int, unexplained: int) -> Counts:
+def _counts(seen: MessageTable, fates: Fates, *, twice: int, unexplained: int) -> Counts:
     flow = seen.flow
     confirmed = unsettled = 0
     for here in seen.slices():
@@ -164,12 +164,12 @@ def _counts(seen: Tally, fates: Fates, *, twice: int, unexplained: int) -> Count
     )
 
 
-def _count(seen: Tally, mark: Mark) -> int:
+def _count(seen: MessageTable, mark: Mark) -> int:
     return sum(int(np.count_nonzero(mark[here])) for here in seen.slices())
 
 
 def _by(
-    seen: Tally, fates: Fates, group: Callable[[slice], np.ndarray], names: dict[int, str]
+    seen: MessageTable, fates: Fates, group: Callable[[slice], np.ndarray], names: dict[int, str]
 ) -> dict[str, dict[Fate, int]]:
     """Count the fates in each group; groups of one name are one."""
     width = len(ORDER)
@@ -188,7 +188,7 @@ def _by(
 
 
 def _fault_outcomes(
-    seen: Tally, causes: Causes, struck: Sequence[Happening], measured: Mapping[int, Precision]
+    seen: MessageTable, causes: Causes, struck: Sequence[FaultRecord], measured: Mapping[int, Precision]
 ) -> Iterator[FaultOutcome]:
     counts = np.bincount(causes.of, minlength=len(causes.causes)).tolist()
     taken: dict[int | None, int] = {}
@@ -200,35 +200,35 @@ def _fault_outcomes(
         ):  # what was sent to a queue that had gone was not there when the fault struck
             reached[cause.fault] = reached.get(cause.fault, 0) + count
     risks = at_risk(struck, seen, causes.messages, causes.taken_ns())
-    for happening, risk in zip(struck, risks, strict=True):
+    for fault_record, risk in zip(struck, risks, strict=True):
         if risk is not None:  # what it took was in its reach, seen there or not
-            most = max(risk, reached.get(happening.fault, 0))
+            most = max(risk, reached.get(fault_record.fault, 0))
         yield _fault_outcome(
-            happening,
+            fault_record,
             seen,
             most if risk is not None else None,
-            taken.get(happening.fault, 0),
-            measured[happening.fault],
+            taken.get(fault_record.fault, 0),
+            measured[fault_record.fault],
         )
 
 
 def _fault_outcome(
-    happening: Happening, seen: Tally, risk: int | None, taken: int, measured: Precision
+    fault_record: FaultRecord, seen: MessageTable, risk: int | None, taken: int, measured: Precision
 ) -> FaultOutcome:
     return FaultOutcome(
-        fault=happening.fault,
-        action=happening.action,
-        title=happening.title,
-        family=happening.family,
-        colour=happening.colour,
-        injected_s=seen.seconds(happening.at_ns),
-        healable=happening.healable,
-        healed_s=seen.seconds(happening.healed_ns) if happening.healed_ns != NEVER else None,
+        fault=fault_record.fault,
+        action=fault_record.action,
+        title=fault_record.title,
+        family=fault_record.family,
+        colour=fault_record.colour,
+        injected_s=seen.seconds(fault_record.at_ns),
+        healable=fault_record.healable,
+        healed_s=seen.seconds(fault_record.healed_ns) if fault_record.healed_ns != NEVER else None,
         at_risk=risk,
         taken=taken,
-        recovery_s=recovery_s(happening, seen),
-        clean=happening.clean,
-        times=happening.times,
+        recovery_s=recovery_s(fault_record, seen),
+        clean=fault_record.clean,
+        times=fault_record.times,
         trigger=measured.trigger,
         late_s=measured.late_s,
         counted=dict(measured.counted),
@@ -252,10 +252,10 @@ def _missed_outcome(each: Missed) -> FaultOutcome:
     )
 
 
-def _speed_ups(seen: Tally, scenario: Scenario, events: Sequence[Event]) -> dict[str, float | None]:
+def _speed_ups(seen: MessageTable, scenario: Scenario, events: Sequence[Event]) -> dict[str, float | None]:
     """Measure the first step of each action that the scenario asks about."""
     asked = scenario.expect.faster_after
-    return {each.action: speed_up(each, seen) for each in reversed(happenings(events)) if each.action in asked}
+    return {each.action: speed_up(each, seen) for each in reversed(fault_records(events)) if each.action in asked}
 
 
 def _duration_s(events: Sequence[Event]) -> float:

@@ -55,13 +55,13 @@ def explore(
     no_color: NoColor = False,
 ) -> None:
     """Look for a schedule of faults that breaks a scenario's guarantee: draw them by chance, and shrink the one that does."""
-    from harness.checks.words import plural
-    from harness.cli.crew import crew_for
+    from harness.cli.executor import executor_for
     from harness.cli.running import load
     from harness.cli.searching import Search
     from harness.cli.settings import Settings, draw_seed
     from harness.cli.suite import say_swept, sweep_everything
     from harness.engine.rundir import slug
+    from harness.verdict.words import plural
 
     budget_s = budget_of(budget)
     option = BrokerOption.parse(broker)
@@ -84,8 +84,8 @@ def explore(
         scheduler=scheduler,
     )
     say_swept(sweep_everything())
-    with crew_for(settings, [loaded]) as crew:
-        batch = Batch(crew, jobs)
+    with executor_for(settings, [loaded]) as executor:
+        batch = Batch(executor, jobs)
         say(
             f"{loaded.scenario.name}: schedules of up to {plural(steps, 'step')}, seed {seed}, {batch.at_once} at once, for {budget}"
         )
@@ -98,12 +98,12 @@ def conclude(exploration: Exploration, folder: Path, settings: Settings, *, no_c
     """Print what came of it, write the summary, and return the exit code."""
     from rich.text import Text
 
-    from harness.checks.verdict import Outcome, worst
     from harness.cli.searching import FOUND
     from harness.report.explored import write_exploration
     from harness.report.plain import plain
     from harness.report.summary import STYLES
     from harness.search.exploration import steps_in_words
+    from harness.verdict.data import Outcome, worst
 
     console, outcome = error_console(no_color=no_color), exploration.outcome
     console.print()

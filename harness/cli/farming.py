@@ -20,12 +20,12 @@ from harness.engine.rundir import META_FILE, RunDirectory
 from harness.errors import ChaosError, InfrastructureError
 from harness.ledger import Ledger
 from harness.report.index import write_index
+from harness.scale.actor_handle import ActorHandle, DaskWorker
 from harness.scale.connect import connect
-from harness.scale.errand import Done, Errand, Order
 from harness.scale.farm import Farm
-from harness.scale.held import Held, Worker
-from harness.scale.keeper import REPORTS
 from harness.scale.packing import unpack
+from harness.scale.remote_run import Done, Order, RemoteRun
+from harness.scale.run_supervisor import REPORTS
 from harness.trend import store
 
 
@@ -44,8 +44,8 @@ def farmed(scheduler: str, settings: Settings) -> Iterator[FarmCrew]:
             ) from error
         ledger.add_directory(arrivals)
         try:
-            workers = [Worker(name, address) for name, address in engine.workers.items()]
-            farm = Farm(workers, lambda worker: Held(engine.client, worker, Errand))
+            workers = [DaskWorker(name, address) for name, address in engine.workers.items()]
+            farm = Farm(workers, lambda worker: ActorHandle(engine.client, worker, RemoteRun))
             yield FarmCrew(settings, farm, arrivals)
         finally:
             shutil.rmtree(arrivals, ignore_errors=True)

@@ -128,8 +128,8 @@ def selftest(
     rounds: Annotated[int, typer.Option(min=1, max=1000, help="How often each kind is planted.")] = 5,
 ) -> None:
     """Plant faults in a recorded history (drop, duplicate, reorder, corrupt, ...): the checks must find every one."""
-    from harness.checks.selftest import recorded
-    from harness.checks.selftest import selftest as check
+    from harness.checks.selftest.selftest import recorded
+    from harness.checks.selftest.selftest import selftest as check
     from harness.history.history import load
 
     if run is None:
@@ -147,10 +147,10 @@ def selftest(
 
 def _side(run: str, reports: Path) -> Side:
     """Read what a comparison needs of a run. Raises UsageError, and HistoryError for a verdict that cannot be read."""
-    from harness.checks.verdict_json import from_json
     from harness.engine.rundir import VERDICT_FILE
     from harness.report.compare import Side
     from harness.scenario.resolve import flat, resolve
+    from harness.verdict.as_json import from_json
 
     directory, loaded = _open(run, reports)
     try:

@@ -205,11 +205,11 @@ def _with_hint(problem: Problem) -> Problem:
 
 def run_matrix(cells: Sequence[Cell], settings: Settings, *, repeat: int, jobs: int | None) -> Batch:
     """Run every cell, `repeat` times: each once, then each again."""
-    from harness.checks.words import plural
-    from harness.cli.crew import crew_for
+    from harness.cli.executor import executor_for
     from harness.cli.processes import Ended, Job
     from harness.cli.settings import draw_seed
     from harness.cli.suite import say_swept, show_ended, sweep_everything
+    from harness.verdict.words import plural
 
     say_swept(sweep_everything())
     rounds = itertools.product(range(repeat), cells)
@@ -223,8 +223,8 @@ def run_matrix(cells: Sequence[Cell], settings: Settings, *, repeat: int, jobs: 
     def on_end(ended: Ended) -> None:
         show_ended(ended, settings)
 
-    with crew_for(settings, [cell.loaded for cell in cells]) as crew:
-        batch = Batch(crew, jobs)
+    with executor_for(settings, [cell.loaded for cell in cells]) as executor:
+        batch = Batch(executor, jobs)
         say(f"{plural(len(cells), 'combination')}, {plural(repeat, 'run')} of each, {batch.at_once} at once")
         batch.run(next_job, on_end)
     return batch

@@ -90,19 +90,19 @@ def budget_of(text: str) -> float:
 
 def run_night(loaded: Sequence[Loaded], settings: Settings, *, budget_s: float, jobs: int | None) -> Batch:
     """Run a night."""
-    from harness.checks.words import plural
-    from harness.cli.crew import crew_for
+    from harness.cli.executor import executor_for
     from harness.cli.processes import Ended, Job
     from harness.cli.schedule import Schedule
     from harness.cli.settings import draw_seed
     from harness.cli.suite import say_swept, show_ended, sweep_everything
     from harness.scenario.quantities import format_duration
+    from harness.verdict.words import plural
 
     say_swept(sweep_everything())
     number_of = {one.path: number for number, one in enumerate(loaded)}
     schedule = Schedule(len(loaded), budget_s)
-    with crew_for(settings, loaded) as crew:
-        batch = Batch(crew, jobs)
+    with executor_for(settings, loaded) as executor:
+        batch = Batch(executor, jobs)
         say(f"{plural(len(loaded), 'scenario')}, {batch.at_once} at once, for {format_duration(budget_s)}")
 
         def next_job() -> Job | None:

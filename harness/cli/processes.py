@@ -14,12 +14,12 @@ from datetime import datetime
 from threading import Lock
 from typing import Protocol
 
-from harness.checks.verdict import Outcome, RunVerdict
-from harness.checks.verdict_json import from_json
 from harness.cli.interruptible import interruptible
 from harness.cli.settings import Settings
 from harness.errors import ExitCode, HistoryError
 from harness.scenario.load import Loaded
+from harness.verdict.as_json import from_json
+from harness.verdict.data import Outcome, RunVerdict
 
 PROGRAM = (sys.executable, "-m", "harness")
 """What runs a scenario in a child process."""
@@ -45,7 +45,7 @@ class Ended:
     """Whether something beside the verdict failed, such as the writing of a report."""
 
 
-class Crew(Protocol):
+class Executor(Protocol):
     """Who does the runs: processes of this machine, or the workers of a Dask engine. Used by several threads."""
 
     @property
@@ -59,7 +59,9 @@ class Crew(Protocol):
         """Let no further run begin, and interrupt those that are under way."""
 
 
-def run_jobs(next_job: Callable[[], Job | None], on_end: Callable[[Ended], None], crew: Crew, *, jobs: int) -> bool:
+def run_jobs(
+    next_job: Callable[[], Job | None], on_end: Callable[[Ended], None], executor: Executor, *, jobs: int
+) -> bool:
     """Run what `next_job` hands out, `jobs` at once, until it hands out None; returns False if that was interrupted.
 
     Both functions are called by one thread at a time. An interrupt is passed on to the runs, which end in order: they are waited for
@@ -71,7 +73,7 @@ def run_jobs(next_job: Callable[[], Job | None], on_end: Callable[[Ended], None]
         while True:
             with lock:
                 job = next_job()
-            ended = crew.run(job) if job is not None else None
+            ended = executor.run(job) if job is not None else None
             if ended is None:
                 return
             with lock:
@@ -84,7 +86,7 @@ def run_jobs(next_job: Callable[[], Job | None], on_end: Callable[[Ended], None]
             for worker in workers:
                 worker.result()
         except BaseException as error:
-            crew.interrupt()
+            executor.interrupt()
             if not isinstance(error, KeyboardInterrupt):
                 raise
             for worker in workers:
@@ -94,7 +96,7 @@ def run_jobs(next_job: Callable[[], Job | None], on_end: Callable[[Ended], None]
 
 
 @dataclass(slots=True)
-class Processes:
+class LocalProcesses:
     """Runs each job as a process of this machine."""
 
     settings: Settings

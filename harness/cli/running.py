@@ -81,7 +81,7 @@ def run(
 
 def validate(scenarios: Scenarios, broker: BrokerChoice = None) -> None:
     """Check scenario files; every mistake with its place, nothing is started."""
-    from harness.checks.words import plural
+    from harness.verdict.words import plural
 
     loaded = load(scenarios, BrokerOption.parse(broker))
     for one in loaded:

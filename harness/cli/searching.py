@@ -9,7 +9,6 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from harness.checks.verdict import Outcome
 from harness.cli.options import say
 from harness.cli.processes import Ended, Job
 from harness.cli.settings import Settings
@@ -25,7 +24,8 @@ from harness.scenario.variants import Variant
 from harness.search.draw import Step, draw_timeline
 from harness.search.exploration import Exploration, Ran, Searched, steps_in_words
 from harness.search.shrink import shorter
-from harness.search.standing import Standing
+from harness.search.trial_outcome import TrialOutcome
+from harness.verdict.data import Outcome
 
 FOUND: Final = "found.yaml"
 """The scenario with the shortest schedule that broke the guarantee."""
@@ -135,7 +135,7 @@ class Search:
             ran = Ran(order.number, order.steps, ended.verdict)
             order.searched.ran.append(ran)
             self._longest_s = max(self._longest_s, ended.verdict.duration_s)
-            if ran.standing is Standing.FAILED or self._settings.json_output:
+            if ran.standing is TrialOutcome.FAILED or self._settings.json_output:
                 show_ended(ended, self._settings)
 
         return self._batch.run(next_job, on_end)

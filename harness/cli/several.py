@@ -16,10 +16,10 @@ from harness.errors import ChaosError, ExitCode, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.checks.verdict import Outcome, RunVerdict
-    from harness.cli.processes import Crew, Ended, Job
+    from harness.cli.processes import Ended, Executor, Job
     from harness.report.suite import Axes
     from harness.scenario.load import Loaded
+    from harness.verdict.data import Outcome, RunVerdict
 
 MEMORY_EACH_BYTES = 1 << 30
 CPUS_EACH = 2
@@ -51,14 +51,14 @@ def jobs_for_this_machine() -> int:
 class Batch:
     """Runs of one command, several at once, and the verdicts that they came to, in the order of their ends."""
 
-    def __init__(self, crew: Crew, jobs: int | None) -> None:
+    def __init__(self, executor: Executor, jobs: int | None) -> None:
         """Take a crew, and how many runs the command line asks for at once."""
-        room = crew.room
+        room = executor.room
         self.at_once = jobs or jobs_for_this_machine() if room is None else max(1, min(jobs or room, room))
         self.runs: list[RunVerdict] = []
         self.ending: list[Outcome] = []
         """What else the exit code must know of."""
-        self._crew = crew
+        self._crew = executor
         self._began = time.monotonic()
 
     @property
@@ -68,9 +68,9 @@ class Batch:
 
     def run(self, next_job: Callable[[], Job | None], on_end: Callable[[Ended], None]) -> bool:
         """Run what `next_job` hands out until it hands out None, and tell of each end; returns False if that was interrupted."""
-        from harness.checks.verdict import Outcome
         from harness.cli.processes import run_jobs
         from harness.scenario.quantities import format_duration
+        from harness.verdict.data import Outcome
 
         def ended(one: Ended) -> None:
             verdict = one.verdict
@@ -110,11 +110,11 @@ def conclude(
     axes: Axes | None = None,
 ) -> ExitCode:
     """Print the table of all runs, write their summary to a folder, and return the exit code."""
-    from harness.checks.repetitions import by_scenario
-    from harness.checks.verdict import Outcome, worst
     from harness.cli.suite import line_of
     from harness.report.batch import write_batch
     from harness.report.suite import print_suite
+    from harness.verdict.data import Outcome, worst
+    from harness.verdict.repetitions import by_scenario
 
     if runs:
         scenarios = by_scenario(runs)

@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import ledger
-from harness.checks.repetitions import by_scenario
-from harness.checks.verdict import Outcome, RunVerdict, worst
-from harness.cli.ahead import Ahead
 from harness.cli.interruptible import interruptible
 from harness.cli.options import TREND_FOLDER, BrokerOption, in_ci, say
 from harness.cli.settings import Settings, seed_for
+from harness.cli.warm_up import WarmUp
 from harness.engine.run import MakeHosts, RunResult
 from harness.engine.run import run as run_one
 from harness.engine.rundir import HISTORY_FILE
@@ -30,6 +28,8 @@ from harness.report.markdown import append_to_job_summary, markdown
 from harness.report.suite import print_suite, suite_markdown
 from harness.report.terminal import LiveProgress, print_verdict
 from harness.scenario.load import Loaded
+from harness.verdict.data import Outcome, RunVerdict, worst
+from harness.verdict.repetitions import by_scenario
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,7 +90,7 @@ def _in_turn(loaded: Sequence[Loaded], settings: Settings, console: Console) -> 
     with (
         _machines(settings.scheduler) as make_hosts,
         interruptible("interrupted: healing, stopping, writing the report; once more leaves at once"),
-        closing(Ahead(_sweep_containers)) as ahead,
+        closing(WarmUp(_sweep_containers)) as ahead,
     ):
         for one in loaded:
             result = _run_one(one, settings, console, make_hosts, ahead)
@@ -118,7 +118,7 @@ def _machines(scheduler: str | None) -> Iterator[MakeHosts | None]:
 
 
 def _run_one(
-    loaded: Loaded, settings: Settings, console: Console, make_hosts: MakeHosts | None, ahead: Ahead
+    loaded: Loaded, settings: Settings, console: Console, make_hosts: MakeHosts | None, ahead: WarmUp
 ) -> RunResult:
     with closing(LiveProgress(console, quiet=settings.quiet)) as live:
         return run_one(
@@ -155,7 +155,7 @@ def _report(result: RunResult, loaded: Loaded, settings: Settings, console: Cons
 
 def run_quietly(loaded: Loaded, option: BrokerOption, *, reports: Path, seed: int | None) -> tuple[RunVerdict, Path]:
     """Run one scenario without a word, for pytest; returns the verdict and the run's directory."""
-    with closing(Ahead()) as ahead:
+    with closing(WarmUp()) as ahead:
         result = run_one(
             loaded,
             reports=reports,
@@ -239,7 +239,7 @@ def show_ended(ended: Ended, settings: Settings) -> None:
 
 
 def _print_json(verdict: RunVerdict) -> None:
-    from harness.checks.verdict_json import to_json
+    from harness.verdict.as_json import to_json
 
     sys.stdout.write(json.dumps(json.loads(to_json(verdict))) + "\n")
     sys.stdout.flush()
@@ -247,7 +247,7 @@ def _print_json(verdict: RunVerdict) -> None:
 
 def _in_parallel(loaded: Sequence[Loaded], settings: Settings, jobs: int) -> tuple[list[RunVerdict], list[Outcome]]:
     """Run each as a process of its own; returns the verdicts as `_in_turn` does."""
-    from harness.cli.crew import crew_for
+    from harness.cli.executor import executor_for
     from harness.cli.processes import Job, run_jobs
 
     waiting = iter(loaded)
@@ -263,7 +263,7 @@ def _in_parallel(loaded: Sequence[Loaded], settings: Settings, jobs: int) -> tup
         ending.extend([Outcome.INFRASTRUCTURE] * ended.failed)
         show_ended(ended, settings)
 
-    with crew_for(settings, loaded) as crew:
-        if not run_jobs(next_job, on_end, crew, jobs=min(jobs, crew.room or jobs)):
+    with executor_for(settings, loaded) as executor:
+        if not run_jobs(next_job, on_end, executor, jobs=min(jobs, executor.room or jobs)):
             ending.append(Outcome.INTERRUPTED)
     return [verdicts[one.path] for one in loaded if one.path in verdicts], ending

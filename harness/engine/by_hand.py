@@ -17,7 +17,7 @@ from harness.traffic.spec import Target
 ACTOR = "hand"
 
 
-class Hand:
+class ManualPublisher:
     """A publisher inside the engine, for single messages."""
 
     def __init__(self, logs: Path, target: Target, *, token: str, number: int, queues: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from typing import Self
 import psutil
 
 from harness.engine.host import HostLoad, machine_id, machine_s
-from harness.engine.prompt import become_prompt
+from harness.engine.realtime import take_realtime_priority
 from harness.events import LoadMeasured
 
 EVERY_S = 0.25
@@ -82,7 +82,7 @@ class LoadMeter:
         )
 
     def _go_on(self) -> None:
-        become_prompt()
+        take_realtime_priority()
         rest_s = EVERY_S
         while not self._over.wait(rest_s):
             began = time.monotonic()

@@ -23,7 +23,7 @@ class ActorPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class RunSettings:
     """What all processes of a run share."""
 
     target: Target
@@ -52,7 +52,7 @@ def routes(group: Publishers, scenario: Scenario) -> tuple[Route, ...]:
     return tuple(Route(queue, "", queue) for queue in targets)
 
 
-def spec(plan: ActorPlan, scenario: Scenario, session: Session, *, incarnation: int) -> PublisherSpec | WorkerSpec:
+def spec(plan: ActorPlan, scenario: Scenario, session: RunSettings, *, incarnation: int) -> PublisherSpec | WorkerSpec:
     """Make the spec of an actor's next incarnation, but for where its log is and what an earlier one has left to do."""
     match plan.group:
         case Publishers() as group:
@@ -62,7 +62,7 @@ def spec(plan: ActorPlan, scenario: Scenario, session: Session, *, incarnation: 
 
 
 def _publisher_spec(
-    group: Publishers, plan: ActorPlan, scenario: Scenario, session: Session, incarnation: int
+    group: Publishers, plan: ActorPlan, scenario: Scenario, session: RunSettings, incarnation: int
 ) -> PublisherSpec:
     return PublisherSpec(
         target=session.target,
@@ -86,7 +86,9 @@ def _publisher_spec(
     )
 
 
-def _worker_spec(group: Workers, plan: ActorPlan, scenario: Scenario, session: Session, incarnation: int) -> WorkerSpec:
+def _worker_spec(
+    group: Workers, plan: ActorPlan, scenario: Scenario, session: RunSettings, incarnation: int
+) -> WorkerSpec:
     return WorkerSpec(
         target=session.target,
         log="",

@@ -14,8 +14,8 @@ from typing import Literal
 from harness.engine import plan as planning
 from harness.engine.counters import ActorCounters, Totals
 from harness.engine.host import Host, HostLoad, HostLostError, Seen
-from harness.engine.plan import ActorPlan, Session
-from harness.engine.prompt import become_prompt
+from harness.engine.plan import ActorPlan, RunSettings
+from harness.engine.realtime import take_realtime_priority
 from harness.events import (
     Event,
     HostGathered,
@@ -81,7 +81,7 @@ class Processes:
     def __init__(
         self,
         scenario: Scenario,
-        session: Session,
+        session: RunSettings,
         hosts: Sequence[Host],
         *,
         emit: Callable[[Event], None],
@@ -101,7 +101,7 @@ class Processes:
         self._looking = {host: threading.Lock() for host in self._hosts}
         self._scaling = threading.Lock()
         self._threads = ThreadPoolExecutor(
-            max_workers=max(4, len(self._hosts)), thread_name_prefix="processes", initializer=become_prompt
+            max_workers=max(4, len(self._hosts)), thread_name_prefix="processes", initializer=take_realtime_priority
         )
         self._coming_back: list[Future[None]] = []
         self._actors: dict[str, _Actor] = {}

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 from harness import __version__
 from harness.broker.protocol import Broker, BrokerSettings
 from harness.checks.combine import combine
-from harness.checks.verdict import RunVerdict, VariantVerdict
 from harness.engine.host import Host, LocalHost
 from harness.engine.rundir import META_FILE, RESOLVED_FILE, SCENARIO_FILE, RunDirectory, slug
 from harness.engine.standby import Standby
@@ -31,6 +30,7 @@ from harness.scenario.load import Loaded
 from harness.scenario.resolve import resolve, to_yaml
 from harness.scenario.variants import Variant
 from harness.traffic.spec import Target
+from harness.verdict.data import RunVerdict, VariantVerdict
 
 if TYPE_CHECKING:
     from harness.history.history import History

@@ -17,10 +17,10 @@ from random import Random
 from harness.broker.protocol import Broker
 from harness.engine.counters import Totals
 from harness.engine.processes import Processes
-from harness.engine.prompt import become_prompt
+from harness.engine.realtime import take_realtime_priority
 from harness.events import ErrorObserved, Event, FaultArmed, FaultHealed, FaultInjected, FaultMissed
-from harness.faults.arena import Arena, NoTargetError
-from harness.faults.base import Fault, Strike
+from harness.faults.base import Fault, Injection
+from harness.faults.context import FaultContext, NoTargetError
 from harness.scenario.scenario import Scenario
 from harness.scenario.timeline import Step
 from harness.traffic.spec import Target
@@ -31,9 +31,9 @@ class _Step:
     index: int
     step: Step
     fault: Fault
-    arena: Arena
-    injection: Future[Strike] | None = None
-    strike: Strike | None = None
+    context: FaultContext
+    injecting: Future[Injection] | None = None
+    injection: Injection | None = None
     heal_at: float | None = None
     """When it heals by itself (time.monotonic)."""
     healing: Future[None] | None = None
@@ -60,7 +60,9 @@ class Timeline:
         self._variant = variant
         self._ending = threading.Event()
         self._pool = ThreadPoolExecutor(
-            max_workers=max(4, 2 * len(scenario.timeline)), thread_name_prefix="fault", initializer=become_prompt
+            max_workers=max(4, 2 * len(scenario.timeline)),
+            thread_name_prefix="fault",
+            initializer=take_realtime_priority,
         )
         self._steps = [
             self._prepare(index, step, scenario, broker, processes, target, publish, seed)
@@ -82,7 +84,7 @@ class Timeline:
     ) -> _Step:
         fault = step.action
         assert isinstance(fault, Fault)  # noqa: S101 - the registry holds nothing else
-        arena = Arena(
+        context = FaultContext(
             fault=index,
             broker=broker,
             actors=processes,
@@ -94,7 +96,7 @@ class Timeline:
             wait=self._wait,
             over=self._ending.is_set,
         )
-        return _Step(index, step, fault, arena)
+        return _Step(index, step, fault, context)
 
     def _wait(self, seconds: float) -> None:
         self._ending.wait(seconds)
@@ -105,32 +107,34 @@ class Timeline:
     @property
     def finished(self) -> bool:
         """Whether every step has struck and healed, or was missed. What heals only at the end counts as healed."""
-        return all(step.over or (step.strike is not None and _waits_for_the_end(step)) for step in self._steps)
+        return all(step.over or (step.injection is not None and _waits_for_the_end(step)) for step in self._steps)
 
     @property
     def progress_pending(self) -> bool:
         """Whether a step still waits for progress, so that counters must be read often."""
-        return any(step.injection is None and step.step.after is not None for step in self._steps)
+        return any(step.injecting is None and step.step.after is not None for step in self._steps)
 
     @property
     def active(self) -> bool:
         """Whether a step is striking or healing just now."""
         return any(
-            not step.over and step.injection is not None and not (step.strike is not None and _waits_for_the_end(step))
+            not step.over
+            and step.injecting is not None
+            and not (step.injection is not None and _waits_for_the_end(step))
             for step in self._steps
         )
 
     @property
     def clock_pending(self) -> bool:
         """Whether a step still waits for its time."""
-        return any(step.injection is None and step.step.at is not None for step in self._steps)
+        return any(step.injecting is None and step.step.at is not None for step in self._steps)
 
     def until_due_s(self, elapsed_s: float) -> float:
         """How long it is until the next step is due by its time; infinity if none waits for its time.
 
         One that is due already and has to wait for another is worth a look each millisecond.
         """
-        waiting = (step.step.at for step in self._steps if step.injection is None and not step.over)
+        waiting = (step.step.at for step in self._steps if step.injecting is None and not step.over)
         return min((max(0.001, at - elapsed_s) for at in waiting if at is not None), default=math.inf)
 
     def advance(self, totals: Totals, elapsed_s: float) -> None:
@@ -138,17 +142,17 @@ class Timeline:
         for step in self._steps:
             if step.over:
                 continue
-            if step.injection is None:
+            if step.injecting is None:
                 if _due(step.step, totals, elapsed_s) and not self._must_wait(step):
                     self._fire(step)
-            elif step.strike is None:
-                if step.injection.done():
+            elif step.injection is None:
+                if step.injecting.done():
                     self._struck(step)
             elif step.healing is not None:
                 if step.healing.done():
                     self._healed(step)
             elif step.heal_at is not None and time.monotonic() >= step.heal_at:
-                step.healing = self._pool.submit(step.fault.heal, step.arena, step.strike)
+                step.healing = self._pool.submit(step.fault.heal, step.context, step.injection)
         self.broker_down = any(_holds_broker(step) for step in self._steps)
 
     def _must_wait(self, step: _Step) -> bool:
@@ -161,42 +165,42 @@ class Timeline:
 
     def _fire(self, step: _Step) -> None:
         at_ns = time.monotonic_ns()
-        step.injection = self._pool.submit(self._inject, step, at_ns)
+        step.injecting = self._pool.submit(self._inject, step, at_ns)
         self._emit(FaultArmed(at_ns=at_ns, variant=self._variant, fault=step.index, action=step.fault.name))
 
-    def _inject(self, step: _Step, at_ns: int) -> Strike:
-        strike = step.fault.inject(step.arena)
+    def _inject(self, step: _Step, at_ns: int) -> Injection:
+        injection = step.fault.inject(step.context)
         self._emit(
             FaultInjected(
                 at_ns=at_ns,
                 variant=self._variant,
                 fault=step.index,
                 action=step.fault.name,
-                title=strike.title,
+                title=injection.title,
                 family="broker" if getattr(step.fault, "broker", None) is not None else step.fault.family,
                 colour=step.fault.colour,
-                targets=strike.targets,
+                targets=injection.targets,
                 struck_at_ns=time.monotonic_ns(),
-                healable=strike.healable,
-                detail=strike.detail,
-                clean=strike.clean,
-                times=strike.times,
+                healable=injection.healable,
+                detail=injection.detail,
+                clean=injection.clean,
+                times=injection.times,
             )
         )
-        return strike
+        return injection
 
     def _struck(self, step: _Step) -> None:
-        assert step.injection is not None  # noqa: S101 - it has just been seen to be done
+        assert step.injecting is not None  # noqa: S101 - it has just been seen to be done
         try:
-            strike = step.injection.result()
+            injection = step.injecting.result()
         except NoTargetError as error:
             self._missed(step, str(error))
             return
-        step.strike = strike
-        if not strike.healable:
+        step.injection = injection
+        if not injection.healable:
             self._over(step)
-        elif strike.heal_after_s is not None:
-            step.heal_at = time.monotonic() + strike.heal_after_s
+        elif injection.heal_after_s is not None:
+            step.heal_at = time.monotonic() + injection.heal_after_s
 
     def _healed(self, step: _Step) -> None:
         assert step.healing is not None  # noqa: S101 - it has just been seen to be done
@@ -225,7 +229,7 @@ class Timeline:
         """Let nothing new strike: steps that never fired are missed, searches for a target give up."""
         self._ending.set()
         for step in self._steps:
-            if step.injection is None and not step.over:
+            if step.injecting is None and not step.over:
                 self._missed(step, f"its trigger ({step.step.trigger}) was not met before the traffic ended")
 
     def heal(self, timeout_s: float) -> list[BaseException]:
@@ -234,13 +238,13 @@ class Timeline:
         errors: list[BaseException] = []
         deadline = time.monotonic() + timeout_s
         for step in reversed(self._steps):
-            if step.over or step.injection is None:
+            if step.over or step.injecting is None:
                 continue
             try:
-                if step.strike is None:
-                    step.strike = step.injection.result(timeout=max(0.0, deadline - time.monotonic()))
-                if step.strike.healable:
-                    step.healing = step.healing or self._pool.submit(step.fault.heal, step.arena, step.strike)
+                if step.injection is None:
+                    step.injection = step.injecting.result(timeout=max(0.0, deadline - time.monotonic()))
+                if step.injection.healable:
+                    step.healing = step.healing or self._pool.submit(step.fault.heal, step.context, step.injection)
                     step.healing.result(timeout=max(0.0, deadline - time.monotonic()))
                 self._over(step)
             except NoTargetError as error:
@@ -264,7 +268,7 @@ def _due(step: Step, totals: Totals, elapsed_s: float) -> bool:
 
 
 def _waits_for_the_end(step: _Step) -> bool:
-    return step.strike is not None and step.strike.healable and step.strike.heal_after_s is None
+    return step.injection is not None and step.injection.healable and step.injection.heal_after_s is None
 
 
 def _touches_broker(step: _Step) -> bool:
@@ -272,7 +276,7 @@ def _touches_broker(step: _Step) -> bool:
 
 
 def _in_force(step: _Step) -> bool:
-    return step.injection is not None and not step.over
+    return step.injecting is not None and not step.over
 
 
 def _holds_broker(step: _Step) -> bool:

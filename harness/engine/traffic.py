@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from harness.engine import plan as planning
-from harness.engine.by_hand import Hand
+from harness.engine.by_hand import ManualPublisher
 from harness.engine.counters import Totals
 from harness.engine.load import LoadMeter
 from harness.engine.outbox import Outbox
 from harness.engine.processes import Processes
-from harness.engine.prompt import prompt
+from harness.engine.realtime import realtime_priority
 from harness.engine.timeline import Timeline
 from harness.errors import InfrastructureError
 from harness.events import TrafficStarted
@@ -27,12 +27,12 @@ START_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
+class Participants:
     """All that takes part in the traffic, and what it has done so far."""
 
     processes: Processes
     timeline: Timeline
-    hand: Hand
+    hand: ManualPublisher
 
     def totals(self) -> Totals:
         """Return what all processes were last seen to have done, and what was published by hand."""
@@ -48,7 +48,7 @@ class Traffic:
     """From the first worker's start to the last publisher's end and the last step of the timeline."""
 
     def __init__(
-        self, scenario: Scenario, cast: Cast, *, outbox: Outbox, variant: str, housekeep: Callable[[], None]
+        self, scenario: Scenario, cast: Participants, *, outbox: Outbox, variant: str, housekeep: Callable[[], None]
     ) -> None:
         """Prepare; `housekeep` is called all the while, and looks at the processes."""
         self._scenario = scenario
@@ -70,7 +70,7 @@ class Traffic:
         self._outbox.emit(TrafficStarted(at_ns=time.monotonic_ns(), variant=self._variant))
         released = time.monotonic()
         processes.release()
-        with prompt(), LoadMeter(processes.loads) as load:
+        with realtime_priority(), LoadMeter(processes.loads) as load:
             while True:
                 self._housekeep()
                 elapsed_s = time.monotonic() - released

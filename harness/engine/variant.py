@@ -12,16 +12,16 @@ from pathlib import Path
 from harness.broker.flush import flush_metadata
 from harness.broker.protocol import Ability, Broker
 from harness.engine import plan as planning
-from harness.engine.by_hand import Hand
+from harness.engine.by_hand import ManualPublisher
+from harness.engine.disk_reserve import DiskReserve
 from harness.engine.drain import drain
 from harness.engine.host import Host
 from harness.engine.outbox import Outbox
-from harness.engine.plan import Session
+from harness.engine.plan import RunSettings
 from harness.engine.processes import Processes
-from harness.engine.room import Room
 from harness.engine.standby import Standby
 from harness.engine.timeline import Timeline
-from harness.engine.traffic import IDLE_POLL_S, Cast, Traffic
+from harness.engine.traffic import IDLE_POLL_S, Participants, Traffic
 from harness.engine.watch import BrokerWatch
 from harness.errors import BrokerError, ChaosError, InfrastructureError
 from harness.events import (
@@ -90,10 +90,10 @@ class VariantRun:
         self._phase_began_ns = 0
         self._broker: Broker | None = None
         self._hosts: tuple[Host, ...] = ()
-        self._cast: Cast | None = None
+        self._cast: Participants | None = None
         self._last_progress = 0.0
         self._watch: BrokerWatch | None = None
-        self._room = Room()
+        self._room = DiskReserve()
         self._take_away: Callable[[], None] = lambda: None
         self.cleaned_up = True
         """False once something could not be undone."""
@@ -200,13 +200,13 @@ class VariantRun:
         self._hosts = self._make_hosts(logs, target)
         processes = Processes(
             scenario,
-            Session(target, setting.token, setting.seed, queue_names),
+            RunSettings(target, setting.token, setting.seed, queue_names),
             self._hosts,
             emit=self._outbox.put,
             variant=setting.name,
         )
         number = len(planning.publishers(scenario)) + 1
-        hand = Hand(logs, target, token=setting.token, number=number, queues=queue_names)
+        hand = ManualPublisher(logs, target, token=setting.token, number=number, queues=queue_names)
         timeline = Timeline(
             scenario,
             broker=broker,
@@ -217,12 +217,12 @@ class VariantRun:
             emit=self._outbox.put,
             variant=setting.name,
         )
-        cast = self._cast = Cast(processes, timeline, hand)
+        cast = self._cast = Participants(processes, timeline, hand)
         self._watch = BrokerWatch(broker, timeline)
         Traffic(scenario, cast, outbox=self._outbox, variant=setting.name, housekeep=self._housekeep).run()
 
     @property
-    def _actors(self) -> Cast:
+    def _actors(self) -> Participants:
         assert self._cast is not None  # noqa: S101 - the traffic phase made it
         return self._cast
 

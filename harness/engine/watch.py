@@ -6,7 +6,7 @@ import threading
 import time
 
 from harness.broker.protocol import Broker
-from harness.engine.prompt import become_prompt
+from harness.engine.realtime import take_realtime_priority
 from harness.engine.timeline import Timeline
 from harness.errors import BrokerError
 
@@ -39,7 +39,7 @@ class BrokerWatch:
             self._look.start()
 
     def _look_at_nodes(self) -> None:
-        become_prompt()
+        take_realtime_priority()
         broker = self._broker
         try:
             dead = next((name for index, name in enumerate(broker.nodes) if not broker.alive(index)), None)

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, ClassVar, Literal
 
-from harness.faults.arena import Arena
+from harness.faults.context import FaultContext
 from harness.scenario.timeline import Action
 
 Family = Literal["broker", "process", "connection", "topology", "traffic", "scale"]
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class FaultTargets:
     """What a fault that is drawn by chance finds to strike."""
 
     publishers: int
@@ -26,7 +26,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Strike:
+class Injection:
     """What an injection did.
 
     `heal_after_s` tells when the fault heals by itself, in seconds after the strike; None leaves it to the end of the
@@ -53,7 +53,7 @@ class Fault(Action):
     """Of its band in the report, as #rrggbb."""
 
     @classmethod
-    def draw(cls, stage: Stage, random: Random) -> dict[str, Any] | None:  # noqa: ARG003 - for those that draw
+    def draw(cls, targets: FaultTargets, random: Random) -> dict[str, Any] | None:  # noqa: ARG003 - for those that draw
         """Draw one by chance for `chaos explore`: one that takes no message that acks and durability keep, and that heals.
 
         Returns what stands behind its key in a scenario. None, the default, leaves this kind out.
@@ -61,8 +61,8 @@ class Fault(Action):
         return None
 
     @abstractmethod
-    def inject(self, arena: Arena) -> Strike:
+    def inject(self, context: FaultContext) -> Injection:
         """Do it; returns when it has had its effect. Raises NoTargetError, or BrokerError."""
 
-    def heal(self, arena: Arena, strike: Strike) -> None:
+    def heal(self, context: FaultContext, injection: Injection) -> None:
         """Undo it; returns when it is undone."""

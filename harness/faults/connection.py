@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from harness.errors import BrokerError
-from harness.faults.arena import Arena
-from harness.faults.base import Fault, Stage, Strike
+from harness.faults.base import Fault, FaultTargets, Injection
+from harness.faults.context import FaultContext
 from harness.scenario.quantities import Duration
 
 
@@ -33,7 +33,7 @@ class CloseConnections(Fault):
         return {} if value == "connections" else value
 
     @classmethod
-    def draw(cls, stage: Stage, random: Random) -> dict[str, Any]:  # noqa: ARG003 - it strikes all that there is
+    def draw(cls, targets: FaultTargets, random: Random) -> dict[str, Any]:  # noqa: ARG003 - it strikes all that there is
         """Draw how often."""
         return {"connections": "all", "times": random.randint(1, 3), "every": "500ms"}
 
@@ -45,22 +45,22 @@ class CloseConnections(Fault):
         """Describe the action as planned."""
         return _title(self.times)
 
-    def inject(self, arena: Arena) -> Strike:
+    def inject(self, context: FaultContext) -> Injection:
         """Close, `times` times, or until the run ends."""
         done = 0
         while done < self.times:
             if done:
-                arena.wait(self.every)
-                if arena.over():
+                context.wait(self.every)
+                if context.over():
                     break
-            result = arena.broker.control("close_all_connections", "closed by the scenario")
+            result = context.broker.control("close_all_connections", "closed by the scenario")
             if result.exit_code != 0:
                 reason = (result.stderr or result.stdout).strip().splitlines()
                 raise BrokerError(
                     f"rabbitmqctl could not close the connections: {reason[-1] if reason else 'no reason given'}"
                 )
             done += 1
-        return Strike(_title(done), arena.broker.nodes, times=done)
+        return Injection(_title(done), context.broker.nodes, times=done)
 
 
 def _title(times: int) -> str:

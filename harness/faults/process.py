@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
-from harness.faults.arena import Arena
-from harness.faults.base import Stage, Strike
+from harness.faults.base import FaultTargets, Injection
+from harness.faults.context import FaultContext
 from harness.faults.targets import DRAWN_PAUSES, HOLDING, Targeted, strike_title
 from harness.scenario.quantities import Duration
 
@@ -28,9 +28,9 @@ class Kill(Targeted):
     """How long until it is started again."""
 
     @classmethod
-    def draw(cls, stage: Stage, random: Random) -> dict[str, Any]:
+    def draw(cls, targets: FaultTargets, random: Random) -> dict[str, Any]:
         """Draw a target, of actors also one that holds something; everything comes back."""
-        target = cls.draw_target(stage, random)
+        target = cls.draw_target(targets, random)
         if "broker" not in target and random.random() < HOLDING_SHARE:
             (kind,) = target
             target[kind] = "holding deliveries" if kind == "worker" else "holding unconfirmed"
@@ -40,17 +40,17 @@ class Kill(Targeted):
         """A node must be killable."""
         return frozenset({"kill"}) if self.broker is not None else frozenset()
 
-    def inject(self, arena: Arena) -> Strike:
+    def inject(self, context: FaultContext) -> Injection:
         """Kill; with `holding`, an actor that was seen to hold something when it was frozen."""
         held: dict[str, int] = {}
         if self.broker is None and self.selector in HOLDING:
-            actor, amount = self.kill_holding(arena)
+            actor, amount = self.kill_holding(context)
             names: tuple[str, ...] = (actor,)
             held[actor] = amount
         else:
-            names = _each(self, arena, arena.broker.kill, lambda actor: arena.actors.kill(actor, arena.fault))
+            names = _each(self, context, context.broker.kill, lambda actor: context.actors.kill(actor, context.fault))
         back_after_s = (self.back_after or 0.0) if self.broker is not None else self.back_after
-        return Strike(
+        return Injection(
             strike_title("kill", names),
             names,
             held=held,
@@ -59,9 +59,9 @@ class Kill(Targeted):
             heal_after_s=back_after_s,
         )
 
-    def heal(self, arena: Arena, strike: Strike) -> None:
+    def heal(self, context: FaultContext, injection: Injection) -> None:
         """Start again what was killed."""
-        _start_again(self, arena, strike)
+        _start_again(self, context, injection)
 
 
 class Stop(Targeted):
@@ -75,21 +75,21 @@ class Stop(Targeted):
     """How long until it is started again; a broker node comes back at the end of the traffic otherwise."""
 
     @classmethod
-    def draw(cls, stage: Stage, random: Random) -> dict[str, Any]:
+    def draw(cls, targets: FaultTargets, random: Random) -> dict[str, Any]:
         """Draw a target, which comes back."""
-        return {**cls.draw_target(stage, random), "back_after": random.choice(DRAWN_PAUSES)}
+        return {**cls.draw_target(targets, random), "back_after": random.choice(DRAWN_PAUSES)}
 
     def broker_abilities(self) -> frozenset[str]:
         """A node must be restartable."""
         return frozenset({"restart"}) if self.broker is not None else frozenset()
 
-    def inject(self, arena: Arena) -> Strike:
+    def inject(self, context: FaultContext) -> Injection:
         """Stop, and say whether it was seen to be clean."""
         if self.broker is not None:
-            return _stop_nodes(self, arena, "stop", self.back_after)
-        names = self.choose(arena)
-        codes = {actor: arena.actors.stop(actor, arena.fault) for actor in names}
-        return Strike(
+            return _stop_nodes(self, context, "stop", self.back_after)
+        names = self.choose(context)
+        codes = {actor: context.actors.stop(actor, context.fault) for actor in names}
+        return Injection(
             strike_title("stop", names),
             names,
             clean=all(code == 0 for code in codes.values()),
@@ -98,9 +98,9 @@ class Stop(Targeted):
             heal_after_s=self.back_after,
         )
 
-    def heal(self, arena: Arena, strike: Strike) -> None:
+    def heal(self, context: FaultContext, injection: Injection) -> None:
         """Start again what was stopped."""
-        _start_again(self, arena, strike)
+        _start_again(self, context, injection)
 
 
 class Restart(Targeted):
@@ -114,21 +114,21 @@ class Restart(Targeted):
     """How long it stays down."""
 
     @classmethod
-    def draw(cls, stage: Stage, random: Random) -> dict[str, Any]:
+    def draw(cls, targets: FaultTargets, random: Random) -> dict[str, Any]:
         """Draw a target and how long it stays down."""
-        return {**cls.draw_target(stage, random), "down_for": random.choice(DRAWN_PAUSES)}
+        return {**cls.draw_target(targets, random), "down_for": random.choice(DRAWN_PAUSES)}
 
     def broker_abilities(self) -> frozenset[str]:
         """A node must be restartable."""
         return frozenset({"restart"}) if self.broker is not None else frozenset()
 
-    def inject(self, arena: Arena) -> Strike:
+    def inject(self, context: FaultContext) -> Injection:
         """Stop; the start is the healing."""
         if self.broker is not None:
-            return _stop_nodes(self, arena, "restart", self.down_for)
-        names = self.choose(arena)
-        codes = [arena.actors.stop(actor, arena.fault) for actor in names]
-        return Strike(
+            return _stop_nodes(self, context, "restart", self.down_for)
+        names = self.choose(context)
+        codes = [context.actors.stop(actor, context.fault) for actor in names]
+        return Injection(
             strike_title("restart", names),
             names,
             clean=all(code == 0 for code in codes),
@@ -136,9 +136,9 @@ class Restart(Targeted):
             heal_after_s=self.down_for,
         )
 
-    def heal(self, arena: Arena, strike: Strike) -> None:
+    def heal(self, context: FaultContext, injection: Injection) -> None:
         """Start again."""
-        _start_again(self, arena, strike)
+        _start_again(self, context, injection)
 
 
 class Pause(Targeted):
@@ -152,26 +152,26 @@ class Pause(Targeted):
     """How long."""
 
     @classmethod
-    def draw(cls, stage: Stage, random: Random) -> dict[str, Any]:
+    def draw(cls, targets: FaultTargets, random: Random) -> dict[str, Any]:
         """Draw a target, which is thawed."""
-        return {**cls.draw_target(stage, random), "for": random.choice(DRAWN_PAUSES)}
+        return {**cls.draw_target(targets, random), "for": random.choice(DRAWN_PAUSES)}
 
     def broker_abilities(self) -> frozenset[str]:
         """A node must be freezable."""
         return frozenset({"pause"}) if self.broker is not None else frozenset()
 
-    def inject(self, arena: Arena) -> Strike:
+    def inject(self, context: FaultContext) -> Injection:
         """Freeze."""
-        names = _each(self, arena, arena.broker.pause, arena.actors.pause)
-        return Strike(strike_title("pause", names), names, healable=True, heal_after_s=self.duration)
+        names = _each(self, context, context.broker.pause, context.actors.pause)
+        return Injection(strike_title("pause", names), names, healable=True, heal_after_s=self.duration)
 
-    def heal(self, arena: Arena, strike: Strike) -> None:
+    def heal(self, context: FaultContext, injection: Injection) -> None:
         """Thaw."""
-        for name in strike.targets:
+        for name in injection.targets:
             if self.broker is not None:
-                arena.broker.resume(arena.broker.nodes.index(name))
+                context.broker.resume(context.broker.nodes.index(name))
             else:
-                arena.actors.resume(name)
+                context.actors.resume(name)
 
 
 class Resume(Targeted):
@@ -185,37 +185,37 @@ class Resume(Targeted):
         """A node must be freezable."""
         return frozenset({"pause"}) if self.broker is not None else frozenset()
 
-    def inject(self, arena: Arena) -> Strike:
+    def inject(self, context: FaultContext) -> Injection:
         """Thaw."""
-        names = _each(self, arena, arena.broker.resume, arena.actors.resume)
-        return Strike(strike_title("resume", names), names)
+        names = _each(self, context, context.broker.resume, context.actors.resume)
+        return Injection(strike_title("resume", names), names)
 
 
 def _each(
-    fault: Targeted, arena: Arena, on_node: Callable[[int], None], on_actor: Callable[[str], None]
+    fault: Targeted, context: FaultContext, on_node: Callable[[int], None], on_actor: Callable[[str], None]
 ) -> tuple[str, ...]:
     """Do something to each chosen node or actor; returns their names."""
     if fault.broker is not None:
-        nodes = fault.nodes(arena)
+        nodes = fault.nodes(context)
         for node in nodes:
             on_node(node)
-        return tuple(arena.broker.nodes[node] for node in nodes)
-    names = fault.choose(arena)
+        return tuple(context.broker.nodes[node] for node in nodes)
+    names = fault.choose(context)
     for actor in names:
         on_actor(actor)
     return names
 
 
-def _stop_nodes(fault: Targeted, arena: Arena, name: str, back_after_s: float | None) -> Strike:
-    nodes = fault.nodes(arena)
-    reports = [arena.broker.stop(node) for node in nodes]
-    names = tuple(arena.broker.nodes[node] for node in nodes)
+def _stop_nodes(fault: Targeted, context: FaultContext, name: str, back_after_s: float | None) -> Injection:
+    nodes = fault.nodes(context)
+    reports = [context.broker.stop(node) for node in nodes]
+    names = tuple(context.broker.nodes[node] for node in nodes)
     details = [
         f"{node} was not seen to stop cleanly (exit code {report.exit_code}) {report.detail}".rstrip()
         for node, report in zip(names, reports, strict=True)
         if not report.clean
     ]
-    return Strike(
+    return Injection(
         strike_title(name, names),
         names,
         clean=all(report.clean for report in reports),
@@ -225,9 +225,9 @@ def _stop_nodes(fault: Targeted, arena: Arena, name: str, back_after_s: float | 
     )
 
 
-def _start_again(fault: Targeted, arena: Arena, strike: Strike) -> None:
-    for name in strike.targets:
+def _start_again(fault: Targeted, context: FaultContext, injection: Injection) -> None:
+    for name in injection.targets:
         if fault.broker is not None:
-            arena.broker.start_node(arena.broker.nodes.index(name))
+            context.broker.start_node(context.broker.nodes.index(name))
         else:
-            arena.actors.start(name)
+            context.actors.start(name)

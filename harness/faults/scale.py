@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from harness.faults.arena import Arena
-from harness.faults.base import Fault, Stage, Strike
+from harness.faults.base import Fault, FaultTargets, Injection
+from harness.faults.context import FaultContext
 
 
 class Scale(Fault):
@@ -24,9 +24,9 @@ class Scale(Fault):
     """The group; the only one if not given."""
 
     @classmethod
-    def draw(cls, stage: Stage, random: Random) -> dict[str, Any] | None:
+    def draw(cls, targets: FaultTargets, random: Random) -> dict[str, Any] | None:
         """Draw a number between one worker and twice as many as there are, where there is one group to scale."""
-        return {"to": random.randint(1, 2 * stage.workers)} if stage.one_group else None
+        return {"to": random.randint(1, 2 * targets.workers)} if targets.one_group else None
 
     def actors(self) -> tuple[tuple[str, str], ...]:
         """The group must exist."""
@@ -40,7 +40,7 @@ class Scale(Fault):
         """Describe the action as planned."""
         return f"scale {self.workers or 'workers'} to {self.to}"
 
-    def inject(self, arena: Arena) -> Strike:
+    def inject(self, context: FaultContext) -> Injection:
         """Start or stop workers."""
-        names = arena.actors.scale(self.workers, self.to, arena.fault)
-        return Strike(self.title(), names, detail=f"{len(names)} workers changed")
+        names = context.actors.scale(self.workers, self.to, context.fault)
+        return Injection(self.title(), names, detail=f"{len(names)} workers changed")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from harness.faults.arena import Arena, NoTargetError
-from harness.faults.base import Fault, Stage, Strike
+from harness.faults.base import Fault, FaultTargets
+from harness.faults.context import FaultContext, NoTargetError
 
 if TYPE_CHECKING:
     from harness.events import Role
@@ -75,9 +75,9 @@ class Targeted(Fault):
         raise AssertionError("validated: a target is given")
 
     @classmethod
-    def draw_target(cls, stage: Stage, random: Random) -> dict[str, int | str]:
+    def draw_target(cls, targets: FaultTargets, random: Random) -> dict[str, int | str]:
         """Draw whom to strike: a node, a worker or a publisher, each kind as often, any of them or one by its number."""
-        counts = {"broker": stage.nodes, "worker": stage.workers, "publisher": stage.publishers}
+        counts = {"broker": targets.nodes, "worker": targets.workers, "publisher": targets.publishers}
         kind, count = random.choice([each for each in counts.items() if each[1]])
         first = 0 if kind == "broker" else 1  # as people count them: nodes from 0
         return {kind: random.choice((ANY, random.randrange(first, first + count)))}
@@ -93,9 +93,9 @@ class Targeted(Fault):
         kind = "broker" if self.role is None else self.role
         return f"{self.name} {kind}" if self.selector == ANY else f"{self.name} {kind} {self.selector}"
 
-    def nodes(self, arena: Arena) -> tuple[int, ...]:
+    def nodes(self, context: FaultContext) -> tuple[int, ...]:
         """Choose the nodes to strike."""
-        count = len(arena.broker.nodes)
+        count = len(context.broker.nodes)
         match self.broker:
             case int(number):
                 if number >= count:
@@ -104,17 +104,17 @@ class Targeted(Fault):
             case "all":
                 return tuple(range(count))
             case _:
-                return (arena.random.randrange(count),)
+                return (context.random.randrange(count),)
 
-    def choose(self, arena: Arena) -> tuple[str, ...]:
+    def choose(self, context: FaultContext) -> tuple[str, ...]:
         """Choose the actors to strike among the living; every selector but `holding`."""
         role, selector = self.role, self.selector
         assert role is not None  # noqa: S101 - callers strike the broker by `nodes`
-        living = arena.actors.living(role)
+        living = context.actors.living(role)
         if selector == ALL:
             chosen = living
         elif selector == ANY:
-            chosen = (arena.random.choice(living),) if living else ()
+            chosen = (context.random.choice(living),) if living else ()
         elif isinstance(selector, int):
             chosen = tuple(name for name in living if name.rsplit("-", 1)[-1] == str(selector))[:1]
         else:
@@ -123,19 +123,19 @@ class Targeted(Fault):
             raise NoTargetError(f"no living {role} matches {selector!r} (living: {', '.join(living) or 'none'})")
         return chosen
 
-    def kill_holding(self, arena: Arena) -> tuple[str, int]:
+    def kill_holding(self, context: FaultContext) -> tuple[str, int]:
         """Kill one actor that holds something unsettled; waits for one, within a bound."""
         role = self.role
         assert role is not None  # noqa: S101 - `holding` is a selector of actors
         deadline = time.monotonic() + FIND_TARGET_TIMEOUT_S
-        while time.monotonic() < deadline and not arena.over():
-            living = list(arena.actors.living(role))
-            arena.random.shuffle(living)
+        while time.monotonic() < deadline and not context.over():
+            living = list(context.actors.living(role))
+            context.random.shuffle(living)
             for actor in living:
-                held = arena.actors.kill_if_holding(actor, arena.fault)
+                held = context.actors.kill_if_holding(actor, context.fault)
                 if held is not None:
                     return actor, held
-            arena.wait(0.005)
+            context.wait(0.005)
         raise NoTargetError(f"no {role} held anything unsettled within {FIND_TARGET_TIMEOUT_S:g} s")
 
 
@@ -144,4 +144,4 @@ def strike_title(name: str, targets: tuple[str, ...]) -> str:
     return f"{name} {', '.join(targets)}"
 
 
-__all__ = ["ALL", "ANY", "HOLDING", "ActorSelector", "NodeSelector", "Strike", "Targeted", "strike_title"]
+__all__ = ["ALL", "ANY", "HOLDING", "ActorSelector", "NodeSelector", "Targeted", "strike_title"]

@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from harness.faults.arena import Arena
-from harness.faults.base import Fault, Strike
+from harness.faults.base import Fault, Injection
+from harness.faults.context import FaultContext
 from harness.scenario.topology import ArgumentValue
 
 
@@ -39,22 +39,22 @@ class Declare(Fault):
         changes += [f"{key}: {value}" for key, value in self.arguments.items()]
         return f"declare {self.queue} again with {', '.join(changes) or 'the same properties'}"
 
-    def inject(self, arena: Arena) -> Strike:
+    def inject(self, context: FaultContext) -> Injection:
         """Declare, and report the error if there is one."""
         from harness.traffic import topology  # noqa: PLC0415 - see above
 
-        queue = arena.queues[self.queue]
+        queue = context.queues[self.queue]
         declaration = topology.QueueDeclaration(
             name=self.queue,
             durable=queue.durable if self.durable is None else self.durable,
             arguments=queue.declaration_arguments() | self.arguments,
         )
-        refused = topology.redeclare(arena.target, declaration)
+        refused = topology.redeclare(context.target, declaration)
         if refused is None:
-            return Strike(self.title(), (self.queue,), detail="accepted")
+            return Injection(self.title(), (self.queue,), detail="accepted")
         code, text = refused
-        arena.error_observed(code, text, f"declaring {self.queue} again")
-        return Strike(self.title(), (self.queue,), detail=f"refused: {code} {text}")
+        context.error_observed(code, text, f"declaring {self.queue} again")
+        return Injection(self.title(), (self.queue,), detail=f"refused: {code} {text}")
 
 
 class Publish(Fault):
@@ -87,11 +87,11 @@ class Publish(Fault):
         """Describe the action as planned."""
         return f"publish {self.count} by hand" + (f" to {self.queue}" if self.queue else "")
 
-    def inject(self, arena: Arena) -> Strike:
+    def inject(self, context: FaultContext) -> Injection:
         """Publish and wait for the confirms."""
-        queue = self.queue or next(iter(arena.queues))
-        arena.publish(queue, self.text, self.count)
-        return Strike(f"publish {self.count} by hand to {queue}", (queue,))
+        queue = self.queue or next(iter(context.queues))
+        context.publish(queue, self.text, self.count)
+        return Injection(f"publish {self.count} by hand to {queue}", (queue,))
 
 
 class Purge(Fault):
@@ -117,9 +117,9 @@ class Purge(Fault):
         """Describe the action as planned."""
         return f"purge {self.queue}"
 
-    def inject(self, arena: Arena) -> Strike:
+    def inject(self, context: FaultContext) -> Injection:
         """Purge, and say how many messages went."""
         from harness.traffic import topology  # noqa: PLC0415 - see above
 
-        count = topology.purge(arena.target, self.queue)
-        return Strike(self.title(), (self.queue,), detail=f"{count} messages purged")
+        count = topology.purge(context.target, self.queue)
+        return Injection(self.title(), (self.queue,), detail=f"{count} messages purged")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from harness.checks.verdict import Outcome, RunVerdict
 from harness.report.plain import plain
+from harness.verdict.data import Outcome, RunVerdict
 
 
 def annotation_lines(run: RunVerdict, line_of: Callable[[str, str], int | None]) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-from harness.checks.verdict import Outcome
 from harness.report.plain import plain, shortened
+from harness.verdict.data import Outcome
 
 FILLS: Final = {
     Outcome.AS_EXPECTED: "#17713c",

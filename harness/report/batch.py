@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.checks.repetitions import Repetitions
-from harness.checks.verdict import worst
 from harness.errors import HistoryError
 from harness.report.badge import badge
 from harness.report.files import replace
 from harness.report.junit import LineOf, junit, nowhere
 from harness.report.markdown import append_to_job_summary
 from harness.report.suite import Axes, suite_markdown
+from harness.verdict.data import worst
+from harness.verdict.repetitions import Repetitions
 
 
 def write_batch(

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from harness.checks.verdict import FaultOutcome
 from harness.report.plain import shortened
+from harness.verdict.data import FaultOutcome
 
 BEFORE = timedelta(seconds=1)
 AFTER = timedelta(seconds=3)

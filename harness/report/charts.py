@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from harness.checks.verdict import FaultOutcome, LatencyDetail, LatencyStep, VariantVerdict
 from harness.history.series import Series
 from harness.report.bokehjs import Field, Model
 from harness.report.lane_plot import lane_plot
@@ -27,6 +26,7 @@ from harness.report.plots import (
     stacked,
     struck,
 )
+from harness.verdict.data import FaultOutcome, LatencyDetail, LatencyStep, VariantVerdict
 
 LINES: Final = {
     "published": "#4c78a8",

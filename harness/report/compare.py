@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
-from harness.checks.verdict import Fate, Percentiles, RunVerdict, VariantVerdict
 from harness.report.figures import NOTHING, clock, seconds
 from harness.report.plain import plain, shortened
+from harness.verdict.data import Fate, Percentiles, RunVerdict, VariantVerdict
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from harness.checks.verdict import Outcome
 from harness.errors import HistoryError
 from harness.report.files import replace
 from harness.report.markdown import LIMIT_BYTES, SIGNS, append_to_job_summary, cut, escaped
 from harness.search.exploration import Exploration, Searched, steps_in_words
-from harness.search.standing import Standing
+from harness.search.trial_outcome import TrialOutcome
+from harness.verdict.data import Outcome
 
 _SIGNS = {
-    Standing.BROKEN: SIGNS[Outcome.VIOLATED],
-    Standing.HELD: SIGNS[Outcome.AS_EXPECTED],
-    Standing.NOT_TRIED: SIGNS[Outcome.INCONCLUSIVE],
-    Standing.FAILED: SIGNS[Outcome.INFRASTRUCTURE],
-    Standing.INTERRUPTED: SIGNS[Outcome.INTERRUPTED],
+    TrialOutcome.BROKEN: SIGNS[Outcome.VIOLATED],
+    TrialOutcome.HELD: SIGNS[Outcome.AS_EXPECTED],
+    TrialOutcome.NOT_TRIED: SIGNS[Outcome.INCONCLUSIVE],
+    TrialOutcome.FAILED: SIGNS[Outcome.INFRASTRUCTURE],
+    TrialOutcome.INTERRUPTED: SIGNS[Outcome.INTERRUPTED],
 }
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.checks.verdict import Counts, Fate
 from harness.scenario.quantities import format_duration
+from harness.verdict.data import Counts, Fate
 
 NOTHING = "—"
 """Where there is no figure."""

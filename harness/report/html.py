@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from harness.checks.distribution import MOST_DELIVERIES
-from harness.checks.timing import LISTED_OUTAGE_S
-from harness.checks.verdict import Fate, FaultOutcome, LossCause, RunVerdict, VariantVerdict
+from harness.checks.rules.distribution import MOST_DELIVERIES
+from harness.checks.rules.timing import LISTED_OUTAGE_S
 from harness.history.history import History
 from harness.history.series import Series, series
 from harness.report.bokehjs import script
@@ -20,6 +19,7 @@ from harness.report.lanes import Span, lanes
 from harness.report.lives import lives
 from harness.report.plain import shortened
 from harness.report.templates import embedded_json, environment, packed_json
+from harness.verdict.data import Fate, FaultOutcome, LossCause, RunVerdict, VariantVerdict
 
 LISTED_MESSAGES = 1000
 """Lost messages and anomalies that the page lists one by one, over all variants; verdict.json may have more, the history has all."""

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.checks.verdict import Outcome
 from harness.report.files import replace
+from harness.verdict.data import Outcome
 
 SHOWN_RUNS = 300
 TREND_PAGE = "trend.html"

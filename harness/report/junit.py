@@ -7,8 +7,8 @@ from typing import Any
 
 from junitparser import Attr, Error, Failure, JUnitXml, Properties, Property, Skipped, TestCase, TestSuite
 
-from harness.checks.verdict import ExpectationResult, Outcome, RunVerdict, VariantVerdict
 from harness.report.plain import lines, plain
+from harness.verdict.data import ExpectationResult, Outcome, RunVerdict, VariantVerdict
 
 LineOf = Callable[[RunVerdict, str, str], int | None]
 """From a run, a variant's name and an expectation's path to the line in the scenario's file; None where it has none."""

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from math import log10
 from typing import Final
 
-from harness.checks.verdict import LossCause, VariantVerdict
-from harness.checks.words import plural
 from harness.report.bokehjs import Field, Model
 from harness.report.figures import seconds
 from harness.report.lanes import Span
 from harness.report.plain import plain, shortened
 from harness.report.plots import IN_INK, INK, Plot, Window, plot_in, source, tip
+from harness.verdict.data import LossCause, VariantVerdict
+from harness.verdict.words import plural
 
 STATES: Final = {"alive": "#54a24b", "reconnecting": "#4c9be8", "paused": "#d9a514", "down": "#d9534f"}
 LOST: Final = "#e0241b"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.checks.verdict import Anomaly, LostMessage
 from harness.report.figures import clock
 from harness.report.plain import plain
+from harness.verdict.data import Anomaly, LostMessage
 
 Listed = dict[str, list[str] | list[list[int | float]]]
 

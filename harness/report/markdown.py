@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from harness.checks.verdict import ExpectationResult, Fate, Outcome, RunVerdict, VariantVerdict
-from harness.checks.words import plural
 from harness.report.figures import processed, seconds
 from harness.report.plain import plain, shortened
 from harness.report.summary import observed_or_asked, standing
+from harness.verdict.data import ExpectationResult, Fate, Outcome, RunVerdict, VariantVerdict
+from harness.verdict.words import plural
 
 LIMIT_BYTES: Final = 1024 * 1024
 """What GitHub takes as the summary of a step."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from harness.checks.verdict import Fate, Outcome, Percentiles, RunVerdict, VariantVerdict
 from harness.report.plain import plain
+from harness.verdict.data import Fate, Outcome, Percentiles, RunVerdict, VariantVerdict
 
 Sample = tuple[dict[str, str], float]
 """Labels and value."""

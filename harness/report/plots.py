@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from harness.checks.verdict import FaultOutcome
 from harness.report.bokehjs import Field, Model, Value, embedded
 from harness.report.plain import colour
+from harness.verdict.data import FaultOutcome
 
 INK: Final = "#7a818c"
 IN_INK: Final = "in ink"

@@ -32,7 +32,7 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class VariantProgress:
     """Where a run stands. Frozen, so that a display may draw it from another thread."""
 
     scenario: str = ""
@@ -65,15 +65,15 @@ class Follower:
 
     def __init__(self) -> None:
         """Begin with nothing known."""
-        self.standing = Standing()
+        self.standing = VariantProgress()
         self._window: deque[Progress] = deque()
 
-    def advance(self, event: Event) -> Standing:
+    def advance(self, event: Event) -> VariantProgress:
         """Take an event in; return the new standing."""
         match event:
             case VariantStarted():
                 self._window.clear()
-                self.standing = Standing(event.scenario, event.variant, event.index, event.total)
+                self.standing = VariantProgress(event.scenario, event.variant, event.index, event.total)
             case PhaseChanged():
                 self.standing = replace(self.standing, phase=event.phase, phase_began_ns=event.at_ns)
             case TrafficStarted():

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from harness.checks.repetitions import Repetitions, headline
-from harness.checks.verdict import Fate, Outcome, worst
-from harness.checks.words import plural
 from harness.report.markdown import LIMIT_BYTES, SIGNS, cut, escaped, markdown
 from harness.report.plain import plain, shortened
 from harness.report.summary import STYLES
+from harness.verdict.data import Fate, Outcome, worst
+from harness.verdict.repetitions import Repetitions, headline
+from harness.verdict.words import plural
 
 if TYPE_CHECKING:
     from rich.console import Console

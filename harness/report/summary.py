@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, Literal
 from rich.table import Table
 from rich.text import Text
 
-from harness.checks.verdict import ExpectationResult, Outcome, RunVerdict, VariantVerdict
 from harness.report.plain import plain, shortened
+from harness.verdict.data import ExpectationResult, Outcome, RunVerdict, VariantVerdict
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,8 +12,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.checks.verdict import Outcome
-from harness.checks.words import plural
 from harness.events import (
     BrokerStarted,
     Drained,
@@ -34,8 +32,10 @@ from harness.events import (
 )
 from harness.report.figures import about, seconds
 from harness.report.plain import plain
-from harness.report.progress import Follower, Standing
+from harness.report.progress import Follower, VariantProgress
 from harness.report.summary import STYLES, print_verdict
+from harness.verdict.data import Outcome
+from harness.verdict.words import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -111,7 +111,7 @@ class LiveProgress:
 
     # Lines that stay.
 
-    def _counters_in_a_line(self, event: Progress, standing: Standing) -> None:
+    def _counters_in_a_line(self, event: Progress, standing: VariantProgress) -> None:
         if event.at_ns - self._last_counters_ns < PLAIN_EVERY_NS or not event.published:
             return
         self._last_counters_ns = event.at_ns
@@ -125,7 +125,7 @@ class LiveProgress:
             )
         )
 
-    def _lines(self, event: Event, standing: Standing) -> list[Text]:  # noqa: PLR0911, PLR0912 - one case an event
+    def _lines(self, event: Event, standing: VariantProgress) -> list[Text]:  # noqa: PLR0911, PLR0912 - one case an event
         at = self._at(event.at_ns)
         match event:
             case VariantStarted():
@@ -183,7 +183,7 @@ class LiveProgress:
         return f"{(at_ns - zero_ns) / 1e9:6.1f} s" if zero_ns is not None else " " * 8
 
 
-def _title(standing: Standing) -> str:
+def _title(standing: VariantProgress) -> str:
     position = f" ({standing.index + 1} of {standing.total})" if standing.total > 1 else ""
     return plain(f"{standing.scenario} · {standing.variant}{position}")
 
@@ -194,7 +194,7 @@ def _fault_line(at: str, fault: FaultInjected, said: str, remark: str) -> Text:
     )
 
 
-def _counters(standing: Standing) -> list[RenderableType]:
+def _counters(standing: VariantProgress) -> list[RenderableType]:
     seen, rates = standing.counters, standing.rates
     if seen is None:
         return []

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from statistics import median
 
-from harness.checks.words import plural
 from harness.report.figures import seconds
 from harness.trend.changes import Changes, Comparison
 from harness.trend.table import Line, Measure, Table
+from harness.verdict.words import plural
 
 
 def written(value: float, measure: Measure | None) -> str:

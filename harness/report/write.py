@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from harness.checks.verdict import RunVerdict
-from harness.checks.verdict_json import to_json
 from harness.errors import HistoryError
 from harness.history.history import History
 from harness.report.badge import badge
@@ -15,6 +13,8 @@ from harness.report.index import write_index
 from harness.report.junit import LineOf, junit, nowhere
 from harness.report.markdown import markdown
 from harness.report.openmetrics import openmetrics
+from harness.verdict.as_json import to_json
+from harness.verdict.data import RunVerdict
 
 
 def write_all(

@@ -10,8 +10,8 @@ from threading import Condition
 from typing import Any, Protocol, cast
 
 from harness.errors import InfrastructureError
-from harness.scale.errand import Done, Order
-from harness.scale.held import Worker, WorkerLostError
+from harness.scale.actor_handle import DaskWorker, DaskWorkerLostError
+from harness.scale.remote_run import Done, Order
 
 POLL_S = 0.5
 """How long one look at a run waits for its end; an interrupt reaches it that late."""
@@ -27,7 +27,7 @@ class Asked(Protocol):
 class Farm:
     """Hands runs to the Dask workers that are free. Safe to use from several threads."""
 
-    def __init__(self, workers: Sequence[Worker], send: Callable[[Worker], Asked]) -> None:
+    def __init__(self, workers: Sequence[DaskWorker], send: Callable[[DaskWorker], Asked]) -> None:
         """Use these workers, each until it is lost. `send` puts an errand on one; it raises WorkerLostError."""
         self._send = send
         self._free = list(workers)
@@ -61,11 +61,11 @@ class Farm:
             self._changed.notify_all()
 
     @contextmanager
-    def _worker(self) -> Iterator[Worker | None]:
+    def _worker(self) -> Iterator[DaskWorker | None]:
         with self._changed:
             self._changed.wait_for(lambda: self._free or self._ending or not self._living)
             if not self._ending and not self._living:
-                raise WorkerLostError("all Dask workers were lost, so this run was not begun")
+                raise DaskWorkerLostError("all Dask workers were lost, so this run was not begun")
             worker = None if self._ending else self._free.pop()
         try:
             yield worker
@@ -75,7 +75,7 @@ class Farm:
                     self._free.append(worker)
                 self._changed.notify_all()
 
-    def _run_on(self, worker: Worker, order: Order, archive: Path) -> Done:
+    def _run_on(self, worker: DaskWorker, order: Order, archive: Path) -> Done:
         try:
             errand = self._send(worker)
             problem = errand.ask("start", errand.ask("identity"), order)
@@ -85,20 +85,20 @@ class Farm:
                 if self._ending and not told:
                     errand.ask("interrupt")
                     told = True
-        except WorkerLostError:
+        except DaskWorkerLostError:
             self._living.discard(worker)
             raise
         if not isinstance(seen, Done):
             raise InfrastructureError(f"{worker} could not do the run: {problem or seen}")
         return replace(seen, problem=seen.problem or self._fetch(worker, errand, seen.size, archive))
 
-    def _fetch(self, worker: Worker, errand: Asked, size: int, archive: Path) -> str | None:
+    def _fetch(self, worker: DaskWorker, errand: Asked, size: int, archive: Path) -> str | None:
         """Bring what a run left here; returns what went wrong, which takes nothing from the run's verdict."""
         try:
             with archive.open("wb") as file:
                 while file.tell() < size:
                     file.write(cast("bytes", errand.ask("piece", file.tell())))
-        except WorkerLostError:
+        except DaskWorkerLostError:
             self._living.discard(worker)
             return f"{worker} was lost before what the run left was fetched"
         except OSError as error:

@@ -15,16 +15,16 @@ from harness.engine.host import Gathered, HostLoad, HostLostError, Seen
 from harness.errors import InfrastructureError
 from harness.history.records import LogHeader
 from harness.history.shipping import PART_RECORDS, unpack, write_log
+from harness.scale.actor_handle import ActorHandle, DaskWorker, DaskWorkerLostError
 from harness.scale.agent import Agent, Answer, Method
 from harness.scale.clock import Reading, error_ns, read_clock, to_here
-from harness.scale.held import Held, Worker, WorkerLostError
 from harness.traffic.spec import PublisherSpec, WorkerSpec
 
 
 class RemoteHost:
     """Publishers and workers on another machine; see harness.engine.host.Host."""
 
-    def __init__(self, client: Client, worker: Worker, logs: Path) -> None:
+    def __init__(self, client: Client, worker: DaskWorker, logs: Path) -> None:
         """Place an agent there, and look at its clock. Raises HostLostError.
 
         `logs` is where its processes' logs come to lie in the end.
@@ -32,7 +32,7 @@ class RemoteHost:
         self.name = worker.name
         self._target = logs
         with self._or_lost():
-            self._agent = Held(client, worker, Agent)
+            self._agent = ActorHandle(client, worker, Agent)
             self._identity = self._agent.ask("identity")
         self._first_reading = self._clock()
 
@@ -111,7 +111,7 @@ class RemoteHost:
     def _or_lost(self) -> Iterator[None]:
         try:
             yield
-        except WorkerLostError as error:
+        except DaskWorkerLostError as error:
             raise HostLostError(self.name, error.reason) from error
 
     def _call(self, method: Method, *arguments: Any) -> Any:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from harness.engine.host import Host, machine_id
 from harness.errors import InfrastructureError
+from harness.scale.actor_handle import DaskWorker
 from harness.scale.connect import Engine
-from harness.scale.held import Worker
 from harness.scale.remote import RemoteHost
 from harness.traffic.spec import Target
 
@@ -26,7 +26,7 @@ class Spread:
         logs.mkdir(parents=True, exist_ok=True)
         client = self._engine.client
         there = client.scheduler_info(n_workers=-1)["workers"]
-        workers = [Worker(name, address) for name, address in self._engine.workers.items() if address in there]
+        workers = [DaskWorker(name, address) for name, address in self._engine.workers.items() if address in there]
         if not workers:
             raise InfrastructureError("no Dask worker is left of those that were there when the command began")
         hosts: list[RemoteHost] = []

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, Final
 
 from harness.errors import UsageError
-from harness.faults.base import Fault, Stage
+from harness.faults.base import Fault, FaultTargets
 from harness.scenario.scenario import Scenario
 
 EARLIEST, LATEST = 0.05, 0.8
@@ -27,14 +27,14 @@ def draw_timeline(
 
     `able` names what can be done to the broker. Raises UsageError where none of the faults can be drawn.
     """
-    stage = stage_of(scenario)
-    steps = [_draw_step(scenario, faults, able, stage, random) for _ in range(random.randint(1, most_steps))]
+    targets = targets_of(scenario)
+    steps = [_draw_step(scenario, faults, able, targets, random) for _ in range(random.randint(1, most_steps))]
     return tuple(step for _, step in sorted(steps, key=lambda each: each[0]))
 
 
-def stage_of(scenario: Scenario) -> Stage:
+def targets_of(scenario: Scenario) -> FaultTargets:
     """Tell what there is to strike."""
-    return Stage(
+    return FaultTargets(
         publishers=sum(group.count for group in scenario.publishers),
         workers=sum(group.count for group in scenario.workers),
         one_group=len(scenario.workers) == 1,
@@ -43,12 +43,12 @@ def stage_of(scenario: Scenario) -> Stage:
 
 
 def _draw_step(
-    scenario: Scenario, faults: Mapping[str, type[Fault]], able: frozenset[str], stage: Stage, random: Random
+    scenario: Scenario, faults: Mapping[str, type[Fault]], able: frozenset[str], targets: FaultTargets, random: Random
 ) -> tuple[float, Step]:
     kinds: Sequence[str] = sorted(faults)
     for _ in range(ATTEMPTS):
         name = random.choice(kinds)
-        drawn = faults[name].draw(stage, random)
+        drawn = faults[name].draw(targets, random)
         if drawn is not None and faults[name].model_validate(drawn).broker_abilities() <= able:
             share = random.uniform(EARLIEST, LATEST)
             return share, {**_trigger(scenario, share, random), name: drawn}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from harness.checks.verdict import Outcome, RunVerdict
-from harness.checks.words import plural
 from harness.search.draw import Step
-from harness.search.standing import Standing, standing
+from harness.search.trial_outcome import TrialOutcome, standing
+from harness.verdict.data import Outcome, RunVerdict
+from harness.verdict.words import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Ran:
     verdict: RunVerdict
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> TrialOutcome:
         """What the run proved."""
         return standing(self.verdict)
 
@@ -33,14 +33,14 @@ class Searched:
     variant: str
     ran: list[Ran] = field(default_factory=list)
 
-    def count(self, standing: Standing) -> int:
+    def count(self, standing: TrialOutcome) -> int:
         """How many runs stand so."""
         return sum(each.standing is standing for each in self.ran)
 
     @property
     def found(self) -> Ran | None:
         """The schedule that broke it; of several the one with the fewest steps, then the lowest number."""
-        broken = [each for each in self.ran if each.standing is Standing.BROKEN]
+        broken = [each for each in self.ran if each.standing is TrialOutcome.BROKEN]
         return min(broken, key=lambda each: (len(each.steps), each.number), default=None)
 
 
@@ -54,7 +54,7 @@ class Exploration:
     """Those that take away what keeps messages."""
     shrunk: tuple[Step, ...] | None = None
     """The shortest timeline that was seen to break the guarantee; None where none did."""
-    again: list[Standing] = field(default_factory=list)
+    again: list[TrialOutcome] = field(default_factory=list)
     """How the guarantee stood when that one was run again."""
     interrupted: bool = False
     failed: bool = False
@@ -73,21 +73,21 @@ class Exploration:
             return Outcome.INTERRUPTED
         if self.guarantee.found is not None:
             return Outcome.VIOLATED
-        if self.failed or any(each.count(Standing.FAILED) for each in searched):
+        if self.failed or any(each.count(TrialOutcome.FAILED) for each in searched):
             return Outcome.INFRASTRUCTURE
-        if self.uncaught or not self.guarantee.count(Standing.HELD):
+        if self.uncaught or not self.guarantee.count(TrialOutcome.HELD):
             return Outcome.INCONCLUSIVE
         return Outcome.AS_EXPECTED
 
     @property
     def headline(self) -> str:
         """Say it in a sentence."""
-        found, held = self.guarantee.found, self.guarantee.count(Standing.HELD)
+        found, held = self.guarantee.found, self.guarantee.count(TrialOutcome.HELD)
         if found is not None:
             lost = f"schedule {found.number} of {self.scenario} breaks the guarantee: {found.verdict.headline}"
             if self.shrunk is None:
                 return lost
-            broken = self.again.count(Standing.BROKEN)
+            broken = self.again.count(TrialOutcome.BROKEN)
             repeated = f", and broke it in {broken} of {plural(len(self.again), 'run')} more" if self.again else ""
             return f"{lost} Shrunk from {plural(len(found.steps), 'step')} to {len(self.shrunk)}{repeated}."
         said = f"{self.scenario}: the guarantee held in {held} of {plural(len(self.guarantee.ran), 'schedule')}"
@@ -102,9 +102,9 @@ class Exploration:
 
 def _rest(searched: Searched) -> str:
     rest = (
-        (searched.count(Standing.NOT_TRIED), "met no message"),
-        (searched.count(Standing.FAILED), "failed"),
-        (searched.count(Standing.INTERRUPTED), "interrupted"),
+        (searched.count(TrialOutcome.NOT_TRIED), "met no message"),
+        (searched.count(TrialOutcome.FAILED), "failed"),
+        (searched.count(TrialOutcome.INTERRUPTED), "interrupted"),
     )
     told = [f"{count} {what}" for count, what in rest if count]
     return f" ({', '.join(told)})" if told else ""

@@ -19,8 +19,8 @@ from typing import Final
 
 import numpy as np
 
-from harness.checks.verdict import Outcome
 from harness.trend.table import MEASURES, Line, Measure, Table
+from harness.verdict.data import Outcome
 
 WINDOW: Final = 7
 """How many of the newest nights are tested."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Final
 
-from harness.checks.verdict import Fate, RunVerdict, VariantVerdict
 from harness.history.history import History
 from harness.history.records import Kind
 from harness.scenario.scenario import GUARANTEE
+from harness.verdict.data import Fate, RunVerdict, VariantVerdict
 
 SCHEMA_VERSION: Final = 1
 

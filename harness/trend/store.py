@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.checks.verdict import Outcome
 from harness.errors import HistoryError
 from harness.history.arrow import flags, numbers, texts
 from harness.trend.rows import COLUMNS, SCHEMA_VERSION, Row
+from harness.verdict.data import Outcome
 
 SUFFIX: Final = ".parquet"
 MOST_FILES: Final = 1000

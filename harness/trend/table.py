@@ -11,8 +11,8 @@ from datetime import datetime
 from statistics import median
 from typing import Final, Literal
 
-from harness.checks.verdict import Outcome, worst
 from harness.trend.rows import Row
+from harness.verdict.data import Outcome, worst
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ import pytest
 
 from harness.broker.docker_engine import LABEL_OWNER, connect
 from harness.broker.select import select
-from harness.checks.verdict import Fate, Outcome, Place, RunVerdict, VariantVerdict
 from harness.engine.run import RunResult, judge_again, run
 from harness.events import FaultInjected
 from harness.faults.registry import actions
@@ -25,6 +24,7 @@ from harness.history.parquet import to_frame, write
 from harness.ledger import state_directory
 from harness.process_mark import ProcessMark
 from harness.scenario.load import load
+from harness.verdict.data import Fate, Outcome, Place, RunVerdict, VariantVerdict
 from tests.integration.backends import ALONE, BACKENDS, require
 from tests.integration.stage import CLIENTS
 

@@ -16,9 +16,9 @@ import numpy as np
 import psutil
 import pytest
 
-from harness.checks.verdict import Outcome
 from harness.history.history import load
 from harness.history.records import Kind
+from harness.verdict.data import Outcome
 from tests.integration.backends import require
 from tests.integration.dask_engine import IN_ANOTHER_TIME, LATE_S, DaskEngine, another_time_can_be_had
 from tests.integration.stage import wait_until

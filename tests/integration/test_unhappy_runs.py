@@ -20,11 +20,11 @@ from harness.broker.docker_engine import LABEL_RUN, connect
 from harness.broker.native import NativeBroker
 from harness.broker.protocol import BrokerSettings
 from harness.broker.select import select
-from harness.checks.verdict import Outcome
 from harness.engine.run import run
 from harness.errors import BrokerError
 from harness.faults.registry import actions
 from harness.scenario.load import load
+from harness.verdict.data import Outcome
 from tests.integration.backends import BACKENDS, require
 from tests.integration.test_runs import processes_of
 

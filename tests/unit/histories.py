@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from harness.checks.times import Times
+from harness.checks.tally.times import Times
 from harness.events import (
     BrokerStarted,
     Drained,

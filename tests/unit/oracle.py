@@ -10,10 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.checks.verdict import Fate
 from harness.events import ProcessExited
 from harness.history.history import History
 from harness.history.records import Flag, Kind
+from harness.verdict.data import Fate
 
 Key = tuple[int, int]
 """Publisher's number and sequence number."""

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from harness.checks.combine import combine
 from harness.checks.judge import judge
-from harness.checks.verdict import Fate, Machine, RunVerdict, VariantVerdict
 from harness.events import BrokerStarted, Event, FaultInjected, InfrastructureFailed, LoadMeasured, Note, ProcessStarted
 from harness.faults.base import Fault
 from harness.faults.registry import actions
 from harness.history.history import History
 from harness.scenario.load import load
 from harness.scenario.resolve import resolve, to_yaml
+from harness.verdict.data import Fate, Machine, RunVerdict, VariantVerdict
 from tests.unit.histories import Story, V, scenario
 
 HOSTILE = (

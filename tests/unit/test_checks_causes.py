@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from harness.checks.judge import judge
-from harness.checks.verdict import Place, VariantVerdict
 from harness.events import MetadataFlushed, Phase, PhaseChanged
 from harness.scenario.scenario import Scenario
+from harness.verdict.data import Place, VariantVerdict
 from tests.unit.histories import MS, Story, scenario
 
 MANUAL, CONFIRMS = "workers.acks: manual", "publishers.confirms: true"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from harness.checks.judge import judge
-from harness.checks.routing import downstream, route_queues, topic_matches
-from harness.checks.verdict import Place, VariantVerdict
+from harness.scenario.routing import downstream, route_queues, topic_matches
 from harness.scenario.scenario import Scenario
+from harness.verdict.data import Place, VariantVerdict
 from tests.unit.histories import Story, scenario
 
 FAN = scenario(

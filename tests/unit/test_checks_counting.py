@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks.counting import Counts, Marks, are_distinct, with_room_for
-from harness.checks.tally import tally
+from harness.checks.tally.counting import Counts, Marks, are_distinct, with_room_for
+from harness.checks.tally.message_table import tabulate
 from harness.history.history import History
 from harness.history.read import DTYPE, Log
 from harness.history.records import Kind, LogHeader
@@ -62,7 +62,7 @@ def test_no_count_runs_over(times: int) -> None:
         ),
         (),
     )
-    seen = tally(history)
+    seen = tabulate(history)
     assert seen.delivered[:].tolist() == [times, 1]
     assert seen.completions[:].tolist() == [times, 0]
     assert seen.delivered.single(slice(0, 2)).tolist() == [False, True]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from harness.checks.judge import judge
-from harness.checks.verdict import ExpectationResult, Outcome
 from harness.scenario.expectations import Expectations, LostAt, Percentiles
+from harness.verdict.data import ExpectationResult, Outcome
 from tests.unit.histories import FOREIGN, MS, Story, scenario
 
 

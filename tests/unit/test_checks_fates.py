@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from harness.checks.judge import judge
-from harness.checks.verdict import Fate, Outcome, Place, VariantVerdict
 from harness.events import ProcessExited
 from harness.scenario.scenario import Scenario
+from harness.verdict.data import Fate, Outcome, Place, VariantVerdict
 from tests.unit.histories import FOREIGN, Story, scenario
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks import in_order as module
-from harness.checks import timing
-from harness.checks.in_order import in_order
-from harness.checks.times import NEVER, Times
+from harness.checks.rules import in_order as module
+from harness.checks.rules import timing
+from harness.checks.rules.in_order import in_order
+from harness.checks.tally.times import NEVER, Times
 from tests.unit.histories import noted
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from harness.checks.judge import judge
-from harness.checks.sentences import SEEN_TIMES
-from harness.checks.verdict import Fate, VariantVerdict
+from harness.checks.words.sentences import SEEN_TIMES
+from harness.verdict.data import Fate, VariantVerdict
 from tests.unit.histories import MS, Story, scenario
 
 

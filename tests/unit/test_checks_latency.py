@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks.happenings import Happening
-from harness.checks.latency import STEPS, latency
-from harness.checks.times import NEVER, Times
+from harness.checks.rules.latency import STEPS, latency
+from harness.checks.tally.fault_records import FaultRecord
+from harness.checks.tally.times import NEVER, Times
 from tests.unit.histories import noted
 
 SECOND = 1_000_000_000
 
 
-def fault(begin_s: int, struck_s: int, healed_s: int | None, *, healable: bool = True) -> Happening:
-    return Happening(
+def fault(begin_s: int, struck_s: int, healed_s: int | None, *, healable: bool = True) -> FaultRecord:
+    return FaultRecord(
         fault=0,
         action="kill",
         title="kill n1",

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from harness.checks.load import load
-from harness.checks.verdict import Limit, Load
+from harness.checks.rules.load import load
 from harness.events import LoadMeasured, ProcessStarted
+from harness.verdict.data import Limit, Load
 from tests.unit.histories import Story, scenario
 
 ROLES = {"publisher-1": "publisher", "worker-1": "worker", "worker-2": "worker"}

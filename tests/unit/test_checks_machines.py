@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from harness.checks.judge import judge
-from harness.checks.verdict import Machine, Outcome, VariantVerdict
 from harness.events import HostGathered, HostLost, InfrastructureFailed, ProcessStarted
+from harness.verdict.data import Machine, Outcome, VariantVerdict
 from tests.unit.histories import Story, V, scenario
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.histories import make, scenario
 from harness.checks.judge import judge
-from harness.checks.tally import tally
+from harness.checks.tally.message_table import tabulate
 from harness.history.history import History, load
 from harness.history.read import Log
 
@@ -53,7 +53,7 @@ def written(array: np.ndarray) -> int:
 
 def test_what_is_kept_of_a_message_with_a_plain_story_is_little(history: History) -> None:
     """Three times of 4 bytes, a byte of marks, and the session: 14 bytes. Two more are tables by publisher and by block."""
-    seen = tally(history)
+    seen = tabulate(history)
     kept = sum(written(array) for array in arrays(seen, set()))
     assert 14 < kept / MESSAGES < 16.5
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.checks.causes import find_causes
-from harness.checks.fates import Fates, find_fates
 from harness.checks.judge import judge
-from harness.checks.tally import tally
-from harness.checks.verdict import Fate
+from harness.checks.rules.causes import find_causes
+from harness.checks.rules.fates import Fates, find_fates
+from harness.checks.tally.message_table import tabulate
 from harness.history.read import Log
+from harness.verdict.data import Fate
 from tests.unit.histories import FOREIGN, MS, Story, scenario
 from tests.unit.oracle import Oracle
 
@@ -193,7 +193,7 @@ def test_a_cause_does_not_depend_on_what_else_was_lost(
             "workers": tuple(group.model_copy(update={"acks": acks}) for group in SCENARIO.workers),
         }
     )
-    seen = tally(history)
+    seen = tabulate(history)
     fates = find_fates(seen, of, history.events)
     together = find_causes(fates, seen, of, history.events)
     assert together.messages.tolist() == fates.of(Fate.LOST).tolist()

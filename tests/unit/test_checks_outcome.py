@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from harness.checks.judge import judge
-from harness.checks.verdict import Outcome, VariantVerdict
 from harness.events import FaultMissed, InfrastructureFailed
+from harness.verdict.data import Outcome, VariantVerdict
 from tests.unit.histories import FOREIGN, MS, Story, scenario
 
 AUTOMATIC: dict[str, Any] = {"workers": {"count": 2, "acks": "automatic"}}

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.checks.percentiles import Ranked
+from harness.checks.rules.percentiles import Ranked
 
 GROUPS = 4
 

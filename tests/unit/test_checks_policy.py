@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.checks.judge import judge
-from harness.checks.verdict import Fate, Place, VariantVerdict
+from harness.verdict.data import Fate, Place, VariantVerdict
 from tests.unit.histories import MS, Story, scenario
 
 

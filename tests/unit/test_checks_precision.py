@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks.happenings import happenings
 from harness.checks.judge import judge
-from harness.checks.precision import Precision, precision
-from harness.checks.tally import tally
+from harness.checks.rules.precision import Precision, precision
+from harness.checks.tally.fault_records import fault_records
+from harness.checks.tally.message_table import tabulate
 from harness.events import FaultHealed, FaultInjected, TrafficStarted
 from harness.faults.registry import actions
 from harness.history.history import History
@@ -56,7 +56,7 @@ def strike(fault: int = 0, *, at_ns: int = STRIKE_NS, healed_ns: int | None = No
 def measured(logs: tuple[Log, ...], *steps: dict[str, Any], strikes: tuple[Any, ...] = ()) -> list[Precision]:
     """What is said of each step, late to the nanosecond."""
     events = (TrafficStarted(at_ns=0, variant=V), *(strikes or strike()))
-    found = precision(tally(History(logs, events)), scenario(*steps), happenings(events))
+    found = precision(tabulate(History(logs, events)), scenario(*steps), fault_records(events))
     late = [None if each.late_s is None else round(each.late_s, 9) for each in found.values()]
     return [replace(each, late_s=late_s) for each, late_s in zip(found.values(), late, strict=True)]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.checks.outline import Extents, Outline, groups_of
-from harness.checks.settlement import Index
-from harness.checks.times import NEVER, Times
+from harness.checks.tally.outline import Extents, Outline, groups_of
+from harness.checks.tally.settlement import Index
+from harness.checks.tally.times import NEVER, Times
 from harness.history.read import BLOCK_RECORDS, DTYPE, Log
 from harness.history.records import Kind, LogHeader
 

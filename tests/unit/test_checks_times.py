@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks.times import NEVER, Times
+from harness.checks.tally.times import NEVER, Times
 
 SIZE = 700
 SECOND = 1_000_000_000

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks.happenings import happenings
 from harness.checks.judge import judge
-from harness.checks.latency import latency
-from harness.checks.tally import tally
-from harness.checks.times import NEVER
-from harness.checks.timing import outages, speed_up
-from harness.checks.verdict import Outage
+from harness.checks.rules.latency import latency
+from harness.checks.rules.timing import outages, speed_up
+from harness.checks.tally.fault_records import fault_records
+from harness.checks.tally.message_table import tabulate
+from harness.checks.tally.times import NEVER
+from harness.verdict.data import Outage
 from tests.unit.histories import MS, Story, noted, scenario
 
 
@@ -83,7 +83,7 @@ def test_outages_are_what_a_clock_that_looks_every_millisecond_sees(spans: list[
         if length is not None:
             story.now = zero + (begin + length) * MS - MS
             story.confirm(seq + 1)
-    seen = tally(story.history())
+    seen = tabulate(story.history())
     ended = sorted((begin, begin + length) for begin, length in spans if length is not None)
     ends = sorted(end for _, end in ended)
     longest = current = 0
@@ -109,7 +109,7 @@ def test_only_long_outages_are_listed_and_the_longest_is_always_known() -> None:
     story.process(1)
     story.now += 100 * MS
     story.process(2)
-    found = outages(tally(story.history()))
+    found = outages(tabulate(story.history()))
     assert [outage.who for outage in found.listed] == ["workers"]
     assert isinstance(found.listed[0], Outage)
     assert found.longest_workers_s == pytest.approx(0.703)  # delivery, completion and the ack before it take 1 ms each
@@ -150,8 +150,8 @@ def scaled(before_ms: int, after_ms: int, *, all_at_once: bool = True) -> float 
             story.fault("scale", "worker-2", family="scale")
         story.now += (before_ms if seq < 100 else after_ms) * MS
         story.process(seq, to=1 if seq < 100 else 2)
-    (happening,) = happenings(story.history().events)
-    return speed_up(happening, tally(story.history()))
+    (fault_record,) = fault_records(story.history().events)
+    return speed_up(fault_record, tabulate(story.history()))
 
 
 def test_more_workers_are_faster_by_the_ratio_of_their_rates() -> None:

@@ -7,8 +7,6 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from harness.checks.repetitions import by_scenario
-from harness.checks.verdict import Outcome
 from harness.cli.app import app
 from harness.cli.matrix import Cell, make_cells, parse_axis, run_matrix
 from harness.cli.options import BrokerOption
@@ -18,6 +16,8 @@ from harness.errors import ScenarioError, UsageError
 from harness.faults.registry import actions
 from harness.report.suite import Axes, print_suite, suite_markdown
 from harness.scenario.load import load
+from harness.verdict.data import Outcome
+from harness.verdict.repetitions import by_scenario
 from tests.unit.test_cli_searching import Told, told
 
 KILL = Path("scenarios/worker_kill.yaml")
@@ -143,7 +143,7 @@ def test_each_combination_runs_as_often_as_asked_for_with_a_seed_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int | None
 ) -> None:
     crew = Told(lambda loaded: Outcome.VIOLATED if loaded.scenario.workers[0].prefetch == 1 else Outcome.AS_EXPECTED)
-    monkeypatch.setattr("harness.cli.crew.Processes", lambda _: crew)
+    monkeypatch.setattr("harness.cli.executor.LocalProcesses", lambda _: crew)
     monkeypatch.setattr("harness.cli.suite.sweep_everything", lambda: ())
     made = cells(tmp_path, "workers.prefetch=1,50")
     batch = run_matrix(made, settings(tmp_path, seed), repeat=3, jobs=1)

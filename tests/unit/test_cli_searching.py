@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.checks.verdict import Outcome, RunVerdict
 from harness.cli.explore import conclude
 from harness.cli.options import BrokerOption
 from harness.cli.processes import Ended, Job
@@ -18,7 +17,8 @@ from harness.faults.process import Kill
 from harness.faults.registry import actions
 from harness.scenario.load import Loaded, load
 from harness.search.exploration import Exploration
-from harness.search.standing import Standing
+from harness.search.trial_outcome import TrialOutcome
+from harness.verdict.data import Outcome, RunVerdict
 from tests.unit import report_samples as samples
 
 KILL = load(Path("scenarios/worker_kill.yaml"), actions())
@@ -115,7 +115,7 @@ def test_a_finding_is_shrunk_to_the_step_that_matters_and_run_again(
     assert made.outcome is Outcome.VIOLATED
     assert made.shrunk is not None
     assert [set(step) - {"at", "after"} for step in made.shrunk] == [{"kill"}]
-    assert made.again == [Standing.BROKEN] * AGAIN
+    assert made.again == [TrialOutcome.BROKEN] * AGAIN
     found = load(tmp_path / FOUND, actions())
     assert kills_a_worker(found)
     assert [variant.name for variant in found.variants()] == ["guarantee"]

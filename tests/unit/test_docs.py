@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.checks.verdict import Fate
 from harness.faults.registry import actions
 from harness.scenario.reference import reference
 from harness.scenario.schema import schema
+from harness.verdict.data import Fate
 from tests.unit.doc_blocks import PAGES, ROOT, Checker, blocks
 from tests.unit.test_docs_recipes import EXTENDING, FOREIGN
 from tools.message_lives import FATES, pictures

@@ -16,7 +16,7 @@ import pytest
 
 from harness.broker.protocol import Broker, BrokerSettings, ControlResult
 from harness.errors import BrokerError
-from harness.faults.arena import Arena
+from harness.faults.context import FaultContext
 from harness.traffic.spec import Target
 from tests.unit.doc_blocks import ROOT, Block, blocks
 
@@ -85,7 +85,7 @@ def test_the_fault_is_known_once_its_package_is_installed(tmp_path: Path) -> Non
     assert "after 500 confirmed: disk alarm" in planned
 
 
-def arena(control: Any) -> Arena:
+def context(control: Any) -> FaultContext:
     broker: Any = SimpleNamespace(nodes=("n1", "n2"), control=control)
     actors: Any = None
     target = Target(addresses=(("127.0.0.1", 5672),), username="", password="", virtual_host="/", tls=False)
@@ -93,7 +93,7 @@ def arena(control: Any) -> Arena:
     def nothing(*_: Any) -> None:
         pass
 
-    return Arena(0, broker, actors, target, {}, Random(1), nothing, nothing, nothing, lambda: False)
+    return FaultContext(0, broker, actors, target, {}, Random(1), nothing, nothing, nothing, lambda: False)
 
 
 def test_the_fault_does_and_undoes_what_it_says_on_every_node(tmp_path: Path) -> None:
@@ -104,13 +104,13 @@ def test_the_fault_does_and_undoes_what_it_says_on_every_node(tmp_path: Path) ->
         asked.append((*arguments, node))
         return ControlResult(0, "", "")
 
-    strike = fault.inject(arena(control))
+    strike = fault.inject(context(control))
     assert (strike.targets, strike.healable, strike.heal_after_s) == (("n1", "n2"), True, 3.0)
-    fault.heal(arena(control), strike)
+    fault.heal(context(control), strike)
     command = "set_disk_free_limit"
     assert asked == [(command, limit, node) for limit in ("1000000GB", "50MB") for node in (0, 1)]
     with pytest.raises(BrokerError, match="no such node"):
-        fault.inject(arena(lambda *_, **__: ControlResult(69, "", "no such node")))
+        fault.inject(context(lambda *_, **__: ControlResult(69, "", "no such node")))
 
 
 def test_the_expectation_is_applied_and_its_test_passes_and_sees_it_fail(tmp_path: Path) -> None:

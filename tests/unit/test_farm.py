@@ -1,4 +1,4 @@
-"""Runs that are farmed out, without Dask: errands with their keepers on this machine, and workers that are lost when a test says so."""
+"""Runs that are farmed out, without Dask: remote_runs with their keepers on this machine, and workers that are lost when a test says so."""
 
 from __future__ import annotations
 
@@ -21,10 +21,8 @@ import pyarrow as pa
 import pytest
 
 from harness import __version__
-from harness.checks.verdict import Outcome
-from harness.checks.verdict_json import to_json
 from harness.cli import nightly
-from harness.cli.crew import crew_for
+from harness.cli.executor import executor_for
 from harness.cli.farming import FarmCrew
 from harness.cli.options import BrokerOption
 from harness.cli.processes import Ended, Job, run_jobs
@@ -32,18 +30,20 @@ from harness.cli.settings import Settings
 from harness.errors import HistoryError, InfrastructureError, UsageError
 from harness.faults.registry import actions
 from harness.scale import connect as connecting
-from harness.scale import errand as errands
+from harness.scale import remote_run as remote_runs
+from harness.scale.actor_handle import DaskWorker, DaskWorkerLostError
 from harness.scale.connect import connect, must_fit
-from harness.scale.errand import Errand, Order
 from harness.scale.farm import Farm
-from harness.scale.held import Worker, WorkerLostError
 from harness.scale.packing import pack, unpack
+from harness.scale.remote_run import Order, RemoteRun
 from harness.scenario.load import Loaded, load
 from harness.trend import store
 from harness.trend.rows import rows_of
+from harness.verdict.as_json import to_json
+from harness.verdict.data import Outcome
 from tests.unit import report_samples as samples
 
-ONE, TWO = Worker("one", "tcp://127.0.0.1:1"), Worker("two", "tcp://127.0.0.1:2")
+ONE, TWO = DaskWorker("one", "tcp://127.0.0.1:1"), DaskWorker("two", "tcp://127.0.0.1:2")
 BOUND_S = 60.0
 
 CHILD = """
@@ -83,24 +83,24 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store.append(tmp_path / "rows", rows_of(samples.passing().run, {}, run_id="farmed", night="one"))
     (tmp_path / "worker").mkdir()
     (tmp_path / "arrivals").mkdir()
-    monkeypatch.setattr(errands, "PROGRAM", (sys.executable, str(tmp_path / "child.py")))
-    monkeypatch.setattr(errands, "place", lambda: tmp_path / "worker")
+    monkeypatch.setattr(remote_runs, "PROGRAM", (sys.executable, str(tmp_path / "child.py")))
+    monkeypatch.setattr(remote_runs, "place", lambda: tmp_path / "worker")
 
 
 class Sent:
-    """An errand on this machine, on a worker that is lost before the call that `lost_at` names."""
+    """A remote run on this machine, on a worker that is lost before the call that `lost_at` names."""
 
-    def __init__(self, worker: Worker, lost_at: str | None) -> None:
+    def __init__(self, worker: DaskWorker, lost_at: str | None) -> None:
         self._worker, self._lost_at = worker, lost_at
-        self._errand = Errand()
+        self._remote_run = RemoteRun()
 
     def ask(self, method: str, *arguments: Any) -> Any:
         if method == self._lost_at:
-            raise WorkerLostError(f"{self._worker} was lost in the middle of the run")
-        return getattr(self._errand, method)(*arguments)
+            raise DaskWorkerLostError(f"{self._worker} was lost in the middle of the run")
+        return getattr(self._remote_run, method)(*arguments)
 
 
-def farm(*workers: Worker, lost: dict[Worker, str] | None = None) -> Farm:
+def farm(*workers: DaskWorker, lost: dict[DaskWorker, str] | None = None) -> Farm:
     return Farm(workers, lambda worker: Sent(worker, (lost or {}).get(worker)))
 
 
@@ -126,9 +126,9 @@ def scenario(tmp_path: Path, kind: str) -> Loaded:
 
 def run_once(tmp_path: Path, workers: Farm, *kinds: str) -> list[Ended]:
     waiting = [Job(scenario(tmp_path, kind), seed) for seed, kind in enumerate(kinds)]
-    crew = FarmCrew(settings(tmp_path), workers, tmp_path / "arrivals")
+    executor = FarmCrew(settings(tmp_path), workers, tmp_path / "arrivals")
     ended: list[Ended] = []
-    assert run_jobs(lambda: waiting.pop(0) if waiting else None, ended.append, crew, jobs=2)
+    assert run_jobs(lambda: waiting.pop(0) if waiting else None, ended.append, executor, jobs=2)
     return sorted(ended, key=lambda each: each.job.seed)
 
 
@@ -186,8 +186,8 @@ def test_with_all_workers_lost_the_other_runs_end_at_once(tmp_path: Path) -> Non
 def test_a_night_whose_workers_are_lost_tells_of_each_scenario_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crew = FarmCrew(settings(tmp_path), farm(ONE, lost={ONE: "start"}), tmp_path / "arrivals")
-    monkeypatch.setattr("harness.cli.crew.crew_for", lambda *_: nullcontext(crew))
+    executor = FarmCrew(settings(tmp_path), farm(ONE, lost={ONE: "start"}), tmp_path / "arrivals")
+    monkeypatch.setattr("harness.cli.executor.executor_for", lambda *_: nullcontext(executor))
     monkeypatch.setattr("harness.cli.suite.sweep_everything", lambda: ())
     loaded = [scenario(tmp_path, kind) for kind in ("good", "fine")]
     batch = nightly.run_night(loaded, settings(tmp_path), budget_s=3600.0, jobs=None)
@@ -196,7 +196,7 @@ def test_a_night_whose_workers_are_lost_tells_of_each_scenario_once(
 
 def test_an_interrupt_reaches_the_run_and_what_it_left_is_fetched(tmp_path: Path) -> None:
     waiting = [Job(scenario(tmp_path, "slow"), 0), Job(scenario(tmp_path, "good"), 1)]
-    crew = FarmCrew(settings(tmp_path), farm(ONE), tmp_path / "arrivals")
+    executor = FarmCrew(settings(tmp_path), farm(ONE), tmp_path / "arrivals")
     ended: list[Ended] = []
 
     def interrupt() -> None:
@@ -205,7 +205,7 @@ def test_an_interrupt_reaches_the_run_and_what_it_left_is_fetched(tmp_path: Path
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    whole = run_jobs(lambda: waiting.pop(0) if waiting else None, ended.append, crew, jobs=1)
+    whole = run_jobs(lambda: waiting.pop(0) if waiting else None, ended.append, executor, jobs=1)
     thread.join()
     assert not whole
     assert [each.verdict.outcome for each in ended] == [Outcome.INTERRUPTED]
@@ -215,7 +215,7 @@ def test_an_interrupt_reaches_the_run_and_what_it_left_is_fetched(tmp_path: Path
 
 def test_an_errand_that_dask_makes_again_runs_nothing(tmp_path: Path) -> None:
     order = Order("", ("--called=good.yaml",), {})
-    first, again = Errand(), Errand()
+    first, again = RemoteRun(), RemoteRun()
     assert again.start(first.identity(), order) == "it was restarted"
     assert first.start(first.identity(), order) is None
     assert first.start(first.identity(), order) == "it was restarted"
@@ -225,11 +225,11 @@ def test_an_errand_that_dask_makes_again_runs_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", ["let go", "killed"])
 def test_a_run_ends_with_whoever_asked_for_it_and_leaves_nothing(tmp_path: Path, end: str) -> None:
-    """The process that has the keeper's standard input is the Dask worker; letting go is what Dask does for a command that is gone."""
+    """The process that has the supervisor's standard input is the Dask worker; letting go is what Dask does for a command that is gone."""
     code = (
-        f"import sys, time; from pathlib import Path; from harness.scale import errand as e; e.place = lambda: Path({str(tmp_path / 'worker')!r});"
-        f"e.PROGRAM = (sys.executable, {str(tmp_path / 'child.py')!r}); errand = e.Errand();"
-        "errand.start(errand.identity(), e.Order('', ('--called=slow.yaml',), {})); sys.stdin.read(); del errand; time.sleep(600)"
+        f"import sys, time; from pathlib import Path; from harness.scale import remote_run as e; e.place = lambda: Path({str(tmp_path / 'worker')!r});"
+        f"e.PROGRAM = (sys.executable, {str(tmp_path / 'child.py')!r}); remote_run = e.RemoteRun();"
+        "remote_run.start(remote_run.identity(), e.Order('', ('--called=slow.yaml',), {})); sys.stdin.read(); del remote_run; time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as worker:
         assert worker.stdin is not None
@@ -245,16 +245,16 @@ def test_a_run_ends_with_whoever_asked_for_it_and_leaves_nothing(tmp_path: Path,
 
 
 def test_a_keeper_that_ends_before_its_run_is_told_of(tmp_path: Path) -> None:
-    errand = Errand()
-    assert errand.start(errand.identity(), Order("", ("--called=slow.yaml",), {})) is None
+    remote_run = RemoteRun()
+    assert remote_run.start(remote_run.identity(), Order("", ("--called=slow.yaml",), {})) is None
     eventually((tmp_path / "slow.begun").exists)
     (folder,) = (tmp_path / "worker").iterdir()
-    assert errand.poll(0.0) is None
-    kept = errand._kept
+    assert remote_run.poll(0.0) is None
+    kept = remote_run._kept
     assert kept is not None
     kept.close()
     eventually(lambda: not folder.exists())
-    assert errand.poll(BOUND_S) == "its keeper ended before it"
+    assert remote_run.poll(BOUND_S) == "its supervisor ended before it"
 
 
 def test_what_is_packed_is_unpacked_and_only_folders_and_files_are(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_a_compose_project_is_refused_before_anything_is_started(tmp_path: Path,
     else:
         broker = one.scenario.broker.model_copy(update={"backend": "compose"})
         one = replace(one, scenario=one.scenario.model_copy(update={"broker": broker}))
-    with pytest.raises(UsageError, match="the project's files are on this machine"), crew_for(given, [one]):
+    with pytest.raises(UsageError, match="the project's files are on this machine"), executor_for(given, [one]):
         pass
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from harness.broker.protocol import ControlResult
 from harness.errors import BrokerError
-from harness.faults.arena import Arena
-from harness.faults.base import Strike
+from harness.faults.base import Injection
 from harness.faults.connection import CloseConnections
+from harness.faults.context import FaultContext
 from harness.traffic.spec import Target
 
 
-def struck(times: int, *, over_after: int = 100, result: ControlResult | None = None) -> tuple[Strike, list[str]]:
+def struck(times: int, *, over_after: int = 100, result: ControlResult | None = None) -> tuple[Injection, list[str]]:
     """Close with a broker that only answers, in a run that is over after some closings; what was done, in order."""
     done: list[str] = []
 
@@ -29,7 +29,7 @@ def struck(times: int, *, over_after: int = 100, result: ControlResult | None = 
 
     broker: Any = SimpleNamespace(nodes=("n1",), control=control)
     actors: Any = None
-    arena = Arena(
+    context = FaultContext(
         fault=0,
         broker=broker,
         actors=actors,
@@ -41,7 +41,7 @@ def struck(times: int, *, over_after: int = 100, result: ControlResult | None = 
         wait=lambda seconds: done.append(f"wait {seconds:g} s"),
         over=lambda: done.count("close_all_connections") >= over_after,
     )
-    return CloseConnections(times=times, every=0.2).inject(arena), done
+    return CloseConnections(times=times, every=0.2).inject(context), done
 
 
 @pytest.mark.parametrize(("times", "title"), [(1, "close all connections"), (3, "close all connections 3 times")])

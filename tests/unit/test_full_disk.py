@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.engine.room import ROOM_BYTES, Room
+from harness.engine.disk_reserve import ROOM_BYTES, DiskReserve
 from harness.errors import HistoryError, InfrastructureError
 from harness.events import Note
 from harness.history.events_io import EventWriter, read_events
@@ -44,7 +44,7 @@ def test_events_that_never_find_room_are_told_of_at_the_end() -> None:
 
 
 def test_room_is_allocated_and_leaves_no_file(tmp_path: Path) -> None:
-    room = Room()
+    room = DiskReserve()
     room.take(tmp_path)
     assert room._file is not None
     assert os.fstat(room._file.fileno()).st_size == ROOM_BYTES
@@ -59,5 +59,5 @@ def test_where_there_is_no_room_nothing_begins(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(InfrastructureError, match="No space left on device; make room") as caught:
-        Room().take(tmp_path)
+        DiskReserve().take(tmp_path)
     assert "--reports" in str(caught.value)

@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "harness"
 SCENARIO = {"errors", "scenario"}
-CHECKS = {"errors", "events", "scenario", "history", "checks"}
+CHECKS = {"errors", "events", "scenario", "history", "verdict", "checks"}
 BELOW_ENGINE = {
     "errors",
     "events",
@@ -36,11 +36,12 @@ ALLOWED: dict[str, set[str]] = {
     "traffic": {"errors", "traffic", "history"},
     "broker": {"errors", "interrupts", "process_mark", "ledger", "broker", "scenario"},
     "faults": {"errors", "events", "scenario", "traffic", "broker", "faults"},
+    "verdict": {"errors", "verdict"},
     "checks": CHECKS,
-    "engine": BELOW_ENGINE | {"checks", "engine", "version"},
-    "scale": BELOW_ENGINE | {"checks", "engine", "scale", "version"},
-    "trend": {"errors", "scenario", "history", "checks", "trend"},
-    "search": {"errors", "scenario", "faults", "checks", "search"},
+    "engine": BELOW_ENGINE | {"verdict", "checks", "engine", "version"},
+    "scale": BELOW_ENGINE | {"verdict", "checks", "engine", "scale", "version"},
+    "trend": {"errors", "scenario", "history", "verdict", "checks", "trend"},
+    "search": {"errors", "scenario", "faults", "verdict", "search"},
     "report": CHECKS | {"trend", "search", "report", "version"},
 }
 IMPURE = {"time", "random", "os", "subprocess", "socket", "threading", "datetime", "secrets", "tempfile", "shutil"}
@@ -113,7 +114,7 @@ HEAVY = {
     "tenacity",
 }
 
-DATACLASSES_OF_RUNS = {"harness.checks.verdict", "harness.events", "harness.traffic.spec"}
+DATACLASSES_OF_RUNS = {"harness.verdict.data", "harness.events", "harness.traffic.spec"}
 """Each holds a dozen dataclasses or more, which Python writes and compiles at import; nothing that only reads needs one."""
 
 

@@ -13,15 +13,15 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from harness.checks.verdict import Outcome
-from harness.checks.verdict_json import to_json
 from harness.cli import nightly, processes, several, suite
 from harness.cli.options import BrokerOption
-from harness.cli.processes import Ended, Job, Processes, run_jobs
+from harness.cli.processes import Ended, Job, LocalProcesses, run_jobs
 from harness.cli.settings import Settings
 from harness.errors import ExitCode
 from harness.faults.registry import actions
 from harness.scenario.load import Loaded, load
+from harness.verdict.as_json import to_json
+from harness.verdict.data import Outcome
 from tests.unit import report_samples as samples
 
 CHILD = """
@@ -83,7 +83,9 @@ def settings(tmp_path: Path, **changes: object) -> Settings:
 def run_once(tmp_path: Path, *kinds: str) -> list[Ended]:
     waiting = [Job(scenario(tmp_path, kind), seed) for seed, kind in enumerate(kinds)]
     ended: list[Ended] = []
-    assert run_jobs(lambda: waiting.pop(0) if waiting else None, ended.append, Processes(settings(tmp_path)), jobs=2)
+    assert run_jobs(
+        lambda: waiting.pop(0) if waiting else None, ended.append, LocalProcesses(settings(tmp_path)), jobs=2
+    )
     return sorted(ended, key=lambda each: each.job.seed)
 
 
@@ -131,7 +133,9 @@ def test_an_interrupt_reaches_the_runs_and_their_verdicts_are_kept(tmp_path: Pat
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    whole = run_jobs(lambda: waiting.pop(0) if waiting else None, ended.append, Processes(settings(tmp_path)), jobs=1)
+    whole = run_jobs(
+        lambda: waiting.pop(0) if waiting else None, ended.append, LocalProcesses(settings(tmp_path)), jobs=1
+    )
     thread.join()
     assert not whole
     assert [each.verdict.outcome for each in ended] == [Outcome.INTERRUPTED]

@@ -8,10 +8,10 @@ import pytest
 import xmlschema
 from rich.console import Console
 
-from harness.checks.repetitions import Repetitions, by_scenario, headline
-from harness.checks.verdict import Outcome, RunVerdict
 from harness.report.batch import badge_message, write_batch
 from harness.report.suite import print_suite, suite_markdown
+from harness.verdict.data import Outcome, RunVerdict
+from harness.verdict.repetitions import Repetitions, by_scenario, headline
 from tests.unit import report_samples as samples
 
 

@@ -5,8 +5,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness.checks.verdict import Outcome
 from harness.report.badge import FILLS, LONGEST, badge
+from harness.verdict.data import Outcome
 from tests.unit.report_samples import HOSTILE
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from harness.checks.verdict import FaultOutcome
 from harness.report.broker_log import Excerpt, excerpts
+from harness.verdict.data import FaultOutcome
 
 ZERO = datetime(2026, 11, 24, 9, 0, 0, tzinfo=UTC)
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from harness.checks.verdict import Fate, Outage
 from harness.events import ProcessStarted
 from harness.report.charts import timeline
 from harness.report.html import LISTED_MESSAGES, html
 from harness.report.lanes import lanes
 from harness.report.templates import embedded_json
+from harness.verdict.data import Fate, Outage
 from tests.unit import report_samples as samples
 from tests.unit.histories import V
 

@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 import pytest
 import xmlschema
 
-from harness.checks.verdict import Outcome
 from harness.report.junit import junit
+from harness.verdict.data import Outcome
 from tests.unit import report_samples as samples
 
 SCHEMA = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.checks.verdict import Outcome, RunVerdict
 from harness.report.annotations import annotation_lines
 from harness.report.markdown import LIMIT_BYTES, append_to_job_summary, cut, escaped, markdown
+from harness.verdict.data import Outcome, RunVerdict
 from tests.unit import report_samples as samples
 
 

@@ -9,8 +9,8 @@ from prometheus_client import parser as older
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as newer
 
-from harness.checks.verdict import Fate, Outage
 from harness.report.openmetrics import openmetrics
+from harness.verdict.data import Fate, Outage
 from tests.unit import report_samples as samples
 
 # The parsers have no types.

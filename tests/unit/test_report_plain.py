@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.checks.words import plural, rate_bound
 from harness.report.figures import about, clock, seconds, share
 from harness.report.plain import colour, lines, plain, shortened
+from harness.verdict.words import plural, rate_bound
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from typing import Literal
 import pytest
 from rich.console import Console
 
-from harness.checks.verdict import Outcome
 from harness.events import (
     BrokerStarted,
     Drained,
@@ -29,6 +28,7 @@ from harness.events import (
 )
 from harness.report.progress import Follower
 from harness.report.terminal import LiveProgress, print_verdict
+from harness.verdict.data import Outcome
 from tests.unit import report_samples as samples
 
 SECOND = 1_000_000_000

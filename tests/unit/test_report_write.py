@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.checks.verdict_json import from_json
 from harness.errors import HistoryError
 from harness.report import write as writing
 from harness.report.index import runs_in, write_index
 from harness.report.write import write_all
+from harness.verdict.as_json import from_json
 from tests.unit import report_samples as samples
 
 NAMES = ("verdict.json", "junit.xml", "summary.md", "metrics.prom", "badge.svg", "report.html")

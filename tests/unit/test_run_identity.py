@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from harness.broker.protocol import Broker, BrokerSettings
-from harness.checks.verdict import Outcome
 from harness.engine import run as engine
 from harness.errors import BrokerError
 from harness.faults.registry import actions
 from harness.ledger import Ledger, state_directory
 from harness.scenario.load import load
+from harness.verdict.data import Outcome
 
 KILL = load(Path("scenarios/worker_kill.yaml"), actions())
 

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.broker.abilities import ALL
-from harness.checks.verdict import Fate, Outcome, RunVerdict
 from harness.errors import UsageError
 from harness.faults.registry import actions
 from harness.faults.topology import Purge
@@ -20,7 +19,8 @@ from harness.scenario.scenario import scenario_model
 from harness.search.draw import Step, draw_timeline
 from harness.search.exploration import Exploration, Ran, Searched, steps_in_words
 from harness.search.shrink import TRIES, Try, shorter
-from harness.search.standing import Standing, standing
+from harness.search.trial_outcome import TrialOutcome, standing
+from harness.verdict.data import Fate, Outcome, RunVerdict
 from tests.unit import report_samples as samples
 
 SHIPPED = [load(path, actions()) for path in sorted(Path("scenarios").glob("*.yaml"))]
@@ -115,20 +115,20 @@ def run(outcome: Outcome, **changes: object) -> RunVerdict:
 def test_a_run_says_something_only_if_a_message_was_in_reach_and_the_drain_ended() -> None:
     whole = run(Outcome.AS_EXPECTED).variants[0]
     assert any(fault.at_risk for fault in whole.faults)
-    assert standing(run(Outcome.VIOLATED)) is Standing.BROKEN
-    assert standing(run(Outcome.INFRASTRUCTURE)) is Standing.FAILED
-    assert standing(run(Outcome.INTERRUPTED)) is Standing.INTERRUPTED
+    assert standing(run(Outcome.VIOLATED)) is TrialOutcome.BROKEN
+    assert standing(run(Outcome.INFRASTRUCTURE)) is TrialOutcome.FAILED
+    assert standing(run(Outcome.INTERRUPTED)) is TrialOutcome.INTERRUPTED
     for outcome in (Outcome.AS_EXPECTED, Outcome.INCONCLUSIVE):
-        assert standing(run(outcome)) is Standing.HELD
+        assert standing(run(outcome)) is TrialOutcome.HELD
         missed = tuple(replace(fault, at_risk=0) for fault in whole.faults)
-        assert standing(run(outcome, faults=missed)) is Standing.NOT_TRIED
-        assert standing(run(outcome, drained=False)) is Standing.NOT_TRIED
+        assert standing(run(outcome, faults=missed)) is TrialOutcome.NOT_TRIED
+        assert standing(run(outcome, drained=False)) is TrialOutcome.NOT_TRIED
         counts = replace(whole.counts, fates={**whole.counts.fates, Fate.STRANDED: 1})
-        assert standing(run(outcome, counts=counts)) is Standing.NOT_TRIED
+        assert standing(run(outcome, counts=counts)) is TrialOutcome.NOT_TRIED
 
 
 def test_a_run_without_a_variant_says_nothing() -> None:
-    assert standing(replace(run(Outcome.INCONCLUSIVE), variants=())) is Standing.NOT_TRIED
+    assert standing(replace(run(Outcome.INCONCLUSIVE), variants=())) is TrialOutcome.NOT_TRIED
 
 
 def searched(name: str, *outcomes: Outcome, steps: tuple[Step, ...] = (ONE, TWO)) -> Searched:
@@ -197,7 +197,7 @@ def test_the_shortest_schedule_that_broke_it_is_shrunk() -> None:
 
 def test_the_summary_tells_the_finding_and_every_schedule(tmp_path: Path) -> None:
     made = explored(searched("guarantee", GOOD, BAD), searched("<script>", BAD))
-    made.shrunk, made.again = (ONE,), [Standing.BROKEN, Standing.HELD]
+    made.shrunk, made.again = (ONE,), [TrialOutcome.BROKEN, TrialOutcome.HELD]
     page = tmp_path / "page.md"
     written = write_exploration(made, tmp_path, {"GITHUB_STEP_SUMMARY": str(page)})
     lines = written.read_text().splitlines()

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.checks.judge import judge
-from harness.checks.planted import KINDS
-from harness.checks.recorded import recorded
-from harness.checks.selftest import selftest
-from harness.checks.verdict import Outcome
+from harness.checks.selftest.planted import KINDS
+from harness.checks.selftest.recorded import recorded
+from harness.checks.selftest.selftest import selftest
 from harness.history.trace import life, narrowed
+from harness.verdict.data import Outcome
 
 
 def test_the_recorded_history_is_as_expected() -> None:

@@ -12,10 +12,10 @@ import pytest
 
 from harness.engine.host import HostLostError, machine_id
 from harness.errors import InfrastructureError
-from harness.scale import held
+from harness.scale import actor_handle
+from harness.scale.actor_handle import DaskWorker
 from harness.scale.agent import Agent, Answer
 from harness.scale.connect import Engine
-from harness.scale.held import Worker
 from harness.scale.remote import RemoteHost
 from harness.scale.spread import Spread
 from harness.traffic.spec import Target
@@ -98,7 +98,7 @@ def spread(client: FakeClient) -> Spread:
 
 def host(agent: FakeAgent, tmp_path: Path, status: str = "finished") -> RemoteHost:
     client = FakeClient({"tcp://one": agent}, status=status)
-    return RemoteHost(cast("Any", client), Worker("one", "tcp://one"), tmp_path)
+    return RemoteHost(cast("Any", client), DaskWorker("one", "tcp://one"), tmp_path)
 
 
 def test_every_machine_gets_an_agent_and_is_asked_whether_it_reaches_the_broker(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_machine_that_stops_answering_is_lost(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(held, "CALL_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(actor_handle, "CALL_TIMEOUT_S", 0.02)
     found = host(FakeAgent(answers={"look": answer}), tmp_path, status)
     with pytest.raises(HostLostError, match=f"the machine one was lost in the middle of the run: {reason}"):
         found.look()

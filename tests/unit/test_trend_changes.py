@@ -7,9 +7,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from harness.checks.verdict import Outcome
 from harness.trend.changes import changes, fisher_p, holm, rank_sum_p
 from harness.trend.table import MEASURES, table
+from harness.verdict.data import Outcome
 from tests.unit.trend_samples import drawn_table, nights, noise, shifted
 
 NULL_STORES = 400

@@ -8,7 +8,6 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from harness.checks.verdict import Outcome
 from harness.cli.app import app
 from harness.errors import ChaosError, UsageError
 from harness.report.index import write_index
@@ -19,6 +18,7 @@ from harness.trend.changes import changes
 from harness.trend.rows import Row
 from harness.trend.store import append
 from harness.trend.table import Table, table
+from harness.verdict.data import Outcome
 from tests.browser import opened
 from tests.unit.report_samples import HOSTILE
 from tests.unit.trend_samples import nights, shifted

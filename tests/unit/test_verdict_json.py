@@ -8,10 +8,10 @@ import pytest
 
 from harness.checks.combine import combine
 from harness.checks.judge import judge
-from harness.checks.recorded import recorded
-from harness.checks.verdict import RunVerdict
-from harness.checks.verdict_json import SCHEMA_FILE, from_json, schema, to_json
+from harness.checks.selftest.recorded import recorded
 from harness.errors import HistoryError
+from harness.verdict.as_json import SCHEMA_FILE, from_json, schema, to_json
+from harness.verdict.data import RunVerdict
 
 
 @pytest.fixture(scope="module")

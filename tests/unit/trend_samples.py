@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.checks.verdict import Outcome
 from harness.trend.rows import Row, rows_of
 from harness.trend.table import MEASURES, Line, Table
+from harness.verdict.data import Outcome
 from tests.unit import report_samples as samples
 
 Draw = Callable[[np.random.Generator, int, str], float]

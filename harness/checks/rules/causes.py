@@ -1,0 +1,347 @@
+"""Why each lost message was lost: where it was, what took it, and which setting would have kept it.
+
+A message's own last evidence decides.
+
+- No queue is bound to its route, or its queue was gone before it was sent: the exchange dropped it.
+- Delivered, and acknowledged (by an automatic or early ack) before it was done: it was at the worker.
+- Delivered and not acknowledged: it was back in its queue when the worker was gone.
+- Never delivered, and neither confirmed nor followed by one that got through on the same connection: it was still on its way from the
+  publisher when the connection was lost; without such a loss, or long after the publish, it had reached its queue.
+- In its queue: the first fault that can take it from there. Of a queue with automatic acks, the broker pushes messages to the workers at
+  once and takes them for acknowledged: the first end of such a worker takes what was on its way to it, recorded or not.
+- A fault that had no right to take it, and nothing else: the broker broke its promise. No fault at all: unknown.
+
+Whatever is decided depends on few things (route, connections, marks, and between which faults it was sent), so it is decided once for
+all messages that share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from harness.checks.rules.copies import copy_in, last_deliveries, last_publishes
+from harness.checks.rules.fates import Fates
+from harness.checks.rules.policy import ARRIVES_WITHIN_NS, was_released
+from harness.checks.tally.deliveries import REJECTED
+from harness.checks.tally.fault_records import FaultRecord, fault_records, on_disk_ns
+from harness.checks.tally.message_table import MessageTable
+from harness.checks.tally.sessions import Session, has_any
+from harness.checks.tally.times import NEVER
+from harness.events import Drained, Event, ProcessExited
+from harness.scenario.routing import dead_letter_queues, workers_of
+from harness.scenario.scenario import QUORUM_SETTLE_S, Scenario
+from harness.verdict.data import Fate, Place
+
+BROKEN_PROMISE = "none: durable, persistent and confirmed, and the broker did not keep it"
+NO_CAUSE = "unknown: no fault of this run explains it"
+MANUAL_ACKS = "workers.acks: manual"
+CONFIRMS = "publishers.confirms: true"
+NOTICED_AFTER_NS = 2_000_000_000
+"""The broker goes on pushing to a worker that has ended until it notices; measured: 43 ms on a machine under load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why messages were lost."""
+
+    place: Place
+    actor: str
+    fault: int | None
+    setting: str
+    at_ns: int = NEVER
+    """When they were taken; NEVER if that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """The cause of each lost message: `of[i]` is the place of the cause of `messages[i]` in `causes`."""
+
+    messages: np.ndarray
+    of: np.ndarray
+    causes: tuple[Cause, ...]
+
+    def by_place(self) -> dict[Place, int]:
+        """Count the lost messages by place; every place is there."""
+        counts = np.bincount(self.of, minlength=len(self.causes)).tolist()
+        return {
+            place: sum(count for cause, count in zip(self.causes, counts, strict=True) if cause.place is place)
+            for place in Place
+        }
+
+    def taken_ns(self) -> np.ndarray:
+        """Return when each was taken, NEVER where that is not known."""
+        times = np.array([cause.at_ns for cause in self.causes], dtype=np.int64)
+        return times[self.of] if len(times) else np.empty(0, dtype=np.int64)
+
+
+NO_CAUSES: Final = Causes(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), ())
+"""Where no message is known to be lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What the cause of a lost message depends on."""
+
+    queue: str
+    route: str
+    sent_ns: int
+    """When it was last published (or another that went between the same faults)."""
+    publisher: Session
+    persistent: bool
+    confirmed: bool
+    arrived: bool
+    """Whether it is known to have reached the broker."""
+    worker: Session | None
+    """The connection of its last delivery; None if it was never delivered."""
+    delivered_ns: int
+    released: bool
+    """Whether the broker took its last delivery for acknowledged."""
+    rejected: bool
+    """Whether its last delivery was rejected for good."""
+
+
+def find_causes(fates: Fates, tally: MessageTable, scenario: Scenario, events: Sequence[Event]) -> Causes:
+    """Find the cause of each lost message."""
+    lost = fates.of(Fate.LOST)
+    if not len(lost):
+        return NO_CAUSES
+    publishes, deliveries = tally.publishes, tally.deliveries
+    names = tuple(scenario.queues)
+    copies = np.array(
+        [[copy_in(name, route, scenario) for name in (*names, "")] for route in tally.routes], dtype=np.int64
+    )
+    sent = last_publishes(lost, tally)
+    queue = fates.queue(lost)
+    delivered = last_deliveries(lost, copies[tally.route[lost], queue], tally, scenario)
+    was_delivered = delivered >= 0
+    row = np.maximum(delivered, 0)
+    nowhere = np.zeros(len(lost), dtype=bool)
+    released = was_released(row, tally, scenario) & was_delivered if len(deliveries.message) else nowhere
+    rejected = (deliveries.rejected[row] == REJECTED) & was_delivered if len(deliveries.message) else nowhere
+    worker = np.where(was_delivered, deliveries.session[row], -1) if len(deliveries.message) else nowhere - 1
+    delivered_ns = np.where(was_delivered, deliveries.at_ns[row], 0) if len(deliveries.message) else nowhere * 0
+    confirmed = tally.first_confirmed_ns.known(lost)
+    arrived = confirmed
+    if not confirmed.all():
+        session = publishes.session[sent]
+        arrived = confirmed | (publishes.position[sent] <= _arrived(tally, session)[session])
+    finder = _Finder(tally, scenario, events)
+    columns = np.stack(
+        [
+            queue,
+            tally.route[lost],
+            np.searchsorted(finder.times, publishes.at_ns[sent]),
+            publishes.session[sent],
+            publishes.persistent[sent],
+            confirmed,
+            arrived,
+            worker,
+            np.searchsorted(finder.times, delivered_ns),
+            released,
+            rejected,
+        ],
+        axis=1,
+    ).astype(np.int64)
+    _, first, of = np.unique(columns, axis=0, return_index=True, return_inverse=True)
+    found = [
+        finder.cause(
+            _Evidence(
+                queue=names[queue[each]] if queue[each] >= 0 else "",
+                route=tally.routes[tally.route[lost[each]]],
+                sent_ns=int(publishes.at_ns[sent[each]]),
+                publisher=tally.sessions[publishes.session[sent[each]]],
+                persistent=bool(publishes.persistent[sent[each]]),
+                confirmed=bool(confirmed[each]),
+                arrived=bool(arrived[each]),
+                worker=tally.sessions[worker[each]] if worker[each] >= 0 else None,
+                delivered_ns=int(delivered_ns[each]),
+                released=bool(released[each]),
+                rejected=bool(rejected[each]),
+            )
+        )
+        for each in first.tolist()
+    ]
+    distinct = tuple(dict.fromkeys(found))
+    places = np.array([distinct.index(cause) for cause in found], dtype=np.int64)
+    return Causes(lost, places[of.reshape(-1)], distinct)
+
+
+def _arrived(tally: MessageTable, sessions: np.ndarray) -> np.ndarray:
+    """Return for each session the position of the last publish known to have reached the broker, -1 for none.
+
+    Messages of a connection reach the broker in their order, so all before it have reached it as well. Only the sessions given are
+    looked at.
+    """
+    publishes, deliveries = tally.publishes, tally.deliveries
+    wanted = np.zeros(len(tally.sessions), dtype=bool)
+    wanted[sessions] = True
+    rows = np.flatnonzero(wanted[publishes.session])
+    message = publishes.message[rows]
+    got_through = (publishes.confirmed_ns[rows] != NEVER) | publishes.nacked[rows] | publishes.returned[rows]
+    got_through |= tally.delivered.some[message] & tally.published.single(message)
+    # Of one published several times it matters which attempt was delivered.
+    several = np.flatnonzero((tally.published[message] > 1) & tally.delivered.some[message])
+    if len(several):
+        there = np.zeros(tally.total + 1, dtype=bool)
+        there[message[several]] = True
+        came = np.flatnonzero(there[deliveries.message])
+        came_keys = deliveries.message[came] << 16 | deliveries.attempt[came]
+        keys = message[several] << 16 | publishes.attempt[rows[several]]
+        got_through[several] |= np.isin(keys, came_keys)
+    left = np.zeros(tally.total, dtype=bool)
+    left[tally.found.message] = True
+    got_through |= left[message] & tally.published.single(message)
+    got_through |= np.array([session.flushed for session in tally.sessions], dtype=bool)[publishes.session[rows]]
+    arrived = np.full(len(tally.sessions), -1, dtype=np.int64)
+    for log in tally.publisher_logs:
+        if has_any(log.sessions, wanted):  # what has a plain story has reached it
+            arrived = np.maximum(arrived, log.last(tally.irregular, len(arrived)))
+    np.maximum.at(arrived, publishes.session[rows[got_through]], publishes.position[rows[got_through]])
+    return arrived
+
+
+class _Finder:
+    """Decides on evidence."""
+
+    def __init__(self, tally: MessageTable, scenario: Scenario, events: Sequence[Event]) -> None:
+        """Collect what can take messages."""
+        self._scenario = scenario
+        self._happenings = fault_records(events)
+        self._on_disk_ns = on_disk_ns(events)
+        self._ends = {
+            (event.actor, event.incarnation): event.fault for event in events if isinstance(event, ProcessExited)
+        }
+        drained_ns = min((event.at_ns for event in events if isinstance(event, Drained)), default=NEVER)
+        # The workers' end behind the drain takes nothing: the queues were empty.
+        self._worker_ends = sorted(
+            (session for session in tally.sessions if session.role == "worker" and session.over_ns < drained_ns),
+            key=lambda session: session.over_ns,
+        )
+        times = {each.over_ns for each in self._worker_ends}
+        times |= {each.over_ns + NOTICED_AFTER_NS for each in self._worker_ends}
+        for each in self._happenings:
+            times |= {each.at_ns, each.struck_ns, each.at_ns - ARRIVES_WITHIN_NS}
+        self.times = np.array(sorted(times), dtype=np.int64)
+        """Messages sent between two neighbours of these have the same cause, other things being equal."""
+
+    def cause(self, evidence: _Evidence) -> Cause:
+        """Decide."""
+        if not evidence.queue:
+            return Cause(Place.EXCHANGE, "", None, "publishers.mandatory: true (or a binding)", evidence.sent_ns)
+        if evidence.worker is None:
+            return self._before_delivery(evidence)
+        if evidence.released:
+            return self._at_worker(evidence.worker)
+        settings = self._scenario.queues[evidence.queue]
+        if evidence.rejected and settings.dead_letter is not None:
+            if not dead_letter_queues(evidence.queue, evidence.route, self._scenario):
+                setting = f"queues.{evidence.queue}.dead_letter: a queue that exists"
+                return Cause(Place.EXCHANGE, "", None, setting, evidence.delivered_ns)
+            return Cause(Place.UNKNOWN, evidence.worker.actor, None, NO_CAUSE)
+        return self._in_queue(evidence, evidence.delivered_ns)
+
+    def _at_worker(self, session: Session) -> Cause:
+        """Acknowledged and not done: its process died with it, or its connection was lost."""
+        group = workers_of(session.actor, self._scenario)
+        lost_ns = session.death_ns if session.death_ns != NEVER else session.lost_ns
+        if lost_ns == NEVER or (group is not None and group.acks == "manual"):
+            return Cause(Place.UNKNOWN, session.actor, None, NO_CAUSE)
+        return Cause(Place.WORKER, session.actor, self._fault_behind(session, lost_ns), MANUAL_ACKS, lost_ns)
+
+    def _before_delivery(self, evidence: _Evidence) -> Cause:
+        gone = self._queue_gone_before(evidence.queue, evidence.sent_ns)
+        if gone is not None:
+            setting = f"queues.{evidence.queue}.durable: true"
+            return Cause(Place.EXCHANGE, "", gone.fault, setting, evidence.sent_ns)
+        session = evidence.publisher
+        if evidence.arrived or session.lost_ns == NEVER:
+            return self._in_queue(evidence, evidence.sent_ns)
+        fault = self._fault_behind(session, session.lost_ns)
+        fault_record = self._first(lambda each: each.fault == fault)
+        if fault_record is not None and fault_record.ends_node:
+            missing = self._missing(evidence, fault_record)
+            if missing and fault_record.at_ns - evidence.sent_ns >= ARRIVES_WITHIN_NS:
+                return self._in_queue(evidence, evidence.sent_ns)  # long enough ago to have been written to the queue
+            setting = " and ".join([CONFIRMS, *missing])
+            return Cause(Place.PUBLISHER, session.actor, fault, setting, fault_record.struck_ns)
+        return Cause(Place.PUBLISHER, session.actor, fault, CONFIRMS, session.lost_ns)
+
+    def _in_queue(self, evidence: _Evidence, since_ns: int) -> Cause:
+        """In its queue from `since_ns` on: the first thing that can take it from there, else the first that must not."""
+        queue, settings = evidence.queue, self._scenario.queues[evidence.queue]
+        # What a worker holds is out of a purge's reach until it is given back; the end of a node takes it all the same.
+        back_ns = since_ns if evidence.worker is None else evidence.worker.over_ns
+        taker = self._first(
+            lambda each: (
+                each.struck_ns >= (back_ns if each.action == "purge" else since_ns)
+                and each.can_take(queue, settings, persistent=evidence.persistent, on_disk_ns=self._on_disk_ns)
+            )
+        )
+        pushed_to = self._pushed_to(evidence, since_ns, taker)
+        if pushed_to is not None:
+            return self._on_its_way_to(pushed_to, since_ns)
+        if taker is not None and taker.action == "purge":
+            return Cause(Place.BROKER, queue, taker.fault, "no purge", taker.struck_ns)
+        guilty = taker or self._first(lambda each: each.ends_node and each.struck_ns >= since_ns)
+        if guilty is None:
+            return Cause(Place.UNKNOWN, "", None, NO_CAUSE)
+        missing = self._missing(evidence, guilty)
+        if not evidence.confirmed and not missing:
+            missing = [CONFIRMS]
+        if not missing and guilty.is_early(self._on_disk_ns):
+            missing = [f"settle: {QUORUM_SETTLE_S:g}s"]
+        node = guilty.targets[0] if guilty.targets else ""
+        return Cause(Place.BROKER, node, guilty.fault, " and ".join(missing) or BROKEN_PROMISE, guilty.struck_ns)
+
+    def _pushed_to(self, evidence: _Evidence, since_ns: int, taker: FaultRecord | None) -> Session | None:
+        """Find the worker that needs no acks and whose end took what the broker had pushed to it: an end before a fault, or just noticed."""
+        if evidence.worker is not None:
+            return None
+        ends = [end for end in self._worker_ends if self._consumes(end, evidence.queue)]
+        unnoticed = [end for end in ends if 0 < since_ns - end.over_ns <= NOTICED_AFTER_NS]
+        if unnoticed and taker is None:
+            return unnoticed[-1]
+        return next(
+            (end for end in ends if end.over_ns >= since_ns and (taker is None or end.over_ns < taker.at_ns)), None
+        )
+
+    def _missing(self, evidence: _Evidence, fault_record: FaultRecord) -> list[str]:
+        """Name the settings without which the end of a node takes a message from its queue."""
+        settings = self._scenario.queues[evidence.queue]
+        missing = []
+        if fault_record.ends_node and not settings.durable:
+            missing.append(f"queues.{evidence.queue}.durable: true")
+        if fault_record.ends_node and not evidence.persistent and settings.type == "classic":
+            missing.append("publishers.persistent: true")
+        return missing
+
+    def _on_its_way_to(self, session: Session, since_ns: int) -> Cause:
+        """The broker had sent it to a worker that needs no acks, and the worker never read it."""
+        others = {end.actor for end in self._worker_ends if end.over_ns >= since_ns} - {session.actor}
+        actor = "" if others else session.actor
+        return Cause(Place.WORKER, actor, self._fault_behind(session, session.over_ns), MANUAL_ACKS, session.over_ns)
+
+    def _consumes(self, session: Session, queue: str) -> bool:
+        group = workers_of(session.actor, self._scenario)
+        return group is not None and (group.queue or self._scenario.first_queue) == queue and group.acks == "automatic"
+
+    def _queue_gone_before(self, queue: str, at_ns: int) -> FaultRecord | None:
+        """Return the fault that took a non-durable queue away before `at_ns`: nothing declares it again, so later messages go nowhere."""
+        if self._scenario.queues[queue].durable:
+            return None
+        return self._first(lambda each: each.ends_node and each.struck_ns < at_ns)
+
+    def _first(self, fits: Callable[[FaultRecord], bool]) -> FaultRecord | None:
+        return next((fault_record for fault_record in self._happenings if fits(fault_record)), None)
+
+    def _fault_behind(self, session: Session, over_ns: int) -> int | None:
+        """Join the end of a connection to its fault: the one that ended its process, else the latest that may have cut it off."""
+        who = (session.actor, session.incarnation)
+        if who in self._ends and (session.death_ns == over_ns or session.lost_ns == NEVER):
+            return self._ends[who]
+        cutting = [each for each in self._happenings if each.at_ns <= over_ns and each.may_cut_off(session.actor)]
+        return cutting[-1].fault if cutting else None

@@ -1,0 +1,237 @@
+"""Holding the expectations against what was observed, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from harness.checks.rules.distribution import texts_processed
+from harness.checks.rules.observed import Observed
+from harness.scenario import expectations as language
+from harness.scenario.expectations import Expectations
+from harness.scenario.quantities import Comparison, format_duration
+from harness.scenario.scenario import Scenario
+from harness.verdict.data import Counts, ExpectationResult, Fate, Percentiles, Place
+from harness.verdict.words import plural
+
+NOTHING: Final = Comparison("0", (("==", 0.0),))
+ALWAYS: Final = ("lost", "unexplained_duplicates", "phantom", "corrupt", "stranded")
+"""What must be 0 when the scenario says nothing of it."""
+
+COUNTS: Final[dict[str, Callable[[Counts], int]]] = {
+    "lost": lambda counts: counts.fates.get(Fate.LOST, 0),
+    "duplicates": lambda counts: counts.duplicates,
+    "unexplained_duplicates": lambda counts: counts.unexplained_duplicates,
+    "phantom": lambda counts: counts.phantom,
+    "corrupt": lambda counts: counts.corrupt,
+    "stranded": lambda counts: counts.fates.get(Fate.STRANDED, 0),
+    "published": lambda counts: counts.published,
+    "confirmed": lambda counts: counts.confirmed,
+    "processed": lambda counts: sum(
+        counts.fates.get(fate, 0) for fate in (Fate.PROCESSED, Fate.RECOVERED, Fate.RESURRECTED)
+    ),
+    "redelivered": lambda counts: counts.redelivered,
+    "dead_lettered": lambda counts: counts.fates.get(Fate.DEAD_LETTERED, 0),
+    "expired": lambda counts: counts.fates.get(Fate.EXPIRED, 0),
+    "dropped": lambda counts: counts.fates.get(Fate.DROPPED, 0),
+    "returned": lambda counts: counts.returned,
+    "nacked": lambda counts: counts.nacked,
+    "never_promised": lambda counts: counts.fates.get(Fate.NEVER_PROMISED, 0),
+    "recovered": lambda counts: counts.fates.get(Fate.RECOVERED, 0),
+    "resurrected": lambda counts: counts.fates.get(Fate.RESURRECTED, 0),
+}
+
+
+def evaluate(scenario: Scenario, observed: Observed) -> tuple[ExpectationResult, ...]:
+    """Hold every expectation of the scenario, and those that always hold, against what was observed."""
+    expect = scenario.expect
+    return (
+        *_counts(expect, observed),
+        *_lost_at(expect, observed),
+        *_order(expect, observed),
+        *_distribution(scenario, observed),
+        *_times(expect, observed),
+        *_speed(expect, observed),
+        *_errors(expect, observed),
+    )
+
+
+def too_few(scenario: Scenario, observed: Observed) -> frozenset[str]:
+    """Return the paths of the counts of which less was seen than the scenario asks for at the least."""
+    expect, found = scenario.expect, set()
+    for name, count in COUNTS.items():
+        comparison: Comparison | None = getattr(expect, name)
+        if comparison is not None and _is_short(count(observed.counts), comparison):
+            found.add(name)
+    for place in Place:
+        comparison = getattr(expect.lost_at, place.value) if expect.lost_at is not None else None
+        if comparison is not None and _is_short(observed.lost_at[place], comparison):
+            found.add(f"lost_at.{place.value}")
+    return frozenset(found)
+
+
+def _is_short(value: int, comparison: Comparison) -> bool:
+    """Whether a figure is too low for a comparison, whatever else it says: more would have to be seen."""
+    return not comparison.holds(value) and value <= comparison.least
+
+
+def _counts(expect: Expectations, observed: Observed) -> Iterator[ExpectationResult]:
+    for name, count in COUNTS.items():
+        comparison: Comparison | None = getattr(expect, name)
+        stated = comparison is not None
+        if comparison is None and name in ALWAYS:
+            comparison = NOTHING
+        if comparison is None:
+            continue
+        value = count(observed.counts)
+        holds = comparison.holds(value)
+        explanation = "" if holds else _why(name, observed)
+        yield ExpectationResult(name, str(comparison), f"{value:,}", holds, stated, explanation)
+
+
+def _why(name: str, observed: Observed) -> str:
+    """Explain a count that is not as expected, where more is known than the figure."""
+    counts = observed.counts
+    lost = counts.fates.get(Fate.LOST, 0)
+    reasons = {
+        "lost": _where_lost(observed) if lost else _not_lost(observed),
+        "processed": f"{lost:,} of {counts.published:,} published messages were lost" if lost else "",
+        "stranded": "they were still in a work queue when the drain ended",
+        "unexplained_duplicates": "processed more than once, with no redelivery or republish to explain it",
+        "phantom": "processed (or found in a queue), and nobody in this run had published it",
+    }
+    return reasons.get(name, "") if COUNTS[name](counts) or name == "lost" else ""
+
+
+def _where_lost(observed: Observed) -> str:
+    return "where they were: " + ", ".join(
+        f"{place.value} {count:,}" for place, count in observed.lost_at.items() if count
+    )
+
+
+def _not_lost(observed: Observed) -> str:
+    met = [fault for fault in observed.faults if fault.at_risk]
+    said = ", ".join(f"{fault.at_risk:,} when `{fault.title}` struck" for fault in met)
+    return f"all messages at risk survived ({said})" if met else "no fault met a message at risk"
+
+
+def _lost_at(expect: Expectations, observed: Observed) -> Iterator[ExpectationResult]:
+    if expect.lost_at is None:
+        return
+    places = observed.lost_at
+    for place in Place:
+        comparison: Comparison | None = getattr(expect.lost_at, place.value)
+        if comparison is not None:
+            value = places[place]
+            yield ExpectationResult(
+                f"lost_at.{place.value}", str(comparison), f"{value:,}", comparison.holds(value), stated=True
+            )
+
+
+def _order(expect: Expectations, observed: Observed) -> Iterator[ExpectationResult]:
+    if expect.order is not None:
+        count = observed.counts.out_of_order
+        seen = "in order" if count == 0 else f"{count:,} out of order"
+        wanted = "in order" if expect.order else "out of order"
+        yield ExpectationResult("order", wanted, seen, (count == 0) is expect.order, stated=True)
+    if expect.round_robin is not None:
+        in_turn, seen = observed.in_turn
+        wanted = "strictly in turn" if expect.round_robin else "not in turn"
+        yield ExpectationResult("round_robin", wanted, seen, in_turn is expect.round_robin, stated=True)
+
+
+def _distribution(scenario: Scenario, observed: Observed) -> Iterator[ExpectationResult]:
+    expect, workers = scenario.expect, observed.workers
+    everything = sum(figures.processed for figures in workers)
+    for who, wanted in expect.processed_by.items():
+        mine = [figures for figures in workers if who in (figures.actor, figures.group)]
+        path = f"processed_by.{who}"
+        nobody = "" if mine else f"there was no worker or group {who!r} in this run"
+        if isinstance(wanted, Comparison):
+            total = sum(figures.processed for figures in mine)
+            yield ExpectationResult(
+                path, str(wanted), f"{total:,}", wanted.holds(total), stated=True, explanation=nobody
+            )
+        else:
+            texts = texts_processed([figures.actor for figures in mine], observed.tally, scenario)
+            yield ExpectationResult(path, " | ".join(wanted), " | ".join(texts), texts == tuple(wanted), True, nobody)
+    if expect.dealt:
+        hands = (texts_processed([figures.actor], observed.tally, scenario) for figures in workers)
+        dealt = sorted(hand for hand in hands if hand)
+        wished = sorted(tuple(hand) for hand in expect.dealt)
+        yield ExpectationResult("dealt", _hands(wished), _hands(dealt), dealt == wished, stated=True)
+    for who, share in expect.shares.items():
+        path = f"shares.{who}"
+        if not everything:
+            yield ExpectationResult(path, str(share), "nothing was processed", holds=None, stated=True)
+            continue
+        value = sum(figures.processed for figures in workers if who in (figures.actor, figures.group)) / everything
+        yield ExpectationResult(path, str(share), f"{value:.1%}", share.holds(value), stated=True)
+    if expect.fairness is not None:
+        processed = [figures.processed for figures in workers]
+        least, most = min(processed, default=0), max(processed, default=0)
+        if not most:
+            yield ExpectationResult("fairness", str(expect.fairness), "nothing was processed", holds=None, stated=True)
+        else:
+            ratio = most / least if least else float("inf")
+            seen = f"{ratio:.2f} ({most:,} against {least:,})"
+            yield ExpectationResult("fairness", str(expect.fairness), seen, expect.fairness.holds(ratio), stated=True)
+
+
+def _hands(hands: list[tuple[str, ...]]) -> str:
+    return " / ".join(" | ".join(hand) for hand in hands) or "nothing"
+
+
+def _times(expect: Expectations, observed: Observed) -> Iterator[ExpectationResult]:
+    if expect.outage is not None:
+        yield from _time("outage.publishers", expect.outage.publishers, observed.outages.longest_publishers_s)
+        yield from _time("outage.workers", expect.outage.workers, observed.outages.longest_workers_s)
+    if expect.latency is not None:
+        yield from _latency("latency.confirm", expect.latency.confirm, observed.confirm_latency)
+        yield from _latency("latency.completion", expect.latency.completion, observed.completion_latency)
+    if expect.recovery is not None:
+        recovered = [fault for fault in observed.faults if fault.recovery_s is not None]
+        slowest = max(recovered, key=lambda fault: fault.recovery_s or 0.0, default=None)
+        seconds, after = (slowest.recovery_s, f"after `{slowest.title}`") if slowest else (None, "")
+        yield from _time("recovery", expect.recovery, seconds, after)
+
+
+def _time(
+    path: str, wanted: Comparison | None, seconds: float | None, explanation: str = ""
+) -> Iterator[ExpectationResult]:
+    if wanted is None:
+        return
+    if seconds is None:
+        yield ExpectationResult(path, str(wanted), "nothing to measure", holds=None, stated=True)
+    else:
+        holds = wanted.holds(seconds)
+        yield ExpectationResult(
+            path, str(wanted), format_duration(seconds), holds, stated=True, explanation="" if holds else explanation
+        )
+
+
+def _latency(path: str, wanted: language.Percentiles | None, seen: Percentiles | None) -> Iterator[ExpectationResult]:
+    if wanted is not None:
+        for name in ("p50", "p95", "p99", "max"):
+            yield from _time(f"{path}.{name}", getattr(wanted, name), None if seen is None else getattr(seen, name))
+
+
+def _speed(expect: Expectations, observed: Observed) -> Iterator[ExpectationResult]:
+    for action, wanted in expect.faster_after.items():
+        ratio = observed.speed_ups.get(action)
+        path = f"faster_after.{action}"
+        if ratio is None:
+            yield ExpectationResult(path, str(wanted), "too little work around it to tell", holds=None, stated=True)
+        else:
+            yield ExpectationResult(path, str(wanted), f"{ratio:.2f} times", wanted.holds(ratio), stated=True)
+
+
+def _errors(expect: Expectations, observed: Observed) -> Iterator[ExpectationResult]:
+    for index, wanted in enumerate(expect.errors):
+        seen = [error for error in observed.errors if error.code == wanted.code and (wanted.text or "") in error.text]
+        count = wanted.count
+        expected = f"{wanted.code} {wanted.text or ''}".strip() + (f" (how often: {count})" if count else "")
+        holds = count.holds(len(seen)) if count else bool(seen)
+        others = ", ".join(f"{error.code} {error.text}" for error in observed.errors) or "no error"
+        observed_text = plural(len(seen), "time") if seen else others
+        yield ExpectationResult(f"errors.{index}", expected, observed_text, holds, stated=True)

@@ -1,0 +1,28 @@
+"""All figures of one variant that an expectation can be held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.checks.rules.timing import Outages
+from harness.checks.tally.message_table import MessageTable
+from harness.events import ErrorObserved
+from harness.verdict.data import Counts, FaultOutcome, Percentiles, Place, WorkerFigures
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What was seen."""
+
+    tally: MessageTable
+    counts: Counts
+    lost_at: dict[Place, int]
+    faults: tuple[FaultOutcome, ...]
+    workers: tuple[WorkerFigures, ...]
+    outages: Outages
+    confirm_latency: Percentiles | None
+    completion_latency: Percentiles | None
+    errors: tuple[ErrorObserved, ...]
+    in_turn: tuple[bool, str]
+    speed_ups: dict[str, float | None]
+    """By action: how the rate of completed work changed after its first such step."""

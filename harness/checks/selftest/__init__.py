@@ -1,0 +1,1 @@
+"""The checks tested on the user's own machine: faults planted in a recorded history."""

@@ -1,0 +1,160 @@
+"""The run's faults as the checks need them: what struck what, when, when it was over, and what it can take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.checks.tally.sessions import Session
+from harness.checks.tally.times import NEVER
+from harness.events import (
+    Event,
+    FaultHealed,
+    FaultInjected,
+    FaultMissed,
+    MetadataFlushed,
+    Phase,
+    PhaseChanged,
+    ProcessStarted,
+)
+from harness.scenario.scenario import QUORUM_SETTLE_S
+from harness.scenario.topology import Queue
+
+HARMLESS = frozenset({"scale", "declare", "publish", "resume"})
+"""Actions that put no message at risk."""
+
+NOTICED_WITHIN_NS = 120_000_000_000
+"""A client learns of a lost connection so long after the broker at the most: two heartbeats, and the time to notice."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRecord:
+    """One step that struck."""
+
+    fault: int
+    action: str
+    title: str
+    family: str
+    colour: str
+    targets: tuple[str, ...]
+    at_ns: int
+    struck_ns: int
+    healable: bool
+    """Whether it lasts; what is over at once has its healing right after it."""
+    healed_ns: int
+    """NEVER if it was not healed."""
+    detail: str
+    clean: bool | None
+    times: int
+
+    @property
+    def meets_broker(self) -> bool:
+        """Whether it puts at risk what the broker has: a fault of the broker, or a purge."""
+        return self.action not in HARMLESS and (self.family == "broker" or self.action == "purge")
+
+    @property
+    def meets_hands_ns(self) -> frozenset[int]:
+        """The moments at which it puts at risk what its targets have in hand; none if it does not, or at the loss of each connection."""
+        if self.action in HARMLESS or self.meets_broker or self.family == "connection":
+            return frozenset()
+        if self.family == "process":
+            return frozenset({self.struck_ns if self.action == "kill" else self.at_ns})
+        return frozenset({self.at_ns, self.struck_ns})
+
+    @property
+    def ends_node(self) -> bool:
+        """Whether it takes a node of the broker down."""
+        return self.family == "broker" and self.action in ("kill", "restart", "stop")
+
+    def may_cut_off(self, actor: str) -> bool:
+        """Whether it can cost an actor its connection: a node that goes, a closing, or a pause that outlasts the heartbeats."""
+        if self.family == "connection" or self.ends_node:
+            return True
+        return (self.action == "pause" and self.family == "broker") or actor in self.targets
+
+    def cut_off(self, session: Session) -> bool:
+        """Whether it may be what ended a connection: it may cut its actor off, and the loss falls into the time of its effect."""
+        return self.at_ns <= session.lost_ns <= self._last_effect_ns and self.may_cut_off(session.actor)
+
+    @property
+    def _last_effect_ns(self) -> int:
+        if self.healed_ns != NEVER:
+            return max(self.healed_ns, self.struck_ns) + NOTICED_WITHIN_NS
+        return NEVER if self.action in ("pause", "stop") else self.struck_ns + NOTICED_WITHIN_NS
+
+    def can_take(self, name: str, queue: Queue, *, persistent: bool, on_disk_ns: int) -> bool:
+        """Whether a message that is in a queue may be gone after it, by what RabbitMQ promises and what was measured.
+
+        A purge takes all; the end of a node takes queues that are not durable, and transient messages of classic queues (quorum queues keep
+        them). A node that is killed before `on_disk_ns` may have forgotten even a durable queue: measured on 4.0.5 for quorum queues within
+        tens of milliseconds of their declaration, on 3.10.8 for classic ones within 2.2 s.
+        """
+        if self.action == "purge":
+            return name in self.targets
+        if not self.ends_node:
+            return False
+        return not queue.durable or (queue.type == "classic" and not persistent) or self.is_early(on_disk_ns)
+
+    def is_early(self, on_disk_ns: int) -> bool:
+        """Whether it is a kill so soon after the declaration that the queue itself may not be on disk."""
+        return self.action == "kill" and self.at_ns < on_disk_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """One step that never struck."""
+
+    fault: int
+    action: str
+    reason: str
+
+
+def fault_records(events: Sequence[Event]) -> tuple[FaultRecord, ...]:
+    """Return the steps that struck, in the order of their injection."""
+    healed = {event.fault: event.at_ns for event in events if isinstance(event, FaultHealed)}
+    # A restart is of the broker's family, and may be a worker's.
+    actors = {event.actor for event in events if isinstance(event, ProcessStarted)}
+    found = [
+        FaultRecord(
+            fault=event.fault,
+            action=event.action,
+            title=event.title,
+            family="process" if event.family == "broker" and actors & set(event.targets) else event.family,
+            colour=event.colour,
+            targets=tuple(event.targets),
+            at_ns=event.at_ns,
+            struck_ns=event.struck_at_ns,
+            healable=event.healable,
+            healed_ns=healed.get(event.fault, NEVER),
+            detail=event.detail,
+            clean=event.clean,
+            times=event.times,
+        )
+        for event in events
+        if isinstance(event, FaultInjected)
+    ]
+    return tuple(sorted(found, key=lambda fault_record: fault_record.at_ns))
+
+
+def over_ns(fault_record: FaultRecord) -> int:
+    """Return when a step was over: when it was healed, or had struck if it needs no healing."""
+    return fault_record.healed_ns if fault_record.healed_ns != NEVER else fault_record.struck_ns
+
+
+def missed(events: Sequence[Event]) -> tuple[Missed, ...]:
+    """Return the steps that never struck."""
+    return tuple(Missed(event.fault, event.action, event.reason) for event in events if isinstance(event, FaultMissed))
+
+
+def on_disk_ns(events: Sequence[Event]) -> int:
+    """Return from when on the queues are known to be on disk: when the broker had written them, else some seconds after the declaration.
+
+    0 if the events do not tell: then no kill counts as early.
+    """
+    told = [event.at_ns for event in events if isinstance(event, MetadataFlushed)]
+    told += [
+        event.at_ns + int(QUORUM_SETTLE_S * 1e9)
+        for event in events
+        if isinstance(event, PhaseChanged) and event.phase is Phase.DECLARE
+    ]
+    return min(told, default=0)

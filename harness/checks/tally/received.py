@@ -1,0 +1,232 @@
+"""Adding up what became of each message at the workers, and what happened on each session, one log after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.checks.tally.counting import Counts, Marks, are_distinct, consecutive, numbers
+from harness.checks.tally.deliveries import KEPT, DeliverySettlements, Numbering, settlements
+from harness.checks.tally.outline import Outline, groups_of
+from harness.checks.tally.sessions import Sessions, Survey
+from harness.checks.tally.times import NEVER, Times
+from harness.history.read import Log
+from harness.history.records import Flag
+from harness.verdict.data import LISTED_MESSAGES
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """How often things happened on each session, as arrays indexed by session, and what came that nobody had published."""
+
+    delivered: np.ndarray
+    completed: np.ndarray
+    redelivered: np.ndarray
+    acked: np.ndarray
+    rejected: np.ndarray
+    invented: int
+    """Completed deliveries of what nobody published."""
+    inventions: tuple[tuple[int, int], ...]
+    """Session and time of completion of the first of them, at most LISTED_MESSAGES."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The deliveries of a block."""
+
+    here: slice
+    """Their places among those of the log."""
+    where: slice | np.ndarray
+    """Their messages, -1 for what nobody published."""
+    distinct: bool
+    """Whether no message comes several times."""
+    connection: np.ndarray | int
+    """The number of each one's connection, or the one of all."""
+    redelivered: np.ndarray | None
+    """None if none is."""
+    by: dict[int, np.ndarray]
+    """By moment that counts for its worker, whether each had come by then; one truth value where it is the same for all."""
+
+
+_NO_GROUPS = np.empty(0, dtype=np.int64)
+
+
+class Received:
+    """What became of each message at the workers: arrays by message."""
+
+    def __init__(
+        self,
+        numbering: Numbering,
+        sessions: Sessions,
+        marks: Marks,
+        marks_ns: Iterable[int],
+        moments_ns: Mapping[str, Collection[int]],
+    ) -> None:
+        """Begin with nothing received; `sessions` has those of the publishers, and `marks` room for each message and two marks more.
+
+        The first completion behind each mark is noted, and by worker what it held at some moments.
+        """
+        total = len(marks.bits)
+        self.delivered = Counts(total, marks.column())
+        self.completions = Counts(total, marks.column())
+        self.first_completed_ns = Times(total)
+        self.completed_in = np.zeros(total, dtype=np.uint8)
+        self.redelivered = Marks(total).column()
+        self.corrupt: list[int] = []
+        self.held: dict[int, np.ndarray] = {}
+        """By moment an array of 3 by sessions: deliveries that were not rejected and, of those that had come by then, how many were not
+        completed, and how many were not completed or never acknowledged; how many of all were acknowledged at some time."""
+        self._moments_ns = moments_ns
+        self._numbering = numbering
+        self._sessions = sessions
+        self._sums = np.zeros((5, 0), dtype=np.int64)
+        """As in `Flow`."""
+        self._invented = 0
+        self._inventions: list[tuple[int, int]] = []
+        self._marks_ns = np.unique(np.array([*marks_ns], dtype=np.int64))
+        self._served_ns = np.full(len(self._marks_ns) + 1, NEVER, dtype=np.int64)
+        """The first completion from each mark to the next; in front of them, the first one before all marks."""
+
+    def read(self, log: Log) -> tuple[np.ndarray, Outline]:
+        """Add a log; return the table from its connection numbers to sessions."""
+        survey, moments_ns = Survey(), self._moments_ns.get(log.header.actor, ())
+        parts: list[_Part] = []
+        groups: list[np.ndarray] = []
+        # One array for the messages of all parts: many small ones would leave holes in the memory of the process.
+        messages = np.empty(len(log.records), dtype=np.min_scalar_type(-len(self.completed_in) - 1))
+
+        def visit(block: np.ndarray, kinds: np.ndarray, deliveries: np.ndarray) -> None:
+            survey.see(block, kinds)
+            if len(deliveries):
+                message = self._numbering.of(deliveries)
+                begin = parts[-1].here.stop if parts else 0
+                here = slice(begin, begin + len(message))
+                messages[here] = message
+                where = consecutive(message) or messages[here]
+                parts.append(self._deliver(deliveries, message, here, where, moments_ns))
+                if int(message.min()) < 0:
+                    message = self._numbering.of_any_attempt(deliveries)
+                groups.append(groups_of(message))
+            else:
+                groups.append(_NO_GROUPS)
+
+        settled = settlements(log, acked_ns=False, visit=visit)
+        table = self._sessions.add(log.header, survey)
+        self._make_room(len(self._sessions.all), moments_ns)
+        for part in parts:
+            self._settle(part, settled, table)
+        return table, Outline(settled.extents, groups)
+
+    def _deliver(
+        self,
+        deliveries: np.ndarray,
+        message: np.ndarray,
+        here: slice,
+        where: slice | np.ndarray,
+        moments_ns: Collection[int],
+    ) -> _Part:
+        """Count deliveries; `here` are their places among those of the log, and `where` the messages as they are kept."""
+        flags, connection = deliveries["flags"], deliveries["connection"]
+        real = message >= 0
+        known = where if isinstance(where, slice) else message if real.all() else message[real]
+        distinct = isinstance(known, slice) or are_distinct(known)
+        self.delivered.add(known, distinct=distinct)
+        redelivered: np.ndarray | None = None
+        if flags.any():
+            redelivered = (flags & Flag.REDELIVERED) != 0
+            self.redelivered.put_some(message, redelivered & real)
+            corrupt = ((flags & Flag.CORRUPT) != 0) & real
+            self.corrupt += np.unique(message[corrupt]).tolist()
+        one = int(connection[0]) if (connection == connection[0]).all() else None
+        by = {moment_ns: _come_by(deliveries["at_ns"], moment_ns) for moment_ns in moments_ns}
+        return _Part(here, where, distinct, connection if one is None else one, redelivered, by)
+
+    def _make_room(self, sessions: int, moments_ns: Iterable[int]) -> None:
+        nothing = np.zeros((3, 0), dtype=np.int64)
+        self.held |= {moment_ns: self.held.get(moment_ns, nothing) for moment_ns in moments_ns}
+        self.held = {moment_ns: _widened(sums, sessions) for moment_ns, sums in self.held.items()}
+        self._sums = _widened(self._sums, sessions)
+        kind = np.min_scalar_type(sessions)
+        if kind != self.completed_in.dtype:
+            self.completed_in = self.completed_in.astype(kind)
+
+    def _settle(self, part: _Part, settled: DeliverySettlements, table: np.ndarray) -> None:
+        here, where = part.here, part.where if isinstance(part.where, slice) else numbers(part.where)
+        done_ns = settled.completed_ns[here]
+        completed = done_ns != NEVER
+        session = table[part.connection]
+        for number, chosen in enumerate(
+            (None, completed, part.redelivered, settled.acked[here], settled.rejected[here] != KEPT)
+        ):
+            if number and (chosen is None or not chosen.any()):
+                continue
+            if np.ndim(session):
+                self._sums[number] += np.bincount(
+                    session if chosen is None else session[chosen], minlength=self._sums.shape[1]
+                )
+            else:
+                self._sums[number, session] += len(done_ns) if chosen is None else np.count_nonzero(chosen)
+        self._hold(part, settled, session, done_ns)
+        if not completed.all():
+            where, done_ns = numbers(where)[completed], done_ns[completed]
+            session = session[completed] if np.ndim(session) else session
+        if not len(done_ns):
+            return
+        if len(self._marks_ns):
+            np.minimum.at(self._served_ns, np.searchsorted(self._marks_ns, done_ns, side="right"), done_ns)
+        if isinstance(where, np.ndarray) and int(where.min()) < 0:
+            real = where >= 0
+            self._invent(np.broadcast_to(session, len(where))[~real], done_ns[~real])
+            where, done_ns = where[real], done_ns[real]
+            session = session[real] if np.ndim(session) else session
+        self._complete(where, done_ns, session, distinct=part.distinct)
+
+    def _hold(self, part: _Part, settled: DeliverySettlements, session: np.ndarray, done_ns: np.ndarray) -> None:
+        if not part.by:
+            return
+        kept = settled.rejected[part.here] == KEPT
+        acked = kept & settled.acked[part.here]
+        session = np.broadcast_to(session, len(kept))
+        for moment_ns, by in part.by.items():
+            there = kept & by
+            undone = there & (done_ns > moment_ns)
+            sums = self.held[moment_ns]
+            for row, chosen in enumerate((undone, undone | (there & ~acked), acked)):
+                if chosen.any():
+                    sums[row] += np.bincount(session[chosen], minlength=sums.shape[1])
+
+    def _complete(self, where: slice | np.ndarray, done_ns: np.ndarray, session: np.ndarray, *, distinct: bool) -> None:
+        new = self.completions.add(where, distinct=distinct)
+        self.first_completed_ns.least(where, done_ns)
+        if not new:
+            first = self.first_completed_ns[where] == done_ns
+            where = numbers(where)[first]
+            session = session[first] if np.ndim(session) else session
+        self.completed_in[where] = session
+
+    def _invent(self, session: np.ndarray, done_ns: np.ndarray) -> None:
+        self._invented += len(session)
+        room = LISTED_MESSAGES - len(self._inventions)
+        self._inventions += zip(session[:room].tolist(), done_ns[:room].tolist(), strict=True)
+
+    def flow(self) -> Flow:
+        """Return what happened on each session."""
+        delivered, completed, redelivered, acked, rejected = self._sums
+        return Flow(delivered, completed, redelivered, acked, rejected, self._invented, tuple(self._inventions))
+
+    def served_ns(self) -> dict[int, int]:
+        """Return by the time at which a fault was over, the next completion; NEVER if none came."""
+        later = np.minimum.accumulate(self._served_ns[:0:-1])[::-1]
+        return dict(zip(self._marks_ns.tolist(), later.tolist(), strict=True))
+
+
+def _widened(sums: np.ndarray, sessions: int) -> np.ndarray:
+    """Make room for more sessions, the columns of an array."""
+    return np.pad(sums, ((0, 0), (0, sessions - sums.shape[1])))
+
+
+def _come_by(at_ns: np.ndarray, moment_ns: int) -> np.ndarray:
+    by: np.ndarray = at_ns <= moment_ns
+    return by[:1].copy() if by.all() or not by.any() else by

@@ -1,0 +1,77 @@
+"""What took the lost messages, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.checks.rules.causes import BROKEN_PROMISE, NO_CAUSE, Cause, Causes
+from harness.checks.rules.last_seen import last_seen_ns
+from harness.checks.tally.fault_records import FaultRecord, fault_records
+from harness.checks.tally.message_table import MessageTable
+from harness.events import Event
+from harness.verdict.data import LossCause, Place, Seen
+
+SEEN_TIMES = 40
+"""Most times at which the messages of one cause are told to have been last seen."""
+
+
+def group_causes(causes: Causes, tally: MessageTable, events: Sequence[Event]) -> tuple[LossCause, ...]:
+    """Group the lost messages by place, holder, fault and remedy, with one sentence each; the largest group first."""
+    titles = {fault_record.fault: fault_record for fault_record in fault_records(events)}
+    keys = [(cause.place, cause.actor, cause.fault, cause.setting) for cause in causes.causes]
+    distinct = list(dict.fromkeys(keys))
+    group = np.array([distinct.index(key) for key in keys], dtype=np.int64)[causes.of]
+    counts = np.bincount(group, minlength=len(distinct)).tolist()
+    seen_ns = last_seen_ns(causes.messages, tally)
+    result = []
+    for number, count in sorted(enumerate(counts), key=lambda item: -item[1]):
+        place, actor, fault, setting = distinct[number]
+        fault_record = titles.get(fault) if fault is not None else None
+        result.append(
+            LossCause(
+                place=place,
+                actor=actor,
+                fault=fault,
+                fault_title=fault_record.title if fault_record else "",
+                setting=setting,
+                count=count,
+                sentence=_sentence(Cause(place, actor, fault, setting), count, fault_record, tally),
+                last_seen=_put_together((seen_ns[group == number] - tally.zero_ns) / 1e9),
+            )
+        )
+    return tuple(result)
+
+
+def _put_together(at_s: np.ndarray) -> tuple[Seen, ...]:
+    """Put times together that are near each other: at most SEEN_TIMES, each the mean of its own."""
+    counts, edges = np.histogram(at_s, bins=SEEN_TIMES)
+    sums, _ = np.histogram(at_s, bins=edges, weights=at_s)
+    return tuple(Seen(float(total / count), int(count)) for count, total in zip(counts, sums, strict=True) if count)
+
+
+def _sentence(cause: Cause, count: int, fault_record: FaultRecord | None, tally: MessageTable) -> str:
+    were = f"{count:,} {'message was' if count == 1 else 'messages were'} lost"
+    holder = {
+        Place.PUBLISHER: f"on the way from {cause.actor or 'a publisher'} to the queue",
+        Place.EXCHANGE: "at the exchange, where no queue was there to take them"
+        + (", the queue having gone" if cause.fault is not None else ""),
+        Place.BROKER: f"in a queue at {cause.actor or 'the broker'}",
+        Place.WORKER: f"at {cause.actor or 'the workers'}, acknowledged and not done,",
+        Place.UNKNOWN: "with no fault of this run to explain it",
+    }[cause.place]
+    when = ""
+    if fault_record is not None:
+        when = f" when `{fault_record.title}` struck at {tally.seconds(fault_record.at_ns):.1f} s"
+    elif cause.place is Place.WORKER:
+        when = " when it died"
+    kept = ""
+    if cause.setting == BROKEN_PROMISE:
+        them = "It was" if count == 1 else "They were"
+        kept = f". {them} durable, persistent and confirmed: the broker broke its promise"
+    elif cause.setting != NO_CAUSE:
+        kept = f". Would have kept {'it' if count == 1 else 'them'}: {cause.setting}"
+    elif cause.place is Place.UNKNOWN:
+        kept = ". This is what a fault of the broker itself looks like"
+    return f"{were} {holder}{when}{kept}."

@@ -1,0 +1,60 @@
+"""The verdict as JSON, exactly there and back, and its JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness.errors import HistoryError
+from harness.verdict.data import SCHEMA_VERSION, RunVerdict
+
+SCHEMA_FILE = Path(__file__).with_name("verdict.schema.json")
+
+
+@cache
+def _adapter() -> TypeAdapter[RunVerdict]:
+    return TypeAdapter(RunVerdict)
+
+
+def to_json(run: RunVerdict) -> str:
+    """Write a verdict. Bytes of a file name that are no text are shown as escapes: JSON cannot hold lone surrogates."""
+    return json.dumps(_texts(asdict(run)), indent=2, ensure_ascii=False)
+
+
+def _texts(value: Any) -> Any:
+    match value:
+        case str():
+            return str(value).encode(errors="backslashreplace").decode()
+        case dict():
+            return {_texts(key): _texts(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_texts(item) for item in value]
+        case _:
+            return value
+
+
+def from_json(text: str) -> RunVerdict:
+    """Read a verdict. Raises HistoryError for what is none of this version."""
+    try:
+        version = json.loads(text).get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise HistoryError(f"the verdict has schema version {version}; this harness reads {SCHEMA_VERSION}")
+        return _adapter().validate_json(text)
+    except (ValueError, AttributeError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise HistoryError(f"this is no verdict.json of this harness: {reason}") from error
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of verdict.json."""
+    described = _adapter().json_schema(mode="serialization")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "verdict.json of a chaos run",
+        **described,
+    }
