@@ -77,6 +77,69 @@ class MetadataFlushed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFacts:
+    """What the broker says of one queue. Source: rabbit_amqqueue:info."""
+
+    name: str
+    type: str
+    """`classic`, `quorum` or `stream`."""
+    durable: bool
+    arguments: dict[str, str | int | float | bool]
+    """Of its declaration."""
+    policy: dict[str, str | int | float | bool]
+    """The effective policy definition: what its policy and its operator policy set, merged by the broker; keys as policies name them."""
+    policy_name: str
+    operator_policy_name: str
+    """Empty without one, like `policy_name`."""
+    consumers: int
+    foreign_consumers: int
+    """Those on connections that are not the run's."""
+    ready: int
+    unacknowledged: int
+    held: int
+    """Dead-lettered at least once, and kept until their target takes them (messages_dlx)."""
+    node: str
+    """Where it, or its leader, is."""
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindingFacts:
+    """A binding that the broker has."""
+
+    exchange: str
+    destination: str
+    to_exchange: bool
+    routing_key: str
+    arguments: dict[str, str | int | float | bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerLook(Event):
+    """What the broker itself says of the run's virtual host, at one moment."""
+
+    moment: Literal["before the traffic", "after the drain"]
+    not_asked: str = ""
+    """Why the broker could not be asked, in one sentence; then all else is empty."""
+    own_virtual_host: bool = False
+    """Whether nobody else uses the virtual host, as far as is known."""
+    queues: tuple[QueueFacts, ...] = ()
+    exchanges: dict[str, str] = field(default_factory=dict)
+    """Type by name, without those that every virtual host has."""
+    alternate_exchanges: dict[str, str] = field(default_factory=dict)
+    """By exchange, from arguments and policies."""
+    bindings: tuple[BindingFacts, ...] = ()
+    foreign_connections: tuple[str, ...] = ()
+    """Names of client connections that are not the run's."""
+    dead_lettered: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By node, how many messages it has dead-lettered or thrown away since its start: by `queue type/strategy/reason`, where the reason is
+    expired, maxlen, rejected or delivery_limit, and the strategy `disabled` is of queues without a target. Empty where the broker does
+    not count them (before 3.10)."""
+    node_started: dict[str, str] = field(default_factory=dict)
+    """By node, what changes with each of its starts: its counters begin anew with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficStarted(Event):
     """Publishers were released: the zero of the timeline's clock."""
 

@@ -104,8 +104,8 @@ def _header(path: Path, head: bytes) -> LogHeader:
         header = LogHeader(**(data | {"names": tuple(data["names"])}))
     except (ValueError, TypeError, KeyError) as error:
         raise HistoryError(f"{path} is no event log: its header cannot be read") from error
-    if header.version != FORMAT_VERSION:
-        raise HistoryError(f"{path} has log format {header.version}; this harness reads {FORMAT_VERSION}")
+    if not 1 <= header.version <= FORMAT_VERSION:
+        raise HistoryError(f"{path} has log format {header.version}; this harness reads 1 to {FORMAT_VERSION}")
     return header
 
 

@@ -40,7 +40,7 @@ def logs(draw: st.DrawFn, role: str, number: int) -> Log:
     records = np.zeros(len(rows), dtype=DTYPE)
     for index, (kind, seq, tag, arg, publisher, connection, flags) in enumerate(rows):
         named = number if role == "publisher" else publisher if kind != Kind.ACKED else 0
-        records[index] = (1000 + index, seq, tag, arg, named, 1, 0, connection, flags, kind)
+        records[index] = (1000 + index, seq, tag, arg, named, 1, 0, connection, flags, 0, kind)
     return Log(LogHeader(role, f"{role}-{number}", number, 1, 1, ("tasks",)), records)
 
 
