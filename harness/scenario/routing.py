@@ -12,15 +12,18 @@ def route_queues(route: str, scenario: Scenario) -> tuple[str, ...]:
 
     A route is named by its queue (through the default exchange), or `exchange/routing key`.
     """
-    exchange = max((name for name in scenario.exchanges if route.startswith(f"{name}/")), key=len, default=None)
-    if exchange is not None:
-        return _through(exchange, route[len(exchange) + 1 :], scenario, frozenset())
-    key = route.removeprefix("/")
-    return (key,) if key in scenario.queues else ()
+    exchange, key = parted(route, scenario)
+    return through(exchange, key, scenario)
 
 
-def _through(exchange: str, key: str, scenario: Scenario, passed: frozenset[str]) -> tuple[str, ...]:
-    """Route by the bindings of an exchange, and where none fits by its alternate exchange."""
+def parted(route: str, scenario: Scenario) -> tuple[str, str]:
+    """Return the exchange and the routing key of a route."""
+    exchange = max((name for name in scenario.exchanges if route.startswith(f"{name}/")), key=len, default="")
+    return exchange, route[len(exchange) + 1 :] if exchange else route.removeprefix("/")
+
+
+def through(exchange: str, key: str, scenario: Scenario, passed: frozenset[str] = frozenset()) -> tuple[str, ...]:
+    """Return the queues that an exchange sends to, by its bindings or, where none fits, by its alternate exchange."""
     if exchange == "":
         return (key,) if key in scenario.queues else ()
     if exchange not in scenario.exchanges or exchange in passed:
@@ -31,7 +34,7 @@ def _through(exchange: str, key: str, scenario: Scenario, passed: frozenset[str]
     alternate = settings.arguments.get("alternate-exchange")
     if found or not isinstance(alternate, str):
         return found
-    return _through(alternate, key, scenario, passed | {exchange})
+    return through(alternate, key, scenario, passed | {exchange})
 
 
 def _fits(kind: str, binding: Binding, key: str) -> bool:
@@ -68,7 +71,7 @@ def dead_letter_queues(queue: str, route: str, scenario: Scenario) -> tuple[str,
             return (target,) if target in scenario.queues else ()
         case DeadLetter(exchange=exchange, routing_key=key):
             own = route.partition("/")[2] if "/" in route else route
-            return _through(exchange, own if key is None else key, scenario, frozenset())
+            return through(exchange, own if key is None else key, scenario)
         case _:
             return ()
 

@@ -52,6 +52,8 @@ class Queue(Model):
     """How long a message may wait before it expires."""
     delivery_limit: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     """How often a quorum queue delivers a message again before it gives up on it (20 by default from RabbitMQ 4.0)."""
+    rests: bool = False
+    """A parking queue: what is there is at rest. Nobody consumes from it, and nothing leads out of it."""
     arguments: dict[str, ArgumentValue] = Field(default_factory=dict)
     """Further arguments of the declaration, as RabbitMQ names them, e.g. x-max-priority."""
 

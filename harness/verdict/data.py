@@ -14,7 +14,7 @@ SCHEMA_VERSION = 1
 
 
 class Fate(StrEnum):
-    """What became of a message. Every published message has exactly one."""
+    """What became of a copy: a message in one of the queues that it was put in. Every copy has exactly one."""
 
     PROCESSED = "processed"
     """Completed at least once, promised."""
@@ -29,9 +29,17 @@ class Fate(StrEnum):
     STRANDED = "stranded"
     """Still in a work queue when the drain ended."""
     DEAD_LETTERED = "dead-lettered"
+    """At rest in a queue that nothing leads out of to a consumer."""
     EXPIRED = "expired"
+    """By a time to live, without a dead letter target."""
     DROPPED = "dropped"
-    """By a length limit, a delivery limit or a reject, without a dead letter target."""
+    """By a length limit, a delivery limit, a reject, a dead letter target that leads nowhere, or a cycle of dead letters."""
+    IN_TRANSIT = "in transit"
+    """In a delay or retry queue when the drain ended."""
+    REMOVED = "removed"
+    """Purged, or its queue was deleted with it."""
+    RETAINED = "retained"
+    """The broker holds it for a dead letter target that refuses it."""
 
 
 class Outcome(StrEnum):
@@ -249,10 +257,12 @@ class WorkerFigures:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The flow, in messages unless said otherwise. `fates` adds up to `published`."""
+    """The flow: up to `unconfirmed` in messages, from `duplicates` on in copies."""
 
     published: int = 0
     """Distinct messages."""
+    copies: int = 0
+    """Copies: a message in each queue that it was put in. `fates` adds up to them."""
     publishes: int = 0
     """Publishes, republishes included."""
     confirmed: int = 0
@@ -266,12 +276,16 @@ class Counts:
     redelivered: int = 0
     completions: int = 0
     duplicates: int = 0
-    """Messages completed more than once."""
+    """Copies completed more than once."""
     unexplained_duplicates: int = 0
     phantom: int = 0
     corrupt: int = 0
+    misrouted: int = 0
+    """Deliveries from, and finds in, queues that no life of the message leads to."""
     out_of_order: int = 0
     fates: dict[Fate, int] = field(default_factory=dict)
+    possible: dict[Fate, int] = field(default_factory=dict)
+    """Those of a fate that may as well have been lost; fates without any are left out."""
 
 
 class Limit(StrEnum):

@@ -1,0 +1,133 @@
+"""Which copies a message can have, and which one a delivery is of.
+
+The unit is a copy: a message, the queue it was first put in, and the branch taken at each death that leads into several queues. A death
+with one target moves a copy on; one with several ends it and begins as many. Which copy a delivery is of follows from the queue that it
+came from and from its `Death`: the queue of its first death, and the queues that it died in since.
+
+For each route there is a finite number of kinds of copies (`Slot`): one for each queue that the route leads to, and one for each target of
+a death that leads into several. Where a life comes round to such a death again, the same slots stand for what begins there.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from harness.history.records import Death
+
+MISROUTED = -1
+"""Instead of a slot: no life of the message leads to that queue."""
+
+
+class Standing(NamedTuple):
+    """Where a copy stands: its queue, and the routing key that its next death goes by."""
+
+    queue: str
+    key: str
+
+
+Targets = Callable[[Standing], tuple[Standing, ...]]
+"""Where a death leads to; nothing where no queue gets it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One kind of copy."""
+
+    first_queue: str
+    """The queue that the message was first put in; empty for the copy of a message that reached no queue."""
+    begins_in: str
+    """The queue that it begins in: `first_queue`, or a target of the death that began it."""
+    parent: int | None
+    """The slot whose death began it; None for those that a publish begins."""
+
+
+class Lives:
+    """All lives that the messages of one route can have."""
+
+    def __init__(self, first: Iterable[Standing], targets: Targets) -> None:
+        """Walk from the queues that a route leads to along every death. Each standing is looked at once in a slot, so the walk ends."""
+        self._targets = targets
+        self.slots: list[Slot] = []
+        self._next: dict[tuple[int, Standing], dict[str, tuple[int, Standing]]] = {}
+        self._first: dict[str, tuple[int, Standing]] = {}
+        for standing in first:
+            self._first[standing.queue] = (len(self.slots), standing)
+            self.slots.append(Slot(standing.queue, standing.queue, None))
+        if not self.slots:
+            self.slots.append(Slot("", "", None))
+        self.published = len(self.slots)
+        """How many of the slots a publish begins; they come first."""
+        self._children: dict[tuple[int, Standing], dict[str, int]] = {}
+        waiting = deque(self._first.values())
+        while waiting:
+            place = waiting.popleft()
+            if place not in self._next:
+                self._next[place] = self._deaths_from(*place)
+                waiting.extend(self._next[place].values())
+
+    def _deaths_from(self, slot: int, standing: Standing) -> dict[str, tuple[int, Standing]]:
+        reached = self._targets(standing)
+        if len(reached) < 2:
+            return {each.queue: (slot, each) for each in reached}
+        children = self._branching_before(slot, standing)
+        if children is None:
+            first_queue = self.slots[slot].first_queue
+            children = {each.queue: len(self.slots) + number for number, each in enumerate(reached)}
+            self.slots += [Slot(first_queue, each.queue, slot) for each in reached]
+        self._children[slot, standing] = children
+        return {each.queue: (children[each.queue], each) for each in reached}
+
+    def _branching_before(self, slot: int, standing: Standing) -> dict[str, int] | None:
+        """Find the slots that this death began when a copy of the same line died there before."""
+        line: int | None = slot
+        while line is not None:
+            line = self.slots[line].parent
+            if line is not None and (line, standing) in self._children:
+                return self._children[line, standing]
+        return None
+
+    @property
+    def branchings(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """Each slot that ends in several, with those: parents before what they begin."""
+        found = {(slot, tuple(children.values())) for (slot, _), children in self._children.items()}
+        return tuple(sorted(found))
+
+    def slot(self, queue: str, death: Death | None = None) -> int:
+        """Return the slot of what was delivered from (or found in) a queue, MISROUTED if no life leads there."""
+        if death is None:
+            return self._first[queue][0] if queue in self._first else MISROUTED
+        place = self._first.get(death.first_queue)
+        # Entries of x-death are one for each queue and reason: a queue that was come to again stands where it was last died in.
+        for name in (*(each for each, _, _ in death.path), queue):
+            if place is not None and place[1].queue != name:
+                place = self._way(place, name)
+        return MISROUTED if place is None else place[0]
+
+    def slot_of_dead_letter(self, queue: str) -> int:
+        """Return the slot of what came to a queue by an unknown death: the last one whose line leads there."""
+        found = [way[0] for place in self._first.values() if (way := self._way(place, queue)) is not None]
+        return found[-1] if found else MISROUTED
+
+    def places(self, slot: int) -> tuple[Standing, ...]:
+        """Return where a copy can stand, in the order of the walk."""
+        return tuple(standing for found, standing in self._next if found == slot)
+
+    def ends(self, slot: int, queue: str) -> tuple[Standing, ...]:
+        """Return where the death of a copy in a queue leads to."""
+        found = [self._next[place] for place in self._next if place[0] == slot and place[1].queue == queue]
+        return tuple(standing for _, standing in found[0].values()) if found else ()
+
+    def _way(self, begin: tuple[int, Standing], queue: str) -> tuple[int, Standing] | None:
+        """Follow deaths, at least one, to a queue by the shortest way."""
+        seen, waiting = {begin}, deque([begin])
+        while waiting:
+            for name, place in self._next[waiting.popleft()].items():
+                if name == queue:
+                    return place
+                if place not in seen:
+                    seen.add(place)
+                    waiting.append(place)
+        return None
