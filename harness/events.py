@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from harness.effects import UNDECLARED, Effects
+
 
 class Phase(StrEnum):
     """The phases of one variant's run, in their order."""
@@ -227,7 +229,8 @@ class FaultInjected(Event):
     action: str
     title: str
     """As the report shows it, e.g. `kill worker-2`."""
-    family: Literal["broker", "process", "connection", "topology", "traffic", "scale"]
+    family: str
+    """The kind that it belongs to, for readers: broker, process, connection, or what another package calls its own."""
     colour: str
     targets: tuple[str, ...]
     """The actors, nodes or queues it struck."""
@@ -240,6 +243,10 @@ class FaultInjected(Event):
     """For a clean stop: whether it was seen to be clean."""
     times: int = 1
     """How often it did what it does, for one that does it several times."""
+    effects: Effects = UNDECLARED
+    """What it may have done."""
+    noun: tuple[str, str] = ("", "")
+    """What it was, once and several times: `worker kill`, `worker kills`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
