@@ -98,6 +98,7 @@ class QueueFacts:
     """Those on connections that are not the run's."""
     ready: int
     unacknowledged: int
+    """Delivered and not settled, or waiting for a delayed retry (quorum queues of 4.3)."""
     held: int
     """Dead-lettered at least once, and kept until their target takes them (messages_dlx)."""
     node: str
@@ -122,7 +123,8 @@ class BrokerLook(Event):
 
     moment: Literal["before the traffic", "after the drain"]
     not_asked: str = ""
-    """Why the broker could not be asked, in one sentence; then all else is empty."""
+    """Why the broker could not be asked, in one sentence. Then `queues` holds at most what a passive declare says of the scenario's queues
+    (ready, consumers), and all else is empty."""
     own_virtual_host: bool = False
     """Whether nobody else uses the virtual host, as far as is known."""
     queues: tuple[QueueFacts, ...] = ()
@@ -134,9 +136,10 @@ class BrokerLook(Event):
     foreign_connections: tuple[str, ...] = ()
     """Names of client connections that are not the run's."""
     dead_lettered: dict[str, dict[str, int]] = field(default_factory=dict)
-    """By node, how many messages it has dead-lettered or thrown away since its start: by `queue type/strategy/reason`, where the reason is
-    expired, maxlen, rejected or delivery_limit, and the strategy `disabled` is of queues without a target. Empty where the broker does
-    not count them (before 3.10)."""
+    """By node, how many messages it has dead-lettered or thrown away since its start: by `queue type/strategy/reason`. The strategy is
+    at_most_once, at_least_once, or disabled for queues without a target; the reason is expired, maxlen, rejected or delivery_limit
+    (and `confirmed`, which counts those that a target has taken at least once). Empty where the broker does not count them (before
+    3.10)."""
     node_started: dict[str, str] = field(default_factory=dict)
     """By node, what changes with each of its starts: its counters begin anew with it."""
 
