@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.checks.tally.counting import Mark
 from harness.checks.tally.outline import Extents, Outline
@@ -196,6 +197,8 @@ class WorkerLog:
 
     log: Log
     numbering: Numbering
+    queues: NDArray[np.uint16]
+    """From its own queue numbers to those of the tally."""
     sessions: np.ndarray
     """From its connection numbers to the tally's sessions."""
     outline: Outline
@@ -224,7 +227,7 @@ class WorkerLog:
                     attempt=deliveries["attempt"],
                     at_ns=deliveries["at_ns"],
                     session=self.sessions[deliveries["connection"]],
-                    queue=deliveries["queue"],
+                    queue=self.queues[deliveries["queue"]],
                     redelivered=(flags & Flag.REDELIVERED) != 0,
                     corrupt=(flags & Flag.CORRUPT) != 0,
                     completed_ns=settled.completed_ns[here],

@@ -20,7 +20,7 @@ from harness.checks.tally.counting import Counts, Mark
 from harness.checks.tally.deliveries import NO_DELIVERIES, Deliveries, Numbering, WorkerLog
 from harness.checks.tally.fault_records import FaultRecord, fault_records, over_ns
 from harness.checks.tally.outline import Outline
-from harness.checks.tally.publishes import NO_PUBLISHES, PublisherLog, Publishes, route_numbers
+from harness.checks.tally.publishes import NO_PUBLISHES, PublisherLog, Publishes, name_numbers
 from harness.checks.tally.received import Flow, Received
 from harness.checks.tally.sent import Sent
 from harness.checks.tally.sessions import Session, Sessions, Survey, has_any
@@ -190,7 +190,8 @@ def tabulate(history: History) -> MessageTable:
     """Read all logs of a history."""
     publishers, workers = history.of_role("publisher"), history.of_role("worker")
     collectors = history.of_role("collector")
-    routes = tuple(dict.fromkeys(name for log in publishers for name in log.header.names))
+    routes = tuple(dict.fromkeys(name for log in publishers for name in log.names))
+    queues = tuple(dict.fromkeys(name for log in (*workers, *collectors) for name in log.names))
     sent = Sent(sum(len(log.records) for log in publishers), routes)
     offsets: dict[int, int] = {}
     sizes: dict[int, int] = {}
@@ -208,7 +209,7 @@ def tabulate(history: History) -> MessageTable:
         PublisherLog(
             log,
             offsets.get(log.header.number, 0),
-            route_numbers(log, routes),
+            name_numbers(log, routes),
             sessions.add(log.header, read[place][0]),
             read[place][1],
         )
@@ -217,17 +218,17 @@ def tabulate(history: History) -> MessageTable:
     numbering = Numbering(offsets, sizes, sent.first_attempt, sent.again)
     struck = fault_records(history.events)
     received = Received(numbering, sessions, sent.marks, [over_ns(each) for each in struck], _moments_ns(struck))
-    worker_logs = tuple(WorkerLog(log, numbering, *received.read(log)) for log in workers)
+    worker_logs = tuple(WorkerLog(log, numbering, name_numbers(log, queues), *received.read(log)) for log in workers)
     return MessageTable(
         publisher_names={log.header.number: log.header.actor for log in publishers},
         offsets=offsets,
         total=sent.total,
         routes=routes,
-        queues=next((log.header.names for log in (*workers, *collectors)), ()),
+        queues=queues,
         sessions=tuple(sessions.all),
         attempts=sent.attempts,
         flow=received.flow(),
-        found=_found(collectors, numbering),
+        found=_found(collectors, numbering, queues),
         published=sent.published,
         delivered=received.delivered,
         completions=received.completions,
@@ -259,9 +260,10 @@ def _moments_ns(struck: Iterable[FaultRecord]) -> dict[str, set[int]]:
     return moments
 
 
-def _found(logs: tuple[Log, ...], numbering: Numbering) -> Found:
+def _found(logs: tuple[Log, ...], numbering: Numbering, queues: tuple[str, ...]) -> Found:
     parts = [log.records[log.records["kind"] == Kind.FOUND] for log in logs]
     rows = np.concatenate(parts) if parts else None
+    queue = [name_numbers(log, queues)[part["queue"]] for log, part in zip(logs, parts, strict=True)]
     if rows is None:
         nothing = np.empty(0, dtype=np.int64)
         return Found(nothing, nothing, nothing, 0)
@@ -270,7 +272,7 @@ def _found(logs: tuple[Log, ...], numbering: Numbering) -> Found:
     corrupt = known & ((rows["flags"] & Flag.CORRUPT) != 0)
     return Found(
         message=message[known],
-        queue=rows["queue"][known].astype(np.int64),
+        queue=np.concatenate(queue)[known].astype(np.int64),
         corrupt=np.unique(message[corrupt]),
         foreign=int(np.count_nonzero(~known)),
     )
