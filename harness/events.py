@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from harness.effects import UNDECLARED, Effects
+
 
 class Phase(StrEnum):
     """The phases of one variant's run, in their order."""
@@ -96,6 +98,7 @@ class QueueFacts:
     """Those on connections that are not the run's."""
     ready: int
     unacknowledged: int
+    """Delivered and not settled, or waiting for a delayed retry (quorum queues of 4.3)."""
     held: int
     """Dead-lettered at least once, and kept until their target takes them (messages_dlx)."""
     node: str
@@ -120,7 +123,8 @@ class BrokerLook(Event):
 
     moment: Literal["before the traffic", "after the drain"]
     not_asked: str = ""
-    """Why the broker could not be asked, in one sentence; then all else is empty."""
+    """Why the broker could not be asked, in one sentence. Then `queues` holds at most what a passive declare says of the scenario's queues
+    (ready, consumers), and all else is empty."""
     own_virtual_host: bool = False
     """Whether nobody else uses the virtual host, as far as is known."""
     queues: tuple[QueueFacts, ...] = ()
@@ -132,9 +136,10 @@ class BrokerLook(Event):
     foreign_connections: tuple[str, ...] = ()
     """Names of client connections that are not the run's."""
     dead_lettered: dict[str, dict[str, int]] = field(default_factory=dict)
-    """By node, how many messages it has dead-lettered or thrown away since its start: by `queue type/strategy/reason`, where the reason is
-    expired, maxlen, rejected or delivery_limit, and the strategy `disabled` is of queues without a target. Empty where the broker does
-    not count them (before 3.10)."""
+    """By node, how many messages it has dead-lettered or thrown away since its start: by `queue type/strategy/reason`. The strategy is
+    at_most_once, at_least_once, or disabled for queues without a target; the reason is expired, maxlen, rejected or delivery_limit
+    (and `confirmed`, which counts those that a target has taken at least once). Empty where the broker does not count them (before
+    3.10)."""
     node_started: dict[str, str] = field(default_factory=dict)
     """By node, what changes with each of its starts: its counters begin anew with it."""
 
@@ -227,7 +232,8 @@ class FaultInjected(Event):
     action: str
     title: str
     """As the report shows it, e.g. `kill worker-2`."""
-    family: Literal["broker", "process", "connection", "topology", "traffic", "scale"]
+    family: str
+    """The kind that it belongs to, for readers: broker, process, connection, or what another package calls its own."""
     colour: str
     targets: tuple[str, ...]
     """The actors, nodes or queues it struck."""
@@ -240,6 +246,10 @@ class FaultInjected(Event):
     """For a clean stop: whether it was seen to be clean."""
     times: int = 1
     """How often it did what it does, for one that does it several times."""
+    effects: Effects = UNDECLARED
+    """What it may have done."""
+    noun: tuple[str, str] = ("", "")
+    """What it was, once and several times: `worker kill`, `worker kills`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

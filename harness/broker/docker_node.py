@@ -12,6 +12,7 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
 
+from harness.broker import erl_call
 from harness.broker.boot_failure import reason
 from harness.broker.docker_engine import engine_errors
 from harness.broker.protocol import BrokerVersions, ControlResult, Endpoint, StopReport
@@ -111,7 +112,10 @@ class DockerNode:
         return ControlResult(code or 0, (out or b"").decode(errors="replace"), (err or b"").decode(errors="replace"))
 
     def control(self, *arguments: str, timeout_s: float) -> ControlResult:
-        """Run rabbitmqctl in it; the engine's own bound on a call applies, `timeout_s` goes to rabbitmqctl."""
+        """Run rabbitmqctl in it (`eval` through erl_call where that works); the engine's own bound on a call applies, and `timeout_s` inside."""
+        match arguments:
+            case ("eval", expression):
+                return self.execute(erl_call.in_container(expression, timeout_s))
         return self.execute(["rabbitmqctl", "-q", "-t", str(math.ceil(timeout_s)), *arguments])
 
     def versions(self, endpoint: Endpoint) -> BrokerVersions:

@@ -52,6 +52,11 @@ class Installation:
         return self.home / "sbin/rabbitmqctl"
 
     @property
+    def erl_call(self) -> Path:
+        """Erlang's program for a single question to a node; some packages leave it out."""
+        return self.erlang / "bin/erl_call"
+
+    @property
     def epmd(self) -> Path:
         """Erlang's port mapper."""
         return max(self.erlang.glob("erts-*/bin/epmd"), key=lambda path: _order(path.parts[-3]))

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
-from harness.broker import boot_failure, config
+from harness.broker import boot_failure, config, erl_call
 from harness.broker.install import Installation
 from harness.broker.ports import HOST, Reservation
 from harness.broker.protocol import BrokerSettings, ControlResult, Endpoint, StopReport
@@ -179,13 +179,26 @@ class NativeNode:
             _signal([*_children(self._process), psutil.Process(self._process.pid)], signal.SIGCONT)
 
     def control(self, *arguments: str, timeout_s: float) -> ControlResult:
-        """Run rabbitmqctl. Raises BrokerError when it does not answer in time."""
+        """Run rabbitmqctl; `eval` goes through erl_call where that works, see there. Raises BrokerError when it does not answer in time."""
+        match arguments:
+            case ("eval", expression) if self._installation.erl_call.exists():
+                done = self._run(
+                    arguments,
+                    [self._installation.erl_call, *erl_call.arguments(self.name)],
+                    f"{expression}\n",
+                    timeout_s,
+                )
+                if (answer := erl_call.answer(done)) is not None:
+                    return answer
+        return self._run(arguments, [self._installation.control, "-q", *arguments], "", timeout_s)
+
+    def _run(self, asked: Sequence[str], command: Sequence[str | Path], said: str, timeout_s: float) -> ControlResult:
         try:
             done = subprocess.run(
-                [str(self._installation.control), "-q", *arguments],
+                command,
                 env=self._environment,
                 cwd=self._folder,
-                stdin=subprocess.DEVNULL,
+                input=said,
                 capture_output=True,
                 text=True,
                 errors="replace",
@@ -195,7 +208,7 @@ class NativeNode:
             )
         except subprocess.TimeoutExpired as error:
             raise BrokerError(
-                f"rabbitmqctl {arguments[0]} on {self.name} did not answer within {timeout_s:g} s; is the node frozen or busy?"
+                f"rabbitmqctl {asked[0]} on {self.name} did not answer within {timeout_s:g} s; is the node frozen or busy?"
             ) from error
         except OSError as error:
             raise BrokerError(f"rabbitmqctl on {self.name} could not be run: {error}") from error

@@ -31,7 +31,7 @@ from harness.checks.tally.message_table import MessageTable, tabulate
 from harness.checks.tally.times import NEVER
 from harness.checks.words.headline import headline
 from harness.checks.words.listing import Listing, corrupt_messages
-from harness.checks.words.sentences import group_causes
+from harness.checks.words.sentences import group_causes, undeclared_effects
 from harness.events import BrokerStarted, Drained, ErrorObserved, Event, Note, VariantFinished
 from harness.history.history import History
 from harness.scenario.scenario import Scenario
@@ -102,7 +102,7 @@ def judge(
             confirms=not counts.unconfirmed,
             bound=bound,
             causes=grouped,
-            faults=faults,
+            struck=struck,
             expectations=expectations,
             reasons=reasons,
         ),
@@ -129,7 +129,7 @@ def judge(
         machines=machines(events),
         fairness=fairness(observed.workers),
         drained=drained is not None and drained.complete,
-        notes=tuple(event.message for event in events if isinstance(event, Note)),
+        notes=(*(event.message for event in events if isinstance(event, Note)), *undeclared_effects(struck)),
         duration_s=_duration_s(events),
         backend=started.backend if started else "",
         rabbitmq=started.rabbitmq if started else "",

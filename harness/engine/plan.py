@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.events import Role
 from harness.scenario.scenario import Scenario
@@ -54,6 +54,8 @@ def routes(group: Publishers, scenario: Scenario) -> tuple[Route, ...]:
 
 def spec(plan: ActorPlan, scenario: Scenario, session: RunSettings, *, incarnation: int) -> PublisherSpec | WorkerSpec:
     """Make the spec of an actor's next incarnation, but for where its log is and what an earlier one has left to do."""
+    name = f"{session.target.client_name}/{plan.actor}.{incarnation}"
+    session = replace(session, target=replace(session.target, client_name=name))
     match plan.group:
         case Publishers() as group:
             return _publisher_spec(group, plan, scenario, session, incarnation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -418,6 +419,17 @@ class Processes:
     def consuming(self) -> bool:
         """Whether every living worker was seen to consume."""
         return all(counters.consuming for counters in self._living_counters("worker"))
+
+    def consumers(self) -> Counter[str]:
+        """Count the consumers of the living workers that were last seen to consume, by queue."""
+        with self._lock:
+            return Counter(
+                actor.plan.group.queue or self._scenario.first_queue
+                for actor in self._of("worker")
+                if isinstance(actor.plan.group, Workers)
+                and actor.current is not None
+                and actor.current.counters.consuming
+            )
 
     def connected(self) -> bool:
         """Whether every living publisher was seen to be connected, or is already done."""

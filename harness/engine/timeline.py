@@ -157,8 +157,8 @@ class Timeline:
 
     def _must_wait(self, step: _Step) -> bool:
         """Whether another step has the broker in its hands and will let go by itself: two faults never act on it at once."""
-        return _touches_broker(step) and any(
-            _touches_broker(other) and _in_force(other) and not _waits_for_the_end(other)
+        return _claims_broker(step) and any(
+            _claims_broker(other) and _in_force(other) and not _waits_for_the_end(other)
             for other in self._steps
             if other is not step
         )
@@ -177,7 +177,7 @@ class Timeline:
                 fault=step.index,
                 action=step.fault.name,
                 title=injection.title,
-                family="broker" if getattr(step.fault, "broker", None) is not None else step.fault.family,
+                family=step.fault.struck_family(),
                 colour=step.fault.colour,
                 targets=injection.targets,
                 struck_at_ns=time.monotonic_ns(),
@@ -185,6 +185,8 @@ class Timeline:
                 detail=injection.detail,
                 clean=injection.clean,
                 times=injection.times,
+                effects=step.fault.effects(),
+                noun=step.fault.noun(injection.targets),
             )
         )
         return injection
@@ -271,8 +273,8 @@ def _waits_for_the_end(step: _Step) -> bool:
     return step.injection is not None and step.injection.healable and step.injection.heal_after_s is None
 
 
-def _touches_broker(step: _Step) -> bool:
-    return getattr(step.fault, "broker", None) is not None or step.fault.family in ("broker", "connection")
+def _claims_broker(step: _Step) -> bool:
+    return step.fault.effects().claims_broker
 
 
 def _in_force(step: _Step) -> bool:
@@ -280,4 +282,4 @@ def _in_force(step: _Step) -> bool:
 
 
 def _holds_broker(step: _Step) -> bool:
-    return _touches_broker(step) and _in_force(step)
+    return _claims_broker(step) and _in_force(step)

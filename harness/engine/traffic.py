@@ -48,14 +48,22 @@ class Traffic:
     """From the first worker's start to the last publisher's end and the last step of the timeline."""
 
     def __init__(
-        self, scenario: Scenario, cast: Participants, *, outbox: Outbox, variant: str, housekeep: Callable[[], None]
+        self,
+        scenario: Scenario,
+        cast: Participants,
+        *,
+        outbox: Outbox,
+        variant: str,
+        housekeep: Callable[[], None],
+        before_release: Callable[[], None],
     ) -> None:
-        """Prepare; `housekeep` is called all the while, and looks at the processes."""
+        """Prepare; `housekeep` is called all the while, and looks at the processes. `before_release` is called when all are connected."""
         self._scenario = scenario
         self._cast = cast
         self._outbox = outbox
         self._variant = variant
         self._housekeep = housekeep
+        self._before_release = before_release
         self._workers_started = False
         self._going_by_time = [group for group in scenario.publishers if group.duration is not None]
         self._began_ns = time.monotonic_ns()
@@ -67,6 +75,7 @@ class Traffic:
         if not self._scenario.backlog_first:
             self._start_workers()
         self._wait_for(processes.connected, "the publishers to connect")
+        self._before_release()
         self._outbox.emit(TrafficStarted(at_ns=time.monotonic_ns(), variant=self._variant))
         released = time.monotonic()
         processes.release()

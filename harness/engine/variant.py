@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from harness.broker.flush import flush_metadata
-from harness.broker.protocol import Ability, Broker
+from harness.broker.protocol import Broker
 from harness.engine import plan as planning
 from harness.engine.by_hand import ManualPublisher
 from harness.engine.disk_reserve import DiskReserve
 from harness.engine.drain import drain
+from harness.engine.facts import BrokerFacts
 from harness.engine.host import Host
 from harness.engine.outbox import Outbox
 from harness.engine.plan import RunSettings
@@ -93,6 +93,7 @@ class VariantRun:
         self._cast: Participants | None = None
         self._last_progress = 0.0
         self._watch: BrokerWatch | None = None
+        self._facts: BrokerFacts | None = None
         self._room = DiskReserve()
         self._take_away: Callable[[], None] = lambda: None
         self.cleaned_up = True
@@ -118,10 +119,18 @@ class VariantRun:
         self._enter(Phase.DECLARE)
         self._remember_what_was_there(broker, target)
         topology.declare(target, *planning.declarations(self._scenario))
-        self._settle(broker)
-        self._traffic(broker, target)
+        facts = self._facts = BrokerFacts(
+            broker,
+            target,
+            self._scenario.queues,
+            variant=self._setting.name,
+            own=broker.name not in OUTLIVING,
+        )
+        self._settle(facts)
+        facts.begin("before the traffic", {})
+        self._traffic(broker, target, facts)
         self._heal()
-        self._drain(target)
+        self._drain(target, facts)
         self._collect(target)
 
     def _provision(self) -> Broker:
@@ -166,17 +175,17 @@ class VariantRun:
         exchanges = topology.absent_exchanges(target, tuple(self._scenario.exchanges))
         self._take_away = lambda: topology.delete(target, added, exchanges)
 
-    def _settle(self, broker: Broker) -> None:
-        """Have what was declared on disk before anything strikes: written by the broker where it can be told to, else given time."""
+    def _settle(self, facts: BrokerFacts) -> None:
+        """Get what was declared to disk before anything strikes: written by the broker where it can be asked to, else given time."""
         wait_s = self._scenario.settle_s
         if not wait_s:
             return
         self._enter(Phase.SETTLE)
-        if self._scenario.settle is None and Ability.CONTROL in broker.abilities:
+        if self._scenario.settle is None and facts.can_ask:
             try:
-                flush_metadata(broker)
+                facts.flush()
             except BrokerError as error:
-                self._outbox.note(f"{error}; waiting {wait_s:g} s instead")
+                self._outbox.note(f"the queues were not written to disk: {error}; waiting {wait_s:g} s instead")
             else:
                 self._outbox.emit(MetadataFlushed(at_ns=_now(), variant=self._setting.name))
                 return
@@ -191,9 +200,10 @@ class VariantRun:
             password=first.password,
             virtual_host=first.virtual_host,
             tls=first.tls,
+            client_name=f"chaos-{self._setting.token}",
         )
 
-    def _traffic(self, broker: Broker, target: Target) -> None:
+    def _traffic(self, broker: Broker, target: Target, facts: BrokerFacts) -> None:
         self._enter(Phase.TRAFFIC)
         setting, scenario = self._setting, self._scenario
         logs, queue_names = setting.directory / "logs", tuple(scenario.queues)
@@ -219,7 +229,14 @@ class VariantRun:
         )
         cast = self._cast = Participants(processes, timeline, hand)
         self._watch = BrokerWatch(broker, timeline)
-        Traffic(scenario, cast, outbox=self._outbox, variant=setting.name, housekeep=self._housekeep).run()
+        Traffic(
+            scenario,
+            cast,
+            outbox=self._outbox,
+            variant=setting.name,
+            housekeep=self._housekeep,
+            before_release=lambda: self._outbox.emit(facts.finish()),
+        ).run()
 
     @property
     def _actors(self) -> Participants:
@@ -241,16 +258,17 @@ class VariantRun:
         for actor in processes.stop_all("publisher"):
             self._outbox.note(f"{actor} did not stop in time and was ended with SIGKILL")
 
-    def _drain(self, target: Target) -> None:
+    def _drain(self, target: Target, facts: BrokerFacts) -> None:
         self._enter(Phase.DRAIN)
         processes = self._actors.processes
         result = drain(self._scenario, processes, target, self._housekeep)
         self._outbox.emit(
             Drained(at_ns=_now(), variant=self._setting.name, complete=result.complete, reason=result.reason)
         )
+        facts.begin("after the drain", processes.consumers())
         for actor in processes.stop_all("worker"):
             self._outbox.note(f"{actor} did not stop in time and was ended with SIGKILL")
-        self._outbox.pump()
+        self._outbox.emit(facts.finish())
 
     def _collect(self, target: Target) -> None:
         self._actors.processes.gather()
@@ -319,6 +337,7 @@ class VariantRun:
             self._room.give_up,
             self._take_away,
             self._end_broker,
+            self._end_look,
             self._close_hand,
         )
         for undo in undos:
@@ -334,6 +353,10 @@ class VariantRun:
     def _close_hand(self) -> None:
         if self._cast is not None:
             self._cast.hand.close()
+
+    def _end_look(self) -> None:
+        if self._facts is not None:
+            self._facts.close()
 
     def _end_timeline(self) -> None:
         if self._cast is not None:

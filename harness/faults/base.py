@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
+from harness.effects import UNDECLARED, Effects
 from harness.faults.context import FaultContext
 from harness.scenario.timeline import Action
-
-Family = Literal["broker", "process", "connection", "topology", "traffic", "scale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +45,10 @@ class Injection:
 
 
 class Fault(Action):
-    """An action that can be done. Subclasses add their fields, and `inject` and `heal`."""
+    """An action that can be done. Subclasses add their fields, `effects`, `inject` and `heal`."""
 
-    family: ClassVar[Family]
+    family: ClassVar[str]
+    """Its kind, for readers of reports: broker, process, connection, topology, traffic, scale, or one of its own."""
     colour: ClassVar[str]
     """Of its band in the report, as #rrggbb."""
 
@@ -59,6 +59,18 @@ class Fault(Action):
         Returns what stands behind its key in a scenario. None, the default, leaves this kind out.
         """
         return None
+
+    def effects(self) -> Effects:
+        """Declare what it may do, by its fields. A fault that declares nothing may do anything."""
+        return UNDECLARED
+
+    def struck_family(self) -> str:
+        """Return its kind; for a class whose targets decide."""
+        return self.family
+
+    def noun(self, targets: tuple[str, ...]) -> tuple[str, str]:  # noqa: ARG002 - for those whose targets decide
+        """Name what it does, once and several times, as in `across 2 broker restarts`."""
+        return self.name, f"{self.name}s"
 
     @abstractmethod
     def inject(self, context: FaultContext) -> Injection:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from harness.effects import AtRisk, Cuts, Effects
 from harness.errors import BrokerError
 from harness.faults.base import Fault, FaultTargets, Injection
 from harness.faults.context import FaultContext
@@ -44,6 +45,14 @@ class CloseConnections(Fault):
     def title(self) -> str:
         """Describe the action as planned."""
         return _title(self.times)
+
+    def effects(self) -> Effects:
+        """It cuts everyone off, once or several times; clients may connect again at once."""
+        return Effects(cuts=Cuts.EVERYONE, at_risk=AtRisk.ON_CUT_CONNECTIONS, claims_broker=True)
+
+    def noun(self, targets: tuple[str, ...]) -> tuple[str, str]:  # noqa: ARG002 - it has no others
+        """Name each closing."""
+        return "closing of all connections", "closings of all connections"
 
     def inject(self, context: FaultContext) -> Injection:
         """Close, `times` times, or until the run ends."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
+from harness.effects import Becomes
 from harness.faults.base import FaultTargets, Injection
 from harness.faults.context import FaultContext
 from harness.faults.targets import DRAWN_PAUSES, HOLDING, Targeted, strike_title
@@ -23,6 +24,7 @@ class Kill(Targeted):
     name: ClassVar[str] = "kill"
     family = "process"
     colour = "#c0392b"
+    becomes = Becomes.KILLED
 
     back_after: Duration | None = None
     """How long until it is started again."""
@@ -70,6 +72,7 @@ class Stop(Targeted):
     name: ClassVar[str] = "stop"
     family = "process"
     colour = "#b9770e"
+    becomes = Becomes.STOPPED
 
     back_after: Duration | None = None
     """How long until it is started again; a broker node comes back at the end of the traffic otherwise."""
@@ -109,6 +112,7 @@ class Restart(Targeted):
     name: ClassVar[str] = "restart"
     family = "broker"
     colour = "#2471a3"
+    becomes = Becomes.STOPPED
 
     down_for: Duration = 0.0
     """How long it stays down."""
@@ -147,6 +151,7 @@ class Pause(Targeted):
     name: ClassVar[str] = "pause"
     family = "process"
     colour = "#7d3c98"
+    becomes = Becomes.FROZEN
 
     duration: Annotated[Duration | None, Field(alias="for")] = None
     """How long."""
@@ -180,6 +185,7 @@ class Resume(Targeted):
     name: ClassVar[str] = "resume"
     family = "process"
     colour = "#229954"
+    becomes = Becomes.THAWED
 
     def broker_abilities(self) -> frozenset[str]:
         """A node must be freezable."""

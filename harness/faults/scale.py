@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from harness.effects import Cuts, Effects
 from harness.faults.base import Fault, FaultTargets, Injection
 from harness.faults.context import FaultContext
 
@@ -39,6 +40,14 @@ class Scale(Fault):
     def title(self) -> str:
         """Describe the action as planned."""
         return f"scale {self.workers or 'workers'} to {self.to}"
+
+    def effects(self) -> Effects:
+        """Surplus workers disconnect in order."""
+        return Effects(cuts=Cuts.TARGETS)
+
+    def noun(self, targets: tuple[str, ...]) -> tuple[str, str]:  # noqa: ARG002 - it has no others
+        """Name it."""
+        return "scaling", "scalings"
 
     def inject(self, context: FaultContext) -> Injection:
         """Start or stop workers."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from random import Random
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
+from harness.effects import Becomes, Effects, on_node, on_process
 from harness.faults.base import Fault, FaultTargets
 from harness.faults.context import FaultContext, NoTargetError
 
@@ -37,6 +38,9 @@ NodeSelector = Annotated[
 
 class Targeted(Fault):
     """A fault that strikes a broker node, workers or publishers: exactly one of the three is given."""
+
+    becomes: ClassVar[Becomes]
+    """What becomes of whom it strikes."""
 
     broker: NodeSelector | None = None
     worker: ActorSelector | None = None
@@ -73,6 +77,19 @@ class Targeted(Fault):
             if value is not None:
                 return value
         raise AssertionError("validated: a target is given")
+
+    def effects(self) -> Effects:
+        """It does to a node, or to a process, what it does."""
+        return on_process(self.becomes) if self.broker is None else on_node(self.becomes)
+
+    def struck_family(self) -> str:
+        """The family of whom it strikes."""
+        return "process" if self.broker is None else "broker"
+
+    def noun(self, targets: tuple[str, ...]) -> tuple[str, str]:
+        """Name it after whom it struck: `broker restart`, `worker kill`."""
+        kind = "broker" if self.broker is not None else (targets or ("",))[-1].rpartition("-")[0] or "process"
+        return f"{kind} {self.name}", f"{kind} {self.name}s"
 
     @classmethod
     def draw_target(cls, targets: FaultTargets, random: Random) -> dict[str, int | str]:

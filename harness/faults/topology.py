@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
+from harness.effects import HARMLESS, AtRisk, Effects, Takes
 from harness.faults.base import Fault, Injection
 from harness.faults.context import FaultContext
 from harness.scenario.topology import ArgumentValue
@@ -38,6 +39,14 @@ class Declare(Fault):
         changes = [] if self.durable is None else [f"durable: {str(self.durable).lower()}"]
         changes += [f"{key}: {value}" for key, value in self.arguments.items()]
         return f"declare {self.queue} again with {', '.join(changes) or 'the same properties'}"
+
+    def effects(self) -> Effects:
+        """What is refused changes nothing."""
+        return HARMLESS
+
+    def noun(self, targets: tuple[str, ...]) -> tuple[str, str]:  # noqa: ARG002 - it has no others
+        """Name it."""
+        return "second declaration", "second declarations"
 
     def inject(self, context: FaultContext) -> Injection:
         """Declare, and report the error if there is one."""
@@ -87,6 +96,14 @@ class Publish(Fault):
         """Describe the action as planned."""
         return f"publish {self.count} by hand" + (f" to {self.queue}" if self.queue else "")
 
+    def effects(self) -> Effects:
+        """It adds messages."""
+        return HARMLESS
+
+    def noun(self, targets: tuple[str, ...]) -> tuple[str, str]:  # noqa: ARG002 - it has no others
+        """Name it."""
+        return "publish by hand", "publishes by hand"
+
     def inject(self, context: FaultContext) -> Injection:
         """Publish and wait for the confirms."""
         queue = self.queue or next(iter(context.queues))
@@ -116,6 +133,10 @@ class Purge(Fault):
     def title(self) -> str:
         """Describe the action as planned."""
         return f"purge {self.queue}"
+
+    def effects(self) -> Effects:
+        """It takes what waits in its queue."""
+        return Effects(at_risk=AtRisk.WAITING, takes=Takes.WAITING)
 
     def inject(self, context: FaultContext) -> Injection:
         """Purge, and say how many messages went."""

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness import events
 from harness.errors import HistoryError
 from harness.events import Event
+from harness.history.upgrade_v1 import Upgrade
 
 EVENTS_FILE = "events.jsonl"
 
@@ -34,11 +35,11 @@ def to_line(event: Event) -> str:
     return json.dumps({"event": type(event).__name__} | asdict(event), ensure_ascii=False)
 
 
-def from_line(line: str) -> Event:
-    """Read a line back. Raises ValueError for what is no event."""
+def from_line(line: str, upgrade: Upgrade | None = None) -> Event:
+    """Read a line back; `upgrade` has seen the lines before it. Raises ValueError for what is not an event."""
     data = json.loads(line)
     name = data.pop("event")
-    event: Event = _adapters()[name].validate_python(data)
+    event: Event = _adapters()[name].validate_python((upgrade or Upgrade())(name, data))
     return event
 
 
@@ -94,10 +95,10 @@ def read_events(path: Path) -> Iterator[Event]:
         lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise HistoryError(f"cannot read the run's events {path}: {error.strerror}") from error
-    complete, torn = lines[:-1], lines[-1]
+    complete, torn, upgrade = lines[:-1], lines[-1], Upgrade()
     for number, line in enumerate(complete, start=1):
         try:
-            yield from_line(line)
+            yield from_line(line, upgrade)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
@@ -106,6 +107,6 @@ def read_events(path: Path) -> Iterator[Event]:
             raise HistoryError(f"{path}:{number}: not an event of this version: {error}") from error
     if torn:
         try:
-            yield from_line(torn)
+            yield from_line(torn, upgrade)
         except (ValueError, KeyError, ValidationError):
             return

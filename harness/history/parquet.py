@@ -113,7 +113,7 @@ def _table(log: Log, names: dict[int, str]) -> pa.Table:
         "publisher": _dictionary(_places(known)[owner], labels, ~has_message),
         "seq": numbers(records["seq"].astype(np.int64), ~has_message),
         "attempt": numbers(records["attempt"].astype(np.int32), ~has_message | (records["attempt"] == 0)),
-        "queue": _dictionary(records["queue"], list(log.header.names) or [""], ~queue_named),
+        "queue": _dictionary(records["queue"], list(log.names) or [""], ~queue_named),
         "code": numbers(records["arg"].astype(np.int32), ~_among(kind, _CODES)),
     }
     marks = np.ascontiguousarray(records["flags"])
@@ -141,8 +141,11 @@ def _dictionary(index: np.ndarray, labels: list[str], mask: np.ndarray | None = 
 
 
 def _expanded(log: Log) -> tuple[np.ndarray, np.ndarray]:
-    """Spread range records to one row for each message; returns the rows, and which of them came from a range."""
-    records = log.records
+    """Spread range records to one row for each message; returns the rows, and which of them came from a range.
+
+    What the log defines (its texts) is no event, and has no row.
+    """
+    records = log.events
     kind = np.ascontiguousarray(records["kind"])
     is_range = _among(kind, _RANGES)
     counts = np.where(is_range, np.maximum(records["arg"], 1), 1)

@@ -7,13 +7,26 @@ import mmap
 import os
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from harness.errors import HistoryError
-from harness.history.records import COLUMNS, FORMAT_VERSION, HEADER_BYTES, RECORD_BYTES, Kind, LogHeader
+from harness.history.records import (
+    COLUMNS,
+    FORMAT_VERSION,
+    HEADER_BYTES,
+    LAST_ENTRY,
+    LAST_ENTRY_OFFSET,
+    RECORD_BYTES,
+    Death,
+    ForeignMessage,
+    Kind,
+    LogHeader,
+)
+from harness.history.texts import NO_TEXTS, LogTexts, read_texts
 
 DTYPE = np.dtype(
     {
@@ -41,6 +54,37 @@ class Log:
     records: np.ndarray
     mapping: mmap.mmap | None = None
     """The file behind the records, where they are not in memory."""
+    texts: LogTexts = NO_TEXTS
+    """What was defined in the whole log, also where `records` are some of its records only."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the `queue` column of most kinds is an index into: queues, or a publisher's routes."""
+        return self.header.names + self.texts.names
+
+    @property
+    def deaths(self) -> tuple[Death, ...]:
+        """What the `death` column is an index into; the first one is `NEVER_DIED`."""
+        return self.texts.deaths
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What the `queue` column of CONNECTION_LOST, CHANNEL_CLOSED and CONNECT_FAILED is an index into; the first one is empty."""
+        return self.texts.reasons
+
+    @property
+    def identities(self) -> tuple[ForeignMessage, ...]:
+        """What the `seq` column of a foreign delivery is an index into. A log of version 1 has none."""
+        return self.texts.identities
+
+    @property
+    def events(self) -> np.ndarray:
+        """The records that say what happened: all but the entries of its tables."""
+        return self.records[self.records["kind"] < Kind.DEFINED] if self.texts.last else self.records
+
+    def part(self, records: np.ndarray) -> Log:
+        """Return a log of some of the records, which are in memory."""
+        return Log(self.header, records, texts=self.texts)
 
     def blocks(self, begin: int = 0, end: int | None = None) -> Iterator[np.ndarray]:
         """Yield the records in their order, all or those from `begin` to `end`, at most `BLOCK_RECORDS` at a time.
@@ -88,25 +132,36 @@ def read_log(path: Path) -> Log:
             head = file.read(HEADER_BYTES)
     except OSError as error:
         raise HistoryError(f"cannot read the event log {path}: {error.strerror}") from error
-    header = _header(path, head)
+    header, last_entry = _header(path, head)
     size = (path.stat().st_size - HEADER_BYTES) // RECORD_BYTES
     if size <= 0:
         return Log(header, EMPTY)
     with path.open("rb") as file:
         mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     records = np.frombuffer(mapping, dtype=DTYPE, offset=HEADER_BYTES, count=size)
-    return Log(header, records[: _written(records["kind"])], mapping)
-
-
-def _header(path: Path, head: bytes) -> LogHeader:
+    records = _whole(records[: _written(records["kind"])], last_entry)
     try:
-        data = json.loads(head.rstrip(b"\0"))
+        texts = read_texts(lambda place, count: records[place : place + count], last_entry)
+    except HistoryError as error:
+        raise HistoryError(f"the event log {path} is damaged: {error}") from error
+    return Log(header, records, mapping, texts)
+
+
+def _header(path: Path, head: bytes) -> tuple[LogHeader, int]:
+    """Return who wrote a log, and the place of the last entry of its tables, counted from 1."""
+    try:
+        data, _ = json.JSONDecoder().raw_decode(head.decode("latin-1"))
+        version = data["version"]
+        if not 1 <= version <= FORMAT_VERSION:
+            raise HistoryError(f"{path} has log format {version}; this harness reads 1 to {FORMAT_VERSION}")
         header = LogHeader(**(data | {"names": tuple(data["names"])}))
     except (ValueError, TypeError, KeyError) as error:
         raise HistoryError(f"{path} is no event log: its header cannot be read") from error
-    if not 1 <= header.version <= FORMAT_VERSION:
-        raise HistoryError(f"{path} has log format {header.version}; this harness reads 1 to {FORMAT_VERSION}")
-    return header
+    return header, _last_entry(head) if version > 1 else 0
+
+
+def _last_entry(head: bytes) -> int:
+    return int(LAST_ENTRY.unpack_from(head, LAST_ENTRY_OFFSET)[0])
 
 
 def _written(kinds: np.ndarray) -> int:
@@ -119,6 +174,15 @@ def _written(kinds: np.ndarray) -> int:
         else:
             high = middle
     return low
+
+
+def _whole(records: np.ndarray, last_entry: int) -> np.ndarray:
+    """Leave out an entry that a killed writer had begun: it is behind the last one of the chain, and nothing comes after it."""
+    kinds, end = records["kind"], len(records)
+    while end and kinds[end - 1] == Kind.TEXT:
+        end -= 1
+    begun = end > last_entry and kinds[end - 1] == Kind.DEFINED
+    return records[: end - 1] if begun else records
 
 
 class LogTail:
@@ -135,18 +199,35 @@ class LogTail:
         self._path = path
         self._descriptor: int | None = None
         self._offset = HEADER_BYTES
+        self._texts = NO_TEXTS
+
+    def _opened(self) -> int | None:
+        """Return the file's descriptor; None while it does not exist."""
+        if self._descriptor is None:
+            with suppress(FileNotFoundError):
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        return self._descriptor
+
+    @property
+    def texts(self) -> LogTexts:
+        """What the log has defined so far; its names are those beyond the header."""
+        descriptor = self._opened()
+        if descriptor is None:
+            return NO_TEXTS
+        last = _last_entry(os.pread(descriptor, HEADER_BYTES, 0))
+        if last != self._texts.last:
+            self._texts = read_texts(lambda place, count: _read(descriptor, place, count), last)
+        return self._texts
 
     def advance(self) -> np.ndarray:
         """Return the records written since the last call; none while the file does not exist."""
-        if self._descriptor is None:
-            try:
-                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                return EMPTY
+        descriptor = self._opened()
+        if descriptor is None:
+            return EMPTY
         parts: list[np.ndarray] = []
         wanted = self._LOOK_BYTES
         while True:
-            data = os.pread(self._descriptor, wanted, self._offset)
+            data = os.pread(descriptor, wanted, self._offset)
             records = np.frombuffer(data, dtype=DTYPE, count=len(data) // RECORD_BYTES)
             records = records[: _written(records["kind"])]
             self._offset += len(records) * RECORD_BYTES
@@ -164,3 +245,8 @@ class LogTail:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _read(descriptor: int, place: int, count: int) -> np.ndarray:
+    data = os.pread(descriptor, count * RECORD_BYTES, HEADER_BYTES + place * RECORD_BYTES)
+    return np.frombuffer(data, dtype=DTYPE, count=len(data) // RECORD_BYTES)

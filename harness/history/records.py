@@ -18,7 +18,10 @@ A file is a header of `HEADER_BYTES` (a JSON object padded with zeros: see `LogH
 
 Texts that are not known when the file is created (a queue of somebody else, how a message died, why a channel was closed) are
 entries of the log's tables. An entry is a record of kind DEFINED and, right after it, its UTF-8 text in records of kind TEXT:
-`TEXT_BYTES` of it each, from offset 8 on, padded with zeros. An entry is defined before the first record that names it.
+`TEXT_BYTES` of it each, from offset 8 on, padded with zeros; nothing but the time and the kind of these means what it means elsewhere.
+An entry is defined before the first record that names it. Entries are a chain, so that they are found without a look at all records:
+the last four bytes of the header hold the place of the last whole one (counted from 1, 0 for none), and each holds that of the one
+before it. The header is written once the entry is whole, so the chain leaves out what a killed writer has begun.
 
 The file is a shared mapping over blocks allocated ahead, filled with zeros: a SIGKILL of the writer cannot lose or
 tear a completed record, and the reader stops at the first kind of 0. This module is imported by the traffic
@@ -27,6 +30,7 @@ processes, so it needs the standard library only.
 
 from __future__ import annotations
 
+import json
 import struct
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
@@ -81,7 +85,7 @@ class Kind(IntEnum):
     """The connection `connection` is open and, for a publisher, its channel is in confirm mode if asked: arg is its window of
     unconfirmed publishes, 0 without confirms."""
     CONNECTION_LOST = 17
-    """It is gone; arg is the reply code (0 if the socket broke), queue the reason's index in `Table.REASONS` plus 1 (0: none was given).
+    """It is gone; arg is the reply code (0 if the socket broke), queue the index in `Table.REASONS` of what the broker said (0: nothing).
     What was unsettled is indeterminate."""
     BLOCKED = 18
     """connection.blocked: the broker takes no publishes."""
@@ -90,7 +94,7 @@ class Kind(IntEnum):
     CHANNEL_CLOSED = 20
     """The broker closed the channel; arg is the reply code (e.g. 406), queue as for CONNECTION_LOST. A new connection number follows."""
     CONNECT_FAILED = 21
-    """An attempt to connect failed; arg is the reply code (0 if refused)."""
+    """An attempt to connect failed; arg is the reply code (0 if refused), queue as for CONNECTION_LOST."""
     FINISHED = 22
     """The process ends by itself, in order, all its settlements sent."""
 
@@ -118,7 +122,8 @@ class Kind(IntEnum):
 
     # The log's tables.
     DEFINED = 64
-    """A new entry of a table: queue is the `Table`, tag its index, arg the number of bytes of its text, which follows."""
+    """A new entry of a table: queue is the `Table`, tag its index, arg the number of bytes of its text, which follows; seq is the place of
+    the entry before it, of any table, counted from 1 (0: none)."""
     TEXT = 65
     """A part of the text of the entry before it."""
 
@@ -158,32 +163,91 @@ class Table(IntEnum):
     DEATHS = 1
     """How a message died before it came here, as JSON: see `Death`. Indexes count from 1."""
     REASONS = 2
-    """What the broker said when it closed a channel or connection. Indexes count from 0."""
+    """What the broker said when it closed a channel or connection, or refused one. Indexes count from 1."""
     IDENTITIES = 3
-    """What is known of a delivery that is not of this run, as JSON; its index is in the delivery's seq. The first few only."""
+    """What is known of a delivery that is not of this run, as JSON: see `ForeignMessage`. Indexes count from 0, and stand in the
+    delivery's seq."""
 
 
+FIRST_INDEX = {Table.NAMES: 0, Table.DEATHS: 1, Table.REASONS: 1, Table.IDENTITIES: 0}
+"""By table, the index of its first entry."""
+MOST_ENTRIES = {Table.NAMES: 1 << 15, Table.DEATHS: 4096, Table.REASONS: 100, Table.IDENTITIES: 101}
+"""By table, how many entries are made: the last one is for all others, whose text is `OTHERS` (of deaths, the first queue; of identities,
+the message_id)."""
+OTHERS = "(others)"
 TEXT_OFFSET, TEXT_BYTES = 8, 23
+LAST_ENTRY = struct.Struct("<I")
+LAST_ENTRY_OFFSET = HEADER_BYTES - LAST_ENTRY.size
+"""Where the header holds the place of the last entry. In version 1, which had none, the JSON object may reach to the end of the header."""
 
 
 class Death(NamedTuple):
-    """How a message came to a queue by dead-lettering: its x-death headers, but for those that its publish already carried.
+    """How a message came to a queue by dead-lettering, as its headers say when it is delivered.
 
-    Written as a JSON array of these fields. Source: RabbitMQ's guide to dead lettering, and measurements on 3.8.9 to 4.3.6.
+    Written as a JSON array of these fields. What the publish itself carried is in it too: see PUBLISHED. Source: RabbitMQ's guide to dead
+    lettering, and measurements on 3.8.9 to 4.3.6.
     """
 
     first_queue: str
     """Where it died first: x-first-death-queue."""
     path: tuple[tuple[str, str, int], ...]
-    """Queue, reason and count of each entry of x-death, the oldest first. Counts beyond `MOST_DEATHS` are written as that."""
+    """Queue, reason and count of each entry of x-death, the one that was longest not updated first. Of a queue and reason there is one
+    entry, which comes to the end whenever the message dies there again. Counts beyond `MOST_DEATHS` are written as that, and of the
+    entries no more than the last `MOST_DEATHS`."""
+
+    @property
+    def text(self) -> str:
+        """The entry of `Table.DEATHS`."""
+        return json.dumps(self)
+
+    @classmethod
+    def read(cls, text: str) -> Death:
+        """Read an entry. Raises ValueError, also for what is no such array."""
+        if text == OTHERS:
+            return cls(OTHERS, ())
+        first_queue, path = json.loads(text)
+        return cls(first_queue, tuple((queue, reason, count) for queue, reason, count in path))
 
 
 MOST_DEATHS = 99
+NEVER_DIED = Death("", ())
+"""What the index 0 stands for."""
+
+
+class ForeignMessage(NamedTuple):
+    """What is known of a delivery that does not carry an identity of this run. Written as a JSON array of these fields."""
+
+    message_id: str
+    exchange: str
+    routing_key: str
+    size: int
+    """Of the body, in bytes."""
+    begins: str
+    """The first `FOREIGN_BYTES` of the body, those that are not printable ASCII escaped as in Python."""
+
+    @property
+    def text(self) -> str:
+        """The entry of `Table.IDENTITIES`."""
+        return json.dumps(self)
+
+    @classmethod
+    def read(cls, text: str) -> ForeignMessage:
+        """Read an entry. Raises ValueError, also for what is no such array."""
+        if text == OTHERS:
+            return cls(OTHERS, "", "", 0, "")
+        message_id, exchange, routing_key, size, begins = json.loads(text)
+        return cls(message_id, exchange, routing_key, size, begins)
+
+
+FOREIGN_BYTES = 40
 
 
 @dataclass(frozen=True, slots=True)
 class LogHeader:
-    """Who wrote a log. `names` translates the `queue` column: queues for workers, routes for publishers."""
+    """Who wrote a log. `names` translates the `queue` column: queues for workers, routes for publishers.
+
+    Names that do not fit into the header are entries of `Table.NAMES`.
+    """
 
     role: str
     """`publisher`, `worker` or `collector`."""

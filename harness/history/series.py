@@ -173,7 +173,7 @@ def _in_flight(grid: _Grid, workers: Sequence[Log], events: Sequence[Event]) -> 
     total = np.zeros(grid.count)
     for log in workers:
         exited = ends.get((log.header.actor, log.header.incarnation))
-        for records in _sessions(log.records):
+        for records in _sessions(log.events):
             held = _held(grid, records, settles=log.header.actor in settling)
             # Work in hand may still be completed after the loss, so its record need not be the session's last.
             over = np.isin(records["kind"], (Kind.CONNECTION_LOST, Kind.CHANNEL_CLOSED, Kind.FINISHED))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 
 from harness.errors import HistoryError
 from harness.history.read import DTYPE
-from harness.history.records import COLUMNS, HEADER_BYTES, LogHeader
+from harness.history.records import COLUMNS, LAST_ENTRY, LAST_ENTRY_OFFSET, LogHeader
 
 PART_RECORDS = 1 << 20
 """Records that travel at once: 32 MiB here and there."""
@@ -43,12 +44,23 @@ def unpack(data: bytes) -> np.ndarray:
     return records
 
 
-def write_log(path: Path, header: LogHeader, parts: Iterable[np.ndarray]) -> None:
+class Cargo(NamedTuple):
+    """What is known of a log before its records travel."""
+
+    header: LogHeader
+    records: int
+    """How many there are."""
+    last_entry: int
+    """The place of the last entry of its tables: see `harness.history.texts.LogTexts.last`."""
+
+
+def write_log(path: Path, cargo: Cargo, parts: Iterable[np.ndarray]) -> None:
     """Write a log as its process would have written it. Raises HistoryError."""
     unfinished = path.with_name(f"{path.name}.new")
     try:
         with unfinished.open("wb") as file:
-            file.write(json.dumps(asdict(header)).encode().ljust(HEADER_BYTES, b"\0"))
+            file.write(json.dumps(asdict(cargo.header)).encode().ljust(LAST_ENTRY_OFFSET, b"\0"))
+            file.write(LAST_ENTRY.pack(cargo.last_entry))
             for part in parts:
                 file.write(part.tobytes())
         unfinished.rename(path)

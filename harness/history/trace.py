@@ -73,7 +73,7 @@ class _Ordered:
     """A log whose records are found by their message, and by the tags that they settle."""
 
     def __init__(self, log: Log) -> None:
-        self.header = log.header
+        self.header, self.names = log.header, log.names
         kinds = np.ascontiguousarray(log.records["kind"])
         mine = log.records[_IS_OF_MESSAGE[kinds]]
         keys = (mine["publisher"].astype(np.int64) << 32) | mine["seq"]
@@ -167,7 +167,7 @@ def _received(log: _Ordered, rows: np.ndarray) -> Iterator[tuple[int, str, str]]
 
 def _name(log: _Ordered, row: np.void) -> str:
     """Name the queue, or route, of a record."""
-    return log.header.names[row["queue"]] if log.header.names else ""
+    return log.names[row["queue"]] if log.names else ""
 
 
 _MARKS = (("redelivered", Flag.REDELIVERED), ("corrupt", Flag.CORRUPT), ("dead-lettered", Flag.DEAD_LETTERED))
@@ -215,7 +215,7 @@ def _narrowed(log: Log, chosen: _Chosen) -> Log:
     rows = [_rows(block, chosen) for block in log.blocks()]
     tags = np.sort(np.concatenate([_key(block["connection"], block["tag"]) for block in rows] or [_NO_KEYS]))
     kept = [EMPTY, *(block[_concerns(block, chosen, tags)] for block in log.blocks())]
-    return Log(log.header, np.concatenate(kept))
+    return log.part(np.concatenate(kept))
 
 
 _NO_KEYS = np.empty(0, dtype=np.int64)

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from harness.effects import Becomes
 from harness.events import (
     BrokerStarted,
     Event,
@@ -108,14 +109,14 @@ class _Lanes:
     def strike(self, event: FaultInjected) -> None:
         """Let the nodes that a fault struck go down; the processes' own events tell of the processes."""
         struck = tuple(name for name in event.targets if name in self.nodes)
-        match event.action:
-            case "pause":
+        match event.effects.node:
+            case Becomes.FROZEN:
                 self.all_enter(struck, event.at_ns, "paused", event.title)
-            case "kill" | "stop" | "restart":
+            case Becomes.KILLED | Becomes.STOPPED:
                 self.all_enter(struck, event.at_ns, "down", event.title)
-            case "resume":
+            case Becomes.THAWED:
                 self.all_enter(struck, event.at_ns, "alive", "")
-            case _:
+            case Becomes.UNCHANGED:
                 return
         self._struck[event.fault] = struck
 

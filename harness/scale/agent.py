@@ -16,8 +16,7 @@ from distributed import get_worker
 from harness.engine.host import LocalHost, machine_id
 from harness.errors import ChaosError
 from harness.history.read import Log, read_log
-from harness.history.records import LogHeader
-from harness.history.shipping import PART_RECORDS, pack
+from harness.history.shipping import PART_RECORDS, Cargo, pack
 
 REACH_TIMEOUT_S = 5.0
 
@@ -76,11 +75,11 @@ class Agent:
                 return f"{host}:{port}: {error.strerror or error}"
         return None
 
-    def logs(self) -> dict[str, tuple[LogHeader, int]]:
-        """Return the header of each process's log, and how many records it has; for when all have ended."""
+    def logs(self) -> dict[str, Cargo]:
+        """Return what each process's log is; for when all have ended."""
         begun = (path for path in sorted(self._folder.glob("*.log")) if path.stat().st_size)
         self._logs = {path.stem: read_log(path) for path in begun}
-        return {process: (log.header, len(log.records)) for process, log in self._logs.items()}
+        return {process: Cargo(log.header, len(log.records), log.texts.last) for process, log in self._logs.items()}
 
     def part(self, process: str, first: int) -> bytes:
         """Return a part of a process's records, from number `first` on, as Parquet."""

@@ -13,8 +13,7 @@ from distributed import Client
 from harness.engine.counters import ActorCounters
 from harness.engine.host import Gathered, HostLoad, HostLostError, Seen
 from harness.errors import InfrastructureError
-from harness.history.records import LogHeader
-from harness.history.shipping import PART_RECORDS, unpack, write_log
+from harness.history.shipping import PART_RECORDS, Cargo, unpack, write_log
 from harness.scale.actor_handle import ActorHandle, DaskWorker, DaskWorkerLostError
 from harness.scale.agent import Agent, Answer, Method
 from harness.scale.clock import Reading, error_ns, read_clock, to_here
@@ -73,10 +72,10 @@ class RemoteHost:
     def gather(self) -> Gathered | None:
         """Bring the logs here, with the times of this machine's clock."""
         readings = (self._first_reading, self._clock())
-        logs = cast("dict[str, tuple[LogHeader, int]]", self._call("logs"))
-        for process, (header, count) in logs.items():
-            write_log(self._target / f"{process}.log", header, self._parts(process, count, readings))
-        records = sum(count for _, count in logs.values())
+        logs = cast("dict[str, Cargo]", self._call("logs"))
+        for process, cargo in logs.items():
+            write_log(self._target / f"{process}.log", cargo, self._parts(process, cargo.records, readings))
+        records = sum(cargo.records for cargo in logs.values())
         return Gathered(self.name, self._first_reading.offset_ns, error_ns(readings), records)
 
     def close(self) -> None:

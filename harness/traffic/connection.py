@@ -52,6 +52,7 @@ def parameters(target: Target, attempt: int = 0) -> pika.ConnectionParameters:
         socket_timeout=5,
         stack_timeout=10,
         blocked_connection_timeout=None,
+        client_properties={"connection_name": target.client_name},
         ssl_options=pika.SSLOptions(ssl.create_default_context(), host) if target.tls else None,
     )
 

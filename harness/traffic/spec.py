@@ -44,6 +44,8 @@ class Target:
     password: str = field(repr=False)
     virtual_host: str = "/"
     tls: bool = False
+    client_name: str = "chaos"
+    """What the broker calls the connection (client property connection_name). Those of a run begin with the run's name and a slash."""
     first: int = 0
     heartbeat_s: int = 30
     reconnect_timeout_s: float = 120.0

@@ -48,6 +48,14 @@ class BindingDeclaration:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a queue answers to a passive declare."""
+
+    ready: int
+    consumers: int
+
+
 NOT_FOUND = 404
 RESOURCE_LOCKED = 405
 
@@ -145,27 +153,33 @@ def purge(target: Target, queue: str) -> int:
 
 
 def ready_messages(target: Target, queues: Sequence[str]) -> Mapping[str, int | None]:
-    """Ask the queues themselves how many messages are ready (passive declare); None for a queue that is not there.
+    """Ask the queues themselves how many messages are ready; None for a queue that is not there. Raises BrokerError."""
+    return {queue: None if count is None else count.ready for queue, count in counts(target, queues).items()}
 
-    A quorum queue whose leader does not answer the broker within 250 ms is told as empty, and without consumers (rabbit_quorum_queue:stat).
-    A queue that is told so is asked for a message: that answer is the leader's own.
+
+def counts(target: Target, queues: Sequence[str]) -> Mapping[str, Counts | None]:
+    """Ask the queues themselves (passive declare); None for a queue that is not there. Raises BrokerError.
+
+    A quorum queue whose leader does not answer the broker within 250 ms is reported as empty, with no consumers (rabbit_quorum_queue:stat).
+    A queue that is reported so is asked for a message: that answer is the leader's own.
     """
-    counts: dict[str, int | None] = {}
+    found: dict[str, Counts | None] = {}
     for queue in queues:
         with channel(target, f"asking for the depth of queue {queue!r}") as open_channel:
             try:
                 told = open_channel.queue_declare(queue, passive=True).method
                 nobody = not told.message_count and not told.consumer_count
-                counts[queue] = _seen(open_channel, queue) if nobody else told.message_count
+                ready = _seen(open_channel, queue) if nobody else told.message_count
+                found[queue] = Counts(ready, told.consumer_count)
             except ChannelClosedByBroker as error:
                 if error.reply_code != NOT_FOUND:
                     raise
-                counts[queue] = None
-    return counts
+                found[queue] = None
+    return found
 
 
 def _seen(open_channel: BlockingChannel, queue: str) -> int:
-    """Tell how many messages are ready by asking for one, which is given back at once."""
+    """Return how many messages are ready by asking for one, which is given back at once."""
     try:
         method, _, _ = open_channel.basic_get(queue)
     except ChannelClosedByBroker as error:

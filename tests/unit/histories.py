@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from harness.checks.tally.times import Times
+from harness.effects import UNDECLARED
 from harness.events import (
     BrokerStarted,
     Drained,
@@ -21,6 +22,9 @@ from harness.events import (
     Role,
     TrafficStarted,
 )
+from harness.faults.base import Fault
+from harness.faults.registry import actions
+from harness.faults.targets import Targeted
 from harness.history.history import History
 from harness.history.read import DTYPE, Log
 from harness.history.records import FOREIGN, Flag, Kind, LogHeader
@@ -42,6 +46,17 @@ def noted(values: np.ndarray | Sequence[int]) -> Times:
     times = Times(len(at_ns))
     times.least(slice(0, len(at_ns)), at_ns)
     return times
+
+
+def a_fault(action: str, target: str, *, on_node: bool) -> Fault | None:
+    """One of the harness's own faults, as a scenario would have it; None for another action."""
+    kind = actions().get(action)
+    if kind is None:
+        return None
+    if issubclass(kind, Targeted):
+        role = "broker" if on_node else "publisher" if target.startswith("publisher") else "worker"
+        return kind.model_validate({role: 0 if on_node else target})
+    return kind.model_validate({"scale": {"to": 2}, "close": {}, "declare": {"queue": target}}.get(action, target))
 
 
 @dataclass
@@ -258,7 +273,8 @@ class Story:
     # Faults.
 
     def fault(self, action: str, target: str, *, family: str = "process", fault: int = 0, times: int = 1) -> None:
-        at = self.tick()
+        """One of the harness's own faults declares its effects; any other declares nothing."""
+        at, made = self.tick(), a_fault(action, target, on_node=family == "broker")
         self.events.append(
             FaultInjected(
                 at_ns=at,
@@ -266,12 +282,14 @@ class Story:
                 fault=fault,
                 action=action,
                 title=f"{action} {target}",
-                family=family,  # type: ignore[arg-type]
+                family=family,
                 colour="#c0392b",
                 targets=(target,),
                 struck_at_ns=self.tick(),
                 healable=True,
                 times=times,
+                effects=UNDECLARED if made is None else made.effects(),
+                noun=(action, f"{action}s") if made is None else made.noun((target,)),
             )
         )
         self.event(FaultHealed, fault=fault, action=action)

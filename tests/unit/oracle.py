@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from harness.events import ProcessExited
 from harness.history.history import History
+from harness.history.read import Log
 from harness.history.records import Flag, Kind
 from harness.verdict.data import Fate
 
@@ -68,22 +69,22 @@ class Oracle:
         for log in self.history.logs:
             match log.header.role:
                 case "publisher":
-                    self._read_publisher(log.header, log.records)
+                    self._read_publisher(log)
                 case "worker":
-                    self._read_worker(log.header, log.records)
+                    self._read_worker(log)
                 case "collector":
                     for row in log.records:
                         if row["kind"] == Kind.FOUND:
                             key = (int(row["publisher"]), int(row["seq"]))
                             corrupt = bool(int(row["flags"]) & Flag.CORRUPT)
-                            self.found.append((key, int(row["attempt"]), log.header.names[row["queue"]], corrupt))
+                            self.found.append((key, int(row["attempt"]), log.names[row["queue"]], corrupt))
         self._died()
 
-    def _read_publisher(self, header: object, records: object) -> None:
+    def _read_publisher(self, log: Log) -> None:
         on_wire: dict[tuple[int, int], list[Publish]] = defaultdict(list)
         sent: dict[int, list[Publish]] = defaultdict(list)
-        number, names = header.number, header.names  # type: ignore[attr-defined]
-        for row in records:  # type: ignore[attr-defined]
+        number, names = log.header.number, log.names
+        for row in log.records:
             if row["kind"] == Kind.PUBLISHED:
                 publish = Publish(
                     int(row["attempt"]), int(row["at_ns"]), names[row["queue"]], confirmable=bool(row["tag"])
@@ -92,7 +93,7 @@ class Oracle:
                 sent[int(row["seq"])].append(publish)
                 if row["tag"]:
                     on_wire[int(row["connection"]), int(row["tag"])].append(publish)
-        for row in records:  # type: ignore[attr-defined]
+        for row in log.records:
             if row["kind"] in (Kind.CONFIRMED, Kind.NACKED):
                 for tag in range(int(row["tag"]), int(row["tag"]) + int(row["arg"])):
                     for publish in on_wire.get((int(row["connection"]), tag), []):
@@ -104,10 +105,10 @@ class Oracle:
                 for publish in sent[int(row["seq"])]:
                     publish.returned |= publish.attempt == row["attempt"]
 
-    def _read_worker(self, header: object, records: object) -> None:
+    def _read_worker(self, log: Log) -> None:
         held: dict[tuple[int, int], Delivery] = {}
-        actor, incarnation = header.actor, header.incarnation  # type: ignore[attr-defined]
-        for row in records:  # type: ignore[attr-defined]
+        actor, incarnation = log.header.actor, log.header.incarnation
+        for row in log.records:
             place = (int(row["connection"]), int(row["tag"]))
             match int(row["kind"]):
                 case Kind.DELIVERED:
@@ -116,7 +117,7 @@ class Oracle:
                         key=(int(row["publisher"]), int(row["seq"])),
                         attempt=int(row["attempt"]),
                         at_ns=int(row["at_ns"]),
-                        queue=header.names[row["queue"]],  # type: ignore[attr-defined]
+                        queue=log.names[row["queue"]],
                         session=(actor, incarnation, place[0]),
                         redelivered=bool(flags & Flag.REDELIVERED),
                         corrupt=bool(flags & Flag.CORRUPT),
@@ -130,7 +131,7 @@ class Oracle:
                     held[place].requeued = bool(int(row["flags"]) & Flag.REQUEUE)
                 case Kind.CONNECTION_LOST:
                     self.lost_ns.setdefault((actor, incarnation, place[0]), int(row["at_ns"]))
-        for row in records:  # type: ignore[attr-defined]
+        for row in log.records:
             if row["kind"] == Kind.ACKED:
                 for tag in range(int(row["tag"]), int(row["tag"]) + int(row["arg"])):
                     if (int(row["connection"]), tag) in held:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.history.records import Kind, LogHeader
-from harness.history.shipping import PART_RECORDS, unpack
+from harness.history.shipping import PART_RECORDS, Cargo, unpack
 from harness.scale import agent as agents
 from harness.scale.agent import Agent
 from harness.traffic.log import EventLog
@@ -51,7 +51,7 @@ def test_logs_are_handed_over_in_parts(agent: Agent, tmp_path: Path, monkeypatch
         log.write(Kind.DELIVERED, seq=seq)
     log.close()
     identity = agent.identity()
-    assert agent.call(identity, "logs") == ("done", {"worker-1.1": (HEADER, 10)})
+    assert agent.call(identity, "logs") == ("done", {"worker-1.1": Cargo(HEADER, 10, 0)})
     parts = [agent.call(identity, "part", "worker-1.1", first)[1] for first in range(0, 10, 4)]
     assert [unpack(part)["seq"].tolist() for part in parts] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert PART_RECORDS > 1000, "a round trip for each few records would take its time"

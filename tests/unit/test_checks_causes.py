@@ -224,11 +224,10 @@ def test_a_kill_right_after_the_declaration_is_told_from_a_broken_promise(kind: 
 
 
 def test_a_worker_that_is_restarted_is_not_the_broker() -> None:
-    """A restart is of the broker's family, whatever it strikes."""
     story = Story()
     story.confirm(story.publish(0, persistent=False))
     story.deliver(0)
-    story.fault("restart", "worker-1", family="broker")
+    story.fault("restart", "worker-1")
     story.exited("worker", exit_code=0)
     assert {cause[0] for cause in causes(story)} == {Place.UNKNOWN}
 

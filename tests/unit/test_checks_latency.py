@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from harness.checks.rules.latency import STEPS, latency
 from harness.checks.tally.fault_records import FaultRecord
 from harness.checks.tally.times import NEVER, Times
+from harness.effects import Becomes, on_node
 from tests.unit.histories import noted
 
 SECOND = 1_000_000_000
@@ -30,6 +31,8 @@ def fault(begin_s: int, struck_s: int, healed_s: int | None, *, healable: bool =
         detail="",
         clean=None,
         times=1,
+        noun=("broker kill", "broker kills"),
+        effects=on_node(Becomes.KILLED),
     )
 
 

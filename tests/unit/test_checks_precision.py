@@ -16,6 +16,7 @@ from harness.checks.judge import judge
 from harness.checks.rules.precision import Precision, precision
 from harness.checks.tally.fault_records import fault_records
 from harness.checks.tally.message_table import tabulate
+from harness.effects import Becomes, Effects, on_node, on_process
 from harness.events import FaultHealed, FaultInjected, TrafficStarted
 from harness.faults.registry import actions
 from harness.history.history import History
@@ -26,6 +27,8 @@ from tests.unit.histories import MS, Story, V
 
 STRIKE_NS = 60_000 * MS
 """When the step of a made history strikes: a minute after its beginning, which is far behind what windows reach."""
+
+RESTART = on_node(Becomes.STOPPED)
 
 
 def scenario(*steps: dict[str, Any]) -> Scenario:
@@ -44,10 +47,10 @@ def log(role: str, number: int, *rows: tuple[int, Kind, int]) -> Log:
     return Log(LogHeader(role, f"{role}-{number}", number, 1, 1, ("tasks",)), records)
 
 
-def strike(fault: int = 0, *, at_ns: int = STRIKE_NS, healed_ns: int | None = None, family: str = "broker") -> Any:
+def strike(fault: int = 0, *, at_ns: int = STRIKE_NS, healed_ns: int | None = None, effects: Effects = RESTART) -> Any:
     injected = FaultInjected(
-        at_ns=at_ns, variant=V, fault=fault, action="restart", title="restart n1", family=family, colour="#888888",  # type: ignore[arg-type]
-        targets=("n1",), struck_at_ns=at_ns, healable=True,
+        at_ns=at_ns, variant=V, fault=fault, action="restart", title="restart n1", family="broker", colour="#888888",
+        effects=effects, targets=("n1",), struck_at_ns=at_ns, healable=True,
     )  # fmt: skip
     healed = FaultHealed(at_ns=healed_ns or at_ns + 1, variant=V, fault=fault, action="restart")
     return injected, healed
@@ -120,7 +123,9 @@ def test_waiting_for_another_step_that_has_the_broker_is_not_late() -> None:
     first = strike(0, at_ns=20_000 * MS, healed_ns=59_990 * MS)
     found = measured((), {"at": "20s"}, {"at": "30s"}, strikes=(*first, *strike(1)))
     assert [found[0].late_s, found[1].late_s] == [0, 0.01]
-    beside = measured((), {"at": "20s"}, {"at": "30s"}, strikes=(*first, *strike(1, family="process")))
+    beside = measured(
+        (), {"at": "20s"}, {"at": "30s"}, strikes=(*first, *strike(1, effects=on_process(Becomes.STOPPED)))
+    )
     assert beside[1].late_s == 30
 
 

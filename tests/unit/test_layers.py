@@ -12,9 +12,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "harness"
 SCENARIO = {"errors", "scenario"}
-CHECKS = {"errors", "events", "scenario", "history", "verdict", "checks"}
+CHECKS = {"errors", "effects", "events", "scenario", "history", "verdict", "checks"}
 BELOW_ENGINE = {
     "errors",
+    "effects",
     "events",
     "interrupts",
     "process_mark",
@@ -27,15 +28,16 @@ BELOW_ENGINE = {
 }
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "events": set(),
+    "effects": set(),
+    "events": {"effects"},
     "interrupts": set(),
     "process_mark": set(),
     "ledger": {"errors", "process_mark"},
     "scenario": SCENARIO,
-    "history": {"errors", "events", "history"},
+    "history": {"errors", "effects", "events", "history"},
     "traffic": {"errors", "traffic", "history"},
     "broker": {"errors", "interrupts", "process_mark", "ledger", "broker", "scenario"},
-    "faults": {"errors", "events", "scenario", "traffic", "broker", "faults"},
+    "faults": {"errors", "effects", "events", "scenario", "traffic", "broker", "faults"},
     "verdict": {"errors", "verdict"},
     "checks": CHECKS,
     "engine": BELOW_ENGINE | {"verdict", "checks", "engine", "version"},

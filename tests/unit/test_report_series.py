@@ -18,7 +18,7 @@ from harness.history.read import DTYPE, Log
 from harness.history.records import Kind, LogHeader
 from harness.history.series import Series, series
 from harness.report.lanes import Span, lanes
-from tests.unit.histories import MS, Story, V
+from tests.unit.histories import MS, Story, V, a_fault
 
 SECOND = 1_000_000_000
 
@@ -137,6 +137,8 @@ def test_a_million_messages_are_aggregated_in_a_handful_of_passes() -> None:
 
 
 def fault(fault_id: int, at_s: int, action: str, target: str) -> FaultInjected:
+    made = a_fault(action, target, on_node=True)
+    assert made is not None
     return FaultInjected(
         at_ns=at_s * SECOND,
         variant=V,
@@ -148,6 +150,7 @@ def fault(fault_id: int, at_s: int, action: str, target: str) -> FaultInjected:
         targets=(target,),
         struck_at_ns=at_s * SECOND,
         healable=True,
+        effects=made.effects(),
     )
 
 

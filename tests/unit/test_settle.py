@@ -11,40 +11,46 @@ import pytest
 from harness.broker.abilities import abilities
 from harness.broker.flush import flush_metadata
 from harness.broker.protocol import Broker, ControlResult
+from harness.engine.facts import BrokerFacts
 from harness.engine.variant import VariantRun, VariantSetting
 from harness.errors import BrokerError
 from harness.events import Event, MetadataFlushed, Note, Phase, PhaseChanged
 from harness.faults.registry import actions
 from harness.scenario.scenario import KILL_SETTLE_S, scenario_model
+from harness.traffic.spec import Target
+from tests.unit.broker_answers import ANSWERS
 
 
 class Asked:
-    """A broker of two nodes that notes what is asked of it; the node `failing` refuses."""
+    """A broker of two nodes that notes what is asked of it, and may refuse it."""
 
     nodes = ("n1", "n2")
 
-    def __init__(self, backend: str = "native", failing: int | None = None) -> None:
+    def __init__(self, backend: str = "native", *, refuses: bool = False) -> None:
+        self.name = backend
         self.abilities = abilities(backend, {})
-        self.asked: list[int] = []
-        self._failing = failing
+        self.asked: list[str] = []
+        self._refuses = refuses
 
-    def control(self, *arguments: str, node: int = 0) -> ControlResult:
-        assert arguments[0] == "eval"
-        self.asked.append(node)
-        return (
-            ControlResult(1, "", "Error:\nno such\nfunction") if node == self._failing else ControlResult(0, "ok", "")
-        )
+    def alive(self, node: int = 0) -> bool:  # noqa: ARG002
+        return True
+
+    def control(self, *arguments: str, node: int = 0, timeout_s: float = 0.0) -> ControlResult:  # noqa: ARG002
+        self.asked.append(arguments[0])
+        if self._refuses:
+            return ControlResult(1, "", "Error:\nno such\nfunction")
+        return ControlResult(0, ANSWERS["4.0.5"], "")
 
 
-def test_every_node_writes() -> None:
+def test_all_nodes_write_in_one_call() -> None:
     asked = Asked()
     flush_metadata(cast("Broker", asked))
-    assert asked.asked == [0, 1]
+    assert asked.asked == ["eval"]
 
 
-def test_a_node_that_did_not_write_is_told() -> None:
-    with pytest.raises(BrokerError, match=r"^n2 did not write its queues to disk: Error: no such function$"):
-        flush_metadata(cast("Broker", Asked(failing=1)))
+def test_a_broker_that_did_not_write_says_why() -> None:
+    with pytest.raises(BrokerError, match=r"^rabbitmqctl failed on n2: Error: no such function$"):
+        flush_metadata(cast("Broker", Asked(refuses=True)))
 
 
 def settled(
@@ -65,7 +71,8 @@ def settled(
     )
     monkeypatch.setattr("harness.engine.variant.time", SimpleNamespace(monotonic=lambda: 100.0, monotonic_ns=lambda: 1))
     monkeypatch.setattr(variant, "_wait_until", lambda deadline: waited.append(deadline - 100.0))
-    variant._settle(cast("Broker", broker))
+    target = Target((("127.0.0.1", 1),), "guest", "guest")
+    variant._settle(BrokerFacts(cast("Broker", broker), target, setting.scenario.queues, variant="guarantee", own=True))
     return events, waited
 
 
@@ -94,10 +101,12 @@ def test_an_external_broker_is_given_time(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_broker_that_could_not_write_is_given_time_and_that_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    events, waited = settled(Asked(failing=0), tmp_path, monkeypatch, **KILLS)
+    events, waited = settled(Asked(refuses=True), tmp_path, monkeypatch, **KILLS)
     assert waited == [KILL_SETTLE_S]
     (note,) = [event for event in events if isinstance(event, Note)]
-    assert note.message == "n1 did not write its queues to disk: Error: no such function; waiting 5 s instead"
+    assert note.message == (
+        "the queues were not written to disk: rabbitmqctl failed on n2: Error: no such function; waiting 5 s instead"
+    )
     assert not [event for event in events if isinstance(event, MetadataFlushed)]
 
 

@@ -32,6 +32,7 @@ from harness.checks.tally.fault_records import FaultRecord, fault_records, on_di
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.sessions import Session
 from harness.checks.tally.times import NEVER
+from harness.effects import Takes
 from harness.events import Drained, Event, ProcessExited
 from harness.history.records import AckMode
 from harness.scenario.scenario import QUORUM_SETTLE_S
@@ -40,6 +41,7 @@ from harness.verdict.data import Fate, Place
 
 BROKEN_PROMISE = "none: durable, persistent and confirmed, and the broker did not keep it"
 NO_CAUSE = "unknown: no fault of this run explains it"
+UNDECLARED_TAKER = "unknown: the fault declares no effects"
 MANUAL_ACKS = "workers.acks: manual"
 CONFIRMS = "publishers.confirms: true"
 FAILED_WORK = "workers.acks: manual, and a reject to a dead letter target"
@@ -246,15 +248,19 @@ class _Finder:
         back_ns = since_ns if evidence.worker is None else evidence.worker.over_ns
         taker = self._first(
             lambda each: (
-                each.struck_ns >= (back_ns if each.action == "purge" else since_ns)
+                each.effects.declared
+                and each.struck_ns >= (back_ns if each.effects.takes is Takes.WAITING else since_ns)
                 and each.can_take(queue, settings, persistent=evidence.persistent, on_disk_ns=self._on_disk_ns)
             )
         )
         pushed_to = self._pushed_to(evidence, since_ns, taker)
         if pushed_to is not None:
             return self._on_its_way_to(pushed_to, since_ns)
-        if taker is not None and taker.action == "purge":
-            return Cause(Place.BROKER, queue, taker.fault, "no purge", taker.struck_ns)
+        if taker is not None and taker.effects.takes is Takes.WAITING:
+            return Cause(Place.BROKER, queue, taker.fault, f"no {taker.noun[0]}", taker.struck_ns)
+        undeclared = self._first(lambda each: not each.effects.declared and each.struck_ns >= since_ns)
+        if taker is None and undeclared is not None:
+            return Cause(Place.BROKER, queue, undeclared.fault, UNDECLARED_TAKER, undeclared.struck_ns)
         guilty = taker or self._first(lambda each: each.ends_node and each.struck_ns >= since_ns)
         if guilty is None:
             return Cause(Place.UNKNOWN, "", None, NO_CAUSE)

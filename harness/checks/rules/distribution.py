@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from harness.checks.tally.deliveries import NO_DELIVERIES
 from harness.checks.tally.copies import AT_ONCE, Span
+from harness.checks.tally.deliveries import NO_DELIVERIES
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
 from harness.events import Event, ProcessStarted

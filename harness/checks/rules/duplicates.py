@@ -21,6 +21,7 @@ from harness.checks.tally.fault_records import FaultRecord, fault_records
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.sessions import Session
 from harness.checks.tally.times import NEVER
+from harness.effects import AtRisk
 from harness.events import Event
 
 LAG_NS = 30_000_000_000
@@ -60,7 +61,7 @@ def _opened_ns(rows: np.ndarray, tally: MessageTable, events: Sequence[Event]) -
     doubt_ns = by_session[deliveries.session[rows]]
     opened = np.where(completed_ns >= doubt_ns - LAG_NS, doubt_ns, NEVER)
     for each in struck:
-        if each.family == "broker":
+        if each.effects.at_risk is AtRisk.UNDONE:
             held = (at_ns <= each.struck_ns) & (completed_ns >= each.at_ns - LAG_NS)
             opened[held] = np.minimum(opened[held], each.at_ns)
     return np.where(deliveries.rejected[rows] > 0, at_ns, opened)

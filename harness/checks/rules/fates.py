@@ -87,8 +87,12 @@ def find_fates(tally: MessageTable, events: Sequence[Event]) -> Fates:
 def _left(tally: MessageTable) -> dict[Fate, NDArray[np.int64]]:
     """Return the copies that were found in a queue and never done; of several places of one copy, the last in this order counts."""
     found, topology = tally.found, tally.topology
-    open_ones = (found.copy >= 0) & ~tally.completions.some[np.maximum(found.copy, 0)] if len(found.copy) else found.died
-    kinds = np.array([_kind(name, topology.resting, topology.leading, topology.consumed) for name in tally.queues] or [0])
+    open_ones = (
+        (found.copy >= 0) & ~tally.completions.some[np.maximum(found.copy, 0)] if len(found.copy) else found.died
+    )
+    kinds = np.array(
+        [_kind(name, topology.resting, topology.leading, topology.consumed) for name in tally.queues] or [0]
+    )
     at = kinds[found.queue] if len(found.queue) else found.queue
     return {
         fate: np.unique(found.copy[open_ones & (at == number)])

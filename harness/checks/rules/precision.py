@@ -105,11 +105,7 @@ def _total(outlines: Sequence[tuple[Log, Outline]], name: str, until_ns: int) ->
 
 def _free_ns(fault_record: FaultRecord, struck: Sequence[FaultRecord]) -> int:
     """Return when the last other step let the broker go before this one, which acts on it too, began; 0 if none had it."""
-    if not _touches_broker(fault_record):
+    if not fault_record.effects.claims_broker:
         return 0
-    others = (each for each in struck if each is not fault_record and _touches_broker(each))
+    others = (each for each in struck if each is not fault_record and each.effects.claims_broker)
     return max((over for each in others if (over := over_ns(each)) <= fault_record.at_ns), default=0)
-
-
-def _touches_broker(fault_record: FaultRecord) -> bool:
-    return fault_record.family in ("broker", "connection")

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.checks.tally.deliveries import KEPT, Deliveries
-from harness.checks.tally.fault_records import HARMLESS, FaultRecord
+from harness.checks.tally.fault_records import FaultRecord
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.publishes import Publishes
 from harness.checks.tally.times import NEVER
+from harness.effects import AtRisk, Becomes
 
 
 class _Alive:
@@ -93,7 +94,7 @@ def _in_broker(
         published_ns, until_ns = tally.first_published_ns[here], alive.until_ns(here)
         for each, met in zip(struck, counts, strict=True):
             if met:
-                reached = None if each.family == "broker" else _led_to(each, tally, here)
+                reached = None if each.effects.at_risk is AtRisk.UNDONE else _led_to(each, tally, here)
                 for place, when_ns in enumerate((each.at_ns, each.struck_ns)):
                     there = exists & (published_ns <= when_ns) & (until_ns > when_ns)
                     if reached is not None and there.any():
@@ -116,7 +117,7 @@ def _led_to(fault_record: FaultRecord, tally: MessageTable, here: slice) -> np.n
 
 def _hands(fault_record: FaultRecord, tally: MessageTable) -> Iterator[_Hands]:
     """Yield what clients had in hand at each moment of a fault that reaches them; nothing is seen yet."""
-    if fault_record.family == "connection" and fault_record.action not in HARMLESS and not fault_record.meets_broker:
+    if fault_record.effects.at_risk is AtRisk.ON_CUT_CONNECTIONS:
         cut = [fault_record.cut_off(session) and session.lost_ns != session.death_ns for session in tally.sessions]
         lost_ns = [session.lost_ns for session in tally.sessions]
         yield _Hands(fault_record, np.array(cut, dtype=bool), np.array(lost_ns, dtype=np.int64))
@@ -172,7 +173,8 @@ class _Hands:
 
     def count(self) -> int:
         """Add up; with automatic acks there are none to come."""
-        return (self.unsafe if self.fault_record.action == "kill" and self.acks else self.undone) + self.unsettled
+        killed = self.fault_record.effects.process is Becomes.KILLED
+        return (self.unsafe if killed and self.acks else self.undone) + self.unsettled
 
 
 def _all_delivered_ns(message: np.ndarray, tally: MessageTable) -> np.ndarray:

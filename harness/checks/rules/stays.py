@@ -114,6 +114,3 @@ def most_at_consumers(queue: str, sessions: Iterable[Session]) -> int | None:
             return None
         most += session.prefetch
     return most
-
-
-

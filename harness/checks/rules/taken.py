@@ -28,6 +28,7 @@ from harness.checks.tally.fault_records import FaultRecord, fault_records, on_di
 from harness.checks.tally.lives import Standing
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
+from harness.effects import Takes
 from harness.events import BrokerLook, BrokerStarted, Event
 from harness.history.records import AckMode
 from harness.verdict.data import Fate
@@ -319,9 +320,7 @@ class _Walk:
                 struck_ns[there] = np.minimum(struck_ns[there], fault.struck_ns)
         return struck_ns
 
-    def _purged_ns(
-        self, queue: str, since_ns: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _purged_ns(self, queue: str, since_ns: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return when a purge took what stood ready in a queue since then, and which one; NEVER where none did."""
         purged_ns, by = np.full(len(since_ns), NEVER), np.full(len(since_ns), -1)
         for fault in self._faults:
@@ -353,7 +352,9 @@ class _Walk:
     def _is_gone(self, queue: str) -> bool:
         """Whether the broker did not know a durable queue any more at the end, though it had known it."""
         after = [look for look in self._topology.looks if look.moment == "after the drain"]
-        return bool(after) and queue not in {each.name for each in after[-1].queues} and self._topology.is_durable(queue)
+        return (
+            bool(after) and queue not in {each.name for each in after[-1].queues} and self._topology.is_durable(queue)
+        )
 
     def _held(self, queue: str) -> int:
         after = [look for look in self._topology.looks if look.moment == "after the drain"]
@@ -418,7 +419,7 @@ class _Counters:
 
 
 def _purges(fault: FaultRecord) -> bool:
-    return fault.action == "purge"
+    return fault.effects.takes is Takes.WAITING
 
 
 def _automatic(tally: MessageTable) -> NDArray[np.bool_]:
@@ -441,5 +442,3 @@ def delivery_limit(arguments: dict[str, object], events: Sequence[Event]) -> int
 def _number(arguments: dict[str, object], name: str) -> int | None:
     value = arguments.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-

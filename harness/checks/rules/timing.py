@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.checks.rules.in_order import in_order
+from harness.checks.tally.columns import TimeColumn
 from harness.checks.tally.fault_records import FaultRecord, over_ns
 from harness.checks.tally.message_table import MessageTable
-from harness.checks.tally.columns import TimeColumn
 from harness.checks.tally.times import NEVER
 from harness.verdict.data import Outage
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from harness.effects import Becomes, Effects, on_node, on_process
 from harness.events import (
     BrokerStarted,
     Drained,
@@ -163,7 +164,7 @@ def _events() -> tuple[Event, ...]:
                 )
             )
     events += [
-        _injected(0, "kill", f"kill worker-{WORKERS}", "process", (f"worker-{WORKERS}",), _KILLED_NS),
+        _injected(0, "kill", f"worker-{WORKERS}", _KILLED_NS, "process", on_process(Becomes.KILLED)),
         ProcessExited(
             at_ns=_KILLED_NS,
             variant=VARIANT,
@@ -174,23 +175,25 @@ def _events() -> tuple[Event, ...]:
             cause="fault",
             fault=0,
         ),
-        _injected(1, "restart", "restart n1", "broker", ("n1",), _RESTARTED_NS),
+        _injected(1, "restart", "n1", _RESTARTED_NS, "broker", on_node(Becomes.STOPPED)),
         FaultHealed(at_ns=_RESTARTED_NS + 5 * MS, variant=VARIANT, fault=1, action="restart"),
         Drained(at_ns=end, variant=VARIANT, complete=True, reason="recorded"),
     ]
     return tuple(events)
 
 
-def _injected(fault: int, action: str, title: str, family: str, targets: tuple[str, ...], at_ns: int) -> FaultInjected:
+def _injected(fault: int, action: str, target: str, at_ns: int, family: str, effects: Effects) -> FaultInjected:
     return FaultInjected(
         at_ns=at_ns,
         variant=VARIANT,
         fault=fault,
         action=action,
-        title=title,
-        family="broker" if family == "broker" else "process",
+        title=f"{action} {target}",
+        family=family,
         colour="#c0392b",
-        targets=targets,
+        targets=(target,),
         struck_at_ns=at_ns + MS,
         healable=True,
+        effects=effects,
+        noun=(f"{target.rpartition('-')[0] or family} {action}", ""),
     )

@@ -7,21 +7,10 @@ from dataclasses import dataclass
 
 from harness.checks.tally.sessions import Session
 from harness.checks.tally.times import NEVER
-from harness.events import (
-    Event,
-    FaultHealed,
-    FaultInjected,
-    FaultMissed,
-    MetadataFlushed,
-    Phase,
-    PhaseChanged,
-    ProcessStarted,
-)
+from harness.effects import AtRisk, Becomes, Cuts, Effects, Takes
+from harness.events import Event, FaultHealed, FaultInjected, FaultMissed, MetadataFlushed, Phase, PhaseChanged
 from harness.scenario.scenario import QUORUM_SETTLE_S
 from harness.scenario.topology import Queue
-
-HARMLESS = frozenset({"scale", "declare", "publish", "resume"})
-"""Actions that put no message at risk."""
 
 NOTICED_WITHIN_NS = 120_000_000_000
 """A client learns of a lost connection so long after the broker at the most: two heartbeats, and the time to notice."""
@@ -35,6 +24,8 @@ class FaultRecord:
     action: str
     title: str
     family: str
+    noun: tuple[str, str]
+    """What it was, once and several times."""
     colour: str
     targets: tuple[str, ...]
     at_ns: int
@@ -46,31 +37,40 @@ class FaultRecord:
     detail: str
     clean: bool | None
     times: int
+    effects: Effects
 
     @property
     def meets_broker(self) -> bool:
-        """Whether it puts at risk what the broker has: a fault of the broker, or a purge."""
-        return self.action not in HARMLESS and (self.family == "broker" or self.action == "purge")
+        """Whether it puts at risk what the broker has."""
+        return self.effects.at_risk in (AtRisk.UNDONE, AtRisk.WAITING)
 
     @property
     def meets_hands_ns(self) -> frozenset[int]:
-        """The moments at which it puts at risk what its targets have in hand; none if it does not, or at the loss of each connection."""
-        if self.action in HARMLESS or self.meets_broker or self.family == "connection":
+        """The moments at which it puts at risk what its targets have in hand; none if it does not."""
+        if self.effects.at_risk is not AtRisk.HELD:
             return frozenset()
-        if self.family == "process":
-            return frozenset({self.struck_ns if self.action == "kill" else self.at_ns})
-        return frozenset({self.at_ns, self.struck_ns})
+        match self.effects.process:
+            case Becomes.KILLED:
+                return frozenset({self.struck_ns})
+            case Becomes.STOPPED | Becomes.FROZEN:
+                return frozenset({self.at_ns})
+            case _:
+                return frozenset({self.at_ns, self.struck_ns})
 
     @property
     def ends_node(self) -> bool:
         """Whether it takes a node of the broker down."""
-        return self.family == "broker" and self.action in ("kill", "restart", "stop")
+        return self.effects.ends_node
 
     def may_cut_off(self, actor: str) -> bool:
-        """Whether it can cost an actor its connection: a node that goes, a closing, or a pause that outlasts the heartbeats."""
-        if self.family == "connection" or self.ends_node:
-            return True
-        return (self.action == "pause" and self.family == "broker") or actor in self.targets
+        """Whether it can cost an actor its connection."""
+        match self.effects.cuts:
+            case Cuts.EVERYONE:
+                return True
+            case Cuts.TARGETS:
+                return actor in self.targets
+            case Cuts.NOBODY:
+                return False
 
     def cut_off(self, session: Session) -> bool:
         """Whether it may be what ended a connection: it may cut its actor off, and the loss falls into the time of its effect."""
@@ -80,24 +80,27 @@ class FaultRecord:
     def _last_effect_ns(self) -> int:
         if self.healed_ns != NEVER:
             return max(self.healed_ns, self.struck_ns) + NOTICED_WITHIN_NS
-        return NEVER if self.action in ("pause", "stop") else self.struck_ns + NOTICED_WITHIN_NS
+        return NEVER if self.effects.cuts_until_healed else self.struck_ns + NOTICED_WITHIN_NS
 
     def can_take(self, name: str, queue: Queue, *, persistent: bool, on_disk_ns: int) -> bool:
         """Whether a message that is in a queue may be gone after it, by what RabbitMQ promises and what was measured.
 
-        A purge takes all; the end of a node takes queues that are not durable, and transient messages of classic queues (quorum queues keep
+        A purge takes all that waits; the end of a node takes queues that are not durable, and transient messages of classic queues (quorum queues keep
         them). A node that is killed before `on_disk_ns` may have forgotten even a durable queue: measured on 4.0.5 for quorum queues within
         tens of milliseconds of their declaration, on 3.10.8 for classic ones within 2.2 s.
         """
-        if self.action == "purge":
-            return name in self.targets
-        if not self.ends_node:
-            return False
+        match self.effects.takes:
+            case Takes.NOTHING:
+                return False
+            case Takes.WAITING:
+                return name in self.targets
+            case Takes.ANYTHING:
+                return True
         return not queue.durable or (queue.type == "classic" and not persistent) or self.is_early(on_disk_ns)
 
     def is_early(self, on_disk_ns: int) -> bool:
         """Whether it is a kill so soon after the declaration that the queue itself may not be on disk."""
-        return self.action == "kill" and self.at_ns < on_disk_ns
+        return self.effects.node is Becomes.KILLED and self.at_ns < on_disk_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +115,13 @@ class Missed:
 def fault_records(events: Sequence[Event]) -> tuple[FaultRecord, ...]:
     """Return the steps that struck, in the order of their injection."""
     healed = {event.fault: event.at_ns for event in events if isinstance(event, FaultHealed)}
-    # A restart is of the broker's family, and may be a worker's.
-    actors = {event.actor for event in events if isinstance(event, ProcessStarted)}
     found = [
         FaultRecord(
             fault=event.fault,
             action=event.action,
             title=event.title,
-            family="process" if event.family == "broker" and actors & set(event.targets) else event.family,
+            family=event.family,
+            noun=event.noun,
             colour=event.colour,
             targets=tuple(event.targets),
             at_ns=event.at_ns,
@@ -129,6 +131,7 @@ def fault_records(events: Sequence[Event]) -> tuple[FaultRecord, ...]:
             detail=event.detail,
             clean=event.clean,
             times=event.times,
+            effects=event.effects,
         )
         for event in events
         if isinstance(event, FaultInjected)

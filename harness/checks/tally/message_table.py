@@ -34,7 +34,7 @@ from harness.checks.tally.fault_records import FaultRecord, fault_records, over_
 from harness.checks.tally.messages import Messages
 from harness.checks.tally.numbering import Numbering
 from harness.checks.tally.outline import Outline
-from harness.checks.tally.publishes import NO_PUBLISHES, PublisherLog, Publishes, route_numbers
+from harness.checks.tally.publishes import NO_PUBLISHES, PublisherLog, Publishes, name_numbers
 from harness.checks.tally.received import Flow, Misrouted, Received
 from harness.checks.tally.sent import Sent
 from harness.checks.tally.sessions import Session, Sessions, Survey, has_any
@@ -288,7 +288,7 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
         PublisherLog(
             log,
             offsets.get(log.header.number, 0),
-            route_numbers(log, routes),
+            name_numbers(log, routes),
             sessions.add(log, read[place][0]),
             read[place][1],
         )
@@ -313,7 +313,7 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
     worker_logs = []
     for log in workers:
         finder = DeliveredCopies(log, numbering, copies, sent.route)
-        worker_logs.append(WorkerLog(log, finder, _queue_numbers(log, queues), *received.read(log, finder)))
+        worker_logs.append(WorkerLog(log, finder, name_numbers(log, queues), *received.read(log, finder)))
     found = _found(collectors, numbering, copies, sent.route, queues)
     messages = Messages(
         publisher_names={log.header.number: log.header.actor for log in publishers},
@@ -398,12 +398,6 @@ def _moments_ns(struck: Iterable[FaultRecord]) -> dict[str, set[int]]:
     return moments
 
 
-def _queue_numbers(log: Log, queues: tuple[str, ...]) -> NDArray[np.int64]:
-    """Return a table from a log's own queue numbers to places in `queues`."""
-    place = {name: number for number, name in enumerate(queues)}
-    return np.array([place[name] for name in log.names] or [0], dtype=np.int64)
-
-
 def _found(
     logs: tuple[Log, ...], numbering: Numbering, copies: Copies, route: np.ndarray, queues: tuple[str, ...]
 ) -> Found:
@@ -420,7 +414,7 @@ def _found(
                 copy=DeliveredCopies(log, numbering, copies, route).copies(rows, message),
                 message=message,
                 attempt=rows["attempt"],
-                queue=_queue_numbers(log, queues)[rows["queue"]],
+                queue=name_numbers(log, queues)[rows["queue"]],
                 died=((rows["flags"] & Flag.DEAD_LETTERED) != 0) | (rows["death"] != 0),
                 corrupt=(rows["flags"] & Flag.CORRUPT) != 0,
                 foreign=0,

@@ -75,7 +75,7 @@ class Outline:
             kept.append(block.take(rows))
             places.append(rows + place * BLOCK_RECORDS)
         log.release()
-        return Log(log.header, np.concatenate(kept)), np.concatenate(places)
+        return log.part(np.concatenate(kept)), np.concatenate(places)
 
 
 _NO_KEYS = np.empty(0, dtype=np.int64)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.checks.tally.outline import Extents, Outline
 from harness.checks.tally.settlement import Index, Tags
@@ -192,6 +193,7 @@ def _attempts(seq: np.ndarray, attempt: np.ndarray) -> np.ndarray:
     return attempts
 
 
-def route_numbers(log: Log, routes: Sequence[str]) -> np.ndarray:
-    """Return a table from a log's own route numbers to places in `routes`."""
-    return np.array([routes.index(name) for name in log.header.names] or [0], dtype=np.uint16)
+def name_numbers(log: Log, names: Sequence[str]) -> NDArray[np.uint16]:
+    """Return a table from a log's own numbers of queues (or routes) to places in `names`, which has all of them."""
+    places = {name: place for place, name in enumerate(names)}
+    return np.array([places[name] for name in log.names] or [0], dtype=np.uint16)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.checks.tally.counting import Counts, Marks, are_distinct, consecutive, numbers
 from harness.checks.tally.copies import DeliveredCopies
+from harness.checks.tally.counting import Counts, Marks, are_distinct, consecutive, numbers
 from harness.checks.tally.deliveries import KEPT, DeliverySettlements, settlements
 from harness.checks.tally.outline import Outline, groups_of
 from harness.checks.tally.sessions import Sessions, Survey

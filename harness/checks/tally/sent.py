@@ -10,7 +10,7 @@ import numpy as np
 from harness.checks.tally.counting import Counts, Marks, are_distinct, consecutive, numbers, resized
 from harness.checks.tally.numbering import attempt_key
 from harness.checks.tally.outline import Outline, groups_of
-from harness.checks.tally.publishes import PublishSettlements, route_numbers, settlements
+from harness.checks.tally.publishes import PublishSettlements, name_numbers, settlements
 from harness.checks.tally.sessions import Survey
 from harness.checks.tally.times import NEVER, Times
 from harness.history.read import Log
@@ -45,7 +45,7 @@ class Sent:
 
     def read(self, log: Log, offset: int) -> tuple[Survey, Outline]:
         """Add a log, whose publisher's first message has the number `offset`."""
-        survey, routes = Survey(), route_numbers(log, self._routes)
+        survey, routes = Survey(), name_numbers(log, self._routes)
         parts: list[_Part] = []
         groups: list[np.ndarray] = []
 

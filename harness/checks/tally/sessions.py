@@ -77,8 +77,11 @@ class Survey:
     def see(self, block: np.ndarray, kinds: np.ndarray) -> None:
         """Look at the next block of records; `kinds` are theirs."""
         connection = block["connection"]
-        least, most = int(connection.min()), int(connection.max())
-        self._present |= {least, most} if most - least < 2 else set(np.unique(connection).tolist())
+        # Of a text, the column means nothing.
+        named = connection if kinds.max() < Kind.DEFINED else connection[kinds < Kind.DEFINED]
+        if len(named):
+            least, most = int(named.min()), int(named.max())
+            self._present |= {least, most} if most - least < 2 else set(np.unique(named).tolist())
         for row in np.flatnonzero(kinds - _FIRST <= _LAST - _FIRST):
             number, at_ns = int(connection[row]), int(block["at_ns"][row])
             if kinds[row] in _LOST:

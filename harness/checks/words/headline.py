@@ -5,32 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from harness.verdict.data import Counts, ExpectationResult, Fate, FaultOutcome, LossCause, Outcome, VariantVerdict
+from harness.checks.tally.fault_records import FaultRecord
+from harness.verdict.data import Counts, ExpectationResult, Fate, LossCause, Outcome, VariantVerdict
 from harness.verdict.words import plural, rate_bound
 
 
-def faults_in_words(faults: Sequence[FaultOutcome]) -> str:
+def faults_in_words(struck: Sequence[FaultRecord]) -> str:
     """Sum the faults up: `across 2 broker restarts and 1 worker kill`."""
     names: Counter[tuple[str, str]] = Counter()
-    for fault in faults:
-        if fault.injected_s is not None:
-            names[_noun(fault)] += fault.times
+    for fault_record in struck:
+        names[fault_record.noun] += fault_record.times
     parts = [plural(count, *noun) for noun, count in names.items()]
     if not parts:
         return "without any fault"
     return "across " + (parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}")
-
-
-def _noun(fault: FaultOutcome) -> tuple[str, str]:
-    if fault.action in ("kill", "stop", "restart", "pause", "resume"):
-        kind = "broker" if fault.family == "broker" else fault.title.split()[-1].rpartition("-")[0] or "process"
-        return f"{kind} {fault.action}", ""
-    return {
-        "close": ("closing of all connections", "closings of all connections"),
-        "scale": ("scaling", ""),
-        "declare": ("second declaration", ""),
-        "publish": ("publish by hand", "publishes by hand"),
-    }.get(fault.action, (fault.action, ""))
 
 
 def headline(
@@ -41,7 +29,7 @@ def headline(
     confirms: bool,
     bound: float | None,
     causes: Sequence[LossCause],
-    faults: Sequence[FaultOutcome],
+    struck: Sequence[FaultRecord],
     expectations: Sequence[ExpectationResult],
     reasons: Sequence[str],
 ) -> str:
@@ -56,7 +44,7 @@ def headline(
         return told + more
     failing = [result for result in expectations if result.holds is False and result.path != "lost"]
     kind = "confirmed" if confirms else "sent"
-    base = f"0 of {promised:,} {kind} messages lost {faults_in_words(faults)}"
+    base = f"0 of {promised:,} {kind} messages lost {faults_in_words(struck)}"
     if bound is not None:
         base += f" (loss rate {rate_bound(bound)} at 95%)"
     if failing:

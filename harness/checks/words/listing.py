@@ -48,7 +48,9 @@ class Listing:
         tally, copies = self._tally, self._causes.copies[:LISTED_MESSAGES]
         seen_ns = last_seen_ns(copies, tally)
         messages, queues = tally.message(copies).tolist(), tally.first_queue(copies).tolist()
-        for message, queue, place, at_ns in zip(messages, queues, self._causes.of.tolist(), seen_ns.tolist(), strict=False):
+        for message, queue, place, at_ns in zip(
+            messages, queues, self._causes.of.tolist(), seen_ns.tolist(), strict=False
+        ):
             cause = self._causes.causes[place]
             yield LostMessage(
                 message=MessageId(*tally.messages.name(message)),

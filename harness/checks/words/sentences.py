@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from harness.checks.rules.causes import BROKEN_PROMISE, NO_CAUSE, Cause, Causes
+from harness.checks.rules.causes import BROKEN_PROMISE, NO_CAUSE, UNDECLARED_TAKER, Cause, Causes
 from harness.checks.rules.last_seen import last_seen_ns
 from harness.checks.tally.fault_records import FaultRecord, fault_records
 from harness.checks.tally.message_table import MessageTable
@@ -44,6 +44,16 @@ def group_causes(causes: Causes, tally: MessageTable, events: Sequence[Event]) -
     return tuple(result)
 
 
+def undeclared_effects(struck: Sequence[FaultRecord]) -> Iterator[str]:
+    """Yield a note for each fault that declares no effects."""
+    for each in struck:
+        if not each.effects.declared:
+            yield (
+                f"step {each.fault + 1} ({each.action}) declares no effects: it may have cut every connection "
+                "and taken any message, and is judged so"
+            )
+
+
 def _put_together(at_s: np.ndarray) -> tuple[Seen, ...]:
     """Put times together that are near each other: at most SEEN_TIMES, each the mean of its own."""
     counts, edges = np.histogram(at_s, bins=SEEN_TIMES)
@@ -70,6 +80,8 @@ def _sentence(cause: Cause, count: int, fault_record: FaultRecord | None, tally:
     if cause.setting == BROKEN_PROMISE:
         them = "It was" if count == 1 else "They were"
         kept = f". {them} durable, persistent and confirmed: the broker broke its promise"
+    elif cause.setting == UNDECLARED_TAKER:
+        kept = ". It declares no effects, so it may have taken anything"
     elif cause.setting != NO_CAUSE:
         kept = f". Would have kept {'it' if count == 1 else 'them'}: {cause.setting}"
     elif cause.place is Place.UNKNOWN:
