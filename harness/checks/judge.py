@@ -25,12 +25,14 @@ from harness.checks.rules.observed import Observed
 from harness.checks.rules.outcome import decide
 from harness.checks.rules.precision import Precision, precision
 from harness.checks.rules.risk import at_risk
+from harness.checks.rules.taken import Taken
 from harness.checks.rules.timing import outages, recovery_s, speed_up
 from harness.checks.tally.fault_records import FaultRecord, Missed, fault_records, missed
 from harness.checks.tally.message_table import MessageTable, tabulate
 from harness.checks.tally.times import NEVER
 from harness.checks.words.headline import headline
 from harness.checks.words.listing import Listing, corrupt_messages
+from harness.checks.words.not_done import group_not_done
 from harness.checks.words.sentences import group_causes, undeclared_effects
 from harness.events import BrokerStarted, Drained, ErrorObserved, Event, Note, VariantFinished
 from harness.history.history import History
@@ -64,7 +66,7 @@ def judge(
     causes = NO_CAUSES if gone else find_causes(fates, seen, events)
     grouped = group_causes(causes, seen, events)
     faults = (
-        *_fault_outcomes(seen, causes, struck, precision(seen, scenario, struck)),
+        *_fault_outcomes(seen, causes, fates.taken, struck, precision(seen, scenario, struck)),
         *(_missed_outcome(each) for each in missed(events)),
     )
     observed = Observed(
@@ -112,6 +114,7 @@ def judge(
         loss_rate_below=bound,
         expectations=expectations,
         causes=grouped,
+        not_done=group_not_done(fates.taken, seen, struck),
         lost=tuple(listing.lost()),
         anomalies=tuple(listing.anomalies()),
         faults=faults,
@@ -207,7 +210,11 @@ def _by(
 
 
 def _fault_outcomes(
-    seen: MessageTable, causes: Causes, struck: Sequence[FaultRecord], measured: Mapping[int, Precision]
+    seen: MessageTable,
+    causes: Causes,
+    gone: Taken,
+    struck: Sequence[FaultRecord],
+    measured: Mapping[int, Precision],
 ) -> Iterator[FaultOutcome]:
     counts = np.bincount(causes.of, minlength=len(causes.causes)).tolist()
     taken: dict[int | None, int] = {}
@@ -218,7 +225,13 @@ def _fault_outcomes(
             cause.place is not Place.EXCHANGE
         ):  # what was sent to a queue that had gone was not there when the fault struck
             reached[cause.fault] = reached.get(cause.fault, 0) + count
-    risks = at_risk(struck, seen, causes.copies, causes.taken_ns())
+    removed = gone.chosen(gone.fault >= 0)
+    struck_ns = {each.fault: each.struck_ns for each in struck}
+    for fault, count in zip(*(each.tolist() for each in np.unique(removed.fault, return_counts=True)), strict=True):
+        taken[fault] = taken.get(fault, 0) + count
+        reached[fault] = reached.get(fault, 0) + count
+    taken_ns = [causes.taken_ns(), np.array([struck_ns[fault] for fault in removed.fault.tolist()], dtype=np.int64)]
+    risks = at_risk(struck, seen, np.concatenate([causes.copies, removed.copy]), np.concatenate(taken_ns))
     for fault_record, risk in zip(struck, risks, strict=True):
         if risk is not None:  # what it took was in its reach, seen there or not
             most = max(risk, reached.get(fault_record.fault, 0))

@@ -139,6 +139,25 @@ class LossCause:
 
 
 @dataclass(frozen=True, slots=True)
+class NotDone:
+    """Copies that expired, were dropped or removed, or are retained: by the same queue, reason and fault."""
+
+    fate: Fate
+    queue: str
+    fault: int | None
+    """The step that removed them; None if none did."""
+    possible: bool
+    """Whether they may as well have been lost."""
+    by: str
+    """What did it, as in `by the length limit of tasks`."""
+    settings: tuple[str, ...]
+    """Each of which would have kept them."""
+    count: int
+    sentence: str
+    """One sentence: how many, by what, what would have kept them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Anomaly:
     """A message that breaks another guarantee: phantom, corrupt, or an unexplained duplicate."""
 
@@ -355,6 +374,7 @@ class VariantVerdict:
     """With nothing lost: the 95% upper bound on the loss rate (rule of three, exact: 1 - 0.05 ** (1 / promised))."""
     expectations: tuple[ExpectationResult, ...]
     causes: tuple[LossCause, ...]
+    not_done: tuple[NotDone, ...]
     lost: tuple[LostMessage, ...]
     """The first of them; `counts` says how many there are."""
     anomalies: tuple[Anomaly, ...]

@@ -37,7 +37,7 @@ from harness.events import Drained, Event, ProcessExited
 from harness.history.records import AckMode
 from harness.scenario.scenario import QUORUM_SETTLE_S
 from harness.scenario.topology import Queue
-from harness.verdict.data import Fate, Place
+from harness.verdict.data import Place
 
 BROKEN_PROMISE = "none: durable, persistent and confirmed, and the broker did not keep it"
 NO_CAUSE = "unknown: no fault of this run explains it"

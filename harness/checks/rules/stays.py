@@ -52,10 +52,10 @@ class Arrivals:
         return np.searchsorted(self.came_ns, until_ns, side="right") - ahead - 1  # itself does not come after itself
 
     def waiting(self, at_ns: Times) -> NDArray[np.int64]:
-        """Return how many had surely come by some times and were not delivered by then."""
-        return np.searchsorted(np.sort(self.sure_ns), at_ns, side="right") - np.searchsorted(
-            np.sort(self.left_ns), at_ns, side="right"
-        )
+        """Return how many can have come by some times, and were not delivered by then; of those that are known to have come."""
+        known = (self.sure_ns != NEVER) | (self.left_ns != NEVER)
+        came = np.searchsorted(self.came_ns[known], at_ns, side="right")
+        return came - np.searchsorted(np.sort(self.left_ns), at_ns, side="right")
 
     def overflow(self, length: int, at_consumers: int | None) -> int:
         """Return how many a length limit must have taken: at some time more had surely come than had left and fit in.

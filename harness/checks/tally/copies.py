@@ -138,14 +138,16 @@ class DeliveredCopies:
             return message
         copy = np.full(len(message), -1, dtype=np.int64)
         known = np.flatnonzero(message >= 0)
+        if not len(known):
+            return copy
         rows = records[known]
         keys = rows["queue"].astype(np.int64) << 17 | rows["death"].astype(np.int64) << 1
         keys |= (rows["flags"] & Flag.DEAD_LETTERED) != 0
-        if len(keys) and (keys == keys[0]).all():
+        if (keys == keys[0]).all():
             slot = self._slots(int(keys[0]))[self._route[message[known]]]
         else:
             distinct, place = np.unique(keys, return_inverse=True)
-            table = np.array([self._slots(key) for key in distinct.tolist()]).reshape(len(distinct), -1)
+            table = np.stack([self._slots(key) for key in distinct.tolist()])
             slot = table[place, self._route[message[known]]]
         there = np.flatnonzero(slot != MISROUTED)
         copy[known[there]] = self._copies.number(message[known[there]], rows["publisher"][there], slot[there])

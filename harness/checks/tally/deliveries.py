@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.checks.tally.copies import DeliveredCopies
 from harness.checks.tally.outline import Extents, Outline

@@ -106,7 +106,7 @@ class Topology:
     @cached_property
     def resting(self) -> frozenset[str]:
         """The queues where dead letters come to rest: targets of deaths, from which nothing comes to a consumer by itself."""
-        targets = {each.queue for name in self._names for each in self._all_targets(name)}
+        targets = {each.queue for name in self._names for each in self.all_targets(name)}
         parked = {name for name, queue in self.scenario.queues.items() if queue.rests}
         return frozenset(targets | parked) - self.leading
 
@@ -115,9 +115,9 @@ class Topology:
         settings = self.scenario.queues.get(queue)
         if "x-message-ttl" not in self.arguments(queue) or (settings is not None and settings.rests):
             return ()
-        return self._all_targets(queue)
+        return self.all_targets(queue)
 
-    def _all_targets(self, queue: str) -> tuple[Standing, ...]:
+    def all_targets(self, queue: str) -> tuple[Standing, ...]:
         """Return where deaths in a queue lead to, whatever the routing key."""
         arguments = self.arguments(queue)
         if "x-dead-letter-exchange" not in arguments:
