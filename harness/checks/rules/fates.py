@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from harness.checks.rules.taken import FATES, Reason, Taken, what_took
 from harness.checks.tally.lives import Lives
 from harness.checks.tally.message_table import AT_ONCE, MessageTable
+from harness.checks.tally.topology import Topology
 from harness.events import Event
 from harness.verdict.data import Fate
 
@@ -86,12 +87,12 @@ def find_fates(tally: MessageTable, events: Sequence[Event]) -> Fates:
 
 def _left(tally: MessageTable) -> dict[Fate, NDArray[np.int64]]:
     """Return the copies that were found in a queue and never done; of several places of one copy, the last in this order counts."""
-    found, topology = tally.found, tally.topology
+    found = tally.found
     open_ones = (
         (found.copy >= 0) & ~tally.completions.some[np.maximum(found.copy, 0)] if len(found.copy) else found.died
     )
     kinds = np.array(
-        [_kind(name, topology.resting, topology.leading, topology.consumed) for name in tally.queues] or [0]
+        [_kind(name, tally.topology) for name in tally.queues] or [0]
     )
     at = kinds[found.queue] if len(found.queue) else found.queue
     return {
@@ -100,11 +101,11 @@ def _left(tally: MessageTable) -> dict[Fate, NDArray[np.int64]]:
     }
 
 
-def _kind(queue: str, resting: frozenset[str], leading: frozenset[str], consumed: frozenset[str]) -> int:
-    """Return 0 for a queue where dead letters rest, 1 for one that leads to a consumer by itself, 2 for a work queue."""
-    if queue in resting:
-        return 0
-    return 1 if queue in leading - consumed else 2
+def _kind(queue: str, topology: Topology) -> int:
+    """Return 0 for a queue from which nothing comes to a consumer, 1 for one that leads to a consumer by itself, 2 for a work queue."""
+    if topology.is_work(queue):
+        return 2
+    return 1 if queue in topology.leading else 0
 
 
 def _came_back(here: slice, tally: MessageTable) -> NDArray[np.bool_]:

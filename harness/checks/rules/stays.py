@@ -39,6 +39,14 @@ class Arrivals:
         order = np.argsort(came_ns, kind="stable")
         return cls(came_ns[order], sure_ns[order], left_ns[order])
 
+    def joined(self, other: Arrivals) -> Arrivals:
+        """Return both together."""
+        return Arrivals.of(
+            np.concatenate([self.came_ns, other.came_ns]),
+            np.concatenate([self.sure_ns, other.sure_ns]),
+            np.concatenate([self.left_ns, other.left_ns]),
+        )
+
     def overtaken_ns(self, sure_ns: Times) -> Times:
         """Return by when copies that were surely there since `sure_ns` had left: something that came later was delivered then."""
         passed_by = np.append(np.minimum.accumulate(self.left_ns[::-1])[::-1], NEVER)

@@ -206,23 +206,26 @@ class _Walk:
         died_in: frozenset[str],
         *,
         again: bool,
+        died: bool = False,
     ) -> None:
         """Ask what took copies that stand in a queue: since `came_ns` at the earliest, surely by `sure_ns` (NEVER: it is not known to be there).
 
-        `died_in` are the queues that they died in since their last reject; `again` says that they were given back to it.
+        `died_in` are the queues that they died in since their last reject; `again` says that they were given back to it, `died` that a
+        death brought them.
         """
         queue = standing.queue
         self._stand(rows, queue, came_ns)
         arguments = self._topology.arguments(queue)
         length, ttl = _number(arguments, "x-max-length"), _number(arguments, "x-message-ttl")
         limited = length is not None or "x-max-length-bytes" in arguments
-        arrivals = self._arrivals(rows, queue, came_ns, died_in) if limited or ttl is not None else None
+        arrivals = self._arrivals(rows, queue, came_ns, died=died) if limited or ttl is not None else None
         back_ns = np.where(again, self._given_back_ns(rows), came_ns)
         until_ns = np.full(len(rows), self._end_ns, dtype=np.int64)
         if arrivals is not None and not again:
             # One that was given back came to its place again when others had passed it.
             until_ns = np.minimum(until_ns, arrivals.overtaken_ns(sure_ns))
-        until_ns = np.minimum(until_ns, self._struck_ns(rows, queue, came_ns))
+        struck_ns = self._struck_ns(rows, queue, came_ns)
+        until_ns = np.minimum(until_ns, struck_ns)
         expires_ns = np.full(len(rows), NEVER) if ttl is None else came_ns + ttl * 1_000_000
         purge_ns, purge = self._purged_ns(queue, back_ns)
         left = np.ones(len(rows), dtype=bool)
@@ -237,7 +240,8 @@ class _Walk:
             if chosen.any():
                 assert arrivals is not None  # noqa: S101 - where something is limited or expires
                 here = rows[chosen]
-                self.taken.possible[here] |= sure_ns[chosen] == NEVER
+                self.taken.possible[here] |= (sure_ns[chosen] == NEVER) & (not self._refuses(arguments))
+                self.taken.possible[here] |= self._refuses(arguments) & (struck_ns[chosen] != NEVER)
                 self._in_doubt.append((queue, reason, arrivals, here))
                 self._died(here, standing, reason, at_ns[chosen], died_in | {queue})
                 left &= ~chosen
@@ -275,7 +279,7 @@ class _Walk:
         if targets[0].queue in died_in:
             self._take(rows, Reason.CYCLE, queue)
             return
-        self._in_queue(rows, targets[0], at_ns, at_ns + WITHIN_NS, died_in, again=False)
+        self._in_queue(rows, targets[0], at_ns, at_ns + WITHIN_NS, died_in, again=False, died=True)
 
     def _take(self, rows: NDArray[np.int64], reason: Reason, queue: str) -> None:
         self.taken.reason[rows] = reason
@@ -285,14 +289,11 @@ class _Walk:
         self.taken.queue[rows] = self._place.get(queue, -1)
         self.taken.since_ns[rows] = since_ns
 
-    def _arrivals(
-        self, rows: NDArray[np.int64], queue: str, came_ns: NDArray[np.int64], died_in: frozenset[str]
-    ) -> Arrivals:
-        place = self._place.get(queue, -1)
-        first = self._tally.first_queue(self.taken.copy[rows])
-        if (first == place).all() and not died_in:
-            return self._published_into(place)
-        return dead_lettered_into(place, self.taken.copy[rows], came_ns, self._tally)
+    def _arrivals(self, rows: NDArray[np.int64], queue: str, came_ns: NDArray[np.int64], *, died: bool) -> Arrivals:
+        """Return all that came to a queue; `rows` are those that a death brought there, if `died`."""
+        place, few = self._place.get(queue, -1), rows if died else rows[:0]
+        dead = dead_lettered_into(place, self.taken.copy[few], came_ns[: len(few)], self._tally)
+        return self._published_into(place).joined(dead)
 
     def _given_back_ns(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return when the last deliveries came back to their queue, at the earliest."""
@@ -342,12 +343,17 @@ class _Walk:
         Where the queue refuses instead of dropping, only a publisher without confirms loses what it sends to a full queue.
         """
         length = _number(arguments, "x-max-length")
-        if str(arguments.get("x-overflow", "")).startswith("reject-publish"):
+        if self._refuses(arguments):
             confirmable = self._tally.publishes.confirmable[self._sent[rows]]
             full: NDArray[np.bool_] = ~confirmable & (length is not None) & (arrivals.waiting(came_ns) >= (length or 0))
             return full
         outgrown: NDArray[np.bool_] = arrivals.after(came_ns, until_ns) >= (1 if length is None else length)
         return outgrown
+
+    @staticmethod
+    def _refuses(arguments: dict[str, object]) -> bool:
+        """Whether a full queue refuses what comes, instead of dropping its head."""
+        return str(arguments.get("x-overflow", "")).startswith("reject-publish")
 
     def _is_gone(self, queue: str) -> bool:
         """Whether the broker did not know a durable queue any more at the end, though it had known it."""
@@ -384,7 +390,7 @@ class _Walk:
         length = _number(arguments, "x-max-length")
         if length is None or "x-message-ttl" in arguments:
             return 0
-        if str(arguments.get("x-overflow", "")).startswith("reject-publish"):
+        if self._refuses(arguments):
             return len(arrivals.came_ns)
         return arrivals.overflow(length, most_at_consumers(queue, self._tally.sessions))
 

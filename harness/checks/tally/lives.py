@@ -5,7 +5,8 @@ with one target moves a copy on; one with several ends it and begins as many. Wh
 came from and from its `Death`: the queue of its first death, and the queues that it died in since.
 
 For each route there is a finite number of kinds of copies (`Slot`): one for each queue that the route leads to, and one for each target of
-a death that leads into several. Where a life comes round to such a death again, the same slots stand for what begins there.
+a death that leads into several. A life may come round to such a death again and again; as many rounds are told apart as the logs speak of,
+as long as that makes few slots (`MOST_SLOTS`). Beyond that the slots of the last round stand for what begins in further ones.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from harness.history.records import Death
 
 MISROUTED = -1
 """Instead of a slot: no life of the message leads to that queue."""
+MOST_SLOTS = 256
+"""How many slots of a route begin new rounds."""
 
 
 class Standing(NamedTuple):
@@ -47,9 +50,12 @@ class Slot:
 class Lives:
     """All lives that the messages of one route can have."""
 
-    def __init__(self, first: Iterable[Standing], targets: Targets) -> None:
-        """Walk from the queues that a route leads to along every death. Each standing is looked at once in a slot, so the walk ends."""
-        self._targets = targets
+    def __init__(self, first: Iterable[Standing], targets: Targets, rounds: int = 1) -> None:
+        """Walk from the queues that a route leads to along every death. Each standing is looked at once in a slot, so the walk ends.
+
+        `rounds` is how often a life may come to the same death into several queues.
+        """
+        self._targets, self._rounds = targets, rounds
         self.slots: list[Slot] = []
         self._next: dict[tuple[int, Standing], dict[str, tuple[int, Standing]]] = {}
         self._first: dict[str, tuple[int, Standing]] = {}
@@ -81,13 +87,15 @@ class Lives:
         return {each.queue: (children[each.queue], each) for each in reached}
 
     def _branching_before(self, slot: int, standing: Standing) -> dict[str, int] | None:
-        """Find the slots that this death began when a copy of the same line died there before."""
-        line: int | None = slot
+        """Find the slots that this death began when a copy of the same line died there before, often enough."""
+        times, latest = 0, None
+        line = self.slots[slot].parent
         while line is not None:
+            if (line, standing) in self._children:
+                times += 1
+                latest = latest or self._children[line, standing]
             line = self.slots[line].parent
-            if line is not None and (line, standing) in self._children:
-                return self._children[line, standing]
-        return None
+        return latest if times >= self._rounds or len(self.slots) >= MOST_SLOTS else None
 
     @property
     def branchings(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
@@ -100,11 +108,34 @@ class Lives:
         if death is None:
             return self._first[queue][0] if queue in self._first else MISROUTED
         place = self._first.get(death.first_queue)
-        # Entries of x-death are one for each queue and reason: a queue that was come to again stands where it was last died in.
-        for name in (*(each for each, _, _ in death.path), queue):
+        if place is None:
+            return MISROUTED
+        deaths: dict[str, int] = {}
+        for name, _, count in death.path:
+            deaths[name] = deaths.get(name, 0) + count
+        exact = self._after(place, deaths, queue)
+        if exact is not None:
+            return exact[0]
+        # Not all deaths are known: follow the latest of each queue, by the shortest ways.
+        for name in (*deaths, queue):
             if place is not None and place[1].queue != name:
                 place = self._way(place, name)
         return MISROUTED if place is None else place[0]
+
+    def _after(self, place: tuple[int, Standing], deaths: dict[str, int], queue: str) -> tuple[int, Standing] | None:
+        """Follow a life that died so often in each queue, and came to `queue`; None where there is no such life."""
+        left = dict(deaths)
+        for _ in range(sum(left.values())):
+            here = place[1].queue
+            if not left.get(here):
+                return None
+            left[here] -= 1
+            ways = self._next[place]
+            further = [name for name in ways if left.get(name)] if any(left.values()) else [queue]
+            if not further or further[0] not in ways:
+                return None
+            place = ways[further[0]]
+        return place if place[1].queue == queue else None
 
     def slot_of_dead_letter(self, queue: str) -> int:
         """Return the slot of what came to a queue by an unknown death: the last one whose line leads there."""

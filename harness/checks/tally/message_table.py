@@ -296,7 +296,10 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
     )
     numbering = Numbering(offsets, sizes, sent.first_attempt, sent.again)
     topology = Topology(scenario, history.events)
-    lives = tuple(topology.lives(route) for route in routes)
+    rounds = max(
+        (count for log in (*workers, *collectors) for death in log.deaths for _, _, count in death.path), default=1
+    )
+    lives = tuple(topology.lives(route, rounds) for route in routes)
     routes_of = {
         number: frozenset(
             int(route)

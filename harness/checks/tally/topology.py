@@ -89,9 +89,9 @@ class Topology:
             self._targets[standing] = tuple(Standing(queue, str(key)) for queue in queues)
         return self._targets[standing]
 
-    def lives(self, route: str) -> Lives:
-        """Return the lives that a route's messages can have."""
-        return Lives(self.first(route), self.targets)
+    def lives(self, route: str, rounds: int = 1) -> Lives:
+        """Return the lives that a route's messages can have, of so many rounds."""
+        return Lives(self.first(route), self.targets, rounds)
 
     @cached_property
     def leading(self) -> frozenset[str]:
@@ -103,12 +103,9 @@ class Topology:
                 return frozenset(found)
             found |= more
 
-    @cached_property
-    def resting(self) -> frozenset[str]:
-        """The queues where dead letters come to rest: targets of deaths, from which nothing comes to a consumer by itself."""
-        targets = {each.queue for name in self._names for each in self.all_targets(name)}
-        parked = {name for name, queue in self.scenario.queues.items() if queue.rests}
-        return frozenset(targets | parked) - self.leading
+    def is_work(self, queue: str) -> bool:
+        """Whether workers are to empty a queue; where the scenario has none, every queue is."""
+        return queue in self.consumed or not self.consumed
 
     def _moves_on_to(self, queue: str) -> tuple[Standing, ...]:
         """Return where messages go that nobody consumes from a queue; only a time to live moves them on."""

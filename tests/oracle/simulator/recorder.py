@@ -8,6 +8,7 @@ import numpy as np
 
 from harness.history.read import DTYPE, Log
 from harness.history.records import MOST_DEATHS, RECORD, TEXT_BYTES, Death, Kind, LogHeader, Table
+from harness.history.texts import read_texts
 from tests.oracle.simulator.world import World
 
 
@@ -22,6 +23,8 @@ class Recorder:
         self._names = list(names)
         self._rows: list[bytes] = []
         self._entries: dict[tuple[Table, str], int] = {}
+        self._last = 0
+        """The place of the last entry, counted from 1."""
         self._next = {Table.NAMES: len(names), Table.DEATHS: 1, Table.REASONS: 0, Table.IDENTITIES: 0}
 
     def write(
@@ -64,7 +67,8 @@ class Recorder:
             index = self._entries[table, text] = self._next[table]
             self._next[table] += 1
             data = text.encode()
-            self.write(Kind.DEFINED, queue=table, tag=index, arg=len(data))
+            self.write(Kind.DEFINED, seq=self._last, queue=table, tag=index, arg=len(data))
+            self._last = len(self._rows)
             for start in range(0, len(data), TEXT_BYTES):
                 part = data[start : start + TEXT_BYTES].ljust(TEXT_BYTES, b"\0")
                 self._rows.append(self._world.now.to_bytes(8, "little") + part + bytes([Kind.TEXT]))
@@ -72,7 +76,10 @@ class Recorder:
 
     def log(self) -> Log:
         """Return what was recorded so far."""
-        return Log(self.header, np.frombuffer(b"".join(self._rows), dtype=DTYPE))
+        records = np.frombuffer(b"".join(self._rows), dtype=DTYPE)
+        return Log(
+            self.header, records, texts=read_texts(lambda begin, count: records[begin : begin + count], self._last)
+        )
 
 
 def _death(death: Death) -> str:
