@@ -83,7 +83,8 @@ class _Copies:
 def _copies(tally: MessageTable, scenario: Scenario, reached: frozenset[str] | None) -> _Copies:
     """Look at what was completed from, and found in, some queues; None stands for all."""
     names = np.array([reached is None or name in reached for name in tally.queues] or [False])
-    rest = np.array([name in scenario.dead_letter_queues for name in tally.queues] or [False])
+    resting_queues = scenario.resting_queues
+    rest = np.array([name in resting_queues for name in tally.queues] or [False])
     done: np.ndarray | Mark = tally.completions.some
     if reached is not None:
         done = np.zeros(tally.total, dtype=bool)
