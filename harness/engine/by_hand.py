@@ -10,6 +10,7 @@ import pika
 from pika.exceptions import NackError
 
 from harness.history.records import Flag, Kind, LogHeader
+from harness.scenario.routing import queue_route
 from harness.traffic import identity, topology
 from harness.traffic.log import EventLog
 from harness.traffic.spec import Target
@@ -48,7 +49,7 @@ class ManualPublisher:
                     self._publish_one(channel, log, queue, text.encode(), tag)
 
     def _open(self) -> EventLog:
-        header = LogHeader("publisher", ACTOR, self._number, 1, os.getpid(), self._queues)
+        header = LogHeader("publisher", ACTOR, self._number, 1, os.getpid(), tuple(map(queue_route, self._queues)))
         return EventLog(self._logs / f"{ACTOR}.1.log", header)
 
     def _publish_one(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from harness.events import Role
+from harness.scenario.routing import publisher_routes
 from harness.scenario.scenario import Scenario
 from harness.scenario.traffic import DotsWork, Publishers, RandomWork, Workers
 from harness.traffic.spec import Acks, Failure, PublisherSpec, Route, Target, Work, WorkerSpec
@@ -46,10 +47,10 @@ def workers(scenario: Scenario) -> tuple[ActorPlan, ...]:
 
 def routes(group: Publishers, scenario: Scenario) -> tuple[Route, ...]:
     """Return where a group's messages go, in turn."""
+    names = publisher_routes(group, scenario.first_queue)
     if group.exchange is not None:
-        return (Route(f"{group.exchange}/{group.routing_key}", group.exchange, group.routing_key),)
-    targets = (group.to,) if isinstance(group.to, str) else group.to or (scenario.first_queue,)
-    return tuple(Route(queue, "", queue) for queue in targets)
+        return tuple(Route(name, group.exchange, group.routing_key) for name in names)
+    return tuple(Route(name, "", name.removeprefix("/")) for name in names)
 
 
 def spec(plan: ActorPlan, scenario: Scenario, session: RunSettings, *, incarnation: int) -> PublisherSpec | WorkerSpec:

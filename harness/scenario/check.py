@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from harness.scenario.mistake import Mistake, Path, enumerated, nearest
+from harness.scenario.arguments import argument_mistakes
+from harness.scenario.mistake import Mistake, enumerated, nearest
 from harness.scenario.quantities import format_duration
 from harness.scenario.reach import unreachable
 from harness.scenario.references import dangling
 from harness.scenario.scenario import GUARANTEE, BrokerModel, Scenario
-from harness.scenario.topology import ArgumentValue
 
 TRANSIENT_QUEUES: Final = "transient_nonexcl_queues"
 """The deprecated feature that non-durable queues are. RabbitMQ refuses them from 4.3 on unless it is permitted."""
@@ -26,7 +26,6 @@ _DEPRECATED_FEATURES: Final = (
     "queue_master_locator",
     "ram_node_type",
 )
-_LARGEST_INTEGER: Final = 2**63
 
 Abilities = Callable[[BrokerModel], frozenset[str]]
 """Tells what can be done to the broker that a scenario asks for (names as in harness.broker.protocol.Ability)."""
@@ -78,17 +77,7 @@ def _queues(scenario: Scenario) -> Iterator[Mistake]:
                 f"RabbitMQ refuses non-durable queues from 4.3 on; say `broker: {{permit: [{TRANSIENT_QUEUES}]}}`, "
                 "which older ones take as well",
             )
-        yield from _arguments(("queues", name, "arguments"), queue.arguments)
-    for name, exchange in scenario.exchanges.items():
-        yield from _arguments(("exchanges", name, "arguments"), exchange.arguments)
-    for index, binding in enumerate(scenario.bindings):
-        yield from _arguments(("bindings", index, "arguments"), binding.arguments)
-
-
-def _arguments(path: Path, arguments: dict[str, ArgumentValue]) -> Iterator[Mistake]:
-    for key, value in arguments.items():
-        if isinstance(value, int) and not -_LARGEST_INTEGER <= value < _LARGEST_INTEGER:
-            yield Mistake((*path, key), "does not fit into the 64 bits of an AMQP integer")
+    yield from argument_mistakes(scenario)
 
 
 def _plain(name: str) -> str:

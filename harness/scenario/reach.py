@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harness.scenario.mistake import Mistake
 from harness.scenario.quantities import Comparison, format_duration
+from harness.scenario.queue_policy import effective_policy
 from harness.scenario.references import most_workers
 from harness.scenario.scenario import Scenario
 from harness.scenario.traffic import Publishers
@@ -105,10 +106,10 @@ def _too_few(what: str, most: int, none: str) -> str:
 
 
 def _counts(scenario: Scenario, reach: _Reach) -> Iterator[Mistake]:
-    expect, queues = scenario.expect, scenario.queues.values()
+    expect, policies = scenario.expect, [effective_policy(queue) for queue in scenario.queues.values()]
     mandatory = any(group.mandatory for group in scenario.publishers)
-    expires = any(queue.message_ttl is not None or "x-message-ttl" in queue.arguments for queue in queues)
-    rests = bool(scenario.dead_letter_queues) or any("x-dead-letter-exchange" in queue.arguments for queue in queues)
+    expires = any(policy.message_ttl_s is not None for policy in policies)
+    rests = bool(scenario.resting_queues)
     unconfirmed = "publishers.confirms is off" if reach.confirmed == 0 else ""
     impossible: tuple[tuple[str, Comparison | None, str], ...] = (
         ("confirmed", expect.confirmed, unconfirmed),
@@ -116,7 +117,7 @@ def _counts(scenario: Scenario, reach: _Reach) -> Iterator[Mistake]:
         ("recovered", expect.recovered, unconfirmed),
         ("returned", expect.returned, "" if mandatory else "publishers.mandatory is off"),
         ("expired", expect.expired, "" if expires else "no queue has a message_ttl"),
-        ("dead_lettered", expect.dead_lettered, "" if rests else "no queue dead-letters to one without workers"),
+        ("dead_lettered", expect.dead_lettered, "" if rests else "nothing comes to rest in a queue without workers"),
         ("processed", expect.processed, "" if reach.workers else "there are no workers"),
     )
     told: set[str] = set()

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from harness.scenario.mistake import Mistake, Path, did_you_mean, nearest, shown
+from harness.scenario.queue_policy import effective_policy
+from harness.scenario.routing import BUILT_IN_EXCHANGES
 from harness.scenario.scenario import Scenario
-from harness.scenario.topology import DeadLetter
+from harness.scenario.topology import ALTERNATE_EXCHANGE, DeadLetter, Queue
 
-_BUILT_IN_EXCHANGES: Final = ("", "amq.direct", "amq.fanout", "amq.headers", "amq.match", "amq.topic")
 _LONGEST_NAME: Final = 255
 """Bytes of an AMQP short string."""
 _SELECTORS: Final = ("any", "all", "holding deliveries", "holding unconfirmed")
@@ -76,25 +77,54 @@ def _groups(scenario: Scenario) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def _exchanges(scenario: Scenario) -> tuple[str, ...]:
-    return (*scenario.exchanges, *_BUILT_IN_EXCHANGES)
+    return (*scenario.exchanges, "", *BUILT_IN_EXCHANGES)
 
 
 def _topology(scenario: Scenario) -> Iterator[Mistake]:
     for name, queue in scenario.queues.items():
-        path = ("queues", name, "dead_letter")
-        match queue.dead_letter:
-            case str(target):
-                yield from _unknown(path, "queue", target, scenario.queues)
-            case DeadLetter(exchange="", routing_key=None):
-                yield Mistake(path, "sends dead letters back to their own queue; name a queue, or an exchange")
-            case DeadLetter(exchange="", routing_key=str(target)):
-                yield from _unknown((*path, "routing_key"), "queue", target, scenario.queues)
-            case DeadLetter(exchange=exchange):
-                yield from _unknown((*path, "exchange"), "exchange", exchange, _exchanges(scenario))
+        yield from _dead_letter_target(name, queue, scenario)
+        if queue.rests and effective_policy(queue).has_dead_letter_target:
+            yield Mistake(
+                ("queues", name, "rests"), "nothing leads out of a queue that rests; take its dead letter target away"
+            )
+    for name, exchange in scenario.exchanges.items():
+        alternate = exchange.arguments.get(ALTERNATE_EXCHANGE)
+        if isinstance(alternate, str):
+            yield from _unknown(
+                ("exchanges", name, "arguments", ALTERNATE_EXCHANGE), "exchange", alternate, _exchanges(scenario)
+            )
     for index, binding in enumerate(scenario.bindings):
         yield from _unknown(("bindings", index, "queue"), "queue", binding.queue, scenario.queues)
         known = tuple(filter(None, _exchanges(scenario)))
         yield from _unknown(("bindings", index, "exchange"), "exchange", binding.exchange, known)
+
+
+def _dead_letter_target(name: str, queue: Queue, scenario: Scenario) -> Iterator[Mistake]:
+    """Find a dead letter target that is none, whether `dead_letter` says it or `arguments`."""
+    policy = effective_policy(queue)
+    exchange, key = policy.dead_letter_exchange, policy.dead_letter_routing_key
+    at_exchange: Path = ("queues", name, "arguments", "x-dead-letter-exchange")
+    at_key: Path = ("queues", name, "arguments", "x-dead-letter-routing-key")
+    match queue.dead_letter:
+        case str():
+            at_exchange = at_key = ("queues", name, "dead_letter")
+        case DeadLetter(routing_key=stated):
+            at_exchange = ("queues", name, "dead_letter", "exchange")
+            at_key = at_key if stated is None else ("queues", name, "dead_letter", "routing_key")
+    if exchange == "" and key is not None:
+        yield from _unknown(at_key, "queue", key, scenario.queues)
+    elif exchange == "" and _only_its_own(name, scenario):
+        message = "sends dead letters back to their own queue; name a queue, or an exchange"
+        yield Mistake(("queues", name, "dead_letter") if queue.dead_letter is not None else at_exchange, message)
+    elif exchange:
+        yield from _unknown(at_exchange, "exchange", exchange, _exchanges(scenario))
+
+
+def _only_its_own(queue: str, scenario: Scenario) -> bool:
+    """Whether nothing that comes to a queue has another routing key than the queue's name."""
+    topology = scenario.topology
+    start = [position for route in scenario.routes for position in topology.start(route)]
+    return {position.key for position in topology.reached(start) if position.queue == queue} <= {queue}
 
 
 def _traffic(scenario: Scenario) -> Iterator[Mistake]:
@@ -111,6 +141,9 @@ def _traffic(scenario: Scenario) -> Iterator[Mistake]:
     for index, workers in enumerate(scenario.workers):
         if workers.queue is not None:
             yield from _unknown(("workers", index, "queue"), "queue", workers.queue, scenario.queues)
+        source = scenario.queues.get(workers.queue or scenario.first_queue)
+        if source is not None and source.rests:
+            yield Mistake(("workers", index, "queue"), "this queue rests: no worker consumes from it")
 
 
 def _timeline(scenario: Scenario) -> Iterator[Mistake]:

@@ -16,7 +16,10 @@ _SECRET_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
 
 
 def canonical(scenario: Scenario) -> dict[str, Any]:
-    """Return the scenario in its long form: defaults filled in, shorthands written out. Loaded again it is equal."""
+    """Return the scenario in its long form: defaults filled in, shorthands written out. Loaded again it is equal.
+
+    The type of a queue is left out where `type` does not say it: arguments may.
+    """
     return scenario.model_dump(mode="json", by_alias=True)
 
 
@@ -28,6 +31,8 @@ def resolve(scenario: Scenario, *, seed: int | None = None) -> dict[str, Any]:
     resolved = canonical(scenario)
     if seed is not None:
         resolved["seed"] = seed
+    for name, queue in scenario.queues.items():
+        resolved["queues"][name] = {"type": queue.type} | resolved["queues"][name]
     broker = resolved["broker"]
     broker["config"] = {key: MASK if _SECRET_KEY.search(key) else value for key, value in broker["config"].items()}
     broker["commands"] = {key: _SECRET_IN_URL.sub(rf"\1:{MASK}@", value) for key, value in broker["commands"].items()}

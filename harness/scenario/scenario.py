@@ -11,6 +11,7 @@ from pydantic import Field, create_model
 from harness.scenario.base import Form, Many, Model, OneOrMany, Prose, with_nothing_set
 from harness.scenario.expectations import Expectations
 from harness.scenario.quantities import Duration
+from harness.scenario.routing import QueueRoles, Topology, publisher_routes, queue_roles, queue_route
 from harness.scenario.timeline import Action, Step
 from harness.scenario.topology import ArgumentValue, Binding, Exchange, Queue
 from harness.scenario.traffic import Publishers, Workers
@@ -138,19 +139,32 @@ class Scenario(Model):
         return total
 
     @property
-    def dead_letter_queues(self) -> frozenset[str]:
-        """The queues that get dead-lettered messages and that no worker consumes from: resting places, not work."""
-        targets: set[str] = set()
-        for queue in self.queues.values():
-            if isinstance(queue.dead_letter, str):
-                targets.add(queue.dead_letter)
-            elif queue.dead_letter is not None:
-                exchange, key = queue.dead_letter.exchange, queue.dead_letter.routing_key
-                targets |= {binding.queue for binding in self.bindings if binding.exchange == exchange}
-                if exchange == "" and key is not None:
-                    targets.add(key)
-        consumed = {group.queue or self.first_queue for group in self.workers}
-        return frozenset(targets & set(self.queues) - consumed)
+    def topology(self) -> Topology:
+        """What leads where, as the scenario declares it."""
+        return Topology(self.queues, self.exchanges, self.bindings)
+
+    @property
+    def consumed_queues(self) -> frozenset[str]:
+        """The queues that workers consume from."""
+        return frozenset(group.queue or self.first_queue for group in self.workers)
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """The routes of all that is published, by publishers and by hand."""
+        by_group = [route for group in self.publishers for route in publisher_routes(group, self.first_queue)]
+        by_hand = [step.action for step in self.timeline if step.action.publishes()[0]]
+        queues = [dict(action.actors()).get("queue", self.first_queue) for action in by_hand]
+        return tuple(dict.fromkeys([*by_group, *map(queue_route, queues)]))
+
+    @property
+    def queue_roles(self) -> QueueRoles:
+        """What the queues without workers are for, as far as the scenario tells."""
+        return queue_roles(self.topology, self.routes, self.consumed_queues)
+
+    @property
+    def resting_queues(self) -> frozenset[str]:
+        """The queues where messages come to rest: what is left there at the end is dead-lettered, not stranded."""
+        return self.queue_roles.resting
 
 
 def scenario_model(actions: Mapping[str, type[Action]]) -> type[Scenario]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -13,6 +13,11 @@ LONGEST_TTL_S = 4_294_967
 """RabbitMQ keeps times to live in 32 bits of milliseconds. Source: RabbitMQ's guide to time-to-live."""
 
 ArgumentValue = str | int | float | bool
+"""A value of a broker's own setting or of a policy."""
+DeclaredValue = str | int | bool
+"""A value in the arguments of a declaration: RabbitMQ has none that is a fraction."""
+QUEUE_TYPE: Final = "x-queue-type"
+ALTERNATE_EXCHANGE: Final = "alternate-exchange"
 
 
 class DeadLetter(Model):
@@ -34,12 +39,17 @@ class Queue(Model):
                 "required": ["type", "durable"],
             },
             "if": {"required": ["delivery_limit"]},
-            "then": {"properties": {"type": {"const": "quorum"}}, "required": ["type"]},
+            "then": {
+                "anyOf": [
+                    {"properties": {"type": {"const": "quorum"}}, "required": ["type"]},
+                    {"properties": {"arguments": {"required": ["x-queue-type"]}}, "required": ["arguments"]},
+                ]
+            },
         }
     )
 
-    type: Literal["classic", "quorum"] = "classic"
-    """Classic, or quorum (replicated; always durable)."""
+    stated_type: Annotated[Literal["classic", "quorum"] | None, Field(alias="type")] = None
+    """Classic, or quorum (replicated; always durable); classic if not given, unless x-queue-type among the arguments says quorum."""
     durable: bool = True
     """Whether the queue survives a restart of the broker."""
     dead_letter: str | DeadLetter | None = None
@@ -53,9 +63,15 @@ class Queue(Model):
     delivery_limit: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     """How often a quorum queue delivers a message again before it gives up on it (20 by default from RabbitMQ 4.0)."""
     rests: bool = False
-    """A parking queue: what is there is at rest. Nobody consumes from it, and nothing leads out of it."""
-    arguments: dict[str, ArgumentValue] = Field(default_factory=dict)
-    """Further arguments of the declaration, as RabbitMQ names them, e.g. x-max-priority."""
+    """A parking queue: what is there at the end is at rest. No worker consumes from it, and it sends nothing on."""
+    arguments: dict[str, DeclaredValue] = Field(default_factory=dict)
+    """Further arguments of the declaration, as RabbitMQ names them, e.g. x-max-priority; one that a key stands for means the same."""
+
+    @property
+    def type(self) -> Literal["classic", "quorum"]:
+        """Classic or quorum, whether `type` says it or an argument."""
+        named = self.stated_type or self.arguments.get(QUEUE_TYPE)
+        return "quorum" if named == "quorum" else "classic"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -65,27 +81,23 @@ class Queue(Model):
             raise ValueError("delivery_limit works on quorum queues only; set type: quorum")
         return self
 
-    def declaration_arguments(self) -> dict[str, Any]:
+    def declaration_arguments(self) -> dict[str, DeclaredValue]:
         """Return the arguments of queue.declare, as RabbitMQ names them. Source: RabbitMQ's guide to queues."""
-        arguments: dict[str, Any] = dict(self.arguments)
-        if self.type == "quorum":
-            arguments["x-queue-type"] = "quorum"
-        match self.dead_letter:
-            case str(queue):
-                arguments |= {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue}
-            case DeadLetter(exchange=exchange, routing_key=routing_key):
-                arguments["x-dead-letter-exchange"] = exchange
-                if routing_key is not None:
-                    arguments["x-dead-letter-routing-key"] = routing_key
-        if self.max_length is not None:
-            arguments["x-max-length"] = self.max_length
-        if self.overflow is not None:
-            arguments["x-overflow"] = self.overflow
-        if self.message_ttl is not None:
-            arguments["x-message-ttl"] = round(self.message_ttl * 1000)
-        if self.delivery_limit is not None:
-            arguments["x-delivery-limit"] = self.delivery_limit
-        return arguments
+        return self.arguments | self.arguments_of_keys()
+
+    def arguments_of_keys(self) -> dict[str, DeclaredValue]:
+        """Return what its keys say as the arguments that mean the same."""
+        target = DeadLetter(routing_key=self.dead_letter) if isinstance(self.dead_letter, str) else self.dead_letter
+        written: dict[str, DeclaredValue | None] = {
+            QUEUE_TYPE: "quorum" if self.stated_type == "quorum" else None,
+            "x-dead-letter-exchange": None if target is None else target.exchange,
+            "x-dead-letter-routing-key": None if target is None else target.routing_key,
+            "x-max-length": self.max_length,
+            "x-overflow": self.overflow,
+            "x-message-ttl": None if self.message_ttl is None else round(self.message_ttl * 1000),
+            "x-delivery-limit": self.delivery_limit,
+        }
+        return {name: value for name, value in written.items() if value is not None}
 
 
 class Exchange(Model):
@@ -95,7 +107,7 @@ class Exchange(Model):
     """How it chooses among its bindings."""
     durable: bool = True
     """Whether the exchange survives a restart of the broker."""
-    arguments: dict[str, ArgumentValue] = Field(default_factory=dict)
+    arguments: dict[str, DeclaredValue] = Field(default_factory=dict)
     """Further arguments of the declaration, as RabbitMQ names them, e.g. alternate-exchange."""
 
 
@@ -108,5 +120,5 @@ class Binding(Model):
     """The queue that it sends to."""
     routing_key: str = ""
     """The routing key (for a topic exchange: the pattern) of the messages that are sent."""
-    arguments: dict[str, ArgumentValue] = Field(default_factory=dict)
+    arguments: dict[str, DeclaredValue] = Field(default_factory=dict)
     """Of a headers exchange: the headers to match."""

@@ -12,6 +12,7 @@ from harness.scenario.mistake import Mistake, Path, dotted
 from harness.scenario.resolve import canonical, setting_text
 from harness.scenario.scenario import GUARANTEE, Control, Scenario
 from harness.scenario.settings import SettingError, with_setting
+from harness.scenario.topology import QUEUE_TYPE
 from harness.scenario.validate import validate
 
 
@@ -75,10 +76,19 @@ def _apply(
     mistakes += (_in_control(mistake, name, control) for mistake in validated.mistakes)
     if validated.scenario is None or mistakes:
         return None, tuple(mistakes)
-    if canonical(validated.scenario) == plain:
+    if _meaning(validated.scenario) == _meaning(model.model_validate(plain)):
         what = "it sets what is so already" if len(control.set) == 1 else "all that it sets is so already"
         return None, (Mistake(("controls", name, "set"), f"takes nothing away: {what}"),)
     return validated.scenario.model_copy(update={"expect": control.expect}), ()
+
+
+def _meaning(scenario: Scenario) -> dict[str, Any]:
+    """Return a scenario in its long form, with what a queue's keys say as the arguments that mean the same."""
+    queues = {
+        name: (queue.durable, queue.rests, {QUEUE_TYPE: queue.type} | queue.arguments_of_keys() | queue.arguments)
+        for name, queue in scenario.queues.items()
+    }
+    return canonical(scenario) | {"queues": queues}
 
 
 def _in_control(mistake: Mistake, name: str, control: Control) -> Mistake:

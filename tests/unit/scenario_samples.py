@@ -320,6 +320,117 @@ MISTAKES: tuple[Case, ...] = (
         schema=True,
     ),
     _case(
+        "arguments that differ from keys",
+        """
+        name: x
+        queues:
+          a: {type: classic, max_length: 5, arguments: {x-queue-type: quorum, x-max-length: 6}}
+          b: {dead_letter: a, arguments: {x-dead-letter-exchange: amq.fanout, x-dead-letter-routing-key: a}}
+          c: {message_ttl: 2s, overflow: drop-head, arguments: {x-message-ttl: 2000, x-overflow: reject-publish}}
+          d: {type: quorum, delivery_limit: 3, arguments: {x-delivery-limit: 4}}
+        publishers: {messages: 5}
+        """,
+        "3:63: queues.a.arguments.x-queue-type: differs from type; give one of them",
+        "3:85: queues.a.arguments.x-max-length: differs from max_length; give one of them",
+        "4:59: queues.b.arguments.x-dead-letter-exchange: differs from dead_letter; give one of them",
+        "5:90: queues.c.arguments.x-overflow: differs from overflow; give one of them",
+        "6:70: queues.d.arguments.x-delivery-limit: differs from delivery_limit; give one of them",
+    ),
+    _case(
+        "arguments that the broker refuses",
+        """
+        name: x
+        queues:
+          a: {arguments: {x-queue-type: stream}}
+          b: {arguments: {x-queue-type: qourum}}
+          c: {arguments: {x-max-length: -1, x-message-ttl: 5s, x-expires: 0, x-max-priority: 256}}
+          d: {arguments: {x-single-active-consumer: "true", x-overflow: reject, x-dead-letter-routing-key: a}}
+          e: {arguments: {x-delivery-limit: 3, x-dead-letter-strategy: at-least-once}}
+          f: {type: quorum, arguments: {x-max-priority: 3, x-queue-mode: lazy, x-max-length: 9999999999999999999}}
+          g: {arguments: {x-else: 9999999999999999999}}
+        exchanges: {ex: {arguments: {alternate-exchange: 5}}}
+        publishers: {messages: 5}
+        """,
+        "3:33: queues.a.arguments.x-queue-type: a stream keeps its messages when they are acknowledged, so nothing of what is "
+        "counted here holds for it; use classic or quorum",
+        "4:33: queues.b.arguments.x-queue-type: must be classic or quorum, not 'qourum'",
+        "5:33: queues.c.arguments.x-max-length: must be a whole number from 0, not -1",
+        "5:52: queues.c.arguments.x-message-ttl: must be a whole number from 0, not '5s'",
+        "5:67: queues.c.arguments.x-expires: must be a whole number from 1, not 0",
+        "5:86: queues.c.arguments.x-max-priority: must be a whole number from 0 to 255, not 256",
+        "6:45: queues.d.arguments.x-single-active-consumer: must be true or false, not 'true'",
+        "6:65: queues.d.arguments.x-overflow: must be drop-head, reject-publish or reject-publish-dlx, not 'reject'",
+        "6:100: queues.d.arguments.x-dead-letter-routing-key: goes with x-dead-letter-exchange, which is not given",
+        "7:37: queues.e.arguments.x-delivery-limit: works on quorum queues only",
+        "7:64: queues.e.arguments.x-dead-letter-strategy: works on quorum queues only",
+        "8:49: queues.f.arguments.x-max-priority: works on classic queues only",
+        "8:66: queues.f.arguments.x-queue-mode: works on classic queues only",
+        "8:86: queues.f.arguments.x-max-length: must be a whole number from 0, not 9999999999999999999",
+        "9:27: queues.g.arguments.x-else: does not fit into the 64 bits of an AMQP integer",
+        "10:50: exchanges.ex.arguments.alternate-exchange: must be a text, not 5",
+    ),
+    _case(
+        "fractions in arguments",
+        """
+        name: x
+        queues: {tasks: {arguments: {x-max-length: 2.5}}}
+        publishers: {messages: 5}
+        """,
+        "2:44: queues.tasks.arguments.x-max-length: must be a text, a whole number or true or false, not 2.5",
+        schema=True,
+    ),
+    _case(
+        "targets among arguments",
+        """
+        name: x
+        queues:
+          a: {arguments: {x-dead-letter-exchange: dlx}}
+          b: {arguments: {x-dead-letter-exchange: "", x-dead-letter-routing-key: ded}}
+          c: {arguments: {x-dead-letter-exchange: ""}}
+          d: {dead_letter: {exchange: dlx}, arguments: {x-dead-letter-routing-key: a}}
+          e: {dead_letter: {exchange: ""}}
+          dead: {}
+        exchanges: {ex: {arguments: {alternate-exchange: spare}}}
+        publishers: {messages: 5}
+        """,
+        "3:43: queues.a.arguments.x-dead-letter-exchange: unknown exchange 'dlx'; there are ex, amq.direct, amq.fanout, "
+        "amq.headers, amq.match and amq.topic",
+        "4:74: queues.b.arguments.x-dead-letter-routing-key: unknown queue 'ded', did you mean dead?",
+        "5:43: queues.c.arguments.x-dead-letter-exchange: sends dead letters back to their own queue; name a queue, or an exchange",
+        "6:31: queues.d.dead_letter.exchange: unknown exchange 'dlx'; there are ex, amq.direct, amq.fanout, amq.headers, "
+        "amq.match and amq.topic",
+        "7:20: queues.e.dead_letter: sends dead letters back to their own queue; name a queue, or an exchange",
+        "9:50: exchanges.ex.arguments.alternate-exchange: unknown exchange 'spare'; there are ex, amq.direct, amq.fanout, "
+        "amq.headers, amq.match and amq.topic",
+    ),
+    _case(
+        "a parking queue that leads on",
+        """
+        name: x
+        queues:
+          tasks: {}
+          a: {rests: true, dead_letter: tasks}
+          b: {rests: true}
+        publishers: {messages: 5}
+        workers: {queue: b}
+        """,
+        "4:14: queues.a.rests: nothing leads out of a queue that rests; take its dead letter target away",
+        "7:18: workers.queue: this queue rests: no worker consumes from it",
+    ),
+    _case(
+        "an argument of a control",
+        """
+        name: x
+        queues: {tasks: {max_length: 5}}
+        publishers: {messages: 5}
+        controls:
+          a: {set: {queues.tasks.arguments: {x-max-length: 5}}, expect: {lost: 1}}
+          b: {set: {queues.tasks.arguments.x-max-length: 6}, expect: {lost: 1}}
+        """,
+        "5:12: controls.a.set: takes nothing away: it sets what is so already",
+        "6:50: controls.b.set.queues.tasks.arguments.x-max-length: differs from max_length; give one of them",
+    ),
+    _case(
         "non-durable queue",
         """
         name: x
@@ -691,7 +802,7 @@ MISTAKES: tuple[Case, ...] = (
         "4:21: expect.confirmed: can never hold: publishers.confirms is off",
         "4:35: expect.returned: can never hold: publishers.mandatory is off",
         "4:52: expect.expired: can never hold: no queue has a message_ttl",
-        "4:70: expect.dead_lettered: can never hold: no queue dead-letters to one without workers",
+        "4:70: expect.dead_lettered: can never hold: nothing comes to rest in a queue without workers",
         "4:79: expect.lost: can never hold: 50 messages are published in all",
         "4:118: expect.latency.confirm: nothing is confirmed: publishers.confirms is off",
     ),

@@ -31,13 +31,13 @@ def test_resolved_and_loaded_again_a_scenario_is_equal(
     except ScenarioError:
         reject()  # what is drawn may ask for more than is published
     (folder / "again.yaml").write_text(to_yaml(resolve(first)), encoding="utf-8")
-    assert load(folder / "again.yaml", actions()).scenario == first
+    assert resolve(load(folder / "again.yaml", actions()).scenario) == resolve(first)
 
 
 def test_defaults_are_filled_in_and_shorthands_written_out() -> None:
     resolved = resolve(build(workers={"work": 0.0025}, timeline=[{"at": 90, "kill": "worker-1"}]))
     assert resolved["publishers"][0]["confirms"] == {"window": 100}
-    assert resolved["queues"] == {"tasks": {"type": "classic", "durable": True, "arguments": {}}}
+    assert resolved["queues"] == {"tasks": {"type": "classic", "durable": True, "rests": False, "arguments": {}}}
     assert resolved["workers"][0]["work"] == "2.5ms"
     assert resolved["timeline"] == [{"at": "1.5m", "kill": {"worker": "worker-1"}}]
     assert "exchange" not in resolved["publishers"][0]

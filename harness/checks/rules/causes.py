@@ -36,7 +36,6 @@ from harness.effects import Takes
 from harness.events import Drained, Event, ProcessExited
 from harness.history.records import AckMode
 from harness.scenario.scenario import QUORUM_SETTLE_S
-from harness.scenario.topology import Queue
 from harness.verdict.data import Place
 
 BROKEN_PROMISE = "none: durable, persistent and confirmed, and the broker did not keep it"
@@ -184,8 +183,7 @@ class _Finder:
 
     def __init__(self, tally: MessageTable, events: Sequence[Event]) -> None:
         """Collect what can take copies."""
-        self._topology = tally.topology
-        self._settings = tally.topology.scenario.queues
+        self._settings = tally.topology.settings
         self._happenings = fault_records(events)
         self._on_disk_ns = on_disk_ns(events)
         self._ends = {
@@ -243,7 +241,7 @@ class _Finder:
 
     def _in_queue(self, evidence: _Evidence, since_ns: int) -> Cause:
         """In its queue from `since_ns` on: the first thing that can take it from there, else the first that must not."""
-        queue, settings = evidence.queue, self._settings.get(evidence.queue, Queue())
+        queue, settings = evidence.queue, self._settings(evidence.queue)
         # What a worker holds is out of a purge's reach until it is given back; the end of a node takes it all the same.
         back_ns = since_ns if evidence.worker is None else evidence.worker.over_ns
         taker = self._first(
@@ -286,7 +284,7 @@ class _Finder:
 
     def _missing(self, evidence: _Evidence, fault_record: FaultRecord) -> list[str]:
         """Name the settings without which the end of a node takes a message from its queue."""
-        settings = self._settings.get(evidence.queue, Queue())
+        settings = self._settings(evidence.queue)
         missing = []
         if fault_record.ends_node and not settings.durable:
             missing.append(f"queues.{evidence.queue}.durable: true")
@@ -305,7 +303,7 @@ class _Finder:
 
     def _queue_gone_before(self, queue: str, at_ns: int) -> FaultRecord | None:
         """Return the fault that took a non-durable queue away before `at_ns`: nothing declares it again, so later messages go nowhere."""
-        if self._settings.get(queue, Queue()).durable:
+        if self._settings(queue).durable:
             return None
         return self._first(lambda each: each.ends_node and each.struck_ns < at_ns)
 

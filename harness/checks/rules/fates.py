@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from harness.checks.rules.taken import FATES, Reason, Taken, what_took
 from harness.checks.tally.lives import Lives
 from harness.checks.tally.message_table import AT_ONCE, MessageTable
-from harness.checks.tally.topology import Topology
+from harness.checks.tally.topology import RunTopology
 from harness.events import Event
 from harness.verdict.data import Fate
 
@@ -91,9 +91,7 @@ def _left(tally: MessageTable) -> dict[Fate, NDArray[np.int64]]:
     open_ones = (
         (found.copy >= 0) & ~tally.completions.some[np.maximum(found.copy, 0)] if len(found.copy) else found.died
     )
-    kinds = np.array(
-        [_kind(name, tally.topology) for name in tally.queues] or [0]
-    )
+    kinds = np.array([_kind(name, tally.topology) for name in tally.queues] or [0])
     at = kinds[found.queue] if len(found.queue) else found.queue
     return {
         fate: np.unique(found.copy[open_ones & (at == number)])
@@ -101,11 +99,11 @@ def _left(tally: MessageTable) -> dict[Fate, NDArray[np.int64]]:
     }
 
 
-def _kind(queue: str, topology: Topology) -> int:
+def _kind(queue: str, topology: RunTopology) -> int:
     """Return 0 for a queue from which nothing comes to a consumer, 1 for one that leads to a consumer by itself, 2 for a work queue."""
     if topology.is_work(queue):
         return 2
-    return 1 if queue in topology.leading else 0
+    return 1 if queue in topology.roles.delaying else 0
 
 
 def _came_back(here: slice, tally: MessageTable) -> NDArray[np.bool_]:
@@ -120,4 +118,4 @@ def _came_back(here: slice, tally: MessageTable) -> NDArray[np.bool_]:
 
 
 def _speaks_for_one(lives: Lives, tally: MessageTable) -> bool:
-    return lives.published == 1 and not tally.topology.is_quorum(lives.slots[0].first_queue)
+    return lives.published == 1 and tally.topology.policy(lives.slots[0].first_queue).type != "quorum"

@@ -25,16 +25,14 @@ from harness.checks.rules.latest import last_deliveries, last_publishes, rows_of
 from harness.checks.rules.stays import Arrivals, dead_lettered_into, most_at_consumers, published_into
 from harness.checks.tally.deliveries import REJECTED
 from harness.checks.tally.fault_records import FaultRecord, fault_records, on_disk_ns
-from harness.checks.tally.lives import Standing
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
 from harness.effects import Takes
 from harness.events import BrokerLook, BrokerStarted, Event
 from harness.history.records import AckMode
+from harness.scenario.queue_policy import EffectivePolicy
+from harness.scenario.routing import Position
 from harness.verdict.data import Fate
-
-DEFAULT_DELIVERY_LIMIT = 20
-"""Of quorum queues from RabbitMQ 4.0 on. Source: RabbitMQ's guide to quorum queues, poison message handling."""
 
 
 class Reason(IntEnum):
@@ -138,10 +136,10 @@ class _Walk:
                 continue
             name = tally.queues[place]
             lives = tally.copies.lives[route]
-            standing = next(each for each in lives.places(slot) if each.queue == name)
-            self._from(rows, standing)
+            position = next(each for each in lives.places(slot) if each.queue == name)
+            self._from(rows, position)
 
-    def _from(self, rows: NDArray[np.int64], standing: Standing) -> None:
+    def _from(self, rows: NDArray[np.int64], position: Position) -> None:
         """Follow copies whose last known place is the same."""
         tally, last = self._tally, self._last[rows]
         deliveries = tally.deliveries
@@ -157,12 +155,12 @@ class _Walk:
                 ),
                 NEVER,
             )
-            self._in_queue(fresh, standing, published_ns[last < 0], sure, frozenset(), again=False)
+            self._in_queue(fresh, position, published_ns[last < 0], sure, frozenset(), again=False)
         known = rows[last >= 0]
         if not len(known):
             return
         last = self._last[known]
-        self._stand(known, standing.queue, deliveries.at_ns[last])
+        self._stand(known, position.queue, deliveries.at_ns[last])
         rejected = deliveries.rejected[last] == REJECTED
         gone = deliveries.acked[last] | deliveries.failed[last] | _automatic(tally)[deliveries.session[last]]
         died = known[rejected]
@@ -170,21 +168,21 @@ class _Walk:
             at_ns = deliveries.rejected_ns[self._last[died]]
             lost_ns = np.array([session.lost_ns for session in tally.sessions], dtype=np.int64)
             self.taken.possible[died] = lost_ns[deliveries.session[self._last[died]]] - at_ns < WITHIN_NS
-            self._died(died, standing, Reason.REJECTED, at_ns, frozenset())
+            self._died(died, position, Reason.REJECTED, at_ns, frozenset())
         back = known[~rejected & ~gone]
         if len(back):
-            limited = self._over_the_limit(back, standing.queue)
+            limited = self._over_the_limit(back, position.queue)
             at_ns = deliveries.at_ns[self._last[back]]
             if limited.any():
-                self._died(back[limited], standing, Reason.DELIVERY_LIMIT, at_ns[limited], frozenset({standing.queue}))
+                self._died(back[limited], position, Reason.DELIVERY_LIMIT, at_ns[limited], frozenset({position.queue}))
             back, at_ns = back[~limited], at_ns[~limited]
         if len(back):
             came_ns = np.where(deliveries.died[self._last[back]], at_ns, published_ns[np.searchsorted(rows, back)])
-            self._in_queue(back, standing, came_ns, at_ns, frozenset(), again=True)
+            self._in_queue(back, position, came_ns, at_ns, frozenset(), again=True)
 
     def _over_the_limit(self, rows: NDArray[np.int64], queue: str) -> NDArray[np.bool_]:
         """Return which copies their queue had to give up on when their last delivery came back."""
-        limit = delivery_limit(self._topology.arguments(queue), self._events)
+        limit = self._topology.policy(queue).most_redeliveries(self._topology.rabbitmq)
         if limit is None:
             return np.zeros(len(rows), dtype=bool)
         deliveries, copies = self._tally.deliveries, self.taken.copy[rows]
@@ -200,7 +198,7 @@ class _Walk:
     def _in_queue(
         self,
         rows: NDArray[np.int64],
-        standing: Standing,
+        position: Position,
         came_ns: NDArray[np.int64],
         sure_ns: NDArray[np.int64],
         died_in: frozenset[str],
@@ -213,12 +211,11 @@ class _Walk:
         `died_in` are the queues that they died in since their last reject; `again` says that they were given back to it, `died` that a
         death brought them.
         """
-        queue = standing.queue
+        queue = position.queue
         self._stand(rows, queue, came_ns)
-        arguments = self._topology.arguments(queue)
-        length, ttl = _number(arguments, "x-max-length"), _number(arguments, "x-message-ttl")
-        limited = length is not None or "x-max-length-bytes" in arguments
-        arrivals = self._arrivals(rows, queue, came_ns, died=died) if limited or ttl is not None else None
+        policy = self._topology.policy(queue)
+        ttl_s, limited = policy.message_ttl_s, policy.has_length_limit
+        arrivals = self._arrivals(rows, queue, came_ns, died=died) if limited or ttl_s is not None else None
         back_ns = np.where(again, self._given_back_ns(rows), came_ns)
         until_ns = np.full(len(rows), self._end_ns, dtype=np.int64)
         if arrivals is not None and not again:
@@ -226,13 +223,13 @@ class _Walk:
             until_ns = np.minimum(until_ns, arrivals.overtaken_ns(sure_ns))
         struck_ns = self._struck_ns(rows, queue, came_ns)
         until_ns = np.minimum(until_ns, struck_ns)
-        expires_ns = np.full(len(rows), NEVER) if ttl is None else came_ns + ttl * 1_000_000
+        expires_ns = np.full(len(rows), NEVER) if ttl_s is None else came_ns + round(ttl_s * 1e9)
         purge_ns, purge = self._purged_ns(queue, back_ns)
         left = np.ones(len(rows), dtype=bool)
         expired = expires_ns <= np.minimum(until_ns, purge_ns)
         outgrown = np.zeros(len(rows), dtype=bool)
         if arrivals is not None and limited:
-            outgrown = self._outgrown(rows, arguments, arrivals, came_ns, np.minimum(until_ns, expires_ns))
+            outgrown = self._outgrown(rows, policy, arrivals, came_ns, np.minimum(until_ns, expires_ns))
         for chosen, reason, at_ns in (
             (outgrown, Reason.LENGTH, came_ns),
             (expired & ~outgrown, Reason.TTL, expires_ns),
@@ -240,10 +237,10 @@ class _Walk:
             if chosen.any():
                 assert arrivals is not None  # noqa: S101 - where something is limited or expires
                 here = rows[chosen]
-                self.taken.possible[here] |= (sure_ns[chosen] == NEVER) & (not self._refuses(arguments))
-                self.taken.possible[here] |= self._refuses(arguments) & (struck_ns[chosen] != NEVER)
+                self.taken.possible[here] |= (sure_ns[chosen] == NEVER) & (not policy.refuses_when_full)
+                self.taken.possible[here] |= policy.refuses_when_full & (struck_ns[chosen] != NEVER)
                 self._in_doubt.append((queue, reason, arrivals, here))
-                self._died(here, standing, reason, at_ns[chosen], died_in | {queue})
+                self._died(here, position, reason, at_ns[chosen], died_in | {queue})
                 left &= ~chosen
         purged = left & (purge_ns <= until_ns)
         if purged.any():
@@ -258,20 +255,21 @@ class _Walk:
     def _died(
         self,
         rows: NDArray[np.int64],
-        standing: Standing,
+        position: Position,
         reason: Reason,
         at_ns: NDArray[np.int64],
         died_in: frozenset[str],
     ) -> None:
         """Follow copies that died in a queue to where that leads."""
-        queue, topology = standing.queue, self._topology
-        if not topology.dead_letters(queue):
+        queue, topology = position.queue, self._topology
+        policy = topology.policy(queue)
+        if not policy.has_dead_letter_target:
             self._take(rows, reason, queue)
             return
-        if topology.arguments(queue).get("x-dead-letter-strategy") == "at-least-once" and self._held(queue):
+        if policy.dead_letters_at_least_once and self._held(queue):
             self._take(rows, Reason.HELD, queue)
             return
-        targets = topology.targets(standing)
+        targets = topology.topology.deaths(position)
         if not targets:
             self._take(rows, Reason.NO_TARGET, queue)
             return
@@ -306,10 +304,7 @@ class _Walk:
 
     def _struck_ns(self, rows: NDArray[np.int64], queue: str, since_ns: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return when a fault other than a purge took what stood in a queue since then; NEVER where none did."""
-        settings = self._topology.scenario.queues.get(queue)
-        struck_ns = np.full(len(rows), NEVER)
-        if settings is None:
-            return struck_ns
+        settings, struck_ns = self._topology.settings(queue), np.full(len(rows), NEVER)
         persistent = self._persistent[rows]
         for lasting in (False, True):
             for fault in self._faults:
@@ -333,7 +328,7 @@ class _Walk:
     def _outgrown(
         self,
         rows: NDArray[np.int64],
-        arguments: dict[str, object],
+        policy: EffectivePolicy,
         arrivals: Arrivals,
         came_ns: NDArray[np.int64],
         until_ns: NDArray[np.int64],
@@ -342,24 +337,21 @@ class _Walk:
 
         Where the queue refuses instead of dropping, only a publisher without confirms loses what it sends to a full queue.
         """
-        length = _number(arguments, "x-max-length")
-        if self._refuses(arguments):
+        length = policy.max_length
+        if policy.refuses_when_full:
             confirmable = self._tally.publishes.confirmable[self._sent[rows]]
             full: NDArray[np.bool_] = ~confirmable & (length is not None) & (arrivals.waiting(came_ns) >= (length or 0))
             return full
         outgrown: NDArray[np.bool_] = arrivals.after(came_ns, until_ns) >= (1 if length is None else length)
         return outgrown
 
-    @staticmethod
-    def _refuses(arguments: dict[str, object]) -> bool:
-        """Whether a full queue refuses what comes, instead of dropping its head."""
-        return str(arguments.get("x-overflow", "")).startswith("reject-publish")
-
     def _is_gone(self, queue: str) -> bool:
         """Whether the broker did not know a durable queue any more at the end, though it had known it."""
         after = [look for look in self._topology.looks if look.moment == "after the drain"]
         return (
-            bool(after) and queue not in {each.name for each in after[-1].queues} and self._topology.is_durable(queue)
+            bool(after)
+            and queue not in {each.name for each in after[-1].queues}
+            and self._topology.settings(queue).durable
         )
 
     def _held(self, queue: str) -> int:
@@ -373,26 +365,28 @@ class _Walk:
         taken = self.taken
         counted = _Counters(self._events)
         for queue, reason, arrivals, rows in self._in_doubt:
-            arguments = self._topology.arguments(queue)
-            number = counted.number(arguments, reason) if counted.known else None
-            if number is not None and not self._topology.dead_letters(queue):
+            policy = self._topology.policy(queue)
+            number = counted.number(policy, reason) if counted.known else None
+            if number is not None and not policy.has_dead_letter_target:
                 taken.possible[rows] = np.arange(len(rows)) >= number
             elif reason is Reason.LENGTH:
-                shown = self._must_have_dropped(queue, arguments, arrivals)
-                taken.possible[rows] |= np.arange(len(rows)) >= shown
+                taken.possible[rows] |= np.arange(len(rows)) >= self._must_have_dropped(queue, policy, arrivals)
         held = np.flatnonzero(taken.reason == Reason.HELD)
         for place in np.unique(taken.queue[held]).tolist():
             mine = held[taken.queue[held] == place]
             taken.reason[mine[self._held(self._tally.queues[place]) :]] = Reason.NONE
         taken.possible[taken.reason == Reason.NONE] = False
 
-    def _must_have_dropped(self, queue: str, arguments: dict[str, object], arrivals: Arrivals) -> int:
-        length = _number(arguments, "x-max-length")
-        if length is None or "x-message-ttl" in arguments:
-            return 0
-        if self._refuses(arguments):
+    def _must_have_dropped(self, queue: str, policy: EffectivePolicy, arrivals: Arrivals) -> int:
+        if policy.refuses_when_full:
             return len(arrivals.came_ns)
-        return arrivals.overflow(length, most_at_consumers(queue, self._tally.sessions))
+        if policy.max_length is None or policy.message_ttl_s is not None:
+            return 0
+        return arrivals.overflow(policy.max_length, most_at_consumers(queue, self._tally.sessions))
+
+
+_COUNTED = {Reason.TTL: "expired", Reason.LENGTH: "maxlen"}
+"""What the broker's counters call it."""
 
 
 class _Counters:
@@ -413,11 +407,10 @@ class _Counters:
         )
         self._before, self._after = (before, after) if self.known else (None, None)
 
-    def number(self, arguments: dict[str, object], reason: Reason) -> int:
+    def number(self, policy: EffectivePolicy, reason: Reason) -> int:
         """Return how many queues like this one, without a dead letter target, have thrown away for a reason."""
-        kind = "quorum" if arguments.get("x-queue-type") == "quorum" else "classic"
-        name = {Reason.TTL: "expired", Reason.LENGTH: "maxlen"}[reason]
-        return self._sum(self._after, f"{kind}/disabled/{name}") - self._sum(self._before, f"{kind}/disabled/{name}")
+        key = f"{policy.type}/disabled/{_COUNTED[reason]}"
+        return self._sum(self._after, key) - self._sum(self._before, key)
 
     @staticmethod
     def _sum(look: BrokerLook | None, key: str) -> int:
@@ -431,20 +424,3 @@ def _purges(fault: FaultRecord) -> bool:
 def _automatic(tally: MessageTable) -> NDArray[np.bool_]:
     """Return by session whether the broker takes its deliveries for acknowledged as it sends them."""
     return np.array([session.acks is AckMode.AUTOMATIC for session in tally.sessions] or [False])
-
-
-def delivery_limit(arguments: dict[str, object], events: Sequence[Event]) -> int | None:
-    """Return how often a queue delivers a message again before it drops it; None for no limit."""
-    if arguments.get("x-queue-type") != "quorum":
-        return None
-    limit = _number(arguments, "x-delivery-limit")
-    if limit is not None:
-        return limit if limit >= 0 else None
-    version = next((event.rabbitmq for event in events if isinstance(event, BrokerStarted)), "")
-    major = version.partition(".")[0]
-    return DEFAULT_DELIVERY_LIMIT if major.isdigit() and int(major) >= 4 else None
-
-
-def _number(arguments: dict[str, object], name: str) -> int | None:
-    value = arguments.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from harness.history.records import Death
+from harness.scenario.routing import Position
 
 MISROUTED = -1
 """Instead of a slot: no life of the message leads to that queue."""
@@ -24,14 +24,7 @@ MOST_SLOTS = 256
 """How many slots of a route begin new rounds."""
 
 
-class Standing(NamedTuple):
-    """Where a copy stands: its queue, and the routing key that its next death goes by."""
-
-    queue: str
-    key: str
-
-
-Targets = Callable[[Standing], tuple[Standing, ...]]
+Targets = Callable[[Position], tuple[Position, ...]]
 """Where a death leads to; nothing where no queue gets it."""
 
 
@@ -50,23 +43,23 @@ class Slot:
 class Lives:
     """All lives that the messages of one route can have."""
 
-    def __init__(self, first: Iterable[Standing], targets: Targets, rounds: int = 1) -> None:
-        """Walk from the queues that a route leads to along every death. Each standing is looked at once in a slot, so the walk ends.
+    def __init__(self, first: Iterable[Position], targets: Targets, rounds: int = 1) -> None:
+        """Walk from the queues that a route leads to along every death. Each position is looked at once in a slot, so the walk ends.
 
         `rounds` is how often a life may come to the same death into several queues.
         """
         self._targets, self._rounds = targets, rounds
         self.slots: list[Slot] = []
-        self._next: dict[tuple[int, Standing], dict[str, tuple[int, Standing]]] = {}
-        self._first: dict[str, tuple[int, Standing]] = {}
-        for standing in first:
-            self._first[standing.queue] = (len(self.slots), standing)
-            self.slots.append(Slot(standing.queue, standing.queue, None))
+        self._next: dict[tuple[int, Position], dict[str, tuple[int, Position]]] = {}
+        self._first: dict[str, tuple[int, Position]] = {}
+        for position in first:
+            self._first[position.queue] = (len(self.slots), position)
+            self.slots.append(Slot(position.queue, position.queue, None))
         if not self.slots:
             self.slots.append(Slot("", "", None))
         self.published = len(self.slots)
         """How many of the slots a publish begins; they come first."""
-        self._children: dict[tuple[int, Standing], dict[str, int]] = {}
+        self._children: dict[tuple[int, Position], dict[str, int]] = {}
         waiting = deque(self._first.values())
         while waiting:
             place = waiting.popleft()
@@ -74,26 +67,26 @@ class Lives:
                 self._next[place] = self._deaths_from(*place)
                 waiting.extend(self._next[place].values())
 
-    def _deaths_from(self, slot: int, standing: Standing) -> dict[str, tuple[int, Standing]]:
-        reached = self._targets(standing)
+    def _deaths_from(self, slot: int, position: Position) -> dict[str, tuple[int, Position]]:
+        reached = self._targets(position)
         if len(reached) < 2:
             return {each.queue: (slot, each) for each in reached}
-        children = self._branching_before(slot, standing)
+        children = self._branching_before(slot, position)
         if children is None:
             first_queue = self.slots[slot].first_queue
             children = {each.queue: len(self.slots) + number for number, each in enumerate(reached)}
             self.slots += [Slot(first_queue, each.queue, slot) for each in reached]
-        self._children[slot, standing] = children
+        self._children[slot, position] = children
         return {each.queue: (children[each.queue], each) for each in reached}
 
-    def _branching_before(self, slot: int, standing: Standing) -> dict[str, int] | None:
+    def _branching_before(self, slot: int, position: Position) -> dict[str, int] | None:
         """Find the slots that this death began when a copy of the same line died there before, often enough."""
         times, latest = 0, None
         line = self.slots[slot].parent
         while line is not None:
-            if (line, standing) in self._children:
+            if (line, position) in self._children:
                 times += 1
-                latest = latest or self._children[line, standing]
+                latest = latest or self._children[line, position]
             line = self.slots[line].parent
         return latest if times >= self._rounds or len(self.slots) >= MOST_SLOTS else None
 
@@ -122,7 +115,7 @@ class Lives:
                 place = self._way(place, name)
         return MISROUTED if place is None else place[0]
 
-    def _after(self, place: tuple[int, Standing], deaths: dict[str, int], queue: str) -> tuple[int, Standing] | None:
+    def _after(self, place: tuple[int, Position], deaths: dict[str, int], queue: str) -> tuple[int, Position] | None:
         """Follow a life that died so often in each queue, and came to `queue`; None where there is no such life."""
         left = dict(deaths)
         for _ in range(sum(left.values())):
@@ -142,16 +135,16 @@ class Lives:
         found = [way[0] for place in self._first.values() if (way := self._way(place, queue)) is not None]
         return found[-1] if found else MISROUTED
 
-    def places(self, slot: int) -> tuple[Standing, ...]:
+    def places(self, slot: int) -> tuple[Position, ...]:
         """Return where a copy can stand, in the order of the walk."""
-        return tuple(standing for found, standing in self._next if found == slot)
+        return tuple(position for found, position in self._next if found == slot)
 
-    def ends(self, slot: int, queue: str) -> tuple[Standing, ...]:
+    def ends(self, slot: int, queue: str) -> tuple[Position, ...]:
         """Return where the death of a copy in a queue leads to."""
         found = [self._next[place] for place in self._next if place[0] == slot and place[1].queue == queue]
-        return tuple(standing for _, standing in found[0].values()) if found else ()
+        return tuple(position for _, position in found[0].values()) if found else ()
 
-    def _way(self, begin: tuple[int, Standing], queue: str) -> tuple[int, Standing] | None:
+    def _way(self, begin: tuple[int, Position], queue: str) -> tuple[int, Position] | None:
         """Follow deaths, at least one, to a queue by the shortest way."""
         seen, waiting = {begin}, deque([begin])
         while waiting:

@@ -39,7 +39,7 @@ from harness.checks.tally.received import Flow, Misrouted, Received
 from harness.checks.tally.sent import Sent
 from harness.checks.tally.sessions import Session, Sessions, Survey, has_any
 from harness.checks.tally.times import NEVER, Times
-from harness.checks.tally.topology import Topology
+from harness.checks.tally.topology import RunTopology
 from harness.history.history import History
 from harness.history.read import Log
 from harness.history.records import Flag, Kind
@@ -76,7 +76,7 @@ class MessageTable:
 
     messages: Messages
     copies: Copies
-    topology: Topology
+    topology: RunTopology
     exists: NDArray[np.bool_] | None
     """By copy, whether it exists; None if each does whose message was published."""
     routes: tuple[str, ...]
@@ -295,7 +295,7 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
         for place, log in enumerate(publishers)
     )
     numbering = Numbering(offsets, sizes, sent.first_attempt, sent.again)
-    topology = Topology(scenario, history.events)
+    topology = RunTopology(scenario, history.events)
     rounds = max(
         (count for log in (*workers, *collectors) for death in log.deaths for _, _, count in death.path), default=1
     )

@@ -9,7 +9,7 @@ import numpy as np
 from harness.checks.rules.taken import FATES, Reason, Taken
 from harness.checks.tally.fault_records import FaultRecord
 from harness.checks.tally.message_table import MessageTable
-from harness.checks.tally.topology import Topology
+from harness.checks.tally.topology import RunTopology
 from harness.verdict.data import NotDone
 from harness.verdict.words import plural
 
@@ -67,16 +67,16 @@ _BY = {
     Reason.QUEUE_GONE: "with their queue {queue}",
     Reason.HELD: "by {queue} for its dead letter target, which refuses them",
 }
-_ARGUMENTS = {Reason.TTL: "x-message-ttl", Reason.LENGTH: "x-max-length", Reason.DELIVERY_LIMIT: "x-delivery-limit"}
+_FIELDS = {Reason.TTL: "message_ttl_s", Reason.LENGTH: "max_length", Reason.DELIVERY_LIMIT: "delivery_limit"}
 
 
-def _by(reason: Reason, queue: str, fault: str, topology: Topology) -> str:
+def _by(reason: Reason, queue: str, fault: str, topology: RunTopology) -> str:
     """Say by what, as in `dropped by the length limit of tasks`; a policy that set it is named."""
-    policy = topology.set_by_policy(queue, _ARGUMENTS[reason]) if reason in _ARGUMENTS else ""
+    policy = topology.policy_behind(queue, _FIELDS[reason]) if reason in _FIELDS else ""
     return _BY[reason].format(queue=queue, fault=fault) + (f" (policy {policy})" if policy else "")
 
 
-def _settings(reason: Reason, queue: str, topology: Topology) -> Iterator[str]:
+def _settings(reason: Reason, queue: str, topology: RunTopology) -> Iterator[str]:
     """Name what would have kept them; nothing that is in force already."""
     at = f"queues.{queue}"
     match reason:
@@ -84,7 +84,7 @@ def _settings(reason: Reason, queue: str, topology: Topology) -> Iterator[str]:
             yield f"{at}.dead_letter"
             yield f"a longer {at}.message_ttl"
         case Reason.LENGTH:
-            if topology.arguments(queue).get("x-overflow") is None:
+            if topology.policy(queue).overflow is None:
                 yield f"{at}.overflow: reject-publish with publishers.confirms: true"
             yield f"a greater {at}.max_length"
         case Reason.DELIVERY_LIMIT:
@@ -96,9 +96,9 @@ def _settings(reason: Reason, queue: str, topology: Topology) -> Iterator[str]:
             yield f"{at}.dead_letter: a queue that exists"
         case Reason.CYCLE:
             yield f"{at}.dead_letter: a queue outside the cycle"
-        case Reason.QUEUE_GONE if "x-expires" in topology.arguments(queue):
+        case Reason.QUEUE_GONE if topology.policy(queue).expires_s is not None:
             yield f"{at} without x-expires"
         case Reason.HELD:
-            yield from (f"a greater queues.{each.queue}.max_length" for each in topology.all_targets(queue))
+            yield from (f"a greater queues.{each}.max_length" for each in topology.targets(queue))
         case _:
             return
