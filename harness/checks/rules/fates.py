@@ -100,10 +100,10 @@ def _left(tally: MessageTable) -> dict[Fate, NDArray[np.int64]]:
 
 
 def _kind(queue: str, topology: RunTopology) -> int:
-    """Return 0 for a queue from which nothing comes to a consumer, 1 for one that leads to a consumer by itself, 2 for a work queue."""
-    if topology.is_work(queue):
-        return 2
-    return 1 if queue in topology.roles.delaying else 0
+    """Return 0 for a queue where messages come to rest, 1 for one that leads to a consumer by itself, 2 for a work queue."""
+    if queue in topology.roles.resting:
+        return 0
+    return 1 if queue in topology.roles.delaying else 2
 
 
 def _came_back(here: slice, tally: MessageTable) -> NDArray[np.bool_]:

@@ -112,6 +112,15 @@ def dead_lettered_into(queue: int, missing: NDArray[np.int64], came_ns: Times, t
     return Arrivals.of(came, came, left)
 
 
+def given_back_ns(queue: int, tally: MessageTable) -> Times:
+    """Return when deliveries came back to a queue (an index into `MessageTable.queues`), sorted: by a requeue, or with their connection."""
+    deliveries = tally.deliveries
+    over_ns = np.array([session.over_ns for session in tally.sessions] or [NEVER], dtype=np.int64)
+    mine = np.flatnonzero((deliveries.queue == queue) & ~deliveries.acked & (deliveries.rejected != REJECTED))
+    back_ns = np.minimum(over_ns[deliveries.session[mine]], deliveries.rejected_ns[mine])
+    return np.sort(back_ns[back_ns != NEVER])
+
+
 def most_at_consumers(queue: str, sessions: Iterable[Session]) -> int | None:
     """Return how many deliveries the broker may have sent to a queue's consumers that none of them recorded; None for any number."""
     most = 0

@@ -22,7 +22,13 @@ from numpy.typing import NDArray
 
 from harness.checks.rules.arrival import WITHIN_NS, arrived
 from harness.checks.rules.latest import last_deliveries, last_publishes, rows_of
-from harness.checks.rules.stays import Arrivals, dead_lettered_into, most_at_consumers, published_into
+from harness.checks.rules.stays import (
+    Arrivals,
+    dead_lettered_into,
+    given_back_ns,
+    most_at_consumers,
+    published_into,
+)
 from harness.checks.tally.deliveries import REJECTED
 from harness.checks.tally.fault_records import FaultRecord, fault_records, on_disk_ns
 from harness.checks.tally.message_table import MessageTable
@@ -213,6 +219,8 @@ class _Walk:
         """
         queue = position.queue
         self._stand(rows, queue, came_ns)
+        there = ~self._gone_before(queue, came_ns)
+        rows, came_ns, sure_ns = rows[there], came_ns[there], sure_ns[there]
         policy = self._topology.policy(queue)
         ttl_s, limited = policy.message_ttl_s, policy.has_length_limit
         arrivals = self._arrivals(rows, queue, came_ns, died=died) if limited or ttl_s is not None else None
@@ -229,7 +237,7 @@ class _Walk:
         expired = expires_ns <= np.minimum(until_ns, purge_ns)
         outgrown = np.zeros(len(rows), dtype=bool)
         if arrivals is not None and limited:
-            outgrown = self._outgrown(rows, policy, arrivals, came_ns, np.minimum(until_ns, expires_ns))
+            outgrown = self._outgrown(rows, queue, policy, arrivals, came_ns, np.minimum(until_ns, expires_ns))
         for chosen, reason, at_ns in (
             (outgrown, Reason.LENGTH, came_ns),
             (expired & ~outgrown, Reason.TTL, expires_ns),
@@ -238,7 +246,11 @@ class _Walk:
                 assert arrivals is not None  # noqa: S101 - where something is limited or expires
                 here = rows[chosen]
                 self.taken.possible[here] |= (sure_ns[chosen] == NEVER) & (not policy.refuses_when_full)
-                self.taken.possible[here] |= policy.refuses_when_full & (struck_ns[chosen] != NEVER)
+                # A fault may have struck before it came, or before it died.
+                known = (sure_ns[chosen] != NEVER) & (not policy.refuses_when_full)
+                later_ns = np.where(known, sure_ns[chosen] - came_ns[chosen], NEVER - at_ns[chosen]) + at_ns[chosen]
+                risky_ns = np.minimum(self._unwritten_ns(rows, came_ns), np.minimum(struck_ns, purge_ns))
+                self.taken.possible[here] |= risky_ns[chosen] < later_ns
                 self._in_doubt.append((queue, reason, arrivals, here))
                 self._died(here, position, reason, at_ns[chosen], died_in | {queue})
                 left &= ~chosen
@@ -316,6 +328,19 @@ class _Walk:
                 struck_ns[there] = np.minimum(struck_ns[there], fault.struck_ns)
         return struck_ns
 
+    def _unwritten_ns(self, rows: NDArray[np.int64], since_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return when a node ended after copies were sent that were never confirmed, and need not have been written; NEVER for others."""
+        ended_ns = np.array([*sorted(fault.struck_ns for fault in self._faults if fault.ends_node), NEVER])
+        first_ns: NDArray[np.int64] = ended_ns[np.searchsorted(ended_ns, since_ns)]
+        confirmed = self._tally.publishes.confirmed_ns[self._sent[rows]] != NEVER
+        return np.where(confirmed, NEVER, first_ns)
+
+    def _gone_before(self, queue: str, came_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which copies came when their queue was gone: it was not durable, and nothing declares it again after a node's end."""
+        if self._topology.settings(queue).durable:
+            return np.zeros(len(came_ns), dtype=bool)
+        return came_ns > min((fault.struck_ns for fault in self._faults if fault.ends_node), default=NEVER)
+
     def _purged_ns(self, queue: str, since_ns: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return when a purge took what stood ready in a queue since then, and which one; NEVER where none did."""
         purged_ns, by = np.full(len(since_ns), NEVER), np.full(len(since_ns), -1)
@@ -328,6 +353,7 @@ class _Walk:
     def _outgrown(
         self,
         rows: NDArray[np.int64],
+        queue: str,
         policy: EffectivePolicy,
         arrivals: Arrivals,
         came_ns: NDArray[np.int64],
@@ -342,7 +368,9 @@ class _Walk:
             confirmable = self._tally.publishes.confirmable[self._sent[rows]]
             full: NDArray[np.bool_] = ~confirmable & (length is not None) & (arrivals.waiting(came_ns) >= (length or 0))
             return full
-        outgrown: NDArray[np.bool_] = arrivals.after(came_ns, until_ns) >= (1 if length is None else length)
+        back_ns = given_back_ns(self._place.get(queue, -1), self._tally)  # what comes back takes room as well
+        back = np.searchsorted(back_ns, until_ns, side="right") - np.searchsorted(back_ns, came_ns)
+        outgrown: NDArray[np.bool_] = arrivals.after(came_ns, until_ns) + back >= (1 if length is None else length)
         return outgrown
 
     def _is_gone(self, queue: str) -> bool:
@@ -366,7 +394,7 @@ class _Walk:
         counted = _Counters(self._events)
         for queue, reason, arrivals, rows in self._in_doubt:
             policy = self._topology.policy(queue)
-            number = counted.number(policy, reason) if counted.known else None
+            number = None if policy.refuses_when_full else counted.number(policy, reason)
             if number is not None and not policy.has_dead_letter_target:
                 taken.possible[rows] = np.arange(len(rows)) >= number
             elif reason is Reason.LENGTH:
@@ -407,8 +435,10 @@ class _Counters:
         )
         self._before, self._after = (before, after) if self.known else (None, None)
 
-    def number(self, policy: EffectivePolicy, reason: Reason) -> int:
-        """Return how many queues like this one, without a dead letter target, have thrown away for a reason."""
+    def number(self, policy: EffectivePolicy, reason: Reason) -> int | None:
+        """Return how many queues like this one, without a dead letter target, have thrown away for a reason; None if that is not known."""
+        if not self.known:
+            return None
         key = f"{policy.type}/disabled/{_COUNTED[reason]}"
         return self._sum(self._after, key) - self._sum(self._before, key)
 

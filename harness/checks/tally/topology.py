@@ -69,10 +69,6 @@ class RunTopology:
         """What the queues without workers are for."""
         return queue_roles(self.topology, self._routes, self.consumed)
 
-    def is_work(self, queue: str) -> bool:
-        """Whether workers are to empty a queue; where the scenario has none, every queue is that does not rest."""
-        return queue in self.consumed or (not self.consumed and queue not in self.roles.resting)
-
     def targets(self, queue: str) -> tuple[str, ...]:
         """Return the queues that deaths in a queue lead to, for any message that can come there."""
         start = [position for route in self._routes for position in self.topology.start(route)]
