@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from harness.scenario.base import Many, Model, OneOrMany
 from harness.scenario.quantities import CountComparison, RatioComparison, ShareComparison, TimeComparison
+
+COPY_COUNTS: Final = (
+    "lost",
+    "duplicates",
+    "stranded",
+    "in_transit",
+    "processed",
+    "dead_lettered",
+    "expired",
+    "dropped",
+    "removed",
+    "retained",
+    "recovered",
+    "resurrected",
+)
+"""The counts of copies of which there is at most one for each copy: a message in three queues is three of them."""
 
 
 class LostAt(Model):
