@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "harness"
-SCENARIO = {"errors", "scenario"}
+SCENARIO = {"errors", "effects", "scenario"}
 CHECKS = {"errors", "effects", "events", "scenario", "history", "verdict", "checks"}
 BELOW_ENGINE = {
     "errors",
