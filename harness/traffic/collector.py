@@ -10,7 +10,7 @@ from pika.spec import Basic, BasicProperties
 
 from harness.errors import BrokerError
 from harness.history.records import FOREIGN, Flag, Kind, Table
-from harness.traffic import identity, topology
+from harness.traffic import errands, identity, topology
 from harness.traffic.deaths import death_of, delivery_count
 from harness.traffic.log import EventLog
 from harness.traffic.spec import Target
@@ -42,7 +42,7 @@ def collect(
 
 
 def _collect(target: Target, queue: str, index: int, log: EventLog, token: str, silence_s: float) -> int | None:
-    with topology.channel(target, f"reading what is left in queue {queue!r}") as channel:
+    with errands.channel(target, f"reading what is left in queue {queue!r}") as channel:
         try:
             channel.queue_declare(queue, passive=True)
         except ChannelClosedByBroker as error:

@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "scenario": SCENARIO,
     "history": {"errors", "effects", "events", "history"},
     "traffic": {"errors", "traffic", "history"},
-    "broker": {"errors", "interrupts", "process_mark", "ledger", "broker", "scenario"},
+    "broker": {"errors", "interrupts", "process_mark", "ledger", "traffic", "broker", "scenario"},
     "faults": {"errors", "effects", "events", "scenario", "traffic", "broker", "faults"},
     "verdict": {"errors", "verdict"},
     "checks": CHECKS,
