@@ -235,27 +235,53 @@ class Timeline:
                 self._missed(step, f"its trigger ({step.step.trigger}) was not met before the traffic ended")
 
     def heal(self, timeout_s: float) -> list[BaseException]:
-        """End, and revert what is still in force; bounded. Returns the errors met, so that one does not hide another."""
+        """End, and revert what is still in force; bounded. Returns the errors met, so that one does not hide another.
+
+        The last step heals first. All begin to heal before any is waited for, but for one whose targets another one has: nodes of a cluster
+        that steps of their own took down wait for each other.
+        """
         self.end()
         errors: list[BaseException] = []
         deadline = time.monotonic() + timeout_s
+        begun: list[_Step] = []
         for step in reversed(self._steps):
-            if step.over or step.injecting is None:
+            injection = self._injected(step, deadline, errors)
+            if injection is None:
                 continue
-            try:
-                if step.injection is None:
-                    step.injection = step.injecting.result(timeout=max(0.0, deadline - time.monotonic()))
-                if step.injection.healable:
-                    step.healing = step.healing or self._pool.submit(step.fault.heal, step.context, step.injection)
-                    step.healing.result(timeout=max(0.0, deadline - time.monotonic()))
-                self._over(step)
-            except NoTargetError as error:
-                self._missed(step, str(error))
-            except Exception as error:
-                step.over = True
-                errors.append(error)
+            for earlier in begun:
+                if earlier.injection is not None and set(earlier.injection.targets) & set(injection.targets):
+                    self._finish(earlier, deadline, errors)
+            if injection.healable and step.healing is None:
+                step.healing = self._pool.submit(step.fault.heal, step.context, injection)
+            begun.append(step)
+        for step in begun:
+            self._finish(step, deadline, errors)
         self.broker_down = False
         return errors
+
+    def _injected(self, step: _Step, deadline: float, errors: list[BaseException]) -> Injection | None:
+        """Wait for the injection of a step that is in force; None if there is nothing to heal."""
+        if step.over or step.injecting is None:
+            return None
+        try:
+            step.injection = step.injection or step.injecting.result(timeout=max(0.0, deadline - time.monotonic()))
+        except NoTargetError as error:
+            self._missed(step, str(error))
+        except Exception as error:
+            step.over = True
+            errors.append(error)
+        return step.injection
+
+    def _finish(self, step: _Step, deadline: float, errors: list[BaseException]) -> None:
+        if step.over:
+            return
+        try:
+            if step.healing is not None:
+                step.healing.result(timeout=max(0.0, deadline - time.monotonic()))
+            self._over(step)
+        except Exception as error:
+            step.over = True
+            errors.append(error)
 
     def close(self) -> None:
         """Release the threads."""

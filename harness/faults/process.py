@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
+from harness.broker.together import together
 from harness.effects import Becomes
 from harness.faults.base import FaultTargets, Injection
 from harness.faults.context import FaultContext
@@ -91,7 +92,7 @@ class Stop(Targeted):
         if self.broker is not None:
             return _stop_nodes(self, context, "stop", self.back_after)
         names = self.choose(context)
-        codes = {actor: context.actors.stop(actor, context.fault) for actor in names}
+        codes = dict(zip(names, together(lambda actor: context.actors.stop(actor, context.fault), names), strict=True))
         return Injection(
             strike_title("stop", names),
             names,
@@ -131,7 +132,7 @@ class Restart(Targeted):
         if self.broker is not None:
             return _stop_nodes(self, context, "restart", self.down_for)
         names = self.choose(context)
-        codes = [context.actors.stop(actor, context.fault) for actor in names]
+        codes = together(lambda actor: context.actors.stop(actor, context.fault), names)
         return Injection(
             strike_title("restart", names),
             names,
@@ -172,11 +173,10 @@ class Pause(Targeted):
 
     def heal(self, context: FaultContext, injection: Injection) -> None:
         """Thaw."""
-        for name in injection.targets:
-            if self.broker is not None:
-                context.broker.resume(context.broker.nodes.index(name))
-            else:
-                context.actors.resume(name)
+        if self.broker is not None:
+            together(lambda name: context.broker.resume(context.broker.nodes.index(name)), injection.targets)
+        else:
+            together(context.actors.resume, injection.targets)
 
 
 class Resume(Targeted):
@@ -200,21 +200,19 @@ class Resume(Targeted):
 def _each(
     fault: Targeted, context: FaultContext, on_node: Callable[[int], None], on_actor: Callable[[str], None]
 ) -> tuple[str, ...]:
-    """Do something to each chosen node or actor; returns their names."""
+    """Do something to each chosen node or actor, to all before any is waited for; returns their names."""
     if fault.broker is not None:
         nodes = fault.nodes(context)
-        for node in nodes:
-            on_node(node)
+        together(on_node, nodes)
         return tuple(context.broker.nodes[node] for node in nodes)
     names = fault.choose(context)
-    for actor in names:
-        on_actor(actor)
+    together(on_actor, names)
     return names
 
 
 def _stop_nodes(fault: Targeted, context: FaultContext, name: str, back_after_s: float | None) -> Injection:
     nodes = fault.nodes(context)
-    reports = [context.broker.stop(node) for node in nodes]
+    reports = together(context.broker.stop, nodes)
     names = tuple(context.broker.nodes[node] for node in nodes)
     details = [
         f"{node} was not seen to stop cleanly (exit code {report.exit_code}) {report.detail}".rstrip()
@@ -232,8 +230,7 @@ def _stop_nodes(fault: Targeted, context: FaultContext, name: str, back_after_s:
 
 
 def _start_again(fault: Targeted, context: FaultContext, injection: Injection) -> None:
-    for name in injection.targets:
-        if fault.broker is not None:
-            context.broker.start_node(context.broker.nodes.index(name))
-        else:
-            context.actors.start(name)
+    if fault.broker is not None:
+        together(lambda name: context.broker.start_node(context.broker.nodes.index(name)), injection.targets)
+    else:
+        together(context.actors.start, injection.targets)
