@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from random import Random
 
 from harness.broker.protocol import Broker
+from harness.effects import Becomes
 from harness.engine.counters import Totals
 from harness.engine.processes import Processes
 from harness.engine.realtime import take_realtime_priority
@@ -34,6 +35,8 @@ class _Step:
     context: FaultContext
     injecting: Future[Injection] | None = None
     injection: Injection | None = None
+    struck_at: float = 0.0
+    """When its injection was over (time.monotonic)."""
     heal_at: float | None = None
     """When it heals by itself (time.monotonic)."""
     healing: Future[None] | None = None
@@ -94,9 +97,24 @@ class Timeline:
             error_observed=self._error_observed,
             publish=publish,
             wait=self._wait,
+            nodes_struck=self._nodes_struck,
             over=self._ending.is_set,
         )
         return _Step(index, step, fault, context)
+
+    def _nodes_struck(self) -> dict[str, Becomes]:
+        """Return the nodes that steps have down or frozen, as far as they have struck."""
+        struck: dict[str, Becomes] = {}
+        for step, injection in sorted(
+            ((step, step.injection) for step in self._steps if step.injection is not None),
+            key=lambda each: each[0].struck_at,
+        ):
+            becomes = step.fault.effects().node
+            if becomes is Becomes.THAWED or (step.over and becomes is not Becomes.UNCHANGED):
+                struck = {name: state for name, state in struck.items() if name not in injection.targets}
+            elif becomes is not Becomes.UNCHANGED:
+                struck |= dict.fromkeys(injection.targets, becomes)
+        return struck
 
     def _wait(self, seconds: float) -> None:
         self._ending.wait(seconds)
@@ -198,7 +216,7 @@ class Timeline:
         except NoTargetError as error:
             self._missed(step, str(error))
             return
-        step.injection = injection
+        step.injection, step.struck_at = injection, time.monotonic()
         if not injection.healable:
             self._over(step)
         elif injection.heal_after_s is not None:

@@ -28,13 +28,11 @@ class Told(list[Event]):
                 "name": "x",
                 "publishers": {"messages": 10},
                 "broker": {"nodes": 2},
-                "timeline": [
-                    step if "stop" in step or "pause" in step else {"close": "connections"} | step for step in steps
-                ],
+                "timeline": [step if len(step) == 2 else {"close": "connections"} | step for step in steps],
             }
         )
         broker = broker or SimpleNamespace(nodes=("n1",), control=lambda *_: ControlResult(0, "", ""))
-        processes: Any = SimpleNamespace(pause=None)
+        processes: Any = SimpleNamespace(pause=None, kill=None)
         return Timeline(
             scenario,
             broker=broker,
@@ -121,4 +119,20 @@ def test_what_two_steps_struck_is_healed_by_the_last_one_first() -> None:
     settle(timeline, 2)
     assert timeline.heal(30) == []
     assert done == ["pause", "resume", "start"]
+    timeline.close()
+
+
+def test_a_node_that_an_earlier_step_has_down_is_not_among_any() -> None:
+    killed: list[int] = []
+    broker: Any = SimpleNamespace(
+        nodes=("n1", "n2"),
+        stop=lambda _node: StopReport(clean=True, exit_code=0),
+        kill=killed.append,
+        start_node=lambda _node: None,
+    )
+    steps = [{"stop": {"broker": 0}, "at": "1s"}] + [{"kill": {"broker": "any"}, "at": f"{n}s"} for n in range(2, 8)]
+    timeline = Told().timeline(*steps, broker=broker)
+    for second in range(1, 8):
+        settle(timeline, second)
+    assert killed == [1] * 6
     timeline.close()
