@@ -128,6 +128,15 @@ class Timeline:
         return all(step.over or (step.injection is not None and _waits_for_the_end(step)) for step in self._steps)
 
     @property
+    def unfinished(self) -> tuple[str, ...]:
+        """Name the steps that have not struck, or not healed though they heal by themselves."""
+        return tuple(
+            f"step {step.index + 1} ({step.fault.title()}) had not {'struck' if step.injection is None else 'healed'}"
+            for step in self._steps
+            if not step.over and not (step.injection is not None and _waits_for_the_end(step))
+        )
+
+    @property
     def progress_pending(self) -> bool:
         """Whether a step still waits for progress, so that counters must be read often."""
         return any(step.injecting is None and step.step.after is not None for step in self._steps)
