@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,6 +30,7 @@ class Epmd:
         self._ledger = ledger
         self._reservation = Reservation()
         self._process: subprocess.Popen[bytes] | None = None
+        self._starting = threading.Lock()
 
     @property
     def port(self) -> int:
@@ -36,7 +38,11 @@ class Epmd:
         return self._reservation.port
 
     def ensure(self) -> None:
-        """Start it if it does not run; returns when it listens. Raises BrokerError."""
+        """Start it if it does not run; returns when it listens. Raises BrokerError. Any thread may ask for it."""
+        with self._starting:
+            self._ensure()
+
+    def _ensure(self) -> None:
         if self._process is not None and self._process.poll() is None:
             return
         with shielded():

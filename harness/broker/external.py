@@ -125,8 +125,10 @@ class ExternalBroker:
         self._run("resume")
 
     def alive(self, node: int = 0) -> bool:  # noqa: ARG002
-        """Whether it answers the handshake; with TLS that is not looked at."""
-        return self._endpoint.tls or amqp_answers(self._endpoint.host, self._endpoint.port)
+        """Whether it answers the handshake; with TLS that is not looked at. Its process cannot be seen: no answer is a BrokerError."""
+        if not self._endpoint.tls and not amqp_answers(self._endpoint.host, self._endpoint.port):
+            raise BrokerError(f"the broker at {self._endpoint} does not answer the AMQP handshake")
+        return True
 
     def control(self, *arguments: str, node: int = 0, timeout_s: float = CONTROL_TIMEOUT_S) -> ControlResult:  # noqa: ARG002
         """Refuse: nobody gave the harness a way to run rabbitmqctl there."""

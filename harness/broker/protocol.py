@@ -148,7 +148,10 @@ class Broker(Protocol):
         """Thaw a frozen node; no error when it is not frozen."""
 
     def alive(self, node: int = 0) -> bool:
-        """Whether the node's process is there (frozen counts as alive)."""
+        """Whether the node's process is there (frozen counts as alive).
+
+        False only where it is seen to be gone. Raises BrokerError where nothing answers, which may be a busy node.
+        """
 
     def control(self, *arguments: str, node: int = 0, timeout_s: float = CONTROL_TIMEOUT_S) -> ControlResult:
         """Run rabbitmqctl with `arguments` on a node."""

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
+from harness.broker.liveness import Liveness
 from harness.cli.options import BrokerChoice, BrokerOption, Image, say
 from harness.errors import BrokerError, UsageError
 
@@ -56,7 +57,8 @@ def broker(choice: BrokerChoice = None, image: Image = None) -> None:
             address.touch(mode=0o600)
             address.write_text(endpoint.url, encoding="utf-8")
             say(f"RabbitMQ {found.versions().rabbitmq} answers at {endpoint}; Ctrl-C ends it")
-            while found.alive():
+            liveness = Liveness(found)
+            while liveness.look() is None:
                 time.sleep(POLL_S)
             end_of_log = "\n".join(log[-2000:] for log in found.logs().values())
             raise BrokerError(f"the broker ended by itself; the end of its log:\n{end_of_log}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Literal
 
+from harness.effects import Becomes
 from harness.engine import plan as planning
 from harness.engine.counters import ActorCounters, Totals
 from harness.engine.host import Host, HostLoad, HostLostError, Seen
@@ -27,6 +28,7 @@ from harness.events import (
     ProcessStarted,
     Role,
 )
+from harness.faults.context import Holding
 from harness.scenario.scenario import Scenario
 from harness.scenario.traffic import Publishers, Workers
 from harness.traffic.spec import CRASH_EXIT_CODE
@@ -34,6 +36,8 @@ from harness.traffic.spec import CRASH_EXIT_CODE
 STOP_GRACE_S = 15.0
 """How long an orderly stop may take before it is ended with SIGKILL (and said so)."""
 STOP_POLL_S = 0.005
+
+_FREEZING = (Becomes.FROZEN, Becomes.THAWED)
 
 Cause = Literal["stop", "fault", "crash", "finished", "unexpected"]
 
@@ -185,28 +189,52 @@ class Processes:
         with self._lock:
             return tuple(actor.plan.actor for actor in self._of(role) if actor.current is not None)
 
+    def paused(self, role: Role) -> tuple[str, ...]:
+        """Names of the living ones that are paused."""
+        with self._lock:
+            return tuple(each.plan.actor for each in self._of(role) if each.current is not None and each.current.paused)
+
     def kill(self, actor: str, fault: int) -> None:
         """SIGKILL; returns when the process is gone."""
         found = self._actors[actor]
         with found.acting:
             self._kill(found, fault)
 
-    def kill_if_holding(self, actor: str, fault: int) -> int | None:
-        """Freeze, look, and SIGKILL only if it holds something unsettled; else thaw it and return None."""
+    def strike_if_holding(self, actor: str, fault: int, becomes: Becomes) -> Holding | None:
+        """Freeze, look, and strike it only if it holds something; else leave it as it was, and return None."""
         found = self._actors[actor]
         with found.acting:
             current = found.current
-            if current is None or current.paused:
+            if current is None or (becomes in _FREEZING and current.paused is (becomes is Becomes.FROZEN)):
+                return None  # it has ended, or is already what it would become
+            held = self._held_when_frozen(found, current)
+            if not held:
+                if not current.paused:
+                    found.host.thaw(current.process)
                 return None
-            counters = found.host.freeze(current.process)
-            if counters is None:
-                return None
-            held = counters.unsettled if found.plan.role == "publisher" else counters.uncompleted
-            if held:
-                self._kill(found, fault)
-                return held
-            found.host.thaw(current.process)
-            return None
+            match becomes:
+                case Becomes.KILLED:
+                    self._kill(found, fault)
+                case Becomes.FROZEN:
+                    self._note_paused(found, current)
+                case Becomes.THAWED:
+                    self._thaw(found, current)
+                case Becomes.STOPPED:
+                    self._order_to_stop(found, current, "fault", fault)
+                    if not current.paused:
+                        found.host.thaw(current.process)
+        return Holding(held, self._await_stop(found, current) if becomes is Becomes.STOPPED else None)
+
+    def _held_when_frozen(self, actor: _Actor, current: _Incarnation) -> int:
+        """Freeze it, unless it is, and return what it holds: deliveries not completed, or publishes not settled; 0 if it has ended."""
+        if current.paused:
+            self._look_at(actor.host)
+            counters: ActorCounters | None = current.counters
+        else:
+            counters = actor.host.freeze(current.process)
+        if counters is None:
+            return 0
+        return counters.unsettled if actor.plan.role == "publisher" else counters.uncompleted
 
     def _kill(self, actor: _Actor, fault: int | None = None) -> None:
         """Kill an actor that is locked; without a fault, its end keeps the cause that it was given before."""
@@ -234,11 +262,14 @@ class Processes:
         with actor.acting, self._lock:
             current = actor.current
             if current is not None:
-                current.cause, current.fault = cause, fault
-                if current.paused:
-                    self._thaw(actor, current)
-                self._command(actor, "stop")
+                self._order_to_stop(actor, current, cause, fault)
             return current
+
+    def _order_to_stop(self, actor: _Actor, current: _Incarnation, cause: Cause, fault: int | None) -> None:
+        current.cause, current.fault = cause, fault
+        self._command(actor, "stop")
+        if current.paused:
+            self._thaw(actor, current)
 
     def _await_stop(self, actor: _Actor, current: _Incarnation) -> int:
         deadline = time.monotonic() + STOP_GRACE_S
@@ -258,10 +289,14 @@ class Processes:
             current = found.current
             if current is None or current.paused or found.host.freeze(current.process) is None:
                 return
-            current.paused = True
-            self._emit(
-                ProcessPaused(at_ns=time.monotonic_ns(), variant=self._variant, actor=actor, incarnation=current.number)
-            )
+            self._note_paused(found, current)
+
+    def _note_paused(self, actor: _Actor, current: _Incarnation) -> None:
+        current.paused = True
+        name = actor.plan.actor
+        self._emit(
+            ProcessPaused(at_ns=time.monotonic_ns(), variant=self._variant, actor=name, incarnation=current.number)
+        )
 
     def resume(self, actor: str) -> None:
         """SIGCONT; no error when it is not paused."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from random import Random
 
 from harness.broker.protocol import Broker
+from harness.effects import Becomes
 from harness.engine.counters import Totals
 from harness.engine.processes import Processes
 from harness.engine.realtime import take_realtime_priority
@@ -34,6 +35,8 @@ class _Step:
     context: FaultContext
     injecting: Future[Injection] | None = None
     injection: Injection | None = None
+    struck_at: float = 0.0
+    """When its injection was over (time.monotonic)."""
     heal_at: float | None = None
     """When it heals by itself (time.monotonic)."""
     healing: Future[None] | None = None
@@ -94,9 +97,24 @@ class Timeline:
             error_observed=self._error_observed,
             publish=publish,
             wait=self._wait,
+            nodes_struck=self._nodes_struck,
             over=self._ending.is_set,
         )
         return _Step(index, step, fault, context)
+
+    def _nodes_struck(self) -> dict[str, Becomes]:
+        """Return the nodes that steps have down or frozen, as far as they have struck."""
+        struck: dict[str, Becomes] = {}
+        for step, injection in sorted(
+            ((step, step.injection) for step in self._steps if step.injection is not None),
+            key=lambda each: each[0].struck_at,
+        ):
+            becomes = step.fault.effects().node
+            if becomes is Becomes.THAWED or (step.over and becomes is not Becomes.UNCHANGED):
+                struck = {name: state for name, state in struck.items() if name not in injection.targets}
+            elif becomes is not Becomes.UNCHANGED:
+                struck |= dict.fromkeys(injection.targets, becomes)
+        return struck
 
     def _wait(self, seconds: float) -> None:
         self._ending.wait(seconds)
@@ -108,6 +126,15 @@ class Timeline:
     def finished(self) -> bool:
         """Whether every step has struck and healed, or was missed. What heals only at the end counts as healed."""
         return all(step.over or (step.injection is not None and _waits_for_the_end(step)) for step in self._steps)
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """Name the steps that have not struck, or not healed though they heal by themselves."""
+        return tuple(
+            f"step {step.index + 1} ({step.fault.title()}) had not {'struck' if step.injection is None else 'healed'}"
+            for step in self._steps
+            if not step.over and not (step.injection is not None and _waits_for_the_end(step))
+        )
 
     @property
     def progress_pending(self) -> bool:
@@ -198,7 +225,7 @@ class Timeline:
         except NoTargetError as error:
             self._missed(step, str(error))
             return
-        step.injection = injection
+        step.injection, step.struck_at = injection, time.monotonic()
         if not injection.healable:
             self._over(step)
         elif injection.heal_after_s is not None:
@@ -235,27 +262,53 @@ class Timeline:
                 self._missed(step, f"its trigger ({step.step.trigger}) was not met before the traffic ended")
 
     def heal(self, timeout_s: float) -> list[BaseException]:
-        """End, and revert what is still in force; bounded. Returns the errors met, so that one does not hide another."""
+        """End, and revert what is still in force; bounded. Returns the errors met, so that one does not hide another.
+
+        The last step heals first. All begin to heal before any is waited for, but for one whose targets another one has: nodes of a cluster
+        that steps of their own took down wait for each other.
+        """
         self.end()
         errors: list[BaseException] = []
         deadline = time.monotonic() + timeout_s
+        begun: list[_Step] = []
         for step in reversed(self._steps):
-            if step.over or step.injecting is None:
+            injection = self._injected(step, deadline, errors)
+            if injection is None:
                 continue
-            try:
-                if step.injection is None:
-                    step.injection = step.injecting.result(timeout=max(0.0, deadline - time.monotonic()))
-                if step.injection.healable:
-                    step.healing = step.healing or self._pool.submit(step.fault.heal, step.context, step.injection)
-                    step.healing.result(timeout=max(0.0, deadline - time.monotonic()))
-                self._over(step)
-            except NoTargetError as error:
-                self._missed(step, str(error))
-            except Exception as error:
-                step.over = True
-                errors.append(error)
+            for earlier in begun:
+                if earlier.injection is not None and set(earlier.injection.targets) & set(injection.targets):
+                    self._finish(earlier, deadline, errors)
+            if injection.healable and step.healing is None:
+                step.healing = self._pool.submit(step.fault.heal, step.context, injection)
+            begun.append(step)
+        for step in begun:
+            self._finish(step, deadline, errors)
         self.broker_down = False
         return errors
+
+    def _injected(self, step: _Step, deadline: float, errors: list[BaseException]) -> Injection | None:
+        """Wait for the injection of a step that is in force; None if there is nothing to heal."""
+        if step.over or step.injecting is None:
+            return None
+        try:
+            step.injection = step.injection or step.injecting.result(timeout=max(0.0, deadline - time.monotonic()))
+        except NoTargetError as error:
+            self._missed(step, str(error))
+        except Exception as error:
+            step.over = True
+            errors.append(error)
+        return step.injection
+
+    def _finish(self, step: _Step, deadline: float, errors: list[BaseException]) -> None:
+        if step.over:
+            return
+        try:
+            if step.healing is not None:
+                step.healing.result(timeout=max(0.0, deadline - time.monotonic()))
+            self._over(step)
+        except Exception as error:
+            step.over = True
+            errors.append(error)
 
     def close(self) -> None:
         """Release the threads."""

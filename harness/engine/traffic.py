@@ -102,11 +102,29 @@ class Traffic:
             return True
         if elapsed_s > self._scenario.time_limit:
             self._outbox.note(
-                f"the time limit of {self._scenario.time_limit:g} s ended the traffic before everything was sent"
+                f"the time limit of {self._scenario.time_limit:g} s ended the traffic {self._unfinished(published=published)}"
             )
             self._cast.processes.stop_all("publisher")
             return True
         return False
+
+    def _unfinished(self, *, published: bool) -> str:
+        """Say what the time limit cut off."""
+        if not published and not self._sent_all():
+            return "before everything was sent" + ("" if self._workers_started else ", so no worker was started")
+        if not published:
+            return "while publishers still waited for confirms"
+        if not self._workers_started:
+            return "before the workers were started"
+        return f"while the timeline was not over: {', '.join(self._cast.timeline.unfinished)}"
+
+    def _sent_all(self) -> bool:
+        """Whether the publishers have sent all that they shall; False where counting cannot tell."""
+        wanted = self._scenario.expected_messages
+        if wanted is not None:
+            return self._cast.totals().published >= wanted
+        by_time = all(group.messages_each is None for group in self._scenario.publishers)
+        return by_time and not self._going_by_time
 
     def _can_still_progress(self) -> bool:
         """Whether a step that is not over may still strike or heal: something is under way, or work is left to be done."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+from harness.broker.liveness import Liveness
 from harness.broker.protocol import Broker
 from harness.engine.realtime import take_realtime_priority
 from harness.engine.timeline import Timeline
@@ -18,7 +19,7 @@ class BrokerWatch:
 
     def __init__(self, broker: Broker, timeline: Timeline) -> None:
         """`timeline` knows when a node is down because a step wants it so."""
-        self._broker = broker
+        self._liveness = Liveness(broker)
         self._timeline = timeline
         self._last_look = time.monotonic()
         self._look: threading.Thread | None = None
@@ -28,6 +29,7 @@ class BrokerWatch:
         """Begin a look when it is time for one. Raises BrokerError for what an earlier look found."""
         if self._timeline.broker_down:
             self._failure = None
+            self._liveness.forget()
             self._last_look = time.monotonic()
             return
         if self._failure is not None:
@@ -40,14 +42,6 @@ class BrokerWatch:
 
     def _look_at_nodes(self) -> None:
         take_realtime_priority()
-        broker = self._broker
-        try:
-            dead = next((name for index, name in enumerate(broker.nodes) if not broker.alive(index)), None)
-        except BrokerError as error:
-            failure = str(error)
-        else:
-            if dead is None:
-                return
-            failure = f"node {dead} died, and no step had asked for it; see its log in the run's directory"
-        if not self._timeline.broker_down:
+        failure = self._liveness.look()
+        if failure is not None and not self._timeline.broker_down:
             self._failure = failure

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Protocol
+
+from harness.effects import Becomes
 
 if TYPE_CHECKING:
     from harness.broker.protocol import Broker
@@ -18,20 +20,32 @@ class NoTargetError(Exception):
     """A fault found nothing to strike within its bound; the run cannot be conclusive."""
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A publisher or worker that was struck while it held something."""
+
+    amount: int
+    """Deliveries not completed, or publishes not settled."""
+    exit_code: int | None = None
+    """Of one that was stopped in order."""
+
+
 class Actors(Protocol):
     """The publishers and workers of the run."""
 
     def living(self, role: Role) -> tuple[str, ...]:
         """Names of the ones that run now, paused ones included."""
 
+    def paused(self, role: Role) -> tuple[str, ...]:
+        """Names of the living ones that are paused."""
+
     def kill(self, actor: str, fault: int) -> None:
         """SIGKILL; returns when the process is gone."""
 
-    def kill_if_holding(self, actor: str, fault: int) -> int | None:
-        """Freeze, look, and SIGKILL only if the actor holds something unsettled; else thaw it.
+    def strike_if_holding(self, actor: str, fault: int, becomes: Becomes) -> Holding | None:
+        """Freeze, look, and kill, stop, pause or resume only an actor that holds something; else leave it as it was, and return None.
 
-        Returns how much it held (deliveries not completed, or publishes not settled), None if nothing. Freezing first
-        makes the answer true at the moment of the kill.
+        Freezing first makes the answer true at the moment of the strike.
         """
 
     def stop(self, actor: str, fault: int) -> int:
@@ -70,3 +84,5 @@ class FaultContext:
     """Waits so many seconds, shorter if the run is being ended."""
     over: Callable[[], bool]
     """Whether the run is being ended, so that looking for a target is pointless."""
+    nodes_struck: Callable[[], Mapping[str, Becomes]] = dict
+    """The nodes that a step in force has down or frozen."""

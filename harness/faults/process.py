@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from random import Random
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
+from harness.broker.together import together
 from harness.effects import Becomes
 from harness.faults.base import FaultTargets, Injection
 from harness.faults.context import FaultContext
-from harness.faults.targets import DRAWN_PAUSES, HOLDING, Targeted, strike_title
+from harness.faults.targets import DRAWN_PAUSES, Targeted, strike_title
 from harness.scenario.quantities import Duration
 
 HOLDING_SHARE: Final = 0.5
@@ -44,19 +46,13 @@ class Kill(Targeted):
 
     def inject(self, context: FaultContext) -> Injection:
         """Kill; with `holding`, an actor that was seen to hold something when it was frozen."""
-        held: dict[str, int] = {}
-        if self.broker is None and self.selector in HOLDING:
-            actor, amount = self.kill_holding(context)
-            names: tuple[str, ...] = (actor,)
-            held[actor] = amount
-        else:
-            names = _each(self, context, context.broker.kill, lambda actor: context.actors.kill(actor, context.fault))
+        struck = _strike(self, context, context.broker.kill, lambda actor: context.actors.kill(actor, context.fault))
         back_after_s = (self.back_after or 0.0) if self.broker is not None else self.back_after
         return Injection(
-            strike_title("kill", names),
-            names,
-            held=held,
-            detail="; ".join(f"{actor} held {amount}" for actor, amount in held.items()),
+            strike_title("kill", struck.names),
+            struck.names,
+            held=struck.held,
+            detail=struck.detail,
             healable=back_after_s is not None,
             heal_after_s=back_after_s,
         )
@@ -90,13 +86,13 @@ class Stop(Targeted):
         """Stop, and say whether it was seen to be clean."""
         if self.broker is not None:
             return _stop_nodes(self, context, "stop", self.back_after)
-        names = self.choose(context)
-        codes = {actor: context.actors.stop(actor, context.fault) for actor in names}
+        struck = _stop_actors(self, context)
         return Injection(
-            strike_title("stop", names),
-            names,
-            clean=all(code == 0 for code in codes.values()),
-            detail="; ".join(f"{actor} ended with {code}" for actor, code in codes.items() if code != 0),
+            strike_title("stop", struck.names),
+            struck.names,
+            held=struck.held,
+            clean=struck.clean,
+            detail=struck.detail,
             healable=self.back_after is not None,
             heal_after_s=self.back_after,
         )
@@ -130,12 +126,13 @@ class Restart(Targeted):
         """Stop; the start is the healing."""
         if self.broker is not None:
             return _stop_nodes(self, context, "restart", self.down_for)
-        names = self.choose(context)
-        codes = [context.actors.stop(actor, context.fault) for actor in names]
+        struck = _stop_actors(self, context)
         return Injection(
-            strike_title("restart", names),
-            names,
-            clean=all(code == 0 for code in codes),
+            strike_title("restart", struck.names),
+            struck.names,
+            held=struck.held,
+            clean=struck.clean,
+            detail=struck.detail,
             healable=True,
             heal_after_s=self.down_for,
         )
@@ -167,16 +164,22 @@ class Pause(Targeted):
 
     def inject(self, context: FaultContext) -> Injection:
         """Freeze."""
-        names = _each(self, context, context.broker.pause, context.actors.pause)
-        return Injection(strike_title("pause", names), names, healable=True, heal_after_s=self.duration)
+        struck = _strike(self, context, context.broker.pause, context.actors.pause)
+        return Injection(
+            strike_title("pause", struck.names),
+            struck.names,
+            held=struck.held,
+            detail=struck.detail,
+            healable=True,
+            heal_after_s=self.duration,
+        )
 
     def heal(self, context: FaultContext, injection: Injection) -> None:
         """Thaw."""
-        for name in injection.targets:
-            if self.broker is not None:
-                context.broker.resume(context.broker.nodes.index(name))
-            else:
-                context.actors.resume(name)
+        if self.broker is not None:
+            together(lambda name: context.broker.resume(context.broker.nodes.index(name)), injection.targets)
+        else:
+            together(context.actors.resume, injection.targets)
 
 
 class Resume(Targeted):
@@ -193,28 +196,62 @@ class Resume(Targeted):
 
     def inject(self, context: FaultContext) -> Injection:
         """Thaw."""
-        names = _each(self, context, context.broker.resume, context.actors.resume)
-        return Injection(strike_title("resume", names), names)
+        struck = _strike(self, context, context.broker.resume, context.actors.resume)
+        return Injection(strike_title("resume", struck.names), struck.names, held=struck.held, detail=struck.detail)
 
 
-def _each(
+@dataclass(frozen=True, slots=True)
+class _Struck:
+    """Who was struck, and what was seen of them."""
+
+    names: tuple[str, ...]
+    held: dict[str, int] = field(default_factory=dict)
+    exit_codes: dict[str, int] = field(default_factory=dict)
+    """Of those that were stopped in order."""
+
+    @property
+    def clean(self) -> bool:
+        return all(code == 0 for code in self.exit_codes.values())
+
+    @property
+    def detail(self) -> str:
+        said = [f"{actor} held {amount}" for actor, amount in self.held.items()]
+        said += [f"{actor} ended with {code}" for actor, code in self.exit_codes.items() if code != 0]
+        return "; ".join(said)
+
+
+def _strike(
     fault: Targeted, context: FaultContext, on_node: Callable[[int], None], on_actor: Callable[[str], None]
-) -> tuple[str, ...]:
-    """Do something to each chosen node or actor; returns their names."""
+) -> _Struck:
+    """Do something to each chosen node or actor, to all before any is waited for."""
     if fault.broker is not None:
         nodes = fault.nodes(context)
-        for node in nodes:
-            on_node(node)
-        return tuple(context.broker.nodes[node] for node in nodes)
+        together(on_node, nodes)
+        return _Struck(tuple(context.broker.nodes[node] for node in nodes))
+    if fault.of_holders:
+        return _strike_holder(fault, context)
     names = fault.choose(context)
-    for actor in names:
-        on_actor(actor)
-    return names
+    together(on_actor, names)
+    return _Struck(names)
+
+
+def _stop_actors(fault: Targeted, context: FaultContext) -> _Struck:
+    if fault.of_holders:
+        return _strike_holder(fault, context)
+    names = fault.choose(context)
+    codes = together(lambda actor: context.actors.stop(actor, context.fault), names)
+    return _Struck(names, exit_codes=dict(zip(names, codes, strict=True)))
+
+
+def _strike_holder(fault: Targeted, context: FaultContext) -> _Struck:
+    actor, holding = fault.strike_holder(context)
+    codes = {} if holding.exit_code is None else {actor: holding.exit_code}
+    return _Struck((actor,), {actor: holding.amount}, codes)
 
 
 def _stop_nodes(fault: Targeted, context: FaultContext, name: str, back_after_s: float | None) -> Injection:
     nodes = fault.nodes(context)
-    reports = [context.broker.stop(node) for node in nodes]
+    reports = together(context.broker.stop, nodes)
     names = tuple(context.broker.nodes[node] for node in nodes)
     details = [
         f"{node} was not seen to stop cleanly (exit code {report.exit_code}) {report.detail}".rstrip()
@@ -232,8 +269,7 @@ def _stop_nodes(fault: Targeted, context: FaultContext, name: str, back_after_s:
 
 
 def _start_again(fault: Targeted, context: FaultContext, injection: Injection) -> None:
-    for name in injection.targets:
-        if fault.broker is not None:
-            context.broker.start_node(context.broker.nodes.index(name))
-        else:
-            context.actors.start(name)
+    if fault.broker is not None:
+        together(lambda name: context.broker.start_node(context.broker.nodes.index(name)), injection.targets)
+    else:
+        together(context.actors.start, injection.targets)

@@ -6,11 +6,11 @@ import time
 from random import Random
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from harness.effects import Becomes, Effects, on_node, on_process
 from harness.faults.base import Fault, FaultTargets
-from harness.faults.context import FaultContext, NoTargetError
+from harness.faults.context import FaultContext, Holding, NoTargetError
 
 if TYPE_CHECKING:
     from harness.events import Role
@@ -18,16 +18,25 @@ if TYPE_CHECKING:
 ANY: Final = "any"
 ALL: Final = "all"
 HOLDING: Final = ("holding deliveries", "holding unconfirmed", "holding")
+_NOT_OF: Final = {"worker": "holding unconfirmed", "publisher": "holding deliveries"}
+"""What the other role holds."""
 FIND_TARGET_TIMEOUT_S: Final = 30.0
 
 DRAWN_PAUSES: Final = ("100ms", "300ms", "1s", "2s")
 """How long what was drawn by chance takes to heal: short enough for several in a run, the longest well above a heartbeat's tick."""
 
-ActorSelector = Annotated[
+WorkerSelector = Annotated[
     int | str,
     Field(
         union_mode="left_to_right",
-        description="A name (worker-2), a number, any, all, or `holding deliveries` / `holding unconfirmed`.",
+        description="A name (worker-2), a number, any, all, or `holding deliveries`: one that is seen to hold some when it is frozen.",
+    ),
+]
+PublisherSelector = Annotated[
+    int | str,
+    Field(
+        union_mode="left_to_right",
+        description="A name (publisher-2), a number, any, all, or `holding unconfirmed`: one that is seen to wait for confirms when it is frozen.",
     ),
 ]
 NodeSelector = Annotated[
@@ -43,8 +52,8 @@ class Targeted(Fault):
     """What becomes of whom it strikes."""
 
     broker: NodeSelector | None = None
-    worker: ActorSelector | None = None
-    publisher: ActorSelector | None = None
+    worker: WorkerSelector | None = None
+    publisher: PublisherSelector | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -55,6 +64,16 @@ class Targeted(Fault):
         if value in ("broker", "worker", "publisher"):
             return {value: ANY}
         return {"publisher" if value.startswith("publisher") else "worker": value}
+
+    @field_validator("worker", "publisher")
+    @classmethod
+    def _holds_its_own(cls, value: int | str | None, field: ValidationInfo) -> int | str | None:
+        """A worker holds deliveries, a publisher what is unconfirmed."""
+        role = str(field.field_name)
+        if value == _NOT_OF[role]:
+            other = next(each for each in _NOT_OF if each != role)
+            raise ValueError(f"a {role} is never {value}; say {role}: {_NOT_OF[other]}, or {other}: {value}")
+        return value
 
     @model_validator(mode="after")
     def _one_target(self) -> Targeted:
@@ -111,27 +130,42 @@ class Targeted(Fault):
         return f"{self.name} {kind}" if self.selector == ANY else f"{self.name} {kind} {self.selector}"
 
     def nodes(self, context: FaultContext) -> tuple[int, ...]:
-        """Choose the nodes to strike."""
-        count = len(context.broker.nodes)
+        """Choose the nodes to strike: of any or all, those that are not yet what they would become."""
+        names = context.broker.nodes
         match self.broker:
             case int(number):
-                if number >= count:
-                    raise NoTargetError(f"there is no node {number}: the broker has {count}")
+                if number >= len(names):
+                    raise NoTargetError(f"there is no node {number}: the broker has {len(names)}")
                 return (number,)
-            case "all":
-                return tuple(range(count))
+            case selector:
+                struck = context.nodes_struck()
+                fit = tuple(number for number, name in enumerate(names) if self._changes(struck.get(name)))
+                if not fit and self.becomes is Becomes.THAWED:
+                    fit = tuple(range(len(names)))
+                if not fit:
+                    raise NoTargetError(
+                        f"there is no node to {self.name}: earlier steps have all of them down or frozen"
+                    )
+                return fit if selector == ALL else (context.random.choice(fit),)
+
+    def _changes(self, state: Becomes | None) -> bool:
+        """Whether it makes something else of a node in a state (None: it runs)."""
+        match self.becomes:
+            case Becomes.THAWED:
+                return state is Becomes.FROZEN
+            case Becomes.FROZEN:
+                return state is None
             case _:
-                return (context.random.randrange(count),)
+                return state in (None, Becomes.FROZEN)
 
     def choose(self, context: FaultContext) -> tuple[str, ...]:
         """Choose the actors to strike among the living; every selector but `holding`."""
         role, selector = self.role, self.selector
         assert role is not None  # noqa: S101 - callers strike the broker by `nodes`
         living = context.actors.living(role)
-        if selector == ALL:
-            chosen = living
-        elif selector == ANY:
-            chosen = (context.random.choice(living),) if living else ()
+        if selector in (ANY, ALL):
+            fit = self._fit(context, role)
+            chosen = fit if selector == ALL or not fit else (context.random.choice(fit),)
         elif isinstance(selector, int):
             chosen = tuple(name for name in living if name.rsplit("-", 1)[-1] == str(selector))[:1]
         else:
@@ -140,8 +174,23 @@ class Targeted(Fault):
             raise NoTargetError(f"no living {role} matches {selector!r} (living: {', '.join(living) or 'none'})")
         return chosen
 
-    def kill_holding(self, context: FaultContext) -> tuple[str, int]:
-        """Kill one actor that holds something unsettled; waits for one, within a bound."""
+    def _fit(self, context: FaultContext, role: Role) -> tuple[str, ...]:
+        """Name the living ones that are not yet what they would become; all of them to resume, if none is paused."""
+        living = context.actors.living(role)
+        if self.becomes not in (Becomes.FROZEN, Becomes.THAWED):
+            return living
+        paused = context.actors.paused(role)
+        if self.becomes is Becomes.FROZEN:
+            return tuple(name for name in living if name not in paused)
+        return paused or living
+
+    @property
+    def of_holders(self) -> bool:
+        """Whether it strikes an actor that holds something, whoever that is."""
+        return self.broker is None and self.selector in HOLDING
+
+    def strike_holder(self, context: FaultContext) -> tuple[str, Holding]:
+        """Strike one actor that holds something when it is frozen; waits for one, within a bound."""
         role = self.role
         assert role is not None  # noqa: S101 - `holding` is a selector of actors
         deadline = time.monotonic() + FIND_TARGET_TIMEOUT_S
@@ -149,9 +198,9 @@ class Targeted(Fault):
             living = list(context.actors.living(role))
             context.random.shuffle(living)
             for actor in living:
-                held = context.actors.kill_if_holding(actor, context.fault)
-                if held is not None:
-                    return actor, held
+                holding = context.actors.strike_if_holding(actor, context.fault, self.becomes)
+                if holding is not None:
+                    return actor, holding
             context.wait(0.005)
         raise NoTargetError(f"no {role} held anything unsettled within {FIND_TARGET_TIMEOUT_S:g} s")
 
@@ -161,4 +210,4 @@ def strike_title(name: str, targets: tuple[str, ...]) -> str:
     return f"{name} {', '.join(targets)}"
 
 
-__all__ = ["ALL", "ANY", "HOLDING", "ActorSelector", "NodeSelector", "Targeted", "strike_title"]
+__all__ = ["ALL", "ANY", "HOLDING", "NodeSelector", "PublisherSelector", "Targeted", "WorkerSelector", "strike_title"]

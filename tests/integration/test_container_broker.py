@@ -23,6 +23,7 @@ from harness.broker.docker_leftovers import left_behind, sweep
 from harness.broker.flush import flush_metadata
 from harness.broker.image_choice import choose
 from harness.broker.protocol import BrokerSettings
+from harness.broker.together import together
 from harness.errors import BrokerError
 from harness.ledger import Ledger, owner_label
 from harness.process_mark import ProcessMark
@@ -195,6 +196,18 @@ def test_three_nodes_are_one_cluster_and_survive_the_loss_of_one(make: Make, cli
     assert things(client, label) == {"containers": 3, "volumes": 3, "networks": 1}
     broker.destroy()
     assert things(client, label) == {"containers": 0, "volumes": 0, "networks": 0}
+
+
+def test_three_nodes_that_are_killed_at_once_come_back_with_what_they_had(make: Make) -> None:
+    broker = make(nodes=3)
+    broker.start()
+    declaration = topology.QueueDeclaration("shared", arguments={"x-queue-type": "quorum"})
+    topology.declare(target(broker, 2), (), (declaration,), ())
+    flush_metadata(broker)
+    together(broker.kill, range(3))
+    assert [broker.alive(node) for node in range(3)] == [False, False, False]
+    together(broker.start_node, range(3))
+    assert topology.ready_messages(target(broker, 1), ["shared"]) == {"shared": 0}
 
 
 def test_a_port_that_is_taken_in_between_is_changed_for_another(

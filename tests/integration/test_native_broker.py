@@ -26,6 +26,7 @@ from harness.broker.native import NativeBroker
 from harness.broker.ports import HOST, LOW
 from harness.broker.protocol import Broker, BrokerSettings, StopReport
 from harness.broker.ready import amqp_answers, connection_parameters
+from harness.broker.together import together
 from harness.errors import BrokerError
 from harness.ledger import TOKEN_VARIABLE, Ledger
 from tests.integration.backends import require
@@ -316,6 +317,18 @@ def test_three_nodes_form_a_cluster(make: Make) -> None:
     broker.start_node(1)
     broker.ready(1)
     assert [broker.alive(node) for node in range(3)] == [True, True, True]
+
+
+def test_three_nodes_that_are_killed_at_once_come_back_with_what_they_had(make: Make) -> None:
+    """Each waits for the others when it boots: none comes back that is waited for before the next is started."""
+    broker = make(nodes=3, start_timeout_s=120.0)
+    broker.start()
+    publish(broker, durable=True, delivery_mode=PERSISTENT)
+    flush_metadata(broker)
+    together(broker.kill, range(3))
+    assert [broker.alive(node) for node in range(3)] == [False, False, False]
+    together(broker.start_node, range(3))
+    assert consume(broker, node=2) == ALL
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ class EngineThatDies:
 
 
 @pytest.mark.native
-def test_an_engine_that_dies_in_the_run_is_told_at_once_and_leaves_the_ledger(tmp_path: Path, state: Path) -> None:
+def test_an_engine_that_dies_in_the_run_ends_it_and_leaves_the_ledger(tmp_path: Path, state: Path) -> None:
     require("native")
     (tmp_path / "scenario.yaml").write_text(LONG)
 

@@ -520,12 +520,16 @@ MISTAKES: tuple[Case, ...] = (
           - {at: 1s, kill: 5}
           - {at: 1s, stop: {worker: any, bak_after: 1s}}
           - {at: 1s, pause: {worker: any, for: long}}
+          - {at: 1s, pause: {worker: holding unconfirmed, for: 1s}}
+          - {at: 1s, resume: {publisher: holding deliveries}}
         """,
         "5:29: timeline.0.kill.worker: must be a whole number or a text, not a list",
         "6:32: timeline.1.restart.broker: must be a whole number or any or all, not 'evry'",
         "7:20: timeline.2.kill: must be a mapping (broker, worker, publisher, …), not 5",
         "8:34: timeline.3.stop.bak_after: unknown key, did you mean back_after?",
         "9:40: timeline.4.pause.for: must be a duration such as 500ms, 2s or 1m, not 'long'",
+        "10:30: timeline.5.pause.worker: a worker is never holding unconfirmed; say worker: holding deliveries, or publisher: holding unconfirmed",
+        "11:34: timeline.6.resume.publisher: a publisher is never holding deliveries; say publisher: holding unconfirmed, or worker: holding deliveries",
         schema=True,
     ),
     _case(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from harness.broker.liveness import Liveness
 from harness.engine import watch as watching
 from harness.engine.outbox import Outbox
 from harness.engine.watch import BrokerWatch
@@ -43,12 +44,48 @@ def test_a_node_that_died_by_itself_is_named() -> None:
     assert "node n2 died" in check_until_raised(watch)
 
 
-def test_an_engine_that_does_not_answer_is_a_failure_of_its_own() -> None:
+def test_an_engine_that_never_answers_is_a_failure_of_its_own() -> None:
+    looks = 0
+
     def alive(_node: int) -> bool:
+        nonlocal looks
+        looks += 1
         raise BrokerError("the engine does not answer")
 
     watch, _timeline = make_watch(alive)
-    assert check_until_raised(watch) == "the engine does not answer"
+    said = check_until_raised(watch)
+    assert said == "the engine does not answer; 5 looks in a row at node n1 had no answer"
+    assert looks >= 5
+
+
+@pytest.mark.parametrize("unanswered", [1, 4])
+def test_a_busy_node_that_misses_some_looks_is_not_dead(unanswered: int) -> None:
+    looks: list[int] = []
+
+    def alive(node: int) -> bool:
+        looks.append(node)
+        if len(looks) % (unanswered + 1):
+            raise BrokerError("no answer")
+        return True
+
+    broker: Any = SimpleNamespace(nodes=("n1",), alive=alive)
+    liveness = Liveness(broker)
+    assert [liveness.look() for _ in range(40)] == [None] * 40
+
+
+def test_what_was_silent_before_a_step_took_the_node_down_does_not_count() -> None:
+    answers = iter([False] * 4 + [True])
+
+    def alive(_node: int) -> bool:
+        if not next(answers, False):
+            raise BrokerError("no answer")
+        return True
+
+    broker: Any = SimpleNamespace(nodes=("n1",), alive=alive)
+    liveness = Liveness(broker)
+    assert [liveness.look() for _ in range(4)] == [None] * 4
+    liveness.forget()
+    assert [liveness.look() for _ in range(5)] == [None] * 5
 
 
 def test_a_node_that_a_step_took_down_is_no_failure_and_none_afterwards() -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 import pytest
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from harness.effects import Becomes
 from harness.engine import plan as planning
 from harness.engine import processes as supervision
 from harness.engine.counters import ActorCounters
@@ -17,7 +18,17 @@ from harness.engine.host import Gathered, HostLoad, HostLostError, Seen
 from harness.engine.plan import RunSettings
 from harness.engine.processes import Processes
 from harness.errors import InfrastructureError
-from harness.events import Event, HostGathered, HostLost, ProcessExited, ProcessStarted
+from harness.events import (
+    Event,
+    HostGathered,
+    HostLost,
+    ProcessExited,
+    ProcessPaused,
+    ProcessResumed,
+    ProcessStarted,
+    Role,
+)
+from harness.faults.context import Holding
 from harness.scenario.scenario import Scenario
 from harness.traffic.spec import PublisherSpec, Target, WorkerSpec
 from tests.unit.histories import scenario
@@ -193,13 +204,61 @@ def test_one_that_is_being_started_when_all_are_killed_is_killed_too(stage: Stag
     assert "publisher-1.3" not in one.alive
 
 
-def test_a_holder_is_killed_and_one_that_holds_nothing_is_thawed(stage: Stage) -> None:
-    stage.host_of("worker-1.1").has_done("worker-1.1", uncompleted=4)
-    assert stage.processes.kill_if_holding("worker-1", 3) == 4
-    assert stage.processes.kill_if_holding("worker-2", 3) is None
+ROLES: dict[str, Role] = {"worker-1": "worker", "publisher-1": "publisher"}
+HOLDERS = [
+    ("worker-1", {"uncompleted": 4}),
+    ("publisher-1", {"unsettled": 4}),
+]
+
+
+@pytest.mark.parametrize(("actor", "held"), HOLDERS)
+def test_a_holder_is_killed(stage: Stage, actor: str, held: dict[str, int]) -> None:
+    stage.host_of(f"{actor}.1").has_done(f"{actor}.1", **held)
+    assert stage.processes.strike_if_holding(actor, 3, Becomes.KILLED) == Holding(4)
     (exited,) = stage.of_kind(ProcessExited)
-    assert (exited.actor, exited.exit_code, exited.cause, exited.fault) == ("worker-1", -9, "fault", 3)
-    assert ("worker-2.1", "thawed") in stage.hosts[0].said
+    assert (exited.actor, exited.exit_code, exited.cause, exited.fault) == (actor, -9, "fault", 3)
+
+
+@pytest.mark.parametrize(("actor", "held"), HOLDERS)
+def test_a_holder_is_asked_to_stop_before_it_goes_on(stage: Stage, actor: str, held: dict[str, int]) -> None:
+    host = stage.host_of(f"{actor}.1")
+    host.has_done(f"{actor}.1", **held)
+    assert stage.processes.strike_if_holding(actor, 3, Becomes.STOPPED) == Holding(4, exit_code=0)
+    assert host.said[-2:] == [(f"{actor}.1", "stop"), (f"{actor}.1", "thawed")]
+    (exited,) = stage.of_kind(ProcessExited)
+    assert (exited.actor, exited.cause, exited.fault) == (actor, "fault", 3)
+
+
+@pytest.mark.parametrize(("actor", "held"), HOLDERS)
+def test_a_holder_stays_frozen_until_one_that_is_paused_and_holds_something_is_resumed(
+    stage: Stage, actor: str, held: dict[str, int]
+) -> None:
+    host, role = stage.host_of(f"{actor}.1"), ROLES[actor]
+    host.has_done(f"{actor}.1", **held)
+    assert stage.processes.strike_if_holding(actor, 3, Becomes.THAWED) is None  # it runs
+    assert stage.processes.strike_if_holding(actor, 3, Becomes.FROZEN) == Holding(4)
+    assert stage.processes.paused(role) == (actor,)
+    assert (f"{actor}.1", "thawed") not in host.said
+    assert stage.processes.strike_if_holding(actor, 3, Becomes.FROZEN) is None  # it is frozen already
+    assert stage.processes.strike_if_holding(actor, 3, Becomes.THAWED) == Holding(4)
+    assert (f"{actor}.1", "thawed") in host.said
+    assert [event.actor for event in stage.of_kind(ProcessPaused)] == [actor]
+    assert [event.actor for event in stage.of_kind(ProcessResumed)] == [actor]
+
+
+@pytest.mark.parametrize("becomes", [Becomes.KILLED, Becomes.STOPPED, Becomes.FROZEN])
+def test_one_that_holds_nothing_is_thawed_and_goes_on(stage: Stage, becomes: Becomes) -> None:
+    assert stage.processes.strike_if_holding("worker-2", 3, becomes) is None
+    assert stage.hosts[0].said == [("worker-2.1", "thawed")]
+    assert stage.processes.paused("worker") == ()
+    assert stage.of_kind(ProcessExited) == []
+
+
+def test_a_paused_one_that_holds_something_can_be_killed(stage: Stage) -> None:
+    stage.host_of("worker-1.1").has_done("worker-1.1", uncompleted=2)
+    stage.processes.pause("worker-1")
+    assert stage.processes.strike_if_holding("worker-1", 3, Becomes.KILLED) == Holding(2)
+    assert stage.processes.living("worker") == ("worker-2", "worker-3")
 
 
 def test_one_that_ends_unasked_is_named_with_its_last_words(stage: Stage) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from harness.broker.protocol import ControlResult
+from harness.broker.protocol import ControlResult, StopReport
 from harness.engine.counters import Totals
 from harness.engine.timeline import Timeline
-from harness.events import Event, FaultInjected, FaultMissed
+from harness.events import Event, FaultHealed, FaultInjected, FaultMissed
 from harness.faults.registry import actions
 from harness.scenario.scenario import scenario_model
 from harness.traffic.spec import Target
@@ -21,16 +22,17 @@ from harness.traffic.spec import Target
 class Told(list[Event]):
     """The events of a timeline whose broker does what it is told."""
 
-    def timeline(self, *steps: dict[str, Any]) -> Timeline:
+    def timeline(self, *steps: dict[str, Any], broker: Any = None) -> Timeline:
         scenario = scenario_model(actions()).model_validate(
             {
                 "name": "x",
                 "publishers": {"messages": 10},
-                "timeline": [{"close": "connections"} | step for step in steps],
+                "broker": {"nodes": 2},
+                "timeline": [step if len(step) == 2 else {"close": "connections"} | step for step in steps],
             }
         )
-        broker: Any = SimpleNamespace(nodes=("n1",), control=lambda *_: ControlResult(0, "", ""))
-        processes: Any = SimpleNamespace()
+        broker = broker or SimpleNamespace(nodes=("n1",), control=lambda *_: ControlResult(0, "", ""))
+        processes: Any = SimpleNamespace(pause=None, kill=None)
         return Timeline(
             scenario,
             broker=broker,
@@ -79,4 +81,58 @@ def test_what_never_struck_is_missed_with_its_trigger() -> None:
     assert ["at 1 s" in missed[0], "after 5 confirmed" in missed[1]] == [True, True]
     assert timeline.finished
     assert timeline.until_due_s(5) == math.inf
+    timeline.close()
+
+
+def test_nodes_that_steps_of_their_own_took_down_are_started_all_before_any_is_waited_for() -> None:
+    several = threading.Barrier(2)
+    told = Told()
+    broker: Any = SimpleNamespace(
+        nodes=("n1", "n2"),
+        stop=lambda _node: StopReport(clean=True, exit_code=0),
+        start_node=lambda _node: several.wait(20),
+    )
+    timeline = told.timeline({"stop": {"broker": 0}, "at": "1s"}, {"stop": {"broker": 1}, "at": "2s"}, broker=broker)
+    settle(timeline, 1)
+    settle(timeline, 2)
+    assert timeline.heal(30) == []
+    assert sorted(event.fault for event in told if isinstance(event, FaultHealed)) == [0, 1]
+    timeline.close()
+
+
+def test_what_two_steps_struck_is_healed_by_the_last_one_first() -> None:
+    done: list[str] = []
+
+    def thaw(_node: int) -> None:
+        time.sleep(0.05)  # time enough for a start that does not wait
+        done.append("resume")
+
+    broker: Any = SimpleNamespace(
+        nodes=("n1",),
+        pause=lambda _node: done.append("pause"),
+        stop=lambda _node: StopReport(clean=True, exit_code=0),
+        resume=thaw,
+        start_node=lambda _node: done.append("start"),
+    )
+    timeline = Told().timeline({"stop": {"broker": 0}, "at": "1s"}, {"pause": {"broker": 0}, "at": "2s"}, broker=broker)
+    settle(timeline, 1)
+    settle(timeline, 2)
+    assert timeline.heal(30) == []
+    assert done == ["pause", "resume", "start"]
+    timeline.close()
+
+
+def test_a_node_that_an_earlier_step_has_down_is_not_among_any() -> None:
+    killed: list[int] = []
+    broker: Any = SimpleNamespace(
+        nodes=("n1", "n2"),
+        stop=lambda _node: StopReport(clean=True, exit_code=0),
+        kill=killed.append,
+        start_node=lambda _node: None,
+    )
+    steps = [{"stop": {"broker": 0}, "at": "1s"}] + [{"kill": {"broker": "any"}, "at": f"{n}s"} for n in range(2, 8)]
+    timeline = Told().timeline(*steps, broker=broker)
+    for second in range(1, 8):
+        settle(timeline, second)
+    assert killed == [1] * 6
     timeline.close()
