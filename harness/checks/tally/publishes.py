@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.checks.tally.outline import Extents, Outline
-from harness.checks.tally.settlement import Index, Tags
 from harness.checks.tally.tables import Table
 from harness.checks.tally.times import NEVER, Times
 from harness.history.read import Log, of_kind
 from harness.history.records import Flag, Kind
+from harness.history.tags import Index, Tags
 
 
 @dataclass(frozen=True, slots=True)
