@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.oracle.duplicates import Reason
 from tests.oracle.lives import Name
 from tests.oracle.oracle import Decision, Oracle
 from tests.oracle.simulator.run import Simulation
@@ -44,6 +45,11 @@ def differences(simulation: Simulation, oracle: Oracle) -> list[str]:
             found.append(
                 f"{name}: not known, and it was {' or '.join(sorted(real.fates(promised=True)))} ({_ends(real)})"
             )
+    for twice in oracle.duplicates.all():
+        if twice.reason is Reason.NONE:
+            found.append(f"{twice.life.name}: done twice without a reason, by {twice.delivery.session}")
+    found += [f"{each.key}: acknowledged and still in {each.queue}" for each in oracle.duplicates.still_there()]
+    found += [f"{key}: came to {queue}" for key, queue in oracle.lives.misrouted]
     return found
 
 

@@ -1,18 +1,26 @@
-"""What can have become of a copy that was promised, was not done, and is in no queue."""
+"""What can have become of a copy that was promised, was not done, and is in no queue.
+
+DESIGN.md: "Evidence first, in this order: the copy's own last record; what overtook it; what faults declare that they may take; what the
+broker says of the queue; what the configuration explains. Only then "no cause found"."
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
+from harness.effects import Becomes, Cuts, Effects, Takes
 from harness.events import Event, FaultInjected, ProcessExited
 from harness.history.records import AckMode
-from tests.oracle.lives import Life
-from tests.oracle.reading import Delivery, Publish, Records, Session
+from tests.oracle.lives import Life, Lives
+from tests.oracle.overtaken import NEVER, Overtaken
+from tests.oracle.reading import Delivery, Publish, Session
 from tests.oracle.topology import QueueSettings, Topology
 
 LAG_NS = 1_000_000_000
-"""How long after its end a connection may still have been sent something, or have been obeyed."""
+"""How long after its end a connection may still have been sent something, and how long before it what was sent may not have arrived."""
+
+Deaths = tuple[tuple[str, str], ...]
+"""Queue and reason of each death that nobody saw."""
 
 
 @dataclass(frozen=True)
@@ -26,79 +34,106 @@ class Option:
     where: str
     """The queue or the actor."""
     fault: int | None = None
-    deaths: tuple[tuple[str, str], ...] = ()
-    """Queue and reason of each death that nobody saw, the last one of which ended it."""
+    deaths: Deaths = ()
+    """The last one ended it."""
     proved: bool = False
     """Whether the copy's own records say it."""
 
 
-class Struck(NamedTuple):
+@dataclass(frozen=True)
+class Struck:
     """A fault, as far as it matters here."""
 
     number: int
-    action: str
-    family: str
+    effects: Effects
     targets: tuple[str, ...]
     begin_ns: int
     end_ns: int
 
+    def cuts(self, actor: str) -> bool:
+        """Whether it may end an actor's connection."""
+        whose = self.effects.cuts
+        return whose is Cuts.EVERYONE or (whose is Cuts.TARGETS and actor in self.targets)
+
+    @property
+    def ends_node(self) -> bool:
+        return self.effects.node in (Becomes.KILLED, Becomes.STOPPED)
+
 
 def struck(events: tuple[Event, ...]) -> list[Struck]:
     return [
-        Struck(event.fault, event.action, event.family, event.targets, event.at_ns, event.struck_at_ns)
+        Struck(event.fault, event.effects, event.targets, event.at_ns, event.struck_at_ns)
         for event in events
         if isinstance(event, FaultInjected)
     ]
 
 
+@dataclass(frozen=True)
+class Stay:
+    """A copy came into a queue at a time or later, and was not seen there."""
+
+    life: Life
+    queue: str
+    since_ns: int
+    until_ns: int = NEVER
+    """When it had gone for certain."""
+    deaths: Deaths = ()
+    returns: int = 0
+    """How often it came back to the queue, as quorum queues count."""
+    by_death: bool = False
+    confirmed: bool = True
+
+    @property
+    def may_be_refused(self) -> bool:
+        """Whether a full queue may have refused it without anybody hearing of it."""
+        return self.by_death or not self.confirmed
+
+    @property
+    def may_be_unwritten(self) -> bool:
+        """Whether a node that is killed may not have it on disk."""
+        return self.by_death or not self.confirmed
+
+
 class Options:
     """Works them out, copy by copy."""
 
-    def __init__(self, records: Records, topology: Topology, events: tuple[Event, ...]) -> None:
-        self.records, self.topology = records, topology
+    def __init__(self, lives: Lives, topology: Topology, events: tuple[Event, ...]) -> None:
+        self.records, self.topology = lives.records, topology
+        self.overtaken = Overtaken(lives, topology)
         self.faults = struck(events)
         self.exits = [event for event in events if isinstance(event, ProcessExited)]
 
     def of(self, life: Life) -> list[Option]:
         """All ways, the ones with the best evidence first; none if nothing explains it."""
-        publishes = [each for each in life.publishes if each.promised] or life.publishes
-        found: list[Option] = []
         seen = sorted(life.deliveries, key=lambda each: each.at_ns)
-        for attempt in dict.fromkeys(
-            [*(each.attempt for each in reversed(seen)), *(each.attempt for each in publishes)]
-        ):
+        promised = [each.attempt for each in life.publishes if each.promised]
+        found: list[Option] = []
+        for attempt in dict.fromkeys([*(each.attempt for each in reversed(seen)), *promised]):
             mine = [each for each in seen if each.attempt == attempt]
             if mine:
-                found += self._after(life, mine)
+                found += self._seen(life, mine)
             else:
                 found += self._never_seen(life, next(each for each in life.publishes if each.attempt == attempt))
         return list(dict.fromkeys(found))
 
     # By the last record.
 
-    def _after(self, life: Life, deliveries: list[Delivery]) -> list[Option]:
+    def _seen(self, life: Life, deliveries: list[Delivery]) -> list[Option]:
         last = deliveries[-1]
+        came_back = Stay(life, last.queue, last.at_ns, returns=last.count + 1)
         if last.mode in (AckMode.AUTOMATIC, AckMode.EARLY) or last.acked_ns is not None:
             at_worker = Option("lost", "worker", last.session[0], self._fault_of(last.session), proved=True)
-            if last.mode is AckMode.EARLY and self._unsure(last.session, last.acked_ns or last.at_ns):
-                return [at_worker, *self._in_queue(last.queue, life, last.at_ns, (), self._returns(deliveries))]
-            return [at_worker]
+            unsure = last.mode is not AckMode.AUTOMATIC and self._unsure(last.session, last.acked_ns or last.at_ns)
+            return [at_worker, *(self._in_queue(came_back) if unsure else ())]
         if last.rejected_ns is not None and not last.requeued:
-            found = self._dead(last.queue, "rejected", life, last.rejected_ns, (), proved=True)
-            if self._unsure(last.session, last.rejected_ns):
-                found += self._in_queue(last.queue, life, last.at_ns, (), self._returns(deliveries))
-            return found
-        return self._in_queue(last.queue, life, last.at_ns, (), self._returns(deliveries))
+            found = self._dead(replace(came_back, since_ns=last.rejected_ns), "rejected", proved=True)
+            return found + (self._in_queue(came_back) if self._unsure(last.session, last.rejected_ns) else [])
+        return self._in_queue(came_back)
 
     def _unsure(self, session: Session, at_ns: int) -> bool:
         """Whether what was sent at a moment may not have reached the broker."""
         end = self.records.ends.get(session)
         return end is not None and end.how != "finished" and end.at_ns - at_ns < LAG_NS
-
-    @staticmethod
-    def _returns(deliveries: list[Delivery]) -> int:
-        """How often a quorum queue has counted, if the last delivery came back as well."""
-        return deliveries[-1].count + 1
 
     def _fault_of(self, session: Session) -> int | None:
         """Which fault ended a connection, or the process."""
@@ -106,145 +141,111 @@ class Options:
             if (event.actor, event.incarnation) == session[:2] and event.fault is not None:
                 return event.fault
         end = self.records.ends.get(session)
-        if end is None:
-            return None
-        before = [each for each in self.faults if each.begin_ns <= end.at_ns and self._cuts(each, session[0])]
+        before = [each for each in self.faults if end and each.begin_ns <= end.at_ns and each.cuts(session[0])]
         return before[-1].number if before else None
-
-    @staticmethod
-    def _cuts(fault: Struck, actor: str) -> bool:
-        if fault.family == "broker":
-            return fault.action in ("kill", "restart", "stop")
-        return fault.action in ("close", "kill", "stop", "timeout") and (actor in fault.targets or not fault.targets)
 
     def _never_seen(self, life: Life, publish: Publish) -> list[Option]:
         if not life.name.first:
             return [Option("lost", "exchange", "", proved=True)]
         if life.name.branches:
-            return self._in_queue(life.from_queue, life, publish.at_ns, (), 0, by_death=True)
+            return self._in_queue(Stay(life, life.from_queue, publish.at_ns, by_death=True))
+        confirmed = publish.confirmed_ns is not None
         found: list[Option] = []
-        if publish.confirmed_ns is None:
-            end = self.records.ends.get(publish.session)
-            if end is not None and end.how != "finished" and end.at_ns - publish.at_ns < LAG_NS:
-                found.append(Option("lost", "publisher", publish.session[0], self._fault_of(publish.session)))
-        found += self._in_queue(life.from_queue, life, publish.at_ns, (), 0, unconfirmed=publish.confirmed_ns is None)
+        if not confirmed and self._unsure(publish.session, publish.at_ns):
+            found.append(Option("lost", "publisher", publish.session[0], self._fault_of(publish.session)))
+        until_ns = self.overtaken.at_ns(life)
+        found += self._in_queue(Stay(life, life.from_queue, publish.at_ns, until_ns, confirmed=confirmed))
         return found + self._not_routed(life.from_queue, publish)
 
     def _not_routed(self, queue: str, publish: Publish) -> list[Option]:
-        """The queue had gone before: with a restart that it did not survive, or deleted."""
-        found = []
-        for fault in self.faults:
-            if fault.begin_ns > (publish.confirmed_ns or self.records.last_ns):
-                continue
-            gone = fault.family == "broker" and not self.topology.queues[queue].durable
-            if gone:
-                found.append(Option("lost", "exchange", queue, fault.number))
-        return found
+        """The queue had gone before, with a node that it did not outlast."""
+        settled_ns = publish.confirmed_ns or self.records.last_ns
+        durable = self.topology.queues[queue].durable
+        gone = [each for each in self.faults if each.ends_node and each.begin_ns <= settled_ns and not durable]
+        return [Option("lost", "exchange", queue, fault.number) for fault in gone]
 
     # In a queue.
 
-    def _in_queue(
-        self,
-        queue: str,
-        life: Life,
-        since_ns: int,
-        deaths: tuple[tuple[str, str], ...],
-        returns: int,
-        *,
-        by_death: bool = False,
-        unconfirmed: bool = False,
-    ) -> list[Option]:
-        """It came into a queue at that time or later, and was not seen there."""
-        there = self.topology.queues.get(queue)
-        if there is None or len(deaths) > 2 * len(self.topology.queues):
+    def _in_queue(self, stay: Stay) -> list[Option]:
+        there = self.topology.queues.get(stay.queue)
+        if there is None or len(stay.deaths) > 2 * len(self.topology.queues):
             return []
-        found: list[Option] = []
+        return [
+            *self._by_workers(stay),
+            *self._by_faults(there, stay),
+            *self._by_the_broker(there, stay),
+            *self._by_settings(there, stay),
+        ]
+
+    def _by_workers(self, stay: Stay) -> list[Option]:
+        """It may have been sent to a worker that needs no acks, and that ended before it read it."""
+        found = []
         for each in self.records.consuming:
             end = self.records.ends.get(each.session)
-            if each.queue == queue and each.mode is AckMode.AUTOMATIC and end is not None and end.at_ns >= since_ns:
+            sent = each.queue == stay.queue and each.mode is AckMode.AUTOMATIC and stay.until_ns == NEVER
+            if sent and end is not None and end.at_ns >= stay.since_ns:
                 fault = self._fault_of(each.session)
-                found.append(Option("lost", "worker", each.session[0], fault, deaths))
-        found += self._by_faults(there, life, since_ns, deaths, unconfirmed=unconfirmed)
-        found += self._by_the_broker(there, deaths)
-        found += self._by_settings(
-            there, life, since_ns, deaths, returns, arrives=by_death or bool(deaths) or unconfirmed
-        )
+                found.append(Option("lost", "worker", each.session[0], fault, stay.deaths))
         return found
 
-    def _by_faults(
-        self, there: QueueSettings, life: Life, since_ns: int, deaths: tuple[tuple[str, str], ...], *, unconfirmed: bool
-    ) -> list[Option]:
+    def _by_faults(self, there: QueueSettings, stay: Stay) -> list[Option]:
         found = []
         for fault in self.faults:
-            if fault.end_ns < since_ns:
+            if fault.end_ns < stay.since_ns or fault.begin_ns > stay.until_ns:
                 continue
-            if fault.action in ("purge", "delete") and there.name in fault.targets:
-                found.append(Option("removed", "broker", there.name, fault.number, deaths))
-            if fault.family == "broker" and fault.action in ("kill", "restart", "stop"):
-                transient = there.kind == "classic" and not all(each.persistent for each in life.publishes)
-                unwritten = fault.action == "kill" and (unconfirmed or bool(deaths) or bool(life.name.branches))
-                if transient or not there.durable or unwritten or unconfirmed:
-                    found.append(Option("lost", "broker", fault.targets[0], fault.number, deaths))
+            takes = fault.effects.takes
+            if takes is Takes.WAITING and there.name in fault.targets:
+                found.append(Option("removed", "broker", there.name, fault.number, stay.deaths))
+            transient = there.kind == "classic" and not all(each.persistent for each in stay.life.publishes)
+            unwritten = fault.effects.node is Becomes.KILLED and stay.may_be_unwritten
+            gone = takes is Takes.NOT_DURABLE and (transient or not there.durable or unwritten or not stay.confirmed)
+            if gone or takes is Takes.ANYTHING:
+                found.append(Option("lost", "broker", fault.targets[0], fault.number, stay.deaths))
         return found
 
-    def _by_the_broker(self, there: QueueSettings, deaths: tuple[tuple[str, str], ...]) -> list[Option]:
+    def _by_the_broker(self, there: QueueSettings, stay: Stay) -> list[Option]:
         found = []
         looks = [look for look in (self.topology.first, self.topology.last) if look is not None]
         if any(facts.foreign_consumers for look in looks for facts in look.queues if facts.name == there.name):
-            found.append(Option("taken", "broker", there.name, None, deaths))
+            found.append(Option("taken", "broker", there.name, None, stay.deaths))
         last = self.topology.last
         gone = last is None or all(facts.name != there.name for facts in last.queues)
         if gone and there.expires_ns is not None:
-            found.append(Option("removed", "broker", there.name, None, deaths))
+            found.append(Option("removed", "broker", there.name, None, stay.deaths))
         return found
 
-    def _by_settings(
-        self,
-        there: QueueSettings,
-        life: Life,
-        since_ns: int,
-        deaths: tuple[tuple[str, str], ...],
-        returns: int,
-        *,
-        arrives: bool,
-    ) -> list[Option]:
+    def _by_settings(self, there: QueueSettings, stay: Stay) -> list[Option]:
         found: list[Option] = []
-        if there.ttl_ns is not None and since_ns + there.ttl_ns <= self.records.last_ns:
-            found += self._dead(there.name, "expired", life, since_ns + there.ttl_ns, deaths)
+        expires_ns = NEVER if there.ttl_ns is None else stay.since_ns + there.ttl_ns
+        if expires_ns <= min(stay.until_ns, self.records.last_ns):
+            found += self._dead(replace(stay, since_ns=expires_ns), "expired")
         if there.limit is not None:
-            if there.overflow == "drop-head" or (there.overflow == "reject-publish-dlx" and arrives):
-                found += self._dead(there.name, "maxlen", life, since_ns, deaths)
-            elif arrives:
-                found.append(Option("dropped", "broker", there.name, None, (*deaths, (there.name, "refused"))))
-        if there.delivery_limit is not None and returns > there.delivery_limit:
-            found += self._dead(there.name, "delivery_limit", life, since_ns, deaths)
+            if there.overflow == "drop-head" or (there.overflow == "reject-publish-dlx" and stay.may_be_refused):
+                found += self._dead(stay, "maxlen")
+            elif stay.may_be_refused:
+                found.append(Option("dropped", "broker", there.name, None, (*stay.deaths, (there.name, "refused"))))
+        if there.delivery_limit is not None and stay.returns > there.delivery_limit:
+            found += self._dead(stay, "delivery_limit")
         return found
 
-    def _dead(
-        self,
-        queue: str,
-        reason: str,
-        life: Life,
-        since_ns: int,
-        deaths: tuple[tuple[str, str], ...],
-        *,
-        proved: bool = False,
-    ) -> list[Option]:
+    # Deaths that nobody saw.
+
+    def _dead(self, stay: Stay, reason: str, *, proved: bool = False) -> list[Option]:
         """It died in a queue: that was its end, or it went on."""
-        here = (*deaths, (queue, reason))
-        there = self.topology.queues[queue]
-        fate = "expired" if reason == "expired" else "dropped"
-        targets, _ = self.topology.after_death(queue, life.key)
+        deaths = (*stay.deaths, (stay.queue, reason))
+        there = self.topology.queues[stay.queue]
+        targets, _ = self.topology.after_death(stay.queue, stay.life.key)
         if there.dead_letters is None or not targets:
-            return [Option(fate, "broker", queue, None, here, proved=proved)]
+            fate = "expired" if reason == "expired" else "dropped"
+            return [Option(fate, "broker", stay.queue, None, deaths, proved=proved)]
         found: list[Option] = []
-        if there.at_least_once and self._held(queue):
-            found.append(Option("retained", "broker", queue, None, here))
+        if there.at_least_once and self._held(stay.queue):
+            found.append(Option("retained", "broker", stay.queue, None, deaths))
         for target in targets:
-            if reason != "rejected" and self._round(life, here, target):
-                found.append(Option("dropped", "broker", queue, None, (*here, (target, "cycle"))))
+            if reason != "rejected" and self._round(stay.life, deaths, target):
+                found.append(Option("dropped", "broker", stay.queue, None, (*deaths, (target, "cycle"))))
             else:
-                found += self._in_queue(target, life, since_ns, here, 0, by_death=True)
+                found += self._in_queue(Stay(stay.life, target, stay.since_ns, deaths=deaths, by_death=True))
         return found
 
     def _held(self, queue: str) -> int:
@@ -252,8 +253,8 @@ class Options:
         return sum(facts.held for facts in look.queues if facts.name == queue) if look is not None else 0
 
     @staticmethod
-    def _round(life: Life, deaths: tuple[tuple[str, str], ...], target: str) -> bool:
-        """Whether RabbitMQ may drop it as a cycle: it died in the target before, and nobody has rejected it since."""
+    def _round(life: Life, deaths: Deaths, target: str) -> bool:
+        """Whether RabbitMQ drops it as a cycle: it died in the target before, and nobody has rejected it since."""
         known = max((each.death.path for each in life.seen if each.death), key=len, default=())
         path = [*((queue, reason) for queue, reason, _ in known), *deaths]
         places = [place for place, (queue, _) in enumerate(path) if queue == target]

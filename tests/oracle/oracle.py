@@ -10,9 +10,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.events import BrokerLook
+from harness.events import BrokerLook, BrokerStarted
 from harness.history.history import History
 from harness.scenario.scenario import Scenario
+from tests.oracle.duplicates import Duplicates
 from tests.oracle.lives import Life, Lives, Name
 from tests.oracle.options import Option, Options
 from tests.oracle.reading import Delivery, Found, Records
@@ -40,7 +41,7 @@ class Oracle:
         self.records = Records(history)
         self.topology = Topology(scenario, history)
         self.lives = Lives(self.records, self.topology)
-        self._options = Options(self.records, self.topology, history.events)
+        self._options = Options(self.lives, self.topology, history.events)
 
     @cached_property
     def decisions(self) -> dict[Name, Decision]:
@@ -96,6 +97,11 @@ class Oracle:
     def phantoms(self) -> int:
         """Completed or found, and never published by this run."""
         return sum(not isinstance(each, Delivery) or each.completed_ns is not None for each in self.lives.phantoms)
+
+    @cached_property
+    def duplicates(self) -> Duplicates:
+        nodes = next((len(event.nodes) for event in self.history.events if isinstance(event, BrokerStarted)), 1)
+        return Duplicates(self.lives, self.topology, self._options.faults, nodes)
 
     def done_twice(self) -> dict[Name, list[Delivery]]:
         """Copies whose work was completed more than once, with the deliveries that were completed, in order."""
@@ -199,10 +205,10 @@ class Shown:
         groups: dict[str, list[Name]] = defaultdict(list)
         for name, decision in self.decisions.items():
             option = decision.option
-            if option is None or option.proved:
+            if option is None:
                 continue
             others = frozenset(each.fate for each in decision.options) - {decision.fate}
-            if option.deaths and option.deaths[-1][1] in ("expired", "maxlen", "delivery_limit"):
+            if not option.proved and option.deaths and option.deaths[-1][1] in ("expired", "maxlen", "delivery_limit"):
                 groups[self.kind(*option.deaths[-1])].append(name)
             self.decisions[name] = Decision(decision.fate, not others, others, option, decision.options)
         for kind, names in groups.items():

@@ -10,7 +10,7 @@ from typing import Any
 from harness.events import ProcessExited
 from harness.history.history import History
 from harness.history.read import Log
-from harness.history.records import FOREIGN, AckMode, Death, Flag, Kind, Table
+from harness.history.records import FOREIGN, OTHERS, AckMode, Death, Flag, Kind, Table
 
 Key = tuple[int, int]
 """Publisher's number and sequence number."""
@@ -120,8 +120,9 @@ def tables(log: Log) -> Tables:
             case Table.NAMES:
                 found.names[index] = text
             case Table.DEATHS:
-                first, path = json.loads(text)
-                found.deaths[index] = Death(first, tuple((queue, reason, count) for queue, reason, count in path))
+                if text != OTHERS:
+                    first, path = json.loads(text)
+                    found.deaths[index] = Death(first, tuple((queue, reason, count) for queue, reason, count in path))
             case Table.REASONS:
                 found.reasons[index] = text
     return found
@@ -261,7 +262,7 @@ class Records:
         how = kinds.get(Kind(int(row["kind"])))
         if how is None or session in self.ends:
             return
-        reason = reasons.get(int(row["queue"]) - 1, "") if how != "finished" else ""
+        reason = reasons.get(int(row["queue"]), "") if how != "finished" else ""
         self.ends[session] = End(int(row["at_ns"]), how, int(row["arg"]), reason)
 
     def _exits(self, history: History) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.events import BindingFacts, BrokerLook, QueueFacts
 from harness.scenario.scenario import Scenario
-from tests.oracle.simulator.queues import Consumer, Receiver, Settings, SimQueue, Value, in_force
+from tests.oracle.simulator.queues import WRITTEN_AFTER, Consumer, Receiver, Settings, SimQueue, Value, in_force
 from tests.oracle.simulator.truth import Copy, End, Instance, Truth
 from tests.oracle.simulator.world import MS, US, Wire, World
 
@@ -204,6 +204,12 @@ class Broker:
             else:
                 queue.finish(instance, End.BROKER, fault)
         queue.ready.clear()
+        for at_ns, instance in queue.acked:
+            unwritten = kill and instance.persistent and queue.settings.durable
+            if unwritten and self.world.now - at_ns < WRITTEN_AFTER[1] and self.world.random.random() < 0.3:
+                instance.end = None
+                kept.append(instance)
+        queue.acked.clear()
         for instance in kept:
             instance.redelivered = instance.redelivered or instance in back or kill
             queue.ready.append((instance.position, id(instance), instance))

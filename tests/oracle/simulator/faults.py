@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from tests.oracle.simulator.publisher import Publisher
+from harness.effects import AtRisk, Becomes, Cuts, Effects, Takes, on_node, on_process
 from tests.oracle.simulator.worker import Worker
-from tests.oracle.simulator.world import MS
 
 if TYPE_CHECKING:
     from tests.oracle.simulator.run import Simulation
-
-Family = Literal["broker", "process", "connection", "topology"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +29,29 @@ class Fault:
         return self.at_ns + (self.heal_ns or 0)
 
     @property
-    def family(self) -> Family:
-        if self.target == "broker":
-            return "connection" if self.action == "close" else "broker"
-        if self.action in ("purge", "delete"):
-            return "topology"
-        return "connection" if self.action == "close" else "process"
+    def shown(self) -> bool:
+        """Whether the timeline has it: what the broker does by itself is in no event."""
+        return self.action != "timeout"
+
+    @property
+    def family(self) -> str:
+        return "broker" if self.target == "broker" and self.action != "close" else self.action
+
+    @property
+    def effects(self) -> Effects:
+        """What it declares, as the harness's own faults do."""
+        becomes = {"kill": Becomes.KILLED, "restart": Becomes.STOPPED, "pause": Becomes.FROZEN}
+        match self.action, self.target:
+            case "close", "broker":
+                return Effects(cuts=Cuts.EVERYONE, at_risk=AtRisk.ON_CUT_CONNECTIONS, claims_broker=True)
+            case "close", _:
+                return Effects(cuts=Cuts.TARGETS, at_risk=AtRisk.ON_CUT_CONNECTIONS)
+            case "purge" | "delete", _:
+                return Effects(at_risk=AtRisk.WAITING, takes=Takes.WAITING)
+            case action, "broker":
+                return on_node(becomes[action])
+            case action, _:
+                return on_process(becomes[action])
 
 
 def strike(simulation: Simulation, number: int, fault: Fault) -> tuple[tuple[str, ...], str]:
@@ -84,6 +98,3 @@ def strike(simulation: Simulation, number: int, fault: Fault) -> tuple[tuple[str
         case "timeout" if isinstance(actor, Worker):
             actor.close_channel("PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out")
     return (fault.target,), ""
-
-
-__all__ = ["MS", "Fault", "Publisher", "strike"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tests.oracle.simulator.truth import Copy, End, Instance
-from tests.oracle.simulator.world import MS, World
+from tests.oracle.simulator.world import MS, US, World
 
 if TYPE_CHECKING:
     from tests.oracle.simulator.broker import Broker
@@ -71,6 +71,10 @@ def in_force(
     )
 
 
+WRITTEN_AFTER = (200 * US, 3 * MS)
+"""When a message, or its ack, is on disk."""
+
+
 class Receiver(Protocol):
     """Who consumes."""
 
@@ -108,6 +112,8 @@ class SimQueue:
         self.consumers: list[Consumer] = []
         self.holders: list[Consumer] = []
         """Those that may hold messages: consumers, and cancelled ones on a channel that is still open."""
+        self.acked: list[tuple[int, Instance]] = []
+        """Acks that may not be on disk yet."""
         self.exists = True
         self.removed = False
         """Whether it is not there because it was deleted, or has expired."""
@@ -140,6 +146,7 @@ class SimQueue:
         else:
             instance.expires_ns = None
         self._insert(instance)
+        self.world.after(self.world.between(*WRITTEN_AFTER), lambda: setattr(instance, "written", True))
         self.pump()
         return True
 
@@ -234,6 +241,8 @@ class SimQueue:
             instance = consumer.unsettled.pop(tag, None)
             if instance is not None:
                 self.finish(instance, End.FOREIGN if consumer.foreign else End.SETTLED)
+                self.acked = [(at, each) for at, each in self.acked if self.world.now - at < WRITTEN_AFTER[1]]
+                self.acked.append((self.world.now, instance))
         self.pump()
 
     def reject(self, consumer: Consumer, tag: int, *, requeue: bool) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 
 from harness.history.read import DTYPE, Log
-from harness.history.records import MOST_DEATHS, RECORD, TEXT_BYTES, Death, Kind, LogHeader, Table
+from harness.history.records import FIRST_INDEX, MOST_DEATHS, RECORD, TEXT_BYTES, Death, Kind, LogHeader, Table
+from harness.history.texts import read_texts
 from tests.oracle.simulator.world import World
 
 
@@ -19,10 +18,10 @@ class Recorder:
     ) -> None:
         self.header = LogHeader(role, actor, number, incarnation, 1, names)
         self._world = world
-        self._names = list(names)
         self._rows: list[bytes] = []
         self._entries: dict[tuple[Table, str], int] = {}
-        self._next = {Table.NAMES: len(names), Table.DEATHS: 1, Table.REASONS: 0, Table.IDENTITIES: 0}
+        self._next = FIRST_INDEX | {Table.NAMES: len(names)}
+        self._last_entry = 0
 
     def write(
         self,
@@ -53,18 +52,19 @@ class Recorder:
 
     def death(self, death: Death | None) -> int:
         """Return the index of a way of dying; 0 for what never died."""
-        return 0 if death is None else self._entry(Table.DEATHS, _death(death))
+        return 0 if death is None else self._entry(Table.DEATHS, _capped(death).text)
 
     def reason(self, text: str) -> int:
-        """Return what a record of a lost connection says of the reason: its index plus 1."""
-        return self._entry(Table.REASONS, text) + 1
+        """Return the index of what the broker said when it ended something."""
+        return self._entry(Table.REASONS, text)
 
     def _entry(self, table: Table, text: str) -> int:
         if (table, text) not in self._entries:
             index = self._entries[table, text] = self._next[table]
             self._next[table] += 1
             data = text.encode()
-            self.write(Kind.DEFINED, queue=table, tag=index, arg=len(data))
+            self.write(Kind.DEFINED, queue=table, tag=index, arg=len(data), seq=self._last_entry)
+            self._last_entry = len(self._rows)
             for start in range(0, len(data), TEXT_BYTES):
                 part = data[start : start + TEXT_BYTES].ljust(TEXT_BYTES, b"\0")
                 self._rows.append(self._world.now.to_bytes(8, "little") + part + bytes([Kind.TEXT]))
@@ -72,9 +72,11 @@ class Recorder:
 
     def log(self) -> Log:
         """Return what was recorded so far."""
-        return Log(self.header, np.frombuffer(b"".join(self._rows), dtype=DTYPE))
+        records = np.frombuffer(b"".join(self._rows), dtype=DTYPE)
+        texts = read_texts(lambda place, count: records[place : place + count], self._last_entry)
+        return Log(self.header, records, texts=texts)
 
 
-def _death(death: Death) -> str:
-    path = [(queue, reason, min(count, MOST_DEATHS)) for queue, reason, count in death.path]
-    return json.dumps([death.first_queue, path])
+def _capped(death: Death) -> Death:
+    path = tuple((queue, reason, min(count, MOST_DEATHS)) for queue, reason, count in death.path)
+    return Death(death.first_queue, path[-MOST_DEATHS:])

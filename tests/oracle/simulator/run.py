@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from harness.events import (
     BrokerStarted,
@@ -151,8 +152,7 @@ class Simulation:
         self.event(TrafficStarted)
         for publisher in self.publishers:
             self.start(publisher)
-        for number, fault in enumerate(plan.faults):
-            world.at(world.now + fault.at_ns, lambda number=number, fault=fault: self._strike(number, fault))  # type: ignore[misc]
+        self._plan_faults()
         last = world.now + max((fault.over_ns for fault in plan.faults), default=0)
         deadline = world.now + 60 * S
         while world.now < deadline and not (all(each.done for each in self.publishers) and world.now > last):
@@ -166,7 +166,16 @@ class Simulation:
                 self._exited(publisher, 0, "finished")
         return self._end()
 
-    def _strike(self, number: int, fault: Fault) -> None:
+    def _plan_faults(self) -> None:
+        shown = [fault for fault in self.plan.faults if fault.shown]
+        for fault in self.plan.faults:
+            number = shown.index(fault) if fault.shown else None
+            self.world.after(fault.at_ns, partial(self._strike, number, fault))
+
+    def _strike(self, number: int | None, fault: Fault) -> None:
+        if number is None:
+            strike(self, 0, fault)
+            return
         self.event(FaultArmed, fault=number, action=fault.action)
         began = self.world.now
         targets, detail = strike(self, number, fault)
@@ -184,6 +193,8 @@ class Simulation:
                 healable=fault.heal_ns is not None,
                 detail=detail,
                 clean=True if fault.action in ("restart", "stop") else None,
+                effects=fault.effects,
+                noun=(fault.action, f"{fault.action}s"),
             )
         )
 
