@@ -122,7 +122,8 @@ class Options:
         last = deliveries[-1]
         came_back = Stay(life, last.queue, last.at_ns, returns=last.count + 1)
         if last.mode in (AckMode.AUTOMATIC, AckMode.EARLY) or last.acked_ns is not None:
-            at_worker = Option("lost", "worker", last.session[0], self._fault_of(last.session), proved=True)
+            fault = self._fault_of(last.session) if last.failed_ns is None else None
+            at_worker = Option("lost", "worker", last.session[0], fault, proved=True)
             unsure = last.mode is not AckMode.AUTOMATIC and self._unsure(last.session, last.acked_ns or last.at_ns)
             return [at_worker, *(self._in_queue(came_back) if unsure else ())]
         if last.rejected_ns is not None and not last.requeued:
@@ -154,8 +155,8 @@ class Options:
         if not confirmed and self._unsure(publish.session, publish.at_ns):
             found.append(Option("lost", "publisher", publish.session[0], self._fault_of(publish.session)))
         until_ns = self.overtaken.at_ns(life)
-        found += self._in_queue(Stay(life, life.from_queue, publish.at_ns, until_ns, confirmed=confirmed))
-        return found + self._not_routed(life.from_queue, publish)
+        found += self._not_routed(life.from_queue, publish)
+        return found + self._in_queue(Stay(life, life.from_queue, publish.at_ns, until_ns, confirmed=confirmed))
 
     def _not_routed(self, queue: str, publish: Publish) -> list[Option]:
         """The queue had gone before, with a node that it did not outlast."""
@@ -183,10 +184,22 @@ class Options:
         for each in self.records.consuming:
             end = self.records.ends.get(each.session)
             sent = each.queue == stay.queue and each.mode is AckMode.AUTOMATIC and stay.until_ns == NEVER
-            if sent and end is not None and end.at_ns >= stay.since_ns:
+            if (
+                sent
+                and end is not None
+                and end.at_ns + LAG_NS >= stay.since_ns
+                and not self._left_at_last(each.session)
+            ):
                 fault = self._fault_of(each.session)
                 found.append(Option("lost", "worker", each.session[0], fault, stay.deaths))
         return found
+
+    def _left_at_last(self, session: Session) -> bool:
+        """Whether the connection ended in order when nothing came any more."""
+        by_faults = any(
+            event.fault is not None for event in self.exits if (event.actor, event.incarnation) == session[:2]
+        )
+        return self.records.ends[session].how == "finished" and not by_faults
 
     def _by_faults(self, there: QueueSettings, stay: Stay) -> list[Option]:
         found = []
@@ -205,12 +218,10 @@ class Options:
 
     def _by_the_broker(self, there: QueueSettings, stay: Stay) -> list[Option]:
         found = []
-        looks = [look for look in (self.topology.first, self.topology.last) if look is not None]
+        looks = self.topology.looks
         if any(facts.foreign_consumers for look in looks for facts in look.queues if facts.name == there.name):
             found.append(Option("taken", "broker", there.name, None, stay.deaths))
-        last = self.topology.last
-        gone = last is None or all(facts.name != there.name for facts in last.queues)
-        if gone and there.expires_ns is not None:
+        if self.topology.gone(there.name) and there.expires_ns is not None:
             found.append(Option("removed", "broker", there.name, None, stay.deaths))
         return found
 
@@ -224,9 +235,19 @@ class Options:
                 found += self._dead(stay, "maxlen")
             elif stay.may_be_refused:
                 found.append(Option("dropped", "broker", there.name, None, (*stay.deaths, (there.name, "refused"))))
-        if there.delivery_limit is not None and stay.returns > there.delivery_limit:
+        returns = stay.returns + self._unseen_returns(stay)
+        if there.delivery_limit is not None and returns > there.delivery_limit:
             found += self._dead(stay, "delivery_limit")
         return found
+
+    def _unseen_returns(self, stay: Stay) -> int:
+        """How often it may have been on its way to a worker that never received it, and have come back."""
+        ends = {
+            each.session: self.records.ends.get(each.session)
+            for each in self.records.consuming
+            if each.queue == stay.queue
+        }
+        return sum(end is not None and end.at_ns + LAG_NS >= stay.since_ns for end in ends.values())
 
     # Deaths that nobody saw.
 
@@ -244,9 +265,17 @@ class Options:
         for target in targets:
             if reason != "rejected" and self._round(stay.life, deaths, target):
                 found.append(Option("dropped", "broker", stay.queue, None, (*deaths, (target, "cycle"))))
-            else:
-                found += self._in_queue(Stay(stay.life, target, stay.since_ns, deaths=deaths, by_death=True))
+                continue
+            if self._may_be_gone(target):
+                found.append(Option("dropped", "broker", stay.queue, None, (*deaths, (target, "gone"))))
+            found += self._in_queue(Stay(stay.life, target, stay.since_ns, deaths=deaths, by_death=True))
         return found
+
+    def _may_be_gone(self, queue: str) -> bool:
+        """Whether a dead letter target led nowhere for a while: the queue did not outlast a node, or is not there at the end."""
+        return self.topology.gone(queue) or (
+            not self.topology.queues[queue].durable and any(fault.ends_node for fault in self.faults)
+        )
 
     def _held(self, queue: str) -> int:
         look = self.topology.last

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from tests.oracle.agreement import differences
 from tests.oracle.draw import draw
 from tests.oracle.oracle import Oracle
+from tests.oracle.seeds import SEEDS
 from tests.oracle.simulator.run import Simulation
 from tests.oracle.story import setting
-
-SEEDS = range(int(os.environ.get("ORACLE_FIRST_SEED", "0")), int(os.environ.get("ORACLE_SEEDS", "60")))
-"""Drawn runs; ORACLE_FIRST_SEED and ORACLE_SEEDS choose others, or more."""
 
 
 @pytest.mark.slow

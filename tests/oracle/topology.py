@@ -39,12 +39,18 @@ class Topology:
 
     def __init__(self, scenario: Scenario, history: History) -> None:
         self.scenario = scenario
-        looks = [event for event in history.events if isinstance(event, BrokerLook) and not event.not_asked]
+        self.looks = [event for event in history.events if isinstance(event, BrokerLook)]
+        looks = [look for look in self.looks if not look.not_asked]
         self.first = next((look for look in looks if look.moment == "before the traffic"), None)
         self.last = next((look for look in looks if look.moment == "after the drain"), None)
         version = next((event.rabbitmq for event in history.events if hasattr(event, "rabbitmq")), "")
         self.queues: dict[str, QueueSettings] = {name: self._settings(name, version) for name in scenario.queues}
         self.consumed = {group.queue or next(iter(scenario.queues)) for group in scenario.workers}
+
+    def gone(self, queue: str) -> bool:
+        """Whether a queue was not there any more after the drain."""
+        last = [look for look in self.looks if look.moment == "after the drain"]
+        return bool(last) and all(facts.name != queue for facts in last[-1].queues)
 
     # Queues.
 
@@ -172,7 +178,19 @@ class Topology:
         """What a copy is that lies in a queue at the end."""
         if queue in self.consumed:
             return "stranded"
-        return "in transit" if self.leads_to_work(queue, key) else "dead-lettered"
+        if self.leads_to_work(queue, key):
+            return "in transit"
+        return "dead-lettered" if self._gets_the_dead(queue) else "stranded"
+
+    def _gets_the_dead(self, queue: str) -> bool:
+        """Whether it is a resting place: something is dead-lettered to it, or the scenario says that it rests."""
+        if getattr(self.scenario.queues[queue], "rests", False):
+            return True
+        keys = {key for name in self.queues for key in (name, *self._keys())}
+        return any(queue in self.after_death(other, key)[0] for other in self.queues for key in keys)
+
+    def _keys(self) -> set[str]:
+        return {group.routing_key for group in self.scenario.publishers}
 
 
 def _major(version: str) -> int:

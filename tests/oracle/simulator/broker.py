@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from harness.events import BindingFacts, BrokerLook, QueueFacts
@@ -240,7 +240,11 @@ class Broker:
     def look(self, moment: Moment, variant: str) -> BrokerLook:
         if not self.plan.answers:
             return BrokerLook(
-                at_ns=self.world.now, variant=variant, moment=moment, not_asked="the broker cannot be asked"
+                at_ns=self.world.now,
+                variant=variant,
+                moment=moment,
+                not_asked="rabbitmqctl cannot be run",
+                queues=tuple(self._passively(queue) for queue in self.queues.values() if queue.exists),
             )
         foreign = tuple(link.name for link in self.links if link.foreign)
         return BrokerLook(
@@ -270,6 +274,11 @@ class Broker:
             dead_lettered={self.NODE: dict(self.counters)} if self.plan.counts else {},
             node_started={self.NODE: str(self.starts)},
         )
+
+    def _passively(self, queue: SimQueue) -> QueueFacts:
+        """What a passive declare says."""
+        facts = self._facts(queue)
+        return replace(facts, arguments={}, policy={}, policy_name="", unacknowledged=0, held=0, node="", state="")
 
     def _facts(self, queue: SimQueue) -> QueueFacts:
         policy = dict(self.plan.policies.get(queue.name, {}))

@@ -13,6 +13,8 @@ from harness.events import (
     FaultArmed,
     FaultHealed,
     FaultInjected,
+    FaultMissed,
+    Note,
     Phase,
     PhaseChanged,
     ProcessExited,
@@ -157,9 +159,8 @@ class Simulation:
         deadline = world.now + 60 * S
         while world.now < deadline and not (all(each.done for each in self.publishers) and world.now > last):
             world.run(world.now + 5 * MS)
-        if self.scenario.backlog_first:
-            for worker in self.workers:
-                self.start(worker)
+        for worker in self.workers if self.scenario.backlog_first else ():
+            self.start(worker)
         self._phase(Phase.HEAL)
         for publisher in self.publishers:
             if publisher.alive:
@@ -175,6 +176,9 @@ class Simulation:
     def _strike(self, number: int | None, fault: Fault) -> None:
         if number is None:
             strike(self, 0, fault)
+            return
+        if not self._there(fault.target):
+            self.event(FaultMissed, fault=number, action=fault.action, reason=f"{fault.target} is not there")
             return
         self.event(FaultArmed, fault=number, action=fault.action)
         began = self.world.now
@@ -197,6 +201,9 @@ class Simulation:
                 noun=(fault.action, f"{fault.action}s"),
             )
         )
+
+    def _there(self, target: str) -> bool:
+        return all(actor.alive for actor in self.actors if actor.name == target)
 
     def healed(self, number: int, fault: Fault) -> None:
         self.event(FaultHealed, fault=number, action=fault.action)
@@ -224,6 +231,9 @@ class Simulation:
         world.run(world.now + 5 * MS)
         self._phase(Phase.CHECK)
         collector = self._collect()
+        for queue in self.broker.queues.values():
+            if not queue.exists:
+                self.event(Note, message=f"queue {queue.name} is not there any more")
         logs = [recorder.log() for actor in self.actors for recorder in actor.logs]
         events = tuple(sorted(self.events, key=lambda event: event.at_ns))
         return History((*logs, collector.log()), events)
@@ -261,7 +271,16 @@ class Simulation:
         """What it is called when a copy is found there."""
         if any(worker.settings.queue == queue.name for worker in self.workers):
             return "stranded"
-        return "in transit" if self.leads_to_work(queue) else "dead-lettered"
+        if self.leads_to_work(queue):
+            return "in transit"
+        targets = {
+            target
+            for other in self.broker.queues.values()
+            if other.settings.target is not None
+            for key in ({other.settings.target_key} if other.settings.target_key is not None else self._keys())
+            for target in self.broker.bound(other.settings.target, key, ())
+        }
+        return "dead-lettered" if queue.name in targets else "stranded"
 
     def _collect(self) -> Recorder:
         collector = Recorder(self.world, "collector", "collector", 0, 1, self.queue_names)
