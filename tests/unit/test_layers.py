@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "scenario": SCENARIO,
     "history": {"errors", "effects", "events", "history"},
     "frames": {"frames"},
+    "proxy": {"errors", "interrupts", "broker", "frames", "proxy"},
     "traffic": {"errors", "frames", "traffic", "history"},
     "broker": {"errors", "interrupts", "process_mark", "ledger", "broker", "scenario"},
     "faults": {"errors", "effects", "events", "scenario", "traffic", "broker", "faults"},
