@@ -16,6 +16,7 @@ from harness.engine.disk_reserve import DiskReserve
 from harness.engine.drain import drain
 from harness.engine.facts import BrokerFacts
 from harness.engine.host import Host
+from harness.engine.links import DirectLinks, Links
 from harness.engine.outbox import Outbox
 from harness.engine.plan import RunSettings
 from harness.engine.processes import Processes
@@ -74,10 +75,11 @@ class VariantRun:
         *,
         listeners: Sequence[Listener],
         standby: Standby | None = None,
+        make_links: Callable[[VariantSetting, Target], Links] | None = None,
     ) -> None:
         """Prepare; `make_broker` returns a broker that is not started yet, and why this one.
 
-        `make_hosts` gives the machines for publishers and workers: for a folder of logs, and a broker that they must reach. What starts
+        `make_links` gives the ways from publishers and workers to the broker, which are direct without it. `make_hosts` gives the machines for publishers and workers: for a folder of logs, and a broker that they must reach. What starts
         them on this machine, `standby`, is filled while the broker boots.
         """
         self._setting = setting
@@ -85,6 +87,8 @@ class VariantRun:
         self._make_broker = make_broker
         self._make_hosts = make_hosts
         self._standby = standby
+        self._make_links = make_links
+        self._links: Links | None = None
         self._outbox = Outbox(setting.name, listeners)
         self._phase = Phase.PROVISION
         self._phase_began_ns = 0
@@ -208,9 +212,10 @@ class VariantRun:
         setting, scenario = self._setting, self._scenario
         logs, queue_names = setting.directory / "logs", tuple(scenario.queues)
         self._hosts = self._make_hosts(logs, target)
+        links = self._links = DirectLinks(target) if self._make_links is None else self._make_links(setting, target)
         processes = Processes(
             scenario,
-            RunSettings(target, setting.token, setting.seed, queue_names),
+            RunSettings(links, setting.token, setting.seed, queue_names),
             self._hosts,
             emit=self._outbox.put,
             variant=setting.name,
@@ -288,7 +293,8 @@ class VariantRun:
     def _housekeep(self) -> None:
         """What must go on in every phase with processes: events, failures, progress, a watch on the broker."""
         self._outbox.pump()
-        failure = self._actors.processes.poll()
+        broken = self._links.failure() if self._links is not None else None
+        failure = broken or self._actors.processes.poll()
         if failure is not None:
             self._outbox.pump()
             raise InfrastructureError(failure)
@@ -372,6 +378,8 @@ class VariantRun:
                 host.close()
             if self._standby is not None:
                 self._standby.close()
+            if self._links is not None:
+                self._links.close()
 
     def _end_broker(self) -> None:
         if self._broker is None:

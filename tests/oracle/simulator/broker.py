@@ -290,7 +290,7 @@ class Broker:
             name=queue.name,
             type=queue.settings.type,
             durable=queue.settings.durable,
-            arguments=self.scenario.queues[queue.name].declaration_arguments(),
+            arguments={**self.scenario.queues[queue.name].declaration_arguments()},
             policy=policy,
             policy_name=f"policy of {queue.name}" if policy else "",
             operator_policy_name="",
