@@ -69,7 +69,7 @@ def test_a_line_says_messages_and_copies_where_they_differ() -> None:
 
 
 def test_a_line_names_every_fate_of_what_was_not_done() -> None:
-    fates = {fate: 1 for fate in NOT_DONE} | {Fate.PROCESSED: 3}
+    fates = dict.fromkeys(NOT_DONE, 1) | {Fate.PROCESSED: 3}
     said = (
         "12 tasks: 3 done, 1 lost, 1 expired, 1 dropped, 1 removed, 1 dead-lettered, 1 retained, 1 stranded, "
         "2 not done otherwise"
