@@ -211,7 +211,7 @@ def verdict_of(name: str, *, width: int = 140) -> str:
 def test_the_verdict_comes_first_then_guarantee_and_controls() -> None:
     text = verdict_of("passing")
     lines = [line for line in text.splitlines() if line.strip()]
-    assert lines[0].startswith("AS EXPECTED  0 of 40 confirmed messages lost")
+    assert lines[0].startswith("AS EXPECTED  40 tasks: all done across 1 broker restart; loss rate")
     rows = [line.split() for line in lines]
     assert ["guarantee", "lost", "0", "0", "ok"] in rows
     assert ["transient", "messages", "publishers.persistent:", "false", "lost", ">=", "1", "5", "ok"] in rows
@@ -223,7 +223,8 @@ def test_a_violation_names_its_cause_and_what_did_not_hold() -> None:
     text = verdict_of("failing")
     assert text.lstrip().startswith("VIOLATED")
     assert re.search(r"guarantee\s+lost 0\s+312\s+NOT OK", text)
-    assert text.count("312 messages were lost at worker-1") == 2, "in the verdict's sentence, and as a cause"
+    assert "332 tasks: 20 done, 312 lost at worker-1 by `kill worker-1`" in text
+    assert text.count("312 messages were lost at worker-1") == 1
     assert "lost: expected 0, observed 312" in text
 
 
