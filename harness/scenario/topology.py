@@ -81,9 +81,9 @@ class Queue(Model):
             raise ValueError("delivery_limit works on quorum queues only; set type: quorum")
         return self
 
-    def declaration_arguments(self) -> dict[str, DeclaredValue]:
+    def declaration_arguments(self) -> dict[str, ArgumentValue]:
         """Return the arguments of queue.declare, as RabbitMQ names them. Source: RabbitMQ's guide to queues."""
-        return self.arguments | self.arguments_of_keys()
+        return {**self.arguments, **self.arguments_of_keys()}
 
     def arguments_of_keys(self) -> dict[str, DeclaredValue]:
         """Return what its keys say as the arguments that mean the same."""
