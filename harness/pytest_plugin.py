@@ -80,9 +80,14 @@ class ScenarioItem(pytest.Item):
         for variant in verdict.variants:
             self.user_properties.append((f"{variant.name}.outcome", variant.outcome.value))
         if verdict.outcome is not Outcome.AS_EXPECTED:
-            raise ScenarioFailedError(
-                f"{verdict.outcome.value}: {verdict.headline}\nreport: {directory / 'report.html'}\nreplay: {verdict.replay}"
-            )
+            sentences = [sentence for variant in verdict.variants for sentence in variant.explained]
+            said = [
+                f"{verdict.outcome.value}: {verdict.headline}",
+                *sentences,
+                f"report: {directory / 'report.html'}",
+                f"replay: {verdict.replay}",
+            ]
+            raise ScenarioFailedError("\n".join(said))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show the verdict, not a traceback of the harness."""

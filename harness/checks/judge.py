@@ -66,7 +66,7 @@ def judge(
     counts = _counts(seen, fates, twice=len(duplicates(seen)), unexplained=len(unexplained), kept=len(kept))
     gone = tuple(what_is_gone(events))
     causes = NO_CAUSES if gone else find_causes(fates, seen, events)
-    grouped = group_causes(causes, seen, events)
+    grouped, not_done = group_causes(causes, seen, events), group_not_done(fates.taken, seen, struck)
     faults = (
         *_fault_outcomes(seen, causes, fates.taken, struck, precision(seen, scenario, struck)),
         *(_missed_outcome(each) for each in missed(events)),
@@ -102,13 +102,13 @@ def judge(
         headline=headline(
             outcome,
             counts=counts,
-            promised=promised,
-            confirms=not counts.unconfirmed,
             bound=bound,
             causes=grouped,
+            not_done=not_done,
             struck=struck,
             expectations=expectations,
             reasons=reasons,
+            complete=not gone,
         ),
         reasons=reasons,
         counts=counts,
@@ -116,7 +116,7 @@ def judge(
         loss_rate_below=bound,
         expectations=expectations,
         causes=grouped,
-        not_done=group_not_done(fates.taken, seen, struck),
+        not_done=not_done,
         lost=tuple(listing.lost()),
         anomalies=tuple(listing.anomalies()),
         faults=faults,

@@ -59,10 +59,14 @@ def comparison(left: Side, right: Side) -> tuple[Section, ...]:
         Section("Runs", tuple(_rows(_of_run(left.run), _of_run(right.run)))),
         Section("Settings that differ", settings),
     ]
+    across = left.run.schema_version != right.run.schema_version
+    if across:
+        units = (_unit(side.run) for side in (left, right))
+        sections.append(Section("Not compared", (Row("fates, duplicates, and losses by step", *units),)))
     mine = {variant.name: variant for variant in left.run.variants}
     theirs = {variant.name: variant for variant in right.run.variants}
     for name in dict.fromkeys((*mine, *theirs)):
-        rows = _rows(_of_variant(mine.get(name)), _of_variant(theirs.get(name)))
+        rows = _rows(_of_variant(mine.get(name), across=across), _of_variant(theirs.get(name), across=across))
         sections.append(Section(name, tuple(rows)))
     return tuple(sections)
 
@@ -110,17 +114,25 @@ def _of_run(run: RunVerdict) -> dict[str, str]:
     }
 
 
-def _of_variant(variant: VariantVerdict | None) -> dict[str, str]:
+def _unit(run: RunVerdict) -> str:
+    counted = "messages" if run.schema_version == 1 else "copies"
+    return f"counts {counted} (verdict version {run.schema_version})"
+
+
+def _of_variant(variant: VariantVerdict | None, *, across: bool) -> dict[str, str]:
+    """Return a variant's figures; `across` versions of the verdict, without those whose meaning changed."""
     if variant is None:
         return {}
     counts = variant.counts
     found = {"outcome": variant.outcome.value, **variant.settings}
     found["published"] = f"{counts.published:,}"
-    found |= {fate.value: f"{counts.fates[fate]:,}" for fate in Fate if counts.fates.get(fate)}
-    found["lost"] = f"{counts.fates.get(Fate.LOST, 0):,}"
+    if not across:
+        found["copies"] = f"{counts.copies:,}"
+        found |= {fate.value: f"{counts.fates[fate]:,}" for fate in Fate if counts.fates.get(fate)}
+        found["lost"] = f"{counts.fates.get(Fate.LOST, 0):,}"
+        found["processed twice or more"] = f"{counts.duplicates:,}"
     found["deliveries"] = f"{counts.deliveries:,}"
     found["redelivered"] = f"{counts.redelivered:,}"
-    found["processed twice or more"] = f"{counts.duplicates:,}"
     for kind, figures, detail in (
         ("confirm", variant.confirm_latency, variant.confirm_latency_detail),
         ("completion", variant.completion_latency, variant.completion_latency_detail),
@@ -135,7 +147,8 @@ def _of_variant(variant: VariantVerdict | None) -> dict[str, str]:
     for fault in variant.faults:
         said = f"step {fault.fault + 1} ({fault.action})"
         found[f"{said} struck at"] = clock(fault.injected_s)
-        found[f"{said}: lost to it"] = f"{fault.taken:,}"
+        if not across:
+            found[f"{said}: lost to it"] = f"{fault.taken:,}"
         found[f"{said}: recovered in"] = seconds(fault.recovery_s)
     return found
 

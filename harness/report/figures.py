@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.scenario.quantities import format_duration
-from harness.verdict.data import Counts, Fate
+from harness.verdict.data import DONE, Counts
 
 NOTHING = "—"
 """Where there is no figure."""
@@ -39,5 +39,5 @@ def share(part: int, whole: int) -> str:
 
 
 def processed(counts: Counts) -> int:
-    """Return how many messages were processed, however their publishers had heard of them."""
-    return sum(counts.fates.get(fate, 0) for fate in (Fate.PROCESSED, Fate.RECOVERED, Fate.RESURRECTED))
+    """Return how many copies were processed, however their publishers had heard of them."""
+    return sum(counts.fates.get(fate, 0) for fate in DONE)

@@ -125,9 +125,14 @@ def _case(run: RunVerdict, variant: VariantVerdict, result: ExpectationResult, s
         case.result = [Skipped(plain(f"not measured: {result.observed}"))]
     elif not result.holds:
         failure: Any = Failure(plain(f"expected {result.expected}, observed {result.observed}"), "violated")
-        causes = [cause.sentence for cause in variant.causes]
         place = f"{run.file}:{line}" if line is not None else run.file
-        told = [variant.headline, result.explanation, *causes, f"expected in {place}", f"replay: {run.replay}"]
+        told = [
+            variant.headline,
+            result.explanation,
+            *variant.explained,
+            f"expected in {place}",
+            f"replay: {run.replay}",
+        ]
         failure.text = "\n".join(lines(each) for each in told if each)
         case.result = [failure]
     return case

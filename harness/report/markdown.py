@@ -11,7 +11,7 @@ from typing import Final
 from harness.report.figures import processed, seconds
 from harness.report.plain import plain, shortened
 from harness.report.summary import observed_or_asked, standing
-from harness.verdict.data import ExpectationResult, Fate, Outcome, RunVerdict, VariantVerdict
+from harness.verdict.data import DONE, ExpectationResult, Fate, Outcome, RunVerdict, VariantVerdict
 from harness.verdict.words import plural
 
 LIMIT_BYTES: Final = 1024 * 1024
@@ -123,14 +123,24 @@ def _details(variant: VariantVerdict) -> str:
 
 def _told(variant: VariantVerdict) -> Iterator[str]:
     counts = variant.counts
-    yield (
-        f"{plural(counts.published, 'message')} published, {counts.confirmed:,} confirmed, {processed(counts):,} processed, "
-        f"{counts.fates.get(Fate.LOST, 0):,} lost, {counts.duplicates:,} processed more than once"
-    )
+    others = {fate: count for fate, count in counts.fates.items() if count and fate not in (*DONE, Fate.LOST)}
+    parts = [
+        f"{plural(counts.published, 'message')} published",
+        *([plural(counts.copies, "copy", "copies")] if counts.copies not in (0, counts.published) else []),
+        f"{counts.confirmed:,} confirmed",
+        f"{processed(counts):,} processed",
+        f"{counts.fates.get(Fate.LOST, 0):,} lost",
+        *(f"{count:,} {fate.value}" for fate, count in others.items()),
+        f"{counts.duplicates:,} processed more than once",
+    ]
+    yield ", ".join(parts)
     for reason in variant.reasons:
         yield escaped(reason)
-    for cause in variant.causes[:_LISTED_CAUSES]:
-        yield escaped(cause.sentence)
+    for sentence in variant.explained[:_LISTED_CAUSES]:
+        yield escaped(sentence)
+    for queue, fates in variant.by_queue.items() if len(variant.by_queue) > 1 else ():
+        there = ", ".join(f"{count:,} {fate.value}" for fate, count in fates.items() if count)
+        yield f"{escaped(queue)}: {there or 'nothing'}"
     for fault in variant.faults:
         if fault.injected_s is not None:
             back = f", recovery after {seconds(fault.recovery_s)}" if fault.recovery_s is not None else ""

@@ -30,6 +30,7 @@ class Family:
 
 _FLOW: Final = (
     "published",
+    "copies",
     "publishes",
     "confirmed",
     "nacked",
@@ -43,6 +44,7 @@ _FLOW: Final = (
     "unexplained_duplicates",
     "phantom",
     "corrupt",
+    "misrouted",
     "out_of_order",
 )
 
@@ -81,7 +83,7 @@ def _families(run: RunVerdict) -> Iterator[Family]:
     )
     yield Family(
         "chaos_fate_messages",
-        "What became of the published messages; the fates add up to what was published.",
+        "What became of the copies: a message in each queue that it was put in.",
         tuple(
             (labels | {"fate": fate.value}, variant.counts.fates.get(fate, 0))
             for labels, variant in variants

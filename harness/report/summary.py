@@ -99,10 +99,9 @@ def _mark(variant: VariantVerdict, result: ExpectationResult) -> Text:
 def _explanation(variant: VariantVerdict) -> list[Text]:
     """Say why a variant is what it is: what took messages, and what did not hold."""
     lines: list[Text] = []
-    for cause in variant.causes[:SHOWN_CAUSES]:
-        lines.append(Text(f"  {plain(cause.sentence)}"))
-    if len(variant.causes) > SHOWN_CAUSES:
-        lines.append(Text(f"  and {len(variant.causes) - SHOWN_CAUSES} more causes, in the report", style="dim"))
+    lines += [Text(f"  {plain(sentence)}") for sentence in variant.explained[:SHOWN_CAUSES]]
+    if len(variant.explained) > SHOWN_CAUSES:
+        lines.append(Text(f"  and {len(variant.explained) - SHOWN_CAUSES} more causes, in the report", style="dim"))
     if variant.outcome is not Outcome.AS_EXPECTED:
         style = STYLES[variant.outcome]
         lines += [Text(f"  {plain(reason)}", style=style) for reason in variant.reasons[:SHOWN_REASONS]]

@@ -15,7 +15,12 @@ from harness.history.records import Kind
 from harness.scenario.scenario import GUARANTEE
 from harness.verdict.data import Fate, RunVerdict, VariantVerdict
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""Since 2, `processed`, `lost`, `loss_rate`, `duplicates` and `stranded` count copies, not messages."""
+READ_VERSIONS: Final = frozenset({1, 2})
+"""What a store may hold; the columns are the same."""
+CHANGED_COLUMNS: Final = frozenset({"processed", "lost", "loss_rate", "duplicates", "stranded"})
+"""What means something else in the rows of each version, and is not compared across them."""
 
 
 @dataclass(frozen=True, slots=True)

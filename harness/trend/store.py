@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from harness.errors import HistoryError
 from harness.history.arrow import flags, numbers, texts
-from harness.trend.rows import COLUMNS, SCHEMA_VERSION, Row
+from harness.trend.rows import COLUMNS, READ_VERSIONS, SCHEMA_VERSION, Row
 from harness.verdict.data import Outcome
 
 SUFFIX: Final = ".parquet"
@@ -162,9 +162,9 @@ def _rows(path: Path) -> tuple[Row, ...]:
         if "schema_version" not in schema.names:
             raise ValueError("it is no file of the trend")
         versions = set(file.read(columns=["schema_version"]).column(0).to_pylist())
-        if versions - {SCHEMA_VERSION}:
-            others = ", ".join(sorted(str(version) for version in versions - {SCHEMA_VERSION}))
-            raise ValueError(f"its rows have schema version {others}; this harness reads {SCHEMA_VERSION}")
+        if versions - READ_VERSIONS:
+            others = ", ".join(sorted(str(version) for version in versions - READ_VERSIONS))
+            raise ValueError(f"its rows have schema version {others}; this harness reads 1 to {SCHEMA_VERSION}")
         if not schema.equals(SCHEMA):
             raise ValueError(f"its columns are not those of schema version {SCHEMA_VERSION}")
         rows = tuple(Row(**{name: values[name] for name in COLUMNS}) for values in file.read().to_pylist())

@@ -11,7 +11,7 @@ from datetime import datetime
 from statistics import median
 from typing import Final, Literal
 
-from harness.trend.rows import Row
+from harness.trend.rows import CHANGED_COLUMNS, Row
 from harness.verdict.data import Outcome, worst
 
 
@@ -48,7 +48,7 @@ class Line:
     rabbitmq: tuple[str, ...]
     """The versions that it ran on."""
     figures: dict[str, tuple[float | None, ...]]
-    """By the columns of MEASURES."""
+    """By the columns of MEASURES; what means something else in the newest row's version is left out of older rows."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -103,7 +103,16 @@ def _line(by_night: Sequence[Sequence[Row]]) -> Line:
         runs=tuple(len(rows) for rows in by_night),
         rabbitmq=tuple(", ".join(sorted({row.rabbitmq for row in rows})) for rows in by_night),
         figures={
-            measure.column: tuple(_median([getattr(row, measure.column) for row in rows]) for rows in by_night)
+            measure.column: tuple(
+                _median(
+                    [
+                        getattr(row, measure.column)
+                        for row in rows
+                        if measure.column not in CHANGED_COLUMNS or row.schema_version == newest.schema_version
+                    ]
+                )
+                for rows in by_night
+            )
             for measure in MEASURES
         },
     )

@@ -39,13 +39,18 @@ def _texts(value: Any) -> Any:
 
 
 def from_json(text: str) -> RunVerdict:
-    """Read a verdict. Raises HistoryError for what is none of this version."""
+    """Read a verdict, of this version or 1: what version 1 does not have is empty. Raises HistoryError for anything else."""
     try:
-        version = json.loads(text).get("schema_version")
+        data = json.loads(text)
+        version = data.get("schema_version")
+        if version == 1:
+            for variant in data["variants"]:
+                variant.setdefault("not_done", [])
+            return _adapter().validate_json(json.dumps(data))
         if version != SCHEMA_VERSION:
-            raise HistoryError(f"the verdict has schema version {version}; this harness reads {SCHEMA_VERSION}")
+            raise HistoryError(f"the verdict has schema version {version}; this harness reads 1 to {SCHEMA_VERSION}")
         return _adapter().validate_json(text)
-    except (ValueError, AttributeError, ValidationError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise HistoryError(f"this is no verdict.json of this harness: {reason}") from error
 

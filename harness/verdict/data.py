@@ -10,7 +10,8 @@ from enum import StrEnum
 
 from harness.errors import ExitCode
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Since 2 the fates, duplicates and losses count copies, not messages."""
 
 
 class Fate(StrEnum):
@@ -40,6 +41,10 @@ class Fate(StrEnum):
     """Purged, or its queue was deleted with it."""
     RETAINED = "retained"
     """The broker holds it for a dead letter target that refuses it."""
+
+
+DONE = (Fate.PROCESSED, Fate.RECOVERED, Fate.RESURRECTED)
+"""The fates of what was done."""
 
 
 class Outcome(StrEnum):
@@ -366,7 +371,7 @@ class VariantVerdict:
     settings: dict[str, str]
     outcome: Outcome
     headline: str
-    """The verdict in one sentence, for a tired person."""
+    """The verdict in one line of at most 120 characters: the counts first, then at most two reasons."""
     reasons: tuple[str, ...]
     """Why it is violated, infrastructure or inconclusive; empty when as expected."""
     counts: Counts
@@ -406,6 +411,11 @@ class VariantVerdict:
     """None where it was not measured."""
     machines: tuple[Machine, ...] = ()
     """Those that the traffic was spread over; none if all ran on the harness's own."""
+
+    @property
+    def explained(self) -> tuple[str, ...]:
+        """The full sentences on what was not done: what took the lost, then what expired, was dropped or removed, or is retained."""
+        return (*(cause.sentence for cause in self.causes), *(each.sentence for each in self.not_done))
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,10 @@ def huge() -> Sample:
     sample = failing(3)
     variant = sample.run.variants[0]
     counts = replace(
-        variant.counts, published=10**12, fates={Fate.PROCESSED: 10**12 - 123_456_789, Fate.LOST: 123_456_789}
+        variant.counts,
+        published=10**12,
+        copies=10**12,
+        fates={Fate.PROCESSED: 10**12 - 123_456_789, Fate.LOST: 123_456_789},
     )
     run = replace(sample.run, variants=(replace(variant, counts=counts),))
     return replace(sample, run=run)

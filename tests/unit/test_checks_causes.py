@@ -304,7 +304,8 @@ def test_a_million_lost_messages_are_told_by_their_groups() -> None:
     found = judge(story.history(), scenario(publishers={"messages": 3000}), name="x")
     assert [cause.count for cause in found.causes] == [3000]
     assert len(found.lost) == 1000
-    assert found.headline == (
+    assert found.headline == "3,000 tasks: 0 done, 3,000 lost at n1 by `restart n1`"
+    assert found.causes[0].sentence == (
         "3,000 messages were lost in a queue at n1 when `restart n1` struck at 6.0 s. Would have kept them: "
         "publishers.persistent: true."
     )
@@ -313,6 +314,8 @@ def test_a_million_lost_messages_are_told_by_their_groups() -> None:
 def test_an_unknown_cause_is_said_to_be_alarming() -> None:
     story = Story()
     story.sent(0)
-    assert judge(story.history(), scenario(), name="x").headline == (
+    found = judge(story.history(), scenario(), name="x")
+    assert found.headline == "1 task: 0 done, 1 lost with no cause found"
+    assert found.causes[0].sentence == (
         "1 message was lost with no fault of this run to explain it. This is what a fault of the broker itself looks like."
     )

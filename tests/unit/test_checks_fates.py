@@ -310,7 +310,7 @@ def test_confirmed_persistent_durable_and_gone_is_a_broken_promise() -> None:
     story.restart_broker(action="kill")
     found = verdict(story)
     assert cause_of(found)[0] is Place.BROKER
-    assert "broke its promise" in found.headline
+    assert "broke its promise" in found.causes[0].sentence
 
 
 def test_lost_with_no_fault_at_all_is_unknown() -> None:

@@ -126,7 +126,7 @@ def test_what_is_lost_beside_a_fault_that_declares_nothing_may_be_its_doing() ->
     cause = the_cause(found)
     assert (cause.place, cause.fault) == (Place.BROKER, 0)
     assert cause.sentence.endswith("It declares no effects, so it may have taken anything.")
-    assert "broke its promise" not in found.headline
+    assert "broke its promise" not in found.causes[0].sentence
     (note,) = found.notes
     assert note == (
         "step 1 (partition) declares no effects: it may have cut every connection and taken any message, and is judged so"

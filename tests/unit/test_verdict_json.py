@@ -46,6 +46,23 @@ def test_a_name_that_is_no_text_does_not_break_it(run: RunVerdict) -> None:
     assert "\\udc80" in from_json(to_json(replace(run, file="a\udc80.yaml"))).file
 
 
+def test_a_verdict_of_version_1_is_read_with_nothing_where_it_has_no_figure(run: RunVerdict) -> None:
+    data = json.loads(to_json(run))
+    data["schema_version"] = 1
+    for variant in data["variants"]:
+        del (
+            variant["not_done"],
+            variant["counts"]["copies"],
+            variant["counts"]["possible"],
+            variant["counts"]["misrouted"],
+        )
+    found = from_json(json.dumps(data))
+    assert found.schema_version == 1
+    assert found.variants[0].not_done == ()
+    assert found.variants[0].counts.copies == 0
+    assert found.variants[0].counts.fates == run.variants[0].counts.fates
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 99}', "nonsense"])
 def test_what_is_no_verdict_is_refused(text: str) -> None:
     with pytest.raises(HistoryError):
