@@ -1,4 +1,4 @@
-"""Draws the possible lives of a message as an SVG: from its publish to each of the fates of `harness.verdict.data.Fate`.
+"""Draws the possible lives of a copy as an SVG: from its publish to each of the fates of `harness.verdict.data.Fate`.
 
 `python -m tools.message_lives` writes the pictures of docs/verdicts.md, one for a light page and one for a dark one.
 """
@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 from harness.verdict.data import Fate
 
 FOLDER: Final = Path(__file__).parents[1] / "docs"
-WIDTH, HEIGHT = 1000, 560
+WIDTH, HEIGHT = 1000, 830
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,11 @@ FATES: Final = {
     Fate.RECOVERED: Box("recovered", 890, 148, "good", "completed without a confirm"),
     Fate.RESURRECTED: Box("resurrected", 890, 236, "good", "completed though refused"),
     Fate.STRANDED: Box("stranded", 890, 324, "known", "in a work queue at the end"),
-    Fate.DEAD_LETTERED: Box("dead-lettered", 890, 412, "known", "in a dead letter queue"),
-    Fate.EXPIRED: Box("expired", 890, 500, "known", "by a time to live"),
+    Fate.IN_TRANSIT: Box("in transit", 890, 412, "known", "in a delay or retry queue"),
+    Fate.DEAD_LETTERED: Box("dead-lettered", 890, 500, "known", "at rest in a dead letter queue"),
+    Fate.RETAINED: Box("retained", 890, 588, "known", "held for a target that refuses it"),
+    Fate.EXPIRED: Box("expired", 890, 676, "known", "by a time to live"),
+    Fate.REMOVED: Box("removed", 890, 764, "known", "purged, or its queue was deleted"),
 }
 ARROWS: Final = (
     "M170 240 L248 172",
@@ -81,8 +84,11 @@ ARROWS: Final = (
     "M677 341 L812 160",
     "M677 346 L812 244",
     "M677 190 C745 200 760 300 812 320",
-    "M677 196 C735 220 755 385 812 408",
-    "M677 202 C725 240 745 470 812 496",
+    "M677 194 C740 212 750 385 812 408",
+    "M677 198 C735 225 745 470 812 496",
+    "M677 202 C725 240 735 560 812 584",
+    "M673 206 C715 260 722 640 812 672",
+    "M667 210 C705 280 705 720 812 760",
 )
 LABELS: Final = (
     (576, 272, "delivered", "end"),
@@ -92,7 +98,7 @@ LABELS: Final = (
 
 def picture(palette: Palette) -> str:
     """Draw it; returns SVG text."""
-    title = "The possible lives of a message, from its publish to its fate"
+    title = "The possible lives of a copy of a message, from its publish to its fate"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-family="sans-serif" '
         f'font-size="15" text-anchor="middle"><title>{title}</title>',

@@ -25,13 +25,14 @@ from harness.checks.rules.observed import Observed
 from harness.checks.rules.outcome import decide
 from harness.checks.rules.precision import Precision, precision
 from harness.checks.rules.risk import at_risk
+from harness.checks.rules.taken import Taken
 from harness.checks.rules.timing import outages, recovery_s, speed_up
-from harness.checks.tally.counting import Mark
 from harness.checks.tally.fault_records import FaultRecord, Missed, fault_records, missed
 from harness.checks.tally.message_table import MessageTable, tabulate
 from harness.checks.tally.times import NEVER
 from harness.checks.words.headline import headline
-from harness.checks.words.listing import Listing, corrupt_messages, queue_or_route
+from harness.checks.words.listing import Listing, corrupt_messages
+from harness.checks.words.not_done import group_not_done
 from harness.checks.words.sentences import group_causes, undeclared_effects
 from harness.events import BrokerStarted, Drained, ErrorObserved, Event, Note, VariantFinished
 from harness.history.history import History
@@ -48,21 +49,24 @@ def judge(
 ) -> VariantVerdict:
     """Judge one variant's history by its scenario (settings applied, `expect` its own). Pure and deterministic."""
     events = history.events
-    seen, struck = tabulate(history), fault_records(events)
+    seen, struck = tabulate(history, scenario), fault_records(events)
     # Those that need much memory come first.
     without_service = outages(seen)
-    confirm, confirm_detail = latency(seen.first_published_ns, seen.first_confirmed_ns, struck, zero_ns=seen.zero_ns)
+    messages = seen.messages
+    confirm, confirm_detail = latency(
+        messages.first_published_ns, messages.first_confirmed_ns, struck, zero_ns=seen.zero_ns
+    )
     completion, completion_detail = latency(
         seen.first_published_ns, seen.first_completed_ns, struck, zero_ns=seen.zero_ns
     )
-    fates = find_fates(seen, scenario, events)
-    unexplained = unexplained_duplicates(seen, scenario, events)
-    counts = _counts(seen, fates, twice=len(duplicates(seen, scenario)), unexplained=len(unexplained))
+    fates = find_fates(seen, events)
+    unexplained = unexplained_duplicates(seen, events)
+    counts = _counts(seen, fates, twice=len(duplicates(seen)), unexplained=len(unexplained))
     gone = tuple(what_is_gone(events))
-    causes = NO_CAUSES if gone else find_causes(fates, seen, scenario, events)
+    causes = NO_CAUSES if gone else find_causes(fates, seen, events)
     grouped = group_causes(causes, seen, events)
     faults = (
-        *_fault_outcomes(seen, causes, struck, precision(seen, scenario, struck)),
+        *_fault_outcomes(seen, causes, fates.taken, struck, precision(seen, scenario, struck)),
         *(_missed_outcome(each) for each in missed(events)),
     )
     observed = Observed(
@@ -82,13 +86,12 @@ def judge(
     if gone:
         expectations = tuple(unless_gone(result) for result in expectations)
     outcome, reasons = decide(events, counts, faults, expectations, too_few(scenario, observed))
-    promised = _count(seen, seen.promised)
-    lost = len(causes.messages)
+    promised = messages.count(messages.promised)
+    lost = len(causes.copies)
     bound = 1 - (1 - CONFIDENCE) ** (1 / promised) if promised and not lost and not gone else None
     started = next((event for event in events if isinstance(event, BrokerStarted)), None)
     drained = next((event for event in events if isinstance(event, Drained)), None)
-    listing = Listing(history, seen, scenario, fates=fates, causes=causes, unexplained=unexplained)
-    routes = {index: queue_or_route(route, scenario) for index, route in enumerate(seen.routes)}
+    listing = Listing(history, seen, causes=causes, unexplained=unexplained)
     return VariantVerdict(
         name=name,
         description=description,
@@ -111,6 +114,7 @@ def judge(
         loss_rate_below=bound,
         expectations=expectations,
         causes=grouped,
+        not_done=group_not_done(fates.taken, seen, struck),
         lost=tuple(listing.lost()),
         anomalies=tuple(listing.anomalies()),
         faults=faults,
@@ -120,8 +124,8 @@ def judge(
         confirm_latency_detail=confirm_detail,
         completion_latency_detail=completion_detail,
         workers=observed.workers,
-        by_queue=_by(seen, fates, seen.route.__getitem__, routes),
-        by_publisher=_by(seen, fates, seen.publisher_of, seen.publisher_names),
+        by_queue=_by(seen, fates, *_first_queues(seen)),
+        by_publisher=_by(seen, fates, seen.publisher_of, messages.publisher_names),
         by_worker=_by(seen, fates, *had_by(seen, observed.workers)),
         deliveries_each=deliveries_each(seen),
         load=load(events, scenario),
@@ -136,22 +140,23 @@ def judge(
 
 
 def _counts(seen: MessageTable, fates: Fates, *, twice: int, unexplained: int) -> Counts:
-    flow = seen.flow
+    flow, messages = seen.flow, seen.messages
     confirmed = unsettled = 0
-    for here in seen.slices():
-        known = seen.first_confirmed_ns.known(here)
+    for here in messages.slices():
+        known = messages.first_confirmed_ns.known(here)
         confirmed += int(np.count_nonzero(known))
         if not known.all():
-            open_ones = seen.published.some[here] & ~known & ~seen.refused(here) & ~seen.unconfirmed[here]
+            open_ones = messages.published.some[here] & ~known & ~messages.refused(here) & ~messages.unconfirmed[here]
             unsettled += int(np.count_nonzero(open_ones))
     return Counts(
-        published=_count(seen, seen.published.some),
+        published=messages.count(messages.published.some),
+        copies=sum(fates.count(fate) for fate in Fate),
         publishes=seen.attempts,
         confirmed=confirmed,
-        nacked=_count(seen, seen.nacked),
-        returned=_count(seen, seen.returned),
+        nacked=messages.count(messages.nacked),
+        returned=messages.count(messages.returned),
         indeterminate=unsettled,
-        unconfirmed=_count(seen, seen.unconfirmed),
+        unconfirmed=messages.count(messages.unconfirmed),
         deliveries=int(flow.delivered.sum()),
         redelivered=int(flow.redelivered.sum()),
         completions=int(flow.completed.sum()),
@@ -159,13 +164,30 @@ def _counts(seen: MessageTable, fates: Fates, *, twice: int, unexplained: int) -
         unexplained_duplicates=unexplained,
         phantom=flow.invented + seen.found.foreign,
         corrupt=len(corrupt_messages(seen)),
+        misrouted=seen.misroutings + int(np.count_nonzero(seen.found.copy < 0)),
         out_of_order=out_of_order(seen),
         fates={fate: fates.count(fate) for fate in Fate},
+        possible={fate: possible for fate in Fate if (possible := fates.possible(fate))},
     )
 
 
-def _count(seen: MessageTable, mark: Mark) -> int:
-    return sum(int(np.count_nonzero(mark[here])) for here in seen.slices())
+def _first_queues(seen: MessageTable) -> tuple[Callable[[slice], np.ndarray], dict[int, str]]:
+    """Return a number for the queue that each copy of a slice begins in (or the route of one that reached none), and their names."""
+    none = len(seen.queues)
+
+    def group(here: slice) -> np.ndarray:
+        copies = np.arange(here.start, here.stop)
+        queue = seen.first_queue(copies)
+        return np.where(queue < 0, none + seen.route[copies].astype(np.int64), queue)
+
+    used = {slot.begins_in for lives in seen.copies.lives for slot in lives.slots}
+    names = {number: name for number, name in enumerate(seen.queues) if name in used}
+    unroutable = {
+        none + number: route
+        for number, (route, lives) in enumerate(zip(seen.routes, seen.copies.lives, strict=True))
+        if not lives.slots[0].begins_in
+    }
+    return group, names | unroutable
 
 
 def _by(
@@ -188,7 +210,11 @@ def _by(
 
 
 def _fault_outcomes(
-    seen: MessageTable, causes: Causes, struck: Sequence[FaultRecord], measured: Mapping[int, Precision]
+    seen: MessageTable,
+    causes: Causes,
+    gone: Taken,
+    struck: Sequence[FaultRecord],
+    measured: Mapping[int, Precision],
 ) -> Iterator[FaultOutcome]:
     counts = np.bincount(causes.of, minlength=len(causes.causes)).tolist()
     taken: dict[int | None, int] = {}
@@ -199,7 +225,13 @@ def _fault_outcomes(
             cause.place is not Place.EXCHANGE
         ):  # what was sent to a queue that had gone was not there when the fault struck
             reached[cause.fault] = reached.get(cause.fault, 0) + count
-    risks = at_risk(struck, seen, causes.messages, causes.taken_ns())
+    removed = gone.chosen(gone.fault >= 0)
+    struck_ns = {each.fault: each.struck_ns for each in struck}
+    for fault, count in zip(*(each.tolist() for each in np.unique(removed.fault, return_counts=True)), strict=True):
+        taken[fault] = taken.get(fault, 0) + count
+        reached[fault] = reached.get(fault, 0) + count
+    taken_ns = [causes.taken_ns(), np.array([struck_ns[fault] for fault in removed.fault.tolist()], dtype=np.int64)]
+    risks = at_risk(struck, seen, np.concatenate([causes.copies, removed.copy]), np.concatenate(taken_ns))
     for fault_record, risk in zip(struck, risks, strict=True):
         if risk is not None:  # what it took was in its reach, seen there or not
             most = max(risk, reached.get(fault_record.fault, 0))

@@ -7,11 +7,12 @@ import threading
 from pathlib import Path
 
 import pika
-from pika.exceptions import NackError
+from pika.exceptions import AMQPError, NackError
 
 from harness.history.records import Flag, Kind, LogHeader
 from harness.scenario.routing import queue_route
 from harness.traffic import identity, topology
+from harness.traffic.connection import record_end
 from harness.traffic.log import EventLog
 from harness.traffic.spec import Target
 
@@ -44,9 +45,13 @@ class ManualPublisher:
             with topology.channel(self._target, f"publishing by hand to {queue!r}") as channel:
                 channel.confirm_delivery()
                 self._connection += 1
-                log.write(Kind.CONNECTED, connection=self._connection)
-                for tag in range(1, count + 1):
-                    self._publish_one(channel, log, queue, text.encode(), tag)
+                log.write(Kind.CONNECTED, connection=self._connection, arg=1)
+                try:
+                    for tag in range(1, count + 1):
+                        self._publish_one(channel, log, queue, text.encode(), tag)
+                except (AMQPError, OSError) as error:
+                    record_end(log, Kind.CONNECTION_LOST, error, self._connection)
+                    raise
 
     def _open(self) -> EventLog:
         header = LogHeader("publisher", ACTOR, self._number, 1, os.getpid(), tuple(map(queue_route, self._queues)))

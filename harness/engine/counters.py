@@ -24,11 +24,11 @@ class ActorCounters:
     exhausted: bool = False
     last_processed_ns: int = 0
     in_flight: int = 0
-    """Deliveries of the present connection that are not settled (manual acks), or not completed."""
+    """Deliveries of the present connection that are not settled (manual acks), or whose work is neither done nor failed."""
     unsettled: int = 0
     """Publishes of the present connection without confirm or nack."""
     uncompleted: int = 0
-    """Deliveries of the present connection whose work is not done."""
+    """Deliveries of the present connection whose work is neither done nor failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,8 @@ class LiveLog:
         settled = _sum_of_ranges(records, kinds, present, Kind.CONFIRMED)
         settled += _sum_of_ranges(records, kinds, present, Kind.NACKED)
         counters.unsettled = max(0, counters.unsettled + int(present[Kind.PUBLISHED]) - settled)
-        counters.uncompleted = max(0, counters.uncompleted + delivered - number_completed - rejected)
+        over = number_completed + rejected + int(present[Kind.FAILED])
+        counters.uncompleted = max(0, counters.uncompleted + delivered - over)
         if self._settles:
             counters.in_flight = max(0, counters.in_flight + delivered - acked - rejected)
         else:

@@ -32,6 +32,7 @@ _WITH_MESSAGE = (
     Kind.COMPLETED,
     Kind.REJECTED,
     Kind.CRASHING,
+    Kind.FAILED,
     Kind.FOUND,
 )
 _WORDS = ("event", "role", "actor", "publisher", "queue")

@@ -193,11 +193,11 @@ def _sessions(records: np.ndarray) -> list[np.ndarray]:
 def _held(grid: _Grid, records: np.ndarray, *, settles: bool) -> np.ndarray:
     """Count what one connection holds at the end of each bucket.
 
-    A delivery is off the worker's hands when its work is completed and, where the worker acknowledges, acknowledged:
+    A delivery is off the worker's hands when its work is completed or has failed and, where the worker acknowledges, acknowledged:
     the later of both, for acks may come before the work.
     """
     kind = records["kind"]
-    off = np.cumsum(grid.sums(records, completed(records)))
+    off = np.cumsum(grid.sums(records, completed(records) | (kind == Kind.FAILED)))
     if settles:
         off = np.minimum(off, np.cumsum(grid.sums(records, kind == Kind.ACKED, ranges=True)))
     off = off + np.cumsum(grid.sums(records, kind == Kind.REJECTED))

@@ -15,7 +15,16 @@ from harness.history.records import Flag, Kind
 
 _MESSAGE = re.compile(r"^(.+)#(\d+)$")
 
-_OF_MESSAGES = (Kind.PUBLISHED, Kind.RETURNED, Kind.DELIVERED, Kind.COMPLETED, Kind.REJECTED, Kind.CRASHING, Kind.FOUND)
+_OF_MESSAGES = (
+    Kind.PUBLISHED,
+    Kind.RETURNED,
+    Kind.DELIVERED,
+    Kind.COMPLETED,
+    Kind.REJECTED,
+    Kind.CRASHING,
+    Kind.FAILED,
+    Kind.FOUND,
+)
 _RANGES = (Kind.CONFIRMED, Kind.NACKED, Kind.ACKED)
 
 LifeRow = tuple[int, str, str, str]

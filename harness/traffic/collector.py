@@ -9,8 +9,9 @@ from pika.exceptions import ChannelClosedByBroker
 from pika.spec import Basic, BasicProperties
 
 from harness.errors import BrokerError
-from harness.history.records import FOREIGN, Flag, Kind
+from harness.history.records import FOREIGN, Flag, Kind, Table
 from harness.traffic import identity, topology
+from harness.traffic.deaths import death_of, delivery_count
 from harness.traffic.log import EventLog
 from harness.traffic.spec import Target
 
@@ -34,7 +35,10 @@ def collect(
     very channel is none: a quorum queue whose leader is busy is told as empty, and without consumers (see topology.ready_messages). Raises
     BrokerError, also for a queue that says it holds messages and sends none for `silence_timeout_s`.
     """
-    return {queue: _collect(target, queue, index, log, token, silence_timeout_s) for index, queue in enumerate(queues)}
+    return {
+        queue: _collect(target, queue, log.define(Table.NAMES, queue), log, token, silence_timeout_s)
+        for queue in queues
+    }
 
 
 def _collect(target: Target, queue: str, index: int, log: EventLog, token: str, silence_s: float) -> int | None:
@@ -53,7 +57,7 @@ def _collect(target: Target, queue: str, index: int, log: EventLog, token: str, 
             nonlocal found, heard
             found += 1
             heard = time.monotonic()
-            _record(log, token, index, method.redelivered, properties, body)
+            _record(log, token, index, method, properties, body)
 
         while True:
             if found >= consumers * PREFETCH:
@@ -76,18 +80,28 @@ def _collect(target: Target, queue: str, index: int, log: EventLog, token: str, 
                 raise BrokerError(f"queue {queue!r} {says} and sent none for {silence_s:g} s; see the broker's log")
 
 
-def _record(log: EventLog, token: str, queue: int, redelivered: bool, properties: object, body: bytes) -> None:
-    who = identity.decode(token, getattr(properties, "message_id", None))
-    flags = Flag.REDELIVERED if redelivered else Flag.NONE
-    if "x-death" in (getattr(properties, "headers", None) or {}):
+def _record(
+    log: EventLog, token: str, queue: int, method: Basic.Deliver, properties: BasicProperties, body: bytes
+) -> None:
+    who = identity.decode(token, properties.message_id)
+    flags = Flag.REDELIVERED if method.redelivered else Flag.NONE
+    died = death_of(properties.headers)
+    if died is not None:
         flags |= Flag.DEAD_LETTERED
     if who is not None and not who.intact(body):
         flags |= Flag.CORRUPT
+    if who is not None:
+        publisher, seq, attempt = who.publisher, who.seq, who.attempt
+    else:
+        stranger = identity.foreign(properties.message_id, method.exchange, method.routing_key, body)
+        publisher, seq, attempt = FOREIGN, log.define(Table.IDENTITIES, stranger.text), 0
     log.write(
         Kind.FOUND,
-        seq=who.seq if who else 0,
-        publisher=who.publisher if who else FOREIGN,
-        attempt=who.attempt if who else 0,
+        seq=seq,
+        arg=delivery_count(properties.headers),
+        publisher=publisher,
+        attempt=attempt,
         queue=queue,
         flags=flags,
+        death=log.define(Table.DEATHS, died.text) if died is not None else 0,
     )

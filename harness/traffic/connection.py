@@ -25,7 +25,7 @@ from pika.channel import Channel
 from tenacity import RetryCallState, wait_exponential
 
 from harness.errors import ChaosError
-from harness.history.records import Kind
+from harness.history.records import Kind, Table
 from harness.traffic.client_name import ClientName
 from harness.traffic.log import EventLog
 from harness.traffic.spec import Target
@@ -61,6 +61,13 @@ def reply_code(reason: BaseException) -> int:
     """Return the AMQP reply code of an error, 0 where there is none (the socket broke)."""
     code = getattr(reason, "reply_code", 0)
     return code if isinstance(code, int) and 0 <= code <= 0xFFFF else 0
+
+
+def record_end(log: EventLog, kind: Kind, reason: BaseException, connection: int) -> None:
+    """Record the end of a channel or connection, with what the broker said: its reply code and text, 0 and none if the socket broke."""
+    text = getattr(reason, "reply_text", "")
+    said = log.define(Table.REASONS, text) if isinstance(text, str) and text else 0
+    log.write(kind, arg=reply_code(reason), queue=said, connection=connection)
 
 
 class Client(ABC):
@@ -188,9 +195,9 @@ class Client(ABC):
         channel.add_on_close_callback(self._on_channel_closed)
         self.on_ready(channel)
 
-    def connected(self) -> None:
-        """Record that the connection and its channel are open."""
-        self.log.write(Kind.CONNECTED, connection=self.connection_number)
+    def connected(self, window: int = 0) -> None:
+        """Record that the connection and its channel are open; `window` is a publisher's, 0 without confirms."""
+        self.log.write(Kind.CONNECTED, connection=self.connection_number, arg=window)
         if self._refusal is None:
             self.served()
 
@@ -201,7 +208,7 @@ class Client(ABC):
         self._refusal = None
 
     def _on_open_error(self, _connection: pika.SelectConnection, reason: BaseException) -> None:
-        self.log.write(Kind.CONNECT_FAILED, arg=reply_code(reason))
+        self._record_end(Kind.CONNECT_FAILED, reason)
         self._retry(reason)
 
     def _on_closed(self, _connection: pika.SelectConnection, reason: BaseException) -> None:
@@ -209,7 +216,7 @@ class Client(ABC):
         by_us = isinstance(reason, pika.exceptions.ConnectionClosedByClient)
         if self.channel is not None and not (self._closing and by_us):
             self.channel = None
-            self.log.write(Kind.CONNECTION_LOST, arg=reply_code(reason), connection=self.connection_number)
+            self._record_end(Kind.CONNECTION_LOST, reason)
             if not self._closing:
                 self.on_lost()
         self._retry(reason)
@@ -221,12 +228,17 @@ class Client(ABC):
         if connection is None or not connection.is_open:
             return  # the connection goes down with it, and says so itself
         self.channel = None
-        self.log.write(Kind.CHANNEL_CLOSED, arg=reply_code(reason), connection=self.connection_number)
+        self._record_end(Kind.CHANNEL_CLOSED, reason)
         self._refusal = reason
         self._failing_since = self._failing_since or time.monotonic()
         self.on_lost()
         if not self._closing:
             connection.close(320, "channel closed, starting afresh")
+
+    def _record_end(self, kind: Kind, reason: BaseException) -> None:
+        """Record the end of the channel, the connection, or an attempt to connect, with what the broker said."""
+        connection = 0 if kind is Kind.CONNECT_FAILED else self.connection_number
+        record_end(self.log, kind, reason, connection)
 
     def _retry(self, reason: BaseException) -> None:
         if self._closing:

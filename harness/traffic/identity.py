@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from zlib import crc32
 
-from harness.history.records import FOREIGN
+from harness.history.records import FOREIGN, FOREIGN_BYTES, ForeignMessage
 
 _MAX_SEQ = 2**32 - 1
 _MAX_ATTEMPT = 2**16 - 1
@@ -48,3 +48,21 @@ def decode(token: str, message_id: str | bytes | None) -> Identity | None:
     if not (0 < publisher < FOREIGN and 0 <= seq <= _MAX_SEQ and 0 < attempt <= _MAX_ATTEMPT):
         return None  # nothing of this run: a record could not hold it
     return Identity(publisher, seq, attempt, checksum)
+
+
+def foreign(
+    message_id: str | bytes | None, exchange: str | bytes, routing_key: str | bytes, body: bytes
+) -> ForeignMessage:
+    """Describe a delivery whose message_id is not one of the run. Of each text, what is not UTF-8 is escaped."""
+    return ForeignMessage(
+        _text(message_id or ""), _text(exchange), _text(routing_key), len(body), _printable(body[:FOREIGN_BYTES])
+    )
+
+
+def _text(value: str | bytes) -> str:
+    return _printable(value) if isinstance(value, bytes) else value
+
+
+def _printable(octets: bytes) -> str:
+    """Escape what is not printable ASCII, and the backslash."""
+    return octets.decode("latin-1").encode("unicode_escape").decode("ascii")

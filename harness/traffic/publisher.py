@@ -103,7 +103,7 @@ class Publisher(Client):
         return send_encoded
 
     def _ready(self) -> None:
-        self.connected()
+        self.connected(self._spec.window if self._spec.confirms else 0)
         self._schedule()
 
     def on_unblocked(self) -> None:

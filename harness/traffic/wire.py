@@ -20,10 +20,12 @@ import pika
 from pika import spec
 from pika.adapters.utils.nbio_interface import AbstractStreamProtocol, AbstractStreamTransport
 from pika.channel import Channel
+from pika.data import decode_short_string
 from pika.frame import Method
 
-Delivery = tuple[int, bool, str | bytes | None, Mapping[str, Any] | None, bytes]
-"""Delivery tag, the redelivered bit, message_id and headers of the properties as pika decodes them, body."""
+Delivery = tuple[int, bool, str | bytes | None, Mapping[str, Any] | None, bytes, bytes]
+"""Delivery tag, the redelivered bit, message_id and headers of the properties as pika decodes them, body, and the destination: what it was
+published to, as `destination` encodes it."""
 Confirm = tuple[int, bool, bool]
 """Delivery tag, the multiple bit, and whether it is a nack."""
 
@@ -55,6 +57,18 @@ _SETTLEMENT_REST = Struct(">QBB")
 def ack(channel_number: int, tag: int, *, multiple: bool) -> bytes:
     """Encode basic.ack."""
     return _SETTLEMENT.pack(_FRAME_METHOD, channel_number, _SETTLEMENT_SIZE, _ACK, tag, multiple, _FRAME_END)
+
+
+def destination(exchange: str | bytes, routing_key: str | bytes) -> bytes:
+    """Encode what a message was published to as basic.deliver does, as two short strings."""
+    parts = (part if isinstance(part, bytes) else part.encode() for part in (exchange, routing_key))
+    return b"".join(bytes([len(part)]) + part for part in parts)
+
+
+def exchange_and_key(encoded: bytes) -> tuple[str | bytes, str | bytes]:
+    """Decode a destination as pika does: what is not UTF-8 stays bytes."""
+    exchange, end = decode_short_string(encoded, 0)
+    return exchange, decode_short_string(encoded, end)[0]
 
 
 class PublishEncoder:
@@ -259,7 +273,7 @@ class BulkProtocol(AbstractStreamProtocol):  # type: ignore[misc]  # pika is pub
             if end < header + _HEADER.size:
                 return position, self._lacking(data, position)
             tag, bits = _TAG.unpack_from(data, position + tag_at)
-            at = position + tag_at + _TAG.size
+            sent_to = at = position + tag_at + _TAG.size
             at += data[at] + 1  # the exchange; the routing key ends the method
             if at >= header or at + data[at] + 2 != header or data[header - 1] != _FRAME_END:
                 break
@@ -293,7 +307,16 @@ class BulkProtocol(AbstractStreamProtocol):  # type: ignore[misc]  # pika is pub
                 if properties is None:
                     break
                 message_id, headers = properties.message_id, properties.headers
-            found.append((tag, bits & 1 == 1, message_id, headers, data[body + _START.size : after - 1]))
+            found.append(
+                (
+                    tag,
+                    bits & 1 == 1,
+                    message_id,
+                    headers,
+                    data[body + _START.size : after - 1],
+                    data[sent_to : header - 1],
+                )
+            )
             position = after
         return position, 0
 

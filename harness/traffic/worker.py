@@ -17,12 +17,13 @@ from typing import Any
 import pika
 from pika.channel import Channel
 
-from harness.history.records import FOREIGN, Flag, Kind, LogHeader
+from harness.history.records import FOREIGN, AckMode, Flag, Kind, LogHeader, Table
 from harness.traffic import identity
 from harness.traffic.connection import Client, serve
+from harness.traffic.deaths import death_of, delivery_count
 from harness.traffic.log import EventLog
 from harness.traffic.spec import CRASH_EXIT_CODE, Acks, Failure, WorkerSpec, read_worker_spec
-from harness.traffic.wire import Delivery, ack
+from harness.traffic.wire import Delivery, ack, destination, exchange_and_key
 
 FLUSH_AFTER_S = 0.05
 """How long a batch of acks may wait for more when there is nothing else to do."""
@@ -33,6 +34,9 @@ CONSUME_AGAIN_AFTER_S = 0.2
 _REDELIVERED, _DEAD_LETTERED, _CORRUPT, _DONE = map(
     int, (Flag.REDELIVERED, Flag.DEAD_LETTERED, Flag.CORRUPT, Flag.DONE)
 )
+
+
+_ACK_MODES = {Acks.MANUAL: AckMode.MANUAL, Acks.AUTOMATIC: AckMode.AUTOMATIC, Acks.EARLY: AckMode.EARLY}
 
 
 @dataclass(slots=True)
@@ -53,7 +57,7 @@ class Worker(Client):
         """Prepare."""
         super().__init__(spec.target, log, f"{spec.seed}/{spec.actor}/{spec.incarnation}", spec.client)
         self._spec = spec
-        self._queue_index = spec.queue_names.index(spec.queue)
+        self._queue_index = log.define(Table.NAMES, spec.queue)
         self._waiting: deque[_Delivery] = deque()
         self._busy = False
         self._unacked_first = 0
@@ -95,7 +99,14 @@ class Worker(Client):
 
     def _on_consuming(self, _frame: Any) -> None:
         self.served()
-        self.log.write(Kind.CONSUMING, queue=self._queue_index, connection=self.connection_number)
+        automatic = self._spec.acks is Acks.AUTOMATIC
+        self.log.write(
+            Kind.CONSUMING,
+            queue=self._queue_index,
+            connection=self.connection_number,
+            attempt=_ACK_MODES[self._spec.acks],
+            arg=0 if automatic else self._spec.prefetch,
+        )
         if self.stopping:  # asked to stop while the answer was under way
             self.on_stop()
 
@@ -144,8 +155,9 @@ class Worker(Client):
     # Deliveries.
 
     def _on_delivery(self, _channel: Channel, method: Any, properties: pika.BasicProperties, body: bytes) -> None:
-        tag = method.delivery_tag
-        self._on_deliveries([(tag, method.redelivered, properties.message_id, properties.headers, body)])
+        sent_to = destination(method.exchange, method.routing_key)
+        tag, who = method.delivery_tag, properties.message_id
+        self._on_deliveries([(tag, method.redelivered, who, properties.headers, body, sent_to)])
 
     def _on_deliveries(self, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:
@@ -162,27 +174,37 @@ class Worker(Client):
         message_id: str | bytes | None,
         headers: Mapping[str, Any] | None,
         body: bytes,
+        sent_to: bytes,
     ) -> None:
         flags = _REDELIVERED if redelivered else 0
-        if headers and "x-death" in headers:
-            flags |= _DEAD_LETTERED
-        publisher, seq, attempt = FOREIGN, 0, 0
+        death = count = 0
+        if headers:
+            count = delivery_count(headers)
+            died = death_of(headers)
+            if died is not None:
+                flags |= _DEAD_LETTERED
+                death = self.log.define(Table.DEATHS, died.text)
         found = identity.decode(self._spec.token, message_id)
         if found is not None:
             publisher, seq, attempt = found.publisher, found.seq, found.attempt
             if not found.intact(body):
                 flags |= _CORRUPT
+        else:
+            stranger = identity.foreign(message_id, *exchange_and_key(sent_to), body)
+            publisher, seq, attempt = FOREIGN, self.log.define(Table.IDENTITIES, stranger.text), 0
         if self._at_once:
             flags |= _DONE
         self.log.write(
             Kind.DELIVERED,
             seq=seq,
             tag=tag,
+            arg=count,
             publisher=publisher,
             attempt=attempt,
             queue=self._queue_index,
             connection=self.connection_number,
             flags=flags,
+            death=death,
         )
         if self._spec.acks is Acks.EARLY:
             self._ack(tag, 1)
@@ -261,6 +283,9 @@ class Worker(Client):
         if failure.how == "crash":
             record(Kind.CRASHING)
             os._exit(CRASH_EXIT_CODE)
+        if self._spec.acks is not Acks.MANUAL:
+            record(Kind.FAILED)
+            return
         if not self._settles(delivery):
             return
         self._flush()

@@ -14,7 +14,7 @@ SCHEMA_VERSION = 1
 
 
 class Fate(StrEnum):
-    """What became of a message. Every published message has exactly one."""
+    """What became of a copy: a message in one of the queues that it was put in. Every copy has exactly one."""
 
     PROCESSED = "processed"
     """Completed at least once, promised."""
@@ -29,9 +29,17 @@ class Fate(StrEnum):
     STRANDED = "stranded"
     """Still in a work queue when the drain ended."""
     DEAD_LETTERED = "dead-lettered"
+    """At rest in a queue that nothing leads out of to a consumer."""
     EXPIRED = "expired"
+    """By a time to live, without a dead letter target."""
     DROPPED = "dropped"
-    """By a length limit, a delivery limit or a reject, without a dead letter target."""
+    """By a length limit, a delivery limit, a reject, a dead letter target that leads nowhere, or a cycle of dead letters."""
+    IN_TRANSIT = "in transit"
+    """In a delay or retry queue when the drain ended."""
+    REMOVED = "removed"
+    """Purged, or its queue was deleted with it."""
+    RETAINED = "retained"
+    """The broker holds it for a dead letter target that refuses it."""
 
 
 class Outcome(StrEnum):
@@ -128,6 +136,25 @@ class LossCause:
     """One sentence: how many, where, taken by what and when, what would have kept them."""
     last_seen: tuple[Seen, ...]
     """When the records last speak of them, put together into few times; the counts add up to `count`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotDone:
+    """Copies that expired, were dropped or removed, or are retained: by the same queue, reason and fault."""
+
+    fate: Fate
+    queue: str
+    fault: int | None
+    """The step that removed them; None if none did."""
+    possible: bool
+    """Whether they may as well have been lost."""
+    by: str
+    """What did it, as in `by the length limit of tasks`."""
+    settings: tuple[str, ...]
+    """Each of which would have kept them."""
+    count: int
+    sentence: str
+    """One sentence: how many, by what, what would have kept them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,10 +276,12 @@ class WorkerFigures:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The flow, in messages unless said otherwise. `fates` adds up to `published`."""
+    """The flow: up to `unconfirmed` in messages, from `duplicates` on in copies."""
 
     published: int = 0
     """Distinct messages."""
+    copies: int = 0
+    """Copies: a message in each queue that it was put in. `fates` adds up to them."""
     publishes: int = 0
     """Publishes, republishes included."""
     confirmed: int = 0
@@ -266,12 +295,16 @@ class Counts:
     redelivered: int = 0
     completions: int = 0
     duplicates: int = 0
-    """Messages completed more than once."""
+    """Copies completed more than once."""
     unexplained_duplicates: int = 0
     phantom: int = 0
     corrupt: int = 0
+    misrouted: int = 0
+    """Deliveries from, and finds in, queues that no life of the message leads to."""
     out_of_order: int = 0
     fates: dict[Fate, int] = field(default_factory=dict)
+    possible: dict[Fate, int] = field(default_factory=dict)
+    """Those of a fate that may as well have been lost; fates without any are left out."""
 
 
 class Limit(StrEnum):
@@ -341,6 +374,7 @@ class VariantVerdict:
     """With nothing lost: the 95% upper bound on the loss rate (rule of three, exact: 1 - 0.05 ** (1 / promised))."""
     expectations: tuple[ExpectationResult, ...]
     causes: tuple[LossCause, ...]
+    not_done: tuple[NotDone, ...]
     lost: tuple[LostMessage, ...]
     """The first of them; `counts` says how many there are."""
     anomalies: tuple[Anomaly, ...]

@@ -16,7 +16,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from harness.broker.flush import flush_metadata
 from harness.broker.protocol import Broker, Endpoint
-from harness.history.read import EMPTY, read_log
+from harness.history.read import EMPTY, Log, read_log
 from harness.history.records import HEADER_BYTES, Flag, Kind, LogHeader
 from harness.traffic import topology
 from harness.traffic.client_name import ClientName
@@ -93,11 +93,16 @@ class Process:
         return self._errors.read_text(encoding="utf-8")
 
     @property
+    def read(self) -> Log:
+        """Its log so far."""
+        return read_log(self.log)
+
+    @property
     def records(self) -> np.ndarray:
-        """Everything in its log so far."""
+        """What it says has happened so far."""
         if not self.log.exists() or self.log.stat().st_size < HEADER_BYTES:
             return EMPTY
-        return read_log(self.log).records
+        return self.read.events
 
     def of(self, kind: Kind) -> np.ndarray:
         """Its records of one kind."""
@@ -230,13 +235,17 @@ class Stage:
 
     def left(self, queues: Sequence[str] | None = None) -> np.ndarray:
         """Read what is left in the queues: FOUND records."""
+        return self.collected(queues).events
+
+    def collected(self, queues: Sequence[str] | None = None) -> Log:
+        """Read what is left in the queues into a log."""
         self._collections += 1
         path = self.directory / f"collector-{self._collections}.log"
         names = tuple(queues or (self.queue,))
         log = EventLog(path, LogHeader("collector", "collector", 0, 1, os.getpid(), names))
         collect(self.target(), names, log, self.token)
         log.close()
-        return read_log(path).records
+        return read_log(path)
 
     def ready(self, queue: str | None = None) -> int | None:
         """How many messages are ready in a queue."""

@@ -16,8 +16,10 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from harness.broker.protocol import Broker
+from harness.engine.by_hand import ManualPublisher
 from harness.errors import BrokerError
-from harness.history.records import FOREIGN, Flag
+from harness.history.read import read_log
+from harness.history.records import FOREIGN, Flag, Kind
 from harness.traffic import collector, console, topology
 from harness.traffic.topology import BindingDeclaration, ExchangeDeclaration, QueueDeclaration
 from tests.integration.stage import Stage, wait_until
@@ -214,6 +216,29 @@ def test_work_interrupted_by_hand_gives_its_message_back(stage: Stage) -> None:
         worker.send_signal(signal.SIGINT)
         assert worker.wait(60) == 130
     wait_until(lambda: stage.ready() == 1, "the message to come back")
+
+
+def test_a_connection_lost_while_a_step_publishes_is_in_its_log(stage: Stage, broker: Broker) -> None:
+    stage.declare()
+    hand = ManualPublisher(stage.directory, stage.target(), token=stage.token, number=9, queues=(stage.queue,))
+    with ThreadPoolExecutor(1) as pool:
+        publishing = pool.submit(hand.publish, stage.queue, "First message.", 1_000_000)
+        wait_until(lambda: hand.confirmed > 10, "the first confirms")
+        assert broker.control("close_all_connections", "a test").exit_code == 0
+        with pytest.raises(BrokerError, match="320 CONNECTION_FORCED - a test"):
+            publishing.result(60)
+    hand.publish(stage.queue, "Second message.", 1)
+    hand.close()
+    log = read_log(stage.directory / "hand.1.log")
+    rows = log.events
+    ends = rows[(rows["kind"] == Kind.CONNECTED) | (rows["kind"] == Kind.CONNECTION_LOST)]
+    assert ends[["kind", "connection"]].tolist() == [
+        (Kind.CONNECTED, 1),
+        (Kind.CONNECTION_LOST, 1),
+        (Kind.CONNECTED, 2),
+    ]
+    assert ends["arg"].tolist() == [1, 320, 1]
+    assert log.reasons[ends["queue"][1]] == "CONNECTION_FORCED - a test"
 
 
 def test_a_queue_with_other_properties_is_told_by_hand(stage: Stage) -> None:

@@ -31,6 +31,7 @@ def test_it_waits_for_go_once_connected(stage: Stage) -> None:
     stage.declare()
     publisher = stage.publisher(messages=10, go=False)
     publisher.await_records(Kind.CONNECTED)
+    assert publisher.of(Kind.CONNECTED)["arg"].tolist() == [100], "the window"
     assert publisher.published() == []
     publisher.say("go")
     assert publisher.wait() == 0
@@ -139,6 +140,7 @@ def test_a_frozen_broker_stops_a_publisher_without_confirms_at_its_window(stage:
     stage.declare()
     publisher = stage.publisher(messages=100_000, confirms=False, go=False)
     publisher.await_records(Kind.CONNECTED)
+    assert publisher.of(Kind.CONNECTED)["arg"].tolist() == [0]
     broker.pause()
     publisher.say("go")
     publisher.await_records(Kind.PUBLISHED, UNCONFIRMED_WINDOW)

@@ -9,7 +9,7 @@ import pika
 import pytest
 
 from harness.broker.protocol import Broker
-from harness.history.records import FOREIGN, Flag, Kind
+from harness.history.records import FOREIGN, AckMode, Flag, ForeignMessage, Kind
 from harness.traffic import identity, topology
 from harness.traffic.spec import CRASH_EXIT_CODE, Acks, Failure, Work
 from harness.traffic.worker import FLUSH_AFTER_S
@@ -28,6 +28,7 @@ def test_everything_is_delivered_processed_and_acked_once(stage: Stage) -> None:
     assert worker.acked_tags() == list(range(1, 1001))
     assert worker.kinds()[:2] == [Kind.CONNECTED, Kind.CONSUMING]
     assert worker.kinds()[-1] == Kind.FINISHED
+    assert worker.of(Kind.CONSUMING)[["attempt", "arg"]].tolist() == [(AckMode.MANUAL, 20)]
     assert worker.said == ""
     assert stage.ready() == 0
 
@@ -155,6 +156,26 @@ def test_the_same_share_fails_whichever_worker_meets_it(stage: Stage) -> None:
     assert second.processed() == []
 
 
+@pytest.mark.parametrize(
+    ("acks", "mode"), [(Acks.AUTOMATIC, AckMode.AUTOMATIC), (Acks.EARLY, AckMode.EARLY)], ids=["automatic", "early"]
+)
+def test_work_that_fails_when_the_broker_takes_it_for_acknowledged_is_recorded(
+    stage: Stage, acks: Acks, mode: AckMode
+) -> None:
+    stage.declare()
+    stage.publish(6)
+    worker = stage.worker(acks=acks, prefetch=3, failures=(Failure("reject", every=3),))
+    wait_until(lambda: worker.processed() == [0, 1, 3, 4], "the work")
+    worker.await_records(Kind.FAILED, 2)
+    assert worker.stop() == 0, worker.said
+    failed = worker.of(Kind.FAILED)[["publisher", "seq", "attempt", "connection", "tag"]]
+    assert failed.tolist() == [(1, 2, 1, 1, 3), (1, 5, 1, 1, 6)]
+    consuming = worker.of(Kind.CONSUMING)[["attempt", "arg"]].tolist()
+    assert consuming == [(mode, 0 if acks is Acks.AUTOMATIC else 3)]
+    assert Kind.REJECTED not in worker.kinds()
+    assert len(stage.left()) == 0
+
+
 def test_a_poison_message_crashes_the_worker_and_comes_back(stage: Stage) -> None:
     stage.declare()
     stage.publish(3, texts=("fine", "poison", "fine"))
@@ -201,7 +222,8 @@ def test_work_that_outlives_its_connection_is_done_and_acked_only_when_it_was_de
     wait_until(lambda: len(worker.of(Kind.ACKED)) >= 1, "the ack")
     wait_until(lambda: stage.ready() == 0, "the queue to be empty")
     assert worker.stop() == 0, worker.said
-    assert worker.of(Kind.CONNECTION_LOST)["arg"].tolist() == [320]
+    (lost,) = worker.of(Kind.CONNECTION_LOST)
+    assert (lost["arg"], worker.read.reasons[lost["queue"]]) == (320, "CONNECTION_FORCED - a test")
     assert worker.of(Kind.COMPLETED)[["connection", "tag"]].tolist() == [(1, 1), (2, 1)]
     assert worker.kinds()[-2] == Kind.ACKED
     assert worker.of(Kind.ACKED)[["connection", "tag"]].tolist() == [(2, 1)]
@@ -226,7 +248,11 @@ def test_a_cancelled_consumer_finishes_what_it_holds_and_consumes_again(stage: S
 def test_a_queue_that_is_not_there_yet_is_waited_for(stage: Stage) -> None:
     worker = stage.worker()
     worker.await_records(Kind.CHANNEL_CLOSED, 2)
-    assert set(worker.of(Kind.CHANNEL_CLOSED)["arg"].tolist()) == {404}
+    closed = worker.of(Kind.CHANNEL_CLOSED)
+    assert set(closed["arg"].tolist()) == {404}
+    assert {worker.read.reasons[said] for said in closed["queue"].tolist()} == {
+        f"NOT_FOUND - no queue '{stage.queue}' in vhost '/'"
+    }
     stage.declare()
     stage.publish(3)
     wait_until(lambda: len(worker.processed()) == 3, "the work")
@@ -287,9 +313,14 @@ def test_foreign_and_corrupt_messages_are_told_apart(stage: Stage) -> None:
             channel.basic_publish("", stage.queue, sent, pika.BasicProperties(message_id=message_id))
     worker = stage.worker()
     worker.await_records(Kind.DELIVERED, 4)
+    other = identity.encode("other", 1, 7, 1, body)
+    assert worker.read.identities == (
+        ForeignMessage("", "", stage.queue, len(body), "First message."),
+        ForeignMessage(other, "", stage.queue, len(body), "First message."),
+    )
     assert worker.of(Kind.DELIVERED)[["publisher", "seq", "attempt", "flags"]].tolist() == [
         (FOREIGN, 0, 0, Flag.DONE),
-        (FOREIGN, 0, 0, Flag.DONE),
+        (FOREIGN, 1, 0, Flag.DONE),
         (1, 8, 2, Flag.DONE | Flag.CORRUPT),
         (1, 9, 3, Flag.DONE),
     ]

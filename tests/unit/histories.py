@@ -160,9 +160,11 @@ class Story:
         connection: int = 1,
         incarnation: int = 1,
         queue: int = 0,
+        died: bool = False,
     ) -> int:
         tag = self._tag("worker", to, incarnation, connection)
         flags = (Flag.REDELIVERED if redelivered else 0) | (Flag.CORRUPT if corrupt else 0) | (Flag.DONE if done else 0)
+        flags |= Flag.DEAD_LETTERED if died else 0
         self._add(
             "worker",
             to,
@@ -257,7 +259,9 @@ class Story:
         """End in order."""
         self._add(role, number, incarnation, kind=Kind.FINISHED, connection=connection)
 
-    def find(self, seq: int, *, of: int = 1, queue: int = 0, attempt: int = 1, corrupt: bool = False) -> None:
+    def find(
+        self, seq: int, *, of: int = 1, queue: int = 0, attempt: int = 1, corrupt: bool = False, died: bool = False
+    ) -> None:
         self.rows.setdefault(("collector", "collector", 0, 1), []).append(
             {
                 "at_ns": self.tick(),
@@ -266,7 +270,7 @@ class Story:
                 "publisher": of,
                 "attempt": attempt,
                 "queue": queue,
-                "flags": int(Flag.CORRUPT) if corrupt else 0,
+                "flags": int((Flag.CORRUPT if corrupt else 0) | (Flag.DEAD_LETTERED if died else 0)),
             }
         )
 

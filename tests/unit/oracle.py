@@ -163,41 +163,45 @@ class Oracle:
             seen | {key for key, attempt, _, corrupt in self.found if corrupt and self.was_published(key, attempt)}
         )
 
-    def copies(self, key: Key) -> list[set[str]]:
-        """For each copy of a message, the queues in which it may turn up; a single copy may turn up anywhere."""
-        route = self.publishes[key][-1].route
-        queues = self.reaches[route]
-        if len(queues) < 2:
-            return [
-                {*self.dead_letter, *self.dead_letter.values(), *(q for each in self.reaches.values() for q in each)}
-            ]
-        return [{queue, self.dead_letter.get(queue, queue)} for queue in queues]
+    def copies(self) -> list[tuple[Key, str]]:
+        """Every copy: a message and a queue that its route leads to."""
+        return [
+            (key, queue) for key, publishes in self.publishes.items() for queue in self.reaches[publishes[-1].route]
+        ]
 
-    def fate(self, key: Key) -> Fate:
+    def came_to(self, key: Key, queue: str, first: str) -> bool:
+        """Whether what came from, or was found in, a queue is the copy that was first put in another one."""
+        return queue == first or (
+            queue == self.dead_letter.get(first) and queue not in self.reaches[self.publishes[key][-1].route]
+        )
+
+    def misrouted(self) -> int:
+        seen = [(each.key, each.queue) for each in self.real()]
+        seen += [(key, queue) for key, attempt, queue, _ in self.found if self.was_published(key, attempt)]
+        return sum(
+            not any(self.came_to(key, queue, first) for first in self.reaches[self.publishes[key][-1].route])
+            for key, queue in seen
+        )
+
+    def fate(self, key: Key, first: str) -> Fate:
         publishes = self.publishes[key]
         promised = any(each.promised for each in publishes)
-        done, fates = 0, []
-        for where in self.copies(key):
-            mine = [each for each in self.real() if each.key == key and each.queue in where]
-            left = [queue for found, attempt, queue, _ in self.found
-                    if found == key and self.was_published(key, attempt) and queue in where]  # fmt: skip
-            if any(each.completed_ns is not None for each in mine):
-                done += 1
-            elif any(queue not in self.dead_letter.values() for queue in left):
-                fates.append(Fate.STRANDED)
-            elif left:
-                fates.append(Fate.DEAD_LETTERED)
-            elif promised:
-                fates.append(Fate.DROPPED if self._rejected_for_good(mine) else Fate.LOST)
-        for worst in (Fate.LOST, Fate.STRANDED, Fate.DEAD_LETTERED, Fate.DROPPED):
-            if worst in fates:
-                return worst
-        if not done:
-            return Fate.NEVER_PROMISED
+        mine = [each for each in self.real() if each.key == key and self.came_to(key, each.queue, first)]
+        left = [queue for found, attempt, queue, _ in self.found
+                if found == key and self.was_published(key, attempt) and self.came_to(key, queue, first)]  # fmt: skip
+        if any(each.completed_ns is not None for each in mine):
+            if promised:
+                return Fate.PROCESSED
+            one = len(self.reaches[publishes[-1].route]) == 1
+            refused = any((each.nacked and one) or each.returned for each in publishes)
+            return Fate.RESURRECTED if refused else Fate.RECOVERED
+        if any(queue not in self.dead_letter.values() for queue in left):
+            return Fate.STRANDED
+        if left:
+            return Fate.DEAD_LETTERED
         if promised:
-            return Fate.PROCESSED
-        refused = any(each.nacked or each.returned for each in publishes)
-        return Fate.RESURRECTED if refused else Fate.RECOVERED
+            return Fate.DROPPED if self._rejected_for_good(mine) else Fate.LOST
+        return Fate.NEVER_PROMISED
 
     def _rejected_for_good(self, deliveries: list[Delivery]) -> bool:
         if not deliveries:
@@ -205,24 +209,21 @@ class Oracle:
         last = max(deliveries, key=lambda each: each.at_ns)
         return last.rejected and not last.requeued and last.queue not in self.dead_letter
 
-    def completions(self) -> dict[tuple[Key, int], list[Delivery]]:
-        """By message and copy: what was completed, in the order of delivery."""
-        found: dict[tuple[Key, int], list[Delivery]] = defaultdict(list)
-        for each in sorted(self.real(), key=lambda each: each.at_ns):
-            if each.completed_ns is not None:
-                found[each.key, self.copy_of(each)].append(each)
+    def completions(self) -> dict[tuple[Key, str], list[Delivery]]:
+        """By copy: what was completed, in the order of delivery."""
+        found: dict[tuple[Key, str], list[Delivery]] = defaultdict(list)
+        for key, first in self.copies():
+            for each in sorted(self.real(), key=lambda each: each.at_ns):
+                if each.key == key and each.completed_ns is not None and self.came_to(key, each.queue, first):
+                    found[key, first].append(each)
         return found
 
-    def copy_of(self, delivery: Delivery) -> int:
-        where = [index for index, queues in enumerate(self.copies(delivery.key)) if delivery.queue in queues]
-        return where[-1] if where else 0
+    def duplicates(self) -> set[tuple[Key, str]]:
+        return {copy for copy, completed in self.completions().items() if len(completed) > 1}
 
-    def duplicates(self) -> set[Key]:
-        return {key for (key, _), completed in self.completions().items() if len(completed) > 1}
-
-    def unexplained(self) -> set[Key]:
+    def unexplained(self) -> set[tuple[Key, str]]:
         found = set()
-        for (key, copy), completed in self.completions().items():
+        for (key, first), completed in self.completions().items():
             attempts: Counter[int] = Counter()
             for delivery in completed:
                 attempts[delivery.attempt] += 1
@@ -231,12 +232,12 @@ class Oracle:
                     for each in self.real()
                     if each.key == key
                     and each.attempt == delivery.attempt
-                    and self.copy_of(each) == copy
+                    and self.came_to(key, each.queue, first)
                     and each.at_ns < delivery.at_ns
                 ]
                 explained = delivery.redelivered or any(self._explains(each, delivery) for each in earlier)
                 if attempts[delivery.attempt] > 1 and not explained:
-                    found.add(key)
+                    found.add((key, first))
         return found
 
     def _explains(self, earlier: Delivery, later: Delivery) -> bool:
@@ -249,12 +250,13 @@ class Oracle:
 
     def out_of_order(self) -> int:
         count = 0
-        times: dict[tuple[int, str], list[tuple[int, int]]] = defaultdict(list)
-        for key, publishes in self.publishes.items():
-            mine = [each for each in self.real() if each.key == key]
+        times: dict[tuple[int, str, str], list[tuple[int, int]]] = defaultdict(list)
+        for key, first in self.copies():
+            publishes = self.publishes[key]
+            mine = [each for each in self.real() if each.key == key and self.came_to(key, each.queue, first)]
             once = len(publishes) == len(mine) == 1 and not mine[0].redelivered
             if once and mine[0].completed_ns is not None:
-                times[key[0], publishes[0].route].append((key[1], mine[0].completed_ns))
+                times[key[0], publishes[0].route, first].append((key[1], mine[0].completed_ns))
         for completed in times.values():
             ordered = [at_ns for _, at_ns in sorted(completed)]
             count += sum(any(before > at_ns for before in ordered[:place]) for place, at_ns in enumerate(ordered))

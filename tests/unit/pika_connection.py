@@ -13,6 +13,8 @@ from pika.adapters.utils import nbio_interface
 from pika.channel import Channel
 from pika.frame import Method
 
+from harness.traffic import wire
+
 CHANNEL = 1
 CONSUMER = "worker-1.1.1"
 
@@ -185,7 +187,10 @@ class Conversation:
         self.heard += (("confirm", *confirm) for confirm in confirms)
 
     def _on_delivery(self, _channel: Channel, method: Any, properties: Any, body: bytes) -> None:
-        self.on_deliveries([(method.delivery_tag, method.redelivered, properties.message_id, properties.headers, body)])
+        sent_to = wire.destination(method.exchange, method.routing_key)
+        assert wire.exchange_and_key(sent_to) == (method.exchange, method.routing_key)
+        who, headers = properties.message_id, properties.headers
+        self.on_deliveries([(method.delivery_tag, method.redelivered, who, headers, body, sent_to)])
 
     def on_deliveries(self, deliveries: list[Any]) -> None:
         """Hear deliveries."""

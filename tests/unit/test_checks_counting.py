@@ -14,6 +14,7 @@ from harness.checks.tally.message_table import tabulate
 from harness.history.history import History
 from harness.history.read import DTYPE, Log
 from harness.history.records import Kind, LogHeader
+from tests.unit.histories import scenario
 
 SIZE = 50
 
@@ -62,7 +63,7 @@ def test_no_count_runs_over(times: int) -> None:
         ),
         (),
     )
-    seen = tabulate(history)
+    seen = tabulate(history, scenario())
     assert seen.delivered[:].tolist() == [times, 1]
     assert seen.completions[:].tolist() == [times, 0]
     assert seen.delivered.single(slice(0, 2)).tolist() == [False, True]

@@ -32,7 +32,7 @@ def busy() -> Story:
     story.confirm(story.publish(6, connection=2), connection=2)
     story.find(6)  # stranded
     story.confirm(story.publish(7, connection=2), connection=2)
-    story.find(7, queue=1)  # dead-lettered
+    story.find(7, queue=1, died=True)  # dead-lettered
     story.confirm(story.publish(8, connection=2), connection=2)  # lost
     tag = story.publish(9, connection=2)
     story.confirm(tag, connection=2)

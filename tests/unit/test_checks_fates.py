@@ -96,7 +96,7 @@ def test_found_in_the_dead_letter_queue_is_dead_lettered() -> None:
     story = Story(queues=("tasks", "dead"))
     story.sent(0)
     story.reject(0, story.deliver(0))
-    story.find(0, queue=1)
+    story.find(0, queue=1, died=True)
     found = verdict(story, scenario(queues={"tasks": {"dead_letter": "dead"}, "dead": {}}))
     assert fates(found) == {"dead-lettered": 1}
 
@@ -326,11 +326,13 @@ def test_a_message_to_no_queue_was_dropped_by_the_exchange() -> None:
     assert cause_of(found)[:2] == (Place.EXCHANGE, None)
 
 
-def test_a_purge_is_named() -> None:
+def test_what_a_purge_took_is_removed() -> None:
     story = Story()
     story.sent(0)
     story.fault("purge", "tasks", family="topology")
-    assert cause_of(verdict(story)) == (Place.BROKER, 0, "no purge")
+    found = verdict(story)
+    assert fates(found) == {"removed": 1}
+    assert found.faults[0].taken == 1
 
 
 # Outcomes.

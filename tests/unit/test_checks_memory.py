@@ -53,7 +53,7 @@ def written(array: np.ndarray) -> int:
 
 def test_what_is_kept_of_a_message_with_a_plain_story_is_little(history: History) -> None:
     """Three times of 4 bytes, a byte of marks, and the session: 14 bytes. Two more are tables by publisher and by block."""
-    seen = tabulate(history)
+    seen = tabulate(history, scenario(MESSAGES))
     kept = sum(written(array) for array in arrays(seen, set()))
     assert 14 < kept / MESSAGES < 16.5
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -111,7 +110,9 @@ def tell(steps: list[Step], *, confirms: bool) -> Story:
             case "ack":
                 story.ack(first, extra, to=who, **here)
             case "find":
-                story.find(first, of=who, queue=extra % 3, attempt=1 + extra // 9, corrupt=extra == 4)
+                story.find(
+                    first, of=who, queue=extra % 3, attempt=1 + extra // 9, corrupt=extra == 4, died=extra % 3 == 2
+                )
     return story
 
 
@@ -134,9 +135,11 @@ def test_the_judge_agrees_with_the_oracle(steps: list[Step], confirms: bool, ord
     oracle = Oracle(history, REACHES, {"tasks": "dead"})
     counts = verdict.counts
     assert {fate: count for fate, count in counts.fates.items() if count} == dict(
-        Counter(oracle.fate(key) for key in oracle.publishes)
+        Counter(oracle.fate(*copy) for copy in oracle.copies())
     )
-    assert sum(counts.fates.values()) == counts.published == len(oracle.publishes)
+    assert sum(counts.fates.values()) == counts.copies == len(oracle.copies())
+    assert counts.published == len(oracle.publishes)
+    assert counts.misrouted == oracle.misrouted()
     assert counts.publishes == sum(len(each) for each in oracle.publishes.values())
     assert counts.duplicates == len(oracle.duplicates())
     assert counts.unexplained_duplicates == len(oracle.unexplained())
@@ -150,8 +153,8 @@ def test_the_judge_agrees_with_the_oracle(steps: list[Step], confirms: bool, ord
     assert counts.returned == sum(any(each.returned for each in mine) for mine in oracle.publishes.values())
     assert counts.unconfirmed == (0 if confirms or not every else len(oracle.publishes))
     assert sum(cause.count for cause in verdict.causes) == counts.fates[Fate.LOST] == len(verdict.lost)
-    named = {(int(lost.message.publisher.rpartition("-")[2]), lost.message.seq) for lost in verdict.lost}
-    assert named == {key for key in oracle.publishes if oracle.fate(key) is Fate.LOST}
+    named = {((int(lost.message.publisher.rpartition("-")[2]), lost.message.seq), lost.queue) for lost in verdict.lost}
+    assert named == {copy for copy in oracle.copies() if oracle.fate(*copy) is Fate.LOST}
     for figures in verdict.workers:
         mine = [each for each in oracle.deliveries if each.session[0] == figures.actor]
         assert figures.delivered == len(mine)
@@ -193,14 +196,13 @@ def test_a_cause_does_not_depend_on_what_else_was_lost(
             "workers": tuple(group.model_copy(update={"acks": acks}) for group in SCENARIO.workers),
         }
     )
-    seen = tabulate(history)
-    fates = find_fates(seen, of, history.events)
-    together = find_causes(fates, seen, of, history.events)
-    assert together.messages.tolist() == fates.of(Fate.LOST).tolist()
-    for message, place in zip(together.messages.tolist(), together.of.tolist(), strict=True):
-        only = np.full_like(fates.codes, -1)
-        only[message] = fates.codes[message]
-        alone = find_causes(Fates(only, fates.missing), seen, of, history.events)
+    seen = tabulate(history, of)
+    fates = find_fates(seen, history.events)
+    together = find_causes(fates, seen, history.events)
+    assert together.copies.tolist() == fates.of(Fate.LOST).tolist()
+    for copy, place in zip(together.copies.tolist(), together.of.tolist(), strict=True):
+        only = fates.taken.chosen(fates.taken.copy == copy)
+        alone = find_causes(Fates(fates.codes, only), seen, history.events)
         (cause,) = alone.causes
         assert (cause.place, cause.actor, cause.fault, cause.setting) == (
             together.causes[place].place,
@@ -224,5 +226,5 @@ def test_records_in_a_torn_tail_change_nothing(steps: list[Step]) -> None:
         oracle = Oracle(shorter, REACHES, {"tasks": "dead"})
         verdict = judge(shorter, SCENARIO, name="x")
         assert {fate: count for fate, count in verdict.counts.fates.items() if count} == dict(
-            Counter(oracle.fate(key) for key in oracle.publishes)
+            Counter(oracle.fate(*copy) for copy in oracle.copies())
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.checks.judge import judge
-from harness.verdict.data import Fate, Place, VariantVerdict
+from harness.verdict.data import VariantVerdict
 from tests.unit.histories import MS, Story, scenario
 
 
@@ -211,16 +211,11 @@ def test_a_reject_that_was_not_the_last_of_it_explains_nothing() -> None:
     assert fates(verdict(story)) == {"lost": 1}
 
 
-def test_a_dead_letter_target_that_is_not_there_is_a_hole() -> None:
+def test_what_is_dead_lettered_to_no_queue_is_dropped() -> None:
     story = Story()
     story.sent(0)
     story.reject(0, story.deliver(0))
-    found = verdict(story, dead_letter={"exchange": "", "routing_key": "nowhere"})
-    assert found.counts.fates[Fate.LOST] == 1
-    assert (found.causes[0].place, found.causes[0].setting) == (
-        Place.EXCHANGE,
-        "queues.tasks.dead_letter: a queue that exists",
-    )
+    assert fates(verdict(story, dead_letter={"exchange": "", "routing_key": "nowhere"})) == {"dropped": 1}
 
 
 # Behind a dead letter target.
@@ -240,7 +235,7 @@ def rejected(*, wait_s: float = 0) -> Story:
 
 def test_the_policy_of_the_queue_that_a_message_was_last_in_decides() -> None:
     story = rejected()
-    story.reject(0, story.deliver(0, queue=1))
+    story.reject(0, story.deliver(0, queue=1, died=True))
     assert through(story, tasks={"dead_letter": "second"}, second={}) == {"dropped": 1}
     assert through(rejected(), tasks={"dead_letter": "second"}, second={}) == {"lost": 1}
 
@@ -251,7 +246,7 @@ def test_a_limit_counts_the_deliveries_from_its_own_queue() -> None:
     for _ in range(2):
         story.reject(0, story.deliver(0), requeue=True)
     story.reject(0, story.deliver(0))
-    story.reject(0, story.deliver(0, queue=1), requeue=True)
+    story.reject(0, story.deliver(0, queue=1, died=True), requeue=True)
     second = {"type": "quorum", "delivery_limit": 2}
     assert through(story, tasks={"dead_letter": "second"}, second=second) == {"lost": 1}
 
@@ -275,7 +270,7 @@ def test_a_purge_of_the_target_takes_what_did_not_expire_before() -> None:
     story = rejected(wait_s=0.5)
     story.fault("purge", "second", family="topology")
     story.now += 5000 * MS
-    assert through(story, tasks={"dead_letter": "second"}, second={"message_ttl": "1s"}) == {"lost": 1}
+    assert through(story, tasks={"dead_letter": "second"}, second={"message_ttl": "1s"}) == {"removed": 1}
 
 
 def test_a_circle_of_dead_letter_targets_keeps_its_messages() -> None:

@@ -59,7 +59,7 @@ def strike(fault: int = 0, *, at_ns: int = STRIKE_NS, healed_ns: int | None = No
 def measured(logs: tuple[Log, ...], *steps: dict[str, Any], strikes: tuple[Any, ...] = ()) -> list[Precision]:
     """What is said of each step, late to the nanosecond."""
     events = (TrafficStarted(at_ns=0, variant=V), *(strikes or strike()))
-    found = precision(tabulate(History(logs, events)), scenario(*steps), fault_records(events))
+    found = precision(tabulate(History(logs, events), scenario(*steps)), scenario(*steps), fault_records(events))
     late = [None if each.late_s is None else round(each.late_s, 9) for each in found.values()]
     return [replace(each, late_s=late_s) for each, late_s in zip(found.values(), late, strict=True)]
 

@@ -83,7 +83,7 @@ def test_outages_are_what_a_clock_that_looks_every_millisecond_sees(spans: list[
         if length is not None:
             story.now = zero + (begin + length) * MS - MS
             story.confirm(seq + 1)
-    seen = tabulate(story.history())
+    seen = tabulate(story.history(), scenario())
     ended = sorted((begin, begin + length) for begin, length in spans if length is not None)
     ends = sorted(end for _, end in ended)
     longest = current = 0
@@ -109,7 +109,7 @@ def test_only_long_outages_are_listed_and_the_longest_is_always_known() -> None:
     story.process(1)
     story.now += 100 * MS
     story.process(2)
-    found = outages(tabulate(story.history()))
+    found = outages(tabulate(story.history(), scenario()))
     assert [outage.who for outage in found.listed] == ["workers"]
     assert isinstance(found.listed[0], Outage)
     assert found.longest_workers_s == pytest.approx(0.703)  # delivery, completion and the ack before it take 1 ms each
@@ -151,7 +151,7 @@ def scaled(before_ms: int, after_ms: int, *, all_at_once: bool = True) -> float 
         story.now += (before_ms if seq < 100 else after_ms) * MS
         story.process(seq, to=1 if seq < 100 else 2)
     (fault_record,) = fault_records(story.history().events)
-    return speed_up(fault_record, tabulate(story.history()))
+    return speed_up(fault_record, tabulate(story.history(), scenario()))
 
 
 def test_more_workers_are_faster_by_the_ratio_of_their_rates() -> None:

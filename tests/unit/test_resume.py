@@ -58,6 +58,19 @@ def test_the_counters_know_what_a_worker_holds(tmp_path: Path) -> None:
     assert (counters.in_flight, counters.uncompleted, counters.processed) == (1, 0, 4)
 
 
+def test_a_worker_no_longer_holds_a_delivery_whose_work_has_failed(tmp_path: Path) -> None:
+    written = log(tmp_path / "w.log", "worker")
+    live = LiveLog(tmp_path / "w.log", settles=False)
+    for tag in range(1, 4):
+        written.write(Kind.DELIVERED, seq=tag, tag=tag, publisher=1, attempt=1, connection=1)
+    written.write(Kind.FAILED, seq=1, tag=1, publisher=1, attempt=1, connection=1)
+    written.write(Kind.COMPLETED, seq=2, tag=2, publisher=1, attempt=1, connection=1)
+    counters = live.advance()
+    assert (counters.in_flight, counters.uncompleted, counters.processed) == (1, 1, 1)
+    written.write(Kind.FAILED, seq=3, tag=3, publisher=1, attempt=1, connection=1)
+    assert (live.advance().in_flight, live.counters.processed) == (0, 1)
+
+
 def test_the_counters_know_what_a_publisher_waits_for(tmp_path: Path) -> None:
     written = log(tmp_path / "p.log")
     live = LiveLog(tmp_path / "p.log", settles=True)

@@ -1,6 +1,6 @@
-"""Why each lost message was lost: where it was, what took it, and which setting would have kept it.
+"""Why each lost copy was lost: where it was, what took it, and which setting would have kept it.
 
-A message's own last evidence decides.
+A copy's own last evidence decides.
 
 - No queue is bound to its route, or its queue was gone before it was sent: the exchange dropped it.
 - Delivered, and acknowledged (by an automatic or early ack) before it was done: it was at the worker.
@@ -22,26 +22,28 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from harness.checks.rules.copies import copy_in, last_deliveries, last_publishes
+from harness.checks.rules.arrival import WITHIN_NS as ARRIVES_WITHIN_NS
+from harness.checks.rules.arrival import arrived
 from harness.checks.rules.fates import Fates
-from harness.checks.rules.policy import ARRIVES_WITHIN_NS, was_released
-from harness.checks.tally.deliveries import REJECTED
+from harness.checks.rules.latest import last_deliveries, last_publishes
 from harness.checks.tally.fault_records import FaultRecord, fault_records, on_disk_ns
 from harness.checks.tally.message_table import MessageTable
-from harness.checks.tally.sessions import Session, has_any
+from harness.checks.tally.sessions import Session
 from harness.checks.tally.times import NEVER
 from harness.effects import Takes
 from harness.events import Drained, Event, ProcessExited
-from harness.scenario.routing import dead_letter_queues, workers_of
-from harness.scenario.scenario import QUORUM_SETTLE_S, Scenario
-from harness.verdict.data import Fate, Place
+from harness.history.records import AckMode
+from harness.scenario.scenario import QUORUM_SETTLE_S
+from harness.verdict.data import Place
 
 BROKEN_PROMISE = "none: durable, persistent and confirmed, and the broker did not keep it"
 NO_CAUSE = "unknown: no fault of this run explains it"
 UNDECLARED_TAKER = "unknown: the fault declares no effects"
 MANUAL_ACKS = "workers.acks: manual"
 CONFIRMS = "publishers.confirms: true"
+FAILED_WORK = "workers.acks: manual, and a reject to a dead letter target"
 NOTICED_AFTER_NS = 2_000_000_000
 """The broker goes on pushing to a worker that has ended until it notices; measured: 43 ms on a machine under load."""
 
@@ -60,14 +62,14 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Causes:
-    """The cause of each lost message: `of[i]` is the place of the cause of `messages[i]` in `causes`."""
+    """The cause of each lost copy: `of[i]` is the place of the cause of `copies[i]` in `causes`."""
 
-    messages: np.ndarray
+    copies: np.ndarray
     of: np.ndarray
     causes: tuple[Cause, ...]
 
     def by_place(self) -> dict[Place, int]:
-        """Count the lost messages by place; every place is there."""
+        """Count the lost copies by place; every place is there."""
         counts = np.bincount(self.of, minlength=len(self.causes)).tolist()
         return {
             place: sum(count for cause, count in zip(self.causes, counts, strict=True) if cause.place is place)
@@ -86,12 +88,14 @@ NO_CAUSES: Final = Causes(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int6
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """What the cause of a lost message depends on."""
+    """What the cause of a lost copy depends on."""
 
     queue: str
-    route: str
+    """Where it stood last; empty if it reached no queue."""
     sent_ns: int
     """When it was last published (or another that went between the same faults)."""
+    since_ns: int
+    """Since when it stood there, likewise."""
     publisher: Session
     persistent: bool
     confirmed: bool
@@ -99,52 +103,44 @@ class _Evidence:
     """Whether it is known to have reached the broker."""
     worker: Session | None
     """The connection of its last delivery; None if it was never delivered."""
-    delivered_ns: int
     released: bool
     """Whether the broker took its last delivery for acknowledged."""
-    rejected: bool
-    """Whether its last delivery was rejected for good."""
+    failed: bool
+    """Whether the work of its last delivery failed where nobody could tell the broker."""
+    moved: bool
+    """Whether it was in another queue before."""
 
 
-def find_causes(fates: Fates, tally: MessageTable, scenario: Scenario, events: Sequence[Event]) -> Causes:
-    """Find the cause of each lost message."""
-    lost = fates.of(Fate.LOST)
-    if not len(lost):
+def find_causes(fates: Fates, tally: MessageTable, events: Sequence[Event]) -> Causes:
+    """Find the cause of each lost copy."""
+    lost = fates.lost()
+    if not len(lost.copy):
         return NO_CAUSES
     publishes, deliveries = tally.publishes, tally.deliveries
-    names = tuple(scenario.queues)
-    copies = np.array(
-        [[copy_in(name, route, scenario) for name in (*names, "")] for route in tally.routes], dtype=np.int64
-    )
-    sent = last_publishes(lost, tally)
-    queue = fates.queue(lost)
-    delivered = last_deliveries(lost, copies[tally.route[lost], queue], tally, scenario)
+    sent = last_publishes(lost.copy, tally)
+    delivered = last_deliveries(lost.copy, tally)
     was_delivered = delivered >= 0
     row = np.maximum(delivered, 0)
-    nowhere = np.zeros(len(lost), dtype=bool)
-    released = was_released(row, tally, scenario) & was_delivered if len(deliveries.message) else nowhere
-    rejected = (deliveries.rejected[row] == REJECTED) & was_delivered if len(deliveries.message) else nowhere
-    worker = np.where(was_delivered, deliveries.session[row], -1) if len(deliveries.message) else nowhere - 1
-    delivered_ns = np.where(was_delivered, deliveries.at_ns[row], 0) if len(deliveries.message) else nowhere * 0
-    confirmed = tally.first_confirmed_ns.known(lost)
-    arrived = confirmed
-    if not confirmed.all():
-        session = publishes.session[sent]
-        arrived = confirmed | (publishes.position[sent] <= _arrived(tally, session)[session])
-    finder = _Finder(tally, scenario, events)
+    nowhere = np.zeros(len(lost.copy), dtype=bool)
+    anything = len(deliveries.message) > 0
+    released = was_released(row, tally) & was_delivered if anything else nowhere
+    failed = deliveries.failed[row] & was_delivered if anything else nowhere
+    worker = np.where(was_delivered, deliveries.session[row], -1) if anything else nowhere - 1
+    finder = _Finder(tally, events)
     columns = np.stack(
         [
-            queue,
-            tally.route[lost],
+            lost.queue,
+            tally.route[lost.copy],
             np.searchsorted(finder.times, publishes.at_ns[sent]),
             publishes.session[sent],
             publishes.persistent[sent],
-            confirmed,
-            arrived,
+            tally.first_confirmed_ns.known(lost.copy),
+            arrived(sent, tally),
             worker,
-            np.searchsorted(finder.times, delivered_ns),
+            np.searchsorted(finder.times, lost.since_ns),
             released,
-            rejected,
+            failed,
+            lost.queue != tally.first_queue(lost.copy),
         ],
         axis=1,
     ).astype(np.int64)
@@ -152,66 +148,42 @@ def find_causes(fates: Fates, tally: MessageTable, scenario: Scenario, events: S
     found = [
         finder.cause(
             _Evidence(
-                queue=names[queue[each]] if queue[each] >= 0 else "",
-                route=tally.routes[tally.route[lost[each]]],
+                queue=tally.queues[queue] if queue >= 0 else "",
                 sent_ns=int(publishes.at_ns[sent[each]]),
+                since_ns=int(lost.since_ns[each]),
                 publisher=tally.sessions[publishes.session[sent[each]]],
-                persistent=bool(publishes.persistent[sent[each]]),
-                confirmed=bool(confirmed[each]),
-                arrived=bool(arrived[each]),
+                persistent=bool(persistent),
+                confirmed=bool(confirmed),
+                arrived=bool(reached),
                 worker=tally.sessions[worker[each]] if worker[each] >= 0 else None,
-                delivered_ns=int(delivered_ns[each]),
-                released=bool(released[each]),
-                rejected=bool(rejected[each]),
+                released=bool(gone),
+                failed=bool(fail),
+                moved=bool(moved),
             )
         )
-        for each in first.tolist()
+        for each, (queue, _, _, _, persistent, confirmed, reached, _, _, gone, fail, moved) in zip(
+            first.tolist(), columns[first].tolist(), strict=True
+        )
     ]
     distinct = tuple(dict.fromkeys(found))
     places = np.array([distinct.index(cause) for cause in found], dtype=np.int64)
-    return Causes(lost, places[of.reshape(-1)], distinct)
+    return Causes(lost.copy, places[of.reshape(-1)], distinct)
 
 
-def _arrived(tally: MessageTable, sessions: np.ndarray) -> np.ndarray:
-    """Return for each session the position of the last publish known to have reached the broker, -1 for none.
-
-    Messages of a connection reach the broker in their order, so all before it have reached it as well. Only the sessions given are
-    looked at.
-    """
-    publishes, deliveries = tally.publishes, tally.deliveries
-    wanted = np.zeros(len(tally.sessions), dtype=bool)
-    wanted[sessions] = True
-    rows = np.flatnonzero(wanted[publishes.session])
-    message = publishes.message[rows]
-    got_through = (publishes.confirmed_ns[rows] != NEVER) | publishes.nacked[rows] | publishes.returned[rows]
-    got_through |= tally.delivered.some[message] & tally.published.single(message)
-    # Of one published several times it matters which attempt was delivered.
-    several = np.flatnonzero((tally.published[message] > 1) & tally.delivered.some[message])
-    if len(several):
-        there = np.zeros(tally.total + 1, dtype=bool)
-        there[message[several]] = True
-        came = np.flatnonzero(there[deliveries.message])
-        came_keys = deliveries.message[came] << 16 | deliveries.attempt[came]
-        keys = message[several] << 16 | publishes.attempt[rows[several]]
-        got_through[several] |= np.isin(keys, came_keys)
-    left = np.zeros(tally.total, dtype=bool)
-    left[tally.found.message] = True
-    got_through |= left[message] & tally.published.single(message)
-    got_through |= np.array([session.flushed for session in tally.sessions], dtype=bool)[publishes.session[rows]]
-    arrived = np.full(len(tally.sessions), -1, dtype=np.int64)
-    for log in tally.publisher_logs:
-        if has_any(log.sessions, wanted):  # what has a plain story has reached it
-            arrived = np.maximum(arrived, log.last(tally.irregular, len(arrived)))
-    np.maximum.at(arrived, publishes.session[rows[got_through]], publishes.position[rows[got_through]])
-    return arrived
+def was_released(rows: NDArray[np.int64], tally: MessageTable) -> NDArray[np.bool_]:
+    """Return of some deliveries whether the broker took them for acknowledged: an ack was recorded, or it needs none."""
+    automatic = np.array([session.acks is AckMode.AUTOMATIC for session in tally.sessions], dtype=bool)
+    deliveries = tally.deliveries
+    released: NDArray[np.bool_] = deliveries.acked[rows] | automatic[deliveries.session[rows]]
+    return released
 
 
 class _Finder:
     """Decides on evidence."""
 
-    def __init__(self, tally: MessageTable, scenario: Scenario, events: Sequence[Event]) -> None:
-        """Collect what can take messages."""
-        self._scenario = scenario
+    def __init__(self, tally: MessageTable, events: Sequence[Event]) -> None:
+        """Collect what can take copies."""
+        self._settings = tally.topology.settings
         self._happenings = fault_records(events)
         self._on_disk_ns = on_disk_ns(events)
         self._ends = {
@@ -234,23 +206,18 @@ class _Finder:
         """Decide."""
         if not evidence.queue:
             return Cause(Place.EXCHANGE, "", None, "publishers.mandatory: true (or a binding)", evidence.sent_ns)
-        if evidence.worker is None:
+        if evidence.worker is not None and (evidence.released or evidence.failed):
+            return self._at_worker(evidence.worker, failed=evidence.failed)
+        if evidence.worker is None and not evidence.moved:
             return self._before_delivery(evidence)
-        if evidence.released:
-            return self._at_worker(evidence.worker)
-        settings = self._scenario.queues[evidence.queue]
-        if evidence.rejected and settings.dead_letter is not None:
-            if not dead_letter_queues(evidence.queue, evidence.route, self._scenario):
-                setting = f"queues.{evidence.queue}.dead_letter: a queue that exists"
-                return Cause(Place.EXCHANGE, "", None, setting, evidence.delivered_ns)
-            return Cause(Place.UNKNOWN, evidence.worker.actor, None, NO_CAUSE)
-        return self._in_queue(evidence, evidence.delivered_ns)
+        return self._in_queue(evidence, evidence.since_ns)
 
-    def _at_worker(self, session: Session) -> Cause:
-        """Acknowledged and not done: its process died with it, or its connection was lost."""
-        group = workers_of(session.actor, self._scenario)
+    def _at_worker(self, session: Session, *, failed: bool) -> Cause:
+        """Acknowledged and not done: its work failed, or its process died with it, or its connection was lost."""
+        if failed:
+            return Cause(Place.WORKER, session.actor, None, FAILED_WORK)
         lost_ns = session.death_ns if session.death_ns != NEVER else session.lost_ns
-        if lost_ns == NEVER or (group is not None and group.acks == "manual"):
+        if lost_ns == NEVER or session.acks is AckMode.MANUAL:
             return Cause(Place.UNKNOWN, session.actor, None, NO_CAUSE)
         return Cause(Place.WORKER, session.actor, self._fault_behind(session, lost_ns), MANUAL_ACKS, lost_ns)
 
@@ -274,7 +241,7 @@ class _Finder:
 
     def _in_queue(self, evidence: _Evidence, since_ns: int) -> Cause:
         """In its queue from `since_ns` on: the first thing that can take it from there, else the first that must not."""
-        queue, settings = evidence.queue, self._scenario.queues[evidence.queue]
+        queue, settings = evidence.queue, self._settings(evidence.queue)
         # What a worker holds is out of a purge's reach until it is given back; the end of a node takes it all the same.
         back_ns = since_ns if evidence.worker is None else evidence.worker.over_ns
         taker = self._first(
@@ -317,7 +284,7 @@ class _Finder:
 
     def _missing(self, evidence: _Evidence, fault_record: FaultRecord) -> list[str]:
         """Name the settings without which the end of a node takes a message from its queue."""
-        settings = self._scenario.queues[evidence.queue]
+        settings = self._settings(evidence.queue)
         missing = []
         if fault_record.ends_node and not settings.durable:
             missing.append(f"queues.{evidence.queue}.durable: true")
@@ -332,12 +299,11 @@ class _Finder:
         return Cause(Place.WORKER, actor, self._fault_behind(session, session.over_ns), MANUAL_ACKS, session.over_ns)
 
     def _consumes(self, session: Session, queue: str) -> bool:
-        group = workers_of(session.actor, self._scenario)
-        return group is not None and (group.queue or self._scenario.first_queue) == queue and group.acks == "automatic"
+        return queue in session.queues and session.acks is AckMode.AUTOMATIC
 
     def _queue_gone_before(self, queue: str, at_ns: int) -> FaultRecord | None:
         """Return the fault that took a non-durable queue away before `at_ns`: nothing declares it again, so later messages go nowhere."""
-        if self._scenario.queues[queue].durable:
+        if self._settings(queue).durable:
             return None
         return self._first(lambda each: each.ends_node and each.struck_ns < at_ns)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import numpy as np
 
+from harness.checks.tally.copies import AT_ONCE, Span
 from harness.checks.tally.deliveries import NO_DELIVERIES
-from harness.checks.tally.message_table import AT_ONCE, MessageTable
+from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
 from harness.events import Event, ProcessStarted
 from harness.scenario.routing import publishers_of, workers_of
@@ -65,19 +65,19 @@ def worker_figures(tally: MessageTable, scenario: Scenario, events: Sequence[Eve
 def had_by(
     tally: MessageTable, workers: Sequence[WorkerFigures]
 ) -> tuple[Callable[[slice], np.ndarray], dict[int, str]]:
-    """Tell for each message of a slice which worker had it, and give the workers' names by number; 0 is nobody, with an empty name.
+    """Return which worker had each copy of a slice, and the workers' names by number; 0 is nobody, with an empty name.
 
-    The worker that completed it first had it; of a message that was never completed, the worker that it was last delivered to.
+    The worker that completed it first had it; of a copy that was never completed, the worker that it was last delivered to.
     """
     names = ["", *(worker.actor for worker in workers)]
     numbers = [names.index(s.actor) if s.role == "worker" else 0 for s in tally.sessions]
     of_session = np.array(numbers or [0], dtype=np.min_scalar_type(len(names)))
     deliveries = tally.deliveries
-    rows = np.flatnonzero(deliveries.message >= 0)
-    rows = rows[~tally.completions.some[deliveries.message[rows]]]
+    rows = np.flatnonzero(deliveries.copy >= 0)
+    rows = rows[~tally.completions.some[deliveries.copy[rows]]]
     rows = rows[np.argsort(deliveries.at_ns[rows], kind="stable")]
     last = np.zeros(tally.total, dtype=of_session.dtype)
-    last[deliveries.message[rows]] = of_session[deliveries.session[rows]]  # of several assignments, the last one stays
+    last[deliveries.copy[rows]] = of_session[deliveries.session[rows]]  # of several assignments, the last one stays
 
     def had(here: slice) -> np.ndarray:
         found: np.ndarray = of_session[tally.completed_in[here]]
@@ -88,7 +88,7 @@ def had_by(
 
 
 def deliveries_each(tally: MessageTable) -> dict[int, int]:
-    """Count the messages that were delivered never, once, twice, ...; all beyond MOST_DELIVERIES count as that many."""
+    """Count the copies that were delivered never, once, twice, ...; all beyond MOST_DELIVERIES count as that many."""
     counts = np.zeros(MOST_DELIVERIES + 1, dtype=np.int64)
     for here in tally.slices():
         times = np.minimum(tally.delivered[here], np.uint32(MOST_DELIVERIES))[tally.published.some[here]]
@@ -115,7 +115,7 @@ def texts_processed(actors: Sequence[str], tally: MessageTable, scenario: Scenar
     order = done[np.argsort(deliveries.completed_ns[done], kind="stable")]
     texts = []
     for message in deliveries.message[order].tolist():
-        publisher, seq = tally.name(message)
+        publisher, seq = tally.messages.name(message)
         group = publishers_of(publisher, scenario)
         texts.append(group.tasks[seq % len(group.tasks)] if group is not None and group.tasks else f"#{seq}")
     return tuple(texts)
@@ -136,7 +136,7 @@ def strictly_in_turn(tally: MessageTable) -> tuple[bool, str]:
         mine = known[deliveries.queue[known] == queue]
         _, first = np.unique(deliveries.message[mine], return_index=True)
         firsts = mine[first]
-        order = np.argsort(tally.first_published_ns[deliveries.message[firsts]], kind="stable")
+        order = np.argsort(tally.messages.first_published_ns[deliveries.message[firsts]], kind="stable")
         who = actors[deliveries.session[firsts[order]]]
         count = len(np.unique(who))
         seen = " ".join(who[:SHOWN_TURNS].tolist()) + (" ..." if len(who) > SHOWN_TURNS else "")
@@ -146,24 +146,26 @@ def strictly_in_turn(tally: MessageTable) -> tuple[bool, str]:
 
 
 def out_of_order(tally: MessageTable) -> int:
-    """Count the messages that were first completed before an earlier one of the same publisher and route.
+    """Count the copies that were first completed before an earlier one of the same publisher and route, in the same queue.
 
     Only messages published once, delivered once and without the redelivered mark count: redelivered ones may come in any order.
     """
-    total = 0
-    for begin, end in pairwise([*tally.offsets.values(), tally.total]):
-        latest = [-NEVER] * len(tally.routes)
-        for place in range(begin, end, AT_ONCE):
-            here = slice(place, min(place + AT_ONCE, end))
-            plain = tally.completions.some[here] & tally.published.single(here) & tally.delivered.single(here)
-            plain &= ~tally.redelivered[here]
-            completed_ns = tally.first_completed_ns[here]
-            for route in range(len(tally.routes)):
-                mine = plain & (tally.route[here] == route) if len(tally.routes) > 1 else plain
-                times = completed_ns if mine.all() else completed_ns[mine]
-                # A later message that was completed before the latest completion of all earlier ones.
-                if len(times):
-                    so_far = np.maximum.accumulate(np.append(latest[route], times))
-                    total += int(np.count_nonzero(times < so_far[:-1]))
-                    latest[route] = int(so_far[-1])
+    return sum(_out_of_order(span, tally) for span in tally.copies.spans)
+
+
+def _out_of_order(span: Span, tally: MessageTable) -> int:
+    total, latest = 0, [-NEVER] * len(tally.routes)
+    for place in range(span.begin, span.end, AT_ONCE):
+        here = slice(place, min(place + AT_ONCE, span.end))
+        plain = tally.completions.some[here] & tally.published.single(here) & tally.delivered.single(here)
+        plain &= ~tally.redelivered[here]
+        completed_ns = tally.first_completed_ns[here]
+        for route in range(len(tally.routes)):
+            mine = plain & (tally.route[here] == route) if len(tally.routes) > 1 else plain
+            times = completed_ns if mine.all() else completed_ns[mine]
+            # A later message that was completed before the latest completion of all earlier ones.
+            if len(times):
+                so_far = np.maximum.accumulate(np.append(latest[route], times))
+                total += int(np.count_nonzero(times < so_far[:-1]))
+                latest[route] = int(so_far[-1])
     return total

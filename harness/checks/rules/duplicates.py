@@ -16,37 +16,31 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.checks.rules.copies import MOST, copy_numbers, rows_of
+from harness.checks.rules.latest import rows_of
 from harness.checks.tally.fault_records import FaultRecord, fault_records
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.sessions import Session
 from harness.checks.tally.times import NEVER
 from harness.effects import AtRisk
 from harness.events import Event
-from harness.scenario.scenario import Scenario
 
 LAG_NS = 30_000_000_000
 """Where no fault is behind a lost connection: an acknowledgement sent so long before is taken to have reached the broker; much more than any healthy run needs."""
 
 
-def duplicates(tally: MessageTable, scenario: Scenario) -> np.ndarray:
-    """Return the messages that were completed more often than they have copies in different queues."""
-    several = np.flatnonzero(tally.completions.further)
-    rows = rows_of(several, tally.deliveries.message, tally.total)
-    rows = rows[tally.deliveries.completed[rows]]
-    keys = tally.deliveries.message[rows] * MOST + copy_numbers(rows, tally, scenario)
-    distinct, times = np.unique(keys, return_counts=True)
-    return np.unique(distinct[times > 1] // MOST)
+def duplicates(tally: MessageTable) -> np.ndarray:
+    """Return the copies that were completed more than once."""
+    return np.flatnonzero(tally.completions.further)
 
 
-def unexplained_duplicates(tally: MessageTable, scenario: Scenario, events: Sequence[Event]) -> np.ndarray:
+def unexplained_duplicates(tally: MessageTable, events: Sequence[Event]) -> np.ndarray:
     """Return those of the duplicates that nothing explains."""
-    twice = duplicates(tally, scenario)
+    twice = duplicates(tally)
     if not len(twice):
         return twice
     deliveries = tally.deliveries
-    rows = rows_of(twice, deliveries.message, tally.total)
-    group = (deliveries.message[rows] * MOST + copy_numbers(rows, tally, scenario)) << 16 | deliveries.attempt[rows]
+    rows = rows_of(twice, deliveries.copy, tally.total)
+    group = deliveries.copy[rows] << 16 | deliveries.attempt[rows]
     order = np.lexsort((deliveries.completed_ns[rows], deliveries.at_ns[rows], group))
     rows, group = rows[order], group[order]
     opened = _opened_ns(rows, tally, events)
@@ -56,7 +50,7 @@ def unexplained_duplicates(tally: MessageTable, scenario: Scenario, events: Sequ
     done = deliveries.completed[rows]
     before = np.cumsum(done) - done
     first = done & (before == before[begins][number])
-    return np.unique(deliveries.message[rows[done & ~first & ~excused]])
+    return np.unique(deliveries.copy[rows[done & ~first & ~excused]])
 
 
 def _opened_ns(rows: np.ndarray, tally: MessageTable, events: Sequence[Event]) -> np.ndarray:

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from harness.checks.tally.times import NEVER, Times
+from harness.checks.tally.columns import TimeColumn
+from harness.checks.tally.times import NEVER
 
 AT_ONCE = 1 << 15
 """Messages that are looked at at once: a processor's cache holds what that takes."""
@@ -19,7 +20,7 @@ _SAMPLED = 64
 """One time in so many tells where slices end."""
 
 
-def in_order(times_ns: Times, others_ns: Times) -> Iterator[np.ndarray]:
+def in_order(times_ns: TimeColumn, others_ns: TimeColumn) -> Iterator[np.ndarray]:
     """Yield the times of those messages that have both times, sorted, in slices of roughly one size."""
     lowest, highest, samples = [], [], [np.empty(0, dtype=np.int64)]
     count = 0
@@ -47,7 +48,7 @@ def _slices(samples: np.ndarray, count: int) -> Iterator[tuple[int, int]]:
     yield from pairwise(edges)
 
 
-def _part(times_ns: Times, others_ns: Times, number: int) -> np.ndarray:
+def _part(times_ns: TimeColumn, others_ns: TimeColumn, number: int) -> np.ndarray:
     here = slice(number * AT_ONCE, (number + 1) * AT_ONCE)
     times = times_ns[here]
     both = others_ns.known(here)

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from harness.checks.rules.percentiles import Ranked
+from harness.checks.tally.columns import TimeColumn
 from harness.checks.tally.fault_records import FaultRecord
-from harness.checks.tally.times import NEVER, Times
+from harness.checks.tally.times import NEVER
 from harness.verdict.data import LatencyDetail, LatencyStep, Percentiles
 
 PERCENTILES = (50, 95, 99, 100)
@@ -20,7 +21,7 @@ _AT_ONCE = 1 << 15
 
 
 def latency(
-    begin_ns: Times, end_ns: Times, faults: Sequence[FaultRecord], *, zero_ns: int
+    begin_ns: TimeColumn, end_ns: TimeColumn, faults: Sequence[FaultRecord], *, zero_ns: int
 ) -> tuple[Percentiles | None, LatencyDetail | None]:
     """Summarise the times between two events of each message that had both, and take them apart; None if none had.
 
@@ -65,7 +66,7 @@ def latency(
     return whole, LatencyDetail(inside, outside, width / 1e9, told)
 
 
-def _parts(begin_ns: Times, end_ns: Times) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _parts(begin_ns: TimeColumn, end_ns: TimeColumn) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the two times of those messages that have both, some messages after the other."""
     for place in range(0, len(begin_ns), _AT_ONCE):
         here = slice(place, place + _AT_ONCE)

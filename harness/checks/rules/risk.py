@@ -16,22 +16,25 @@ from harness.effects import AtRisk, Becomes
 
 
 class _Alive:
-    """Until when each message could still be harmed: its first completion, or what took it.
+    """Until when each copy could still be harmed: its first completion, or what took it.
 
     What was never settled and never completed was at risk until its connection was lost; what was refused was not. What rests in a queue
     at the end stays at risk.
     """
 
     def __init__(self, tally: MessageTable, lost: np.ndarray, taken_ns: np.ndarray) -> None:
-        """Look at the messages for which it is no completion. `lost` are the lost messages and `taken_ns` when each was taken."""
+        """Look at the messages for which it is no completion. `lost` are the lost copies and `taken_ns` when each was taken."""
         self._tally = tally
         publishes = tally.publishes
-        rows = np.flatnonzero(self._unsafe(publishes.message) & ~tally.refused(publishes.message))
+        rows = np.flatnonzero(~tally.messages.refused(publishes.message))
         lost_ns = np.array([session.lost_ns for session in tally.sessions], dtype=np.int64)
-        open_ones, found = publishes.message[rows], tally.found.message
-        self._message = np.unique(np.concatenate([open_ones, found, lost]))
-        until = self._from_the_start(self._message)
-        np.maximum.at(until, self._places(open_ones), lost_ns[publishes.session[rows]])
+        open_ones, of_row = tally.copies.of(publishes.message[rows])
+        unsafe = self._unsafe(open_ones)
+        open_ones, of_row = open_ones[unsafe], of_row[unsafe]
+        found = tally.found.copy[tally.found.copy >= 0]
+        self._copy = np.unique(np.concatenate([open_ones, found, lost]))
+        until = self._from_the_start(self._copy)
+        np.maximum.at(until, self._places(open_ones), lost_ns[publishes.session[rows[of_row]]])
         until[self._places(found)] = NEVER
         until[self._places(lost)] = np.minimum(until[self._places(lost)], taken_ns)
         self._until_ns = until
@@ -39,8 +42,8 @@ class _Alive:
     def until_ns(self, here: slice) -> np.ndarray:
         """Return the times of a slice."""
         until = self._from_the_start(here)
-        first, end = np.searchsorted(self._message, [here.start, here.stop])
-        until[self._message[first:end] - here.start] = self._until_ns[first:end]
+        first, end = np.searchsorted(self._copy, [here.start, here.stop])
+        until[self._copy[first:end] - here.start] = self._until_ns[first:end]
         return until
 
     def _unsafe(self, here: slice | np.ndarray) -> np.ndarray:
@@ -52,16 +55,16 @@ class _Alive:
         until[self._unsafe(here)] = 0
         return until
 
-    def _places(self, message: np.ndarray) -> np.ndarray:
-        return np.searchsorted(self._message, message)
+    def _places(self, copy: np.ndarray) -> np.ndarray:
+        return np.searchsorted(self._copy, copy)
 
 
 def at_risk(
     struck: Sequence[FaultRecord], tally: MessageTable, lost: np.ndarray, taken_ns: np.ndarray
 ) -> list[int | None]:
-    """Count for each fault the messages in reach of it when it struck; None for an action that puts none at risk.
+    """Count for each fault the copies in reach of it when it struck; None for an action that puts none at risk.
 
-    `lost` are the lost messages and `taken_ns` when each was taken.
+    `lost` are the lost copies and `taken_ns` when each was taken.
 
     Broker: published and not completed, wherever they were. Purge: the same, not yet delivered. Closed connections: at the loss of each,
     held by a worker, or not settled at a publisher. A worker: delivered to the incarnation that was struck and not completed, or (killed)
@@ -87,12 +90,13 @@ def _in_broker(
         return counts
     alive = _Alive(tally, lost, taken_ns)
     for here in tally.slices():
+        exists = tally.published.some[here]
         published_ns, until_ns = tally.first_published_ns[here], alive.until_ns(here)
         for each, met in zip(struck, counts, strict=True):
             if met:
                 reached = None if each.effects.at_risk is AtRisk.UNDONE else _led_to(each, tally, here)
                 for place, when_ns in enumerate((each.at_ns, each.struck_ns)):
-                    there = (published_ns <= when_ns) & (until_ns > when_ns)
+                    there = exists & (published_ns <= when_ns) & (until_ns > when_ns)
                     if reached is not None and there.any():
                         there &= reached & (tally.first_delivered_ns[here] > when_ns)
                     met[place] += int(np.count_nonzero(there))
@@ -100,8 +104,13 @@ def _in_broker(
 
 
 def _led_to(fault_record: FaultRecord, tally: MessageTable, here: slice) -> np.ndarray:
-    """Tell which messages of a slice have a route that leads to the queue that was purged."""
-    leads = np.array([route in fault_record.targets or "/" in route for route in tally.routes] or [False])
+    """Return which copies of a slice can come to a queue that was purged."""
+    if not tally.copies.lives:
+        return np.zeros(here.stop - here.start, dtype=bool)
+    slot = int(tally.copies.slots(np.array([here.start]))[0])  # a slice lies within one slot
+    leads = np.array(
+        [any(place.queue in fault_record.targets for place in lives.places(slot)) for lives in tally.copies.lives]
+    )
     led: np.ndarray = leads[tally.route[here]]
     return led
 
@@ -159,13 +168,22 @@ class _Hands:
         there = self.struck[table.session] & ~table.nacked & (table.at_ns <= when_ns)
         settled_ns = table.confirmed_ns
         if not table.confirmable.all():
-            settled_ns = np.where(table.confirmable, settled_ns, tally.first_delivered_ns[table.message])
+            settled_ns = np.where(table.confirmable, settled_ns, _all_delivered_ns(table.message, tally))
         self.unsettled += int(np.count_nonzero(there & (settled_ns > when_ns)))
 
     def count(self) -> int:
         """Add up; with automatic acks there are none to come."""
         killed = self.fault_record.effects.process is Becomes.KILLED
         return (self.unsafe if killed and self.acks else self.undone) + self.unsettled
+
+
+def _all_delivered_ns(message: np.ndarray, tally: MessageTable) -> np.ndarray:
+    """Return when the last copy of each of some messages was first delivered, NEVER where one was not."""
+    copies, places = tally.copies.of(message)
+    there = tally.published.some[copies]
+    latest = np.zeros(len(message), dtype=np.int64)
+    np.maximum.at(latest, places[there], tally.first_delivered_ns[copies[there]])
+    return latest
 
 
 def _fill(hands: Sequence[_Hands], tally: MessageTable) -> None:

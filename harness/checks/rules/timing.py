@@ -1,4 +1,4 @@
-"""Times without service, recoveries, and the rate of work before and after a step."""
+"""TimeColumn without service, recoveries, and the rate of work before and after a step."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.checks.rules.in_order import in_order
+from harness.checks.tally.columns import TimeColumn
 from harness.checks.tally.fault_records import FaultRecord, over_ns
 from harness.checks.tally.message_table import MessageTable
-from harness.checks.tally.times import NEVER, Times
+from harness.checks.tally.times import NEVER
 from harness.verdict.data import Outage
 
 LISTED_OUTAGE_S = 0.5
@@ -38,8 +39,12 @@ def outages(tally: MessageTable) -> Outages:
     """
     listed: list[Outage] = []
     longest: list[float | None] = []
-    for who, done_ns in (("publishers", tally.first_confirmed_ns), ("workers", tally.first_completed_ns)):
-        gaps = _gaps(tally.first_published_ns, done_ns)
+    sides: tuple[tuple[str, TimeColumn, TimeColumn], ...] = (
+        ("publishers", tally.messages.first_published_ns, tally.messages.first_confirmed_ns),
+        ("workers", tally.first_published_ns, tally.first_completed_ns),
+    )
+    for who, begun_ns, done_ns in sides:
+        gaps = _gaps(begun_ns, done_ns)
         longest.append(None if gaps is None else max((end - begin for begin, end in gaps), default=0) / 1e9)
         listed += [
             Outage(who, tally.seconds(begin), tally.seconds(end))
@@ -49,7 +54,7 @@ def outages(tally: MessageTable) -> Outages:
     return Outages(longest[0], longest[1], tuple(sorted(listed, key=lambda outage: (outage.begin_s, outage.who))))
 
 
-def _gaps(begun_ns: Times, done_ns: Times) -> list[tuple[int, int]] | None:
+def _gaps(begun_ns: TimeColumn, done_ns: TimeColumn) -> list[tuple[int, int]] | None:
     """Return the spans between two consecutive ends in which something was waiting, the longest ones; None with no end at all."""
     gaps, longest = np.empty((2, 0), dtype=np.int64), 1
     last: int | None = None
@@ -86,8 +91,8 @@ def recovery_s(fault_record: FaultRecord, tally: MessageTable) -> float | None:
         next_ns = tally.served_ns[from_ns]
     else:
         next_ns = NEVER
-        for here in tally.slices():
-            confirmed_ns = tally.first_confirmed_ns[here]
+        for here in tally.messages.slices():
+            confirmed_ns = tally.messages.first_confirmed_ns[here]
             next_ns = min(next_ns, int(confirmed_ns.min(where=confirmed_ns >= from_ns, initial=NEVER)))
     return (next_ns - from_ns) / 1e9 if next_ns != NEVER else None
 

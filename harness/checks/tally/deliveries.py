@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.checks.tally.counting import Mark
+from harness.checks.tally.copies import DeliveredCopies
 from harness.checks.tally.outline import Extents, Outline
 from harness.checks.tally.publishes import BlockVisitor
 from harness.checks.tally.settlement import Index, Settled, Tags
 from harness.checks.tally.tables import Table
 from harness.checks.tally.times import NEVER, Times
 from harness.history.read import EMPTY, Log, of_kind
-from harness.history.records import FOREIGN, Flag, Kind
+from harness.history.records import Flag, Kind
 
 KEPT, REJECTED, REQUEUED = 0, 1, 2
 """What `Deliveries.rejected` holds: not rejected, rejected for good, rejected with requeue."""
@@ -27,6 +26,8 @@ class Deliveries(Table):
 
     message: np.ndarray
     """-1 for what nobody published."""
+    copy: np.ndarray
+    """-1 for what nobody published, and where no life of the message leads to the queue."""
     attempt: np.ndarray
     at_ns: np.ndarray
     session: np.ndarray
@@ -40,6 +41,14 @@ class Deliveries(Table):
     acked_ns: np.ndarray
     """When an ack for it was recorded, NEVER if none was: an intent, which may not have left a process that died."""
     rejected: np.ndarray
+    rejected_ns: np.ndarray
+    """When the reject was recorded, NEVER if none was."""
+    failed: np.ndarray
+    """Whether its work failed where nobody could tell the broker."""
+    count: np.ndarray
+    """x-delivery-count."""
+    died: np.ndarray
+    """Whether it came as a dead letter."""
 
     @property
     def completed(self) -> np.ndarray:
@@ -56,63 +65,21 @@ class Deliveries(Table):
 
 NO_DELIVERIES = Deliveries(
     message=np.empty(0, dtype=np.int64),
+    copy=np.empty(0, dtype=np.int64),
     attempt=np.empty(0, dtype=np.uint16),
     at_ns=np.empty(0, dtype=np.int64),
     session=np.empty(0, dtype=np.int32),
-    queue=np.empty(0, dtype=np.uint16),
+    queue=np.empty(0, dtype=np.int64),
     redelivered=np.empty(0, dtype=np.bool_),
     corrupt=np.empty(0, dtype=np.bool_),
     completed_ns=np.empty(0, dtype=np.int64),
     acked_ns=np.empty(0, dtype=np.int64),
     rejected=np.empty(0, dtype=np.int8),
+    rejected_ns=np.empty(0, dtype=np.int64),
+    failed=np.empty(0, dtype=np.bool_),
+    count=np.empty(0, dtype=np.uint32),
+    died=np.empty(0, dtype=np.bool_),
 )
-
-
-class Numbering:
-    """Message numbers of identities: a publisher's offset plus the sequence number, where that attempt was published."""
-
-    def __init__(
-        self, offsets: Mapping[int, int], sizes: Mapping[int, int], first: Mark, again: Sequence[np.ndarray]
-    ) -> None:
-        """Know what was published: `first` tells of each message whether its first attempt was, `again` are keys of all others."""
-        self._offsets = np.full(FOREIGN + 1, -1, dtype=np.int64)
-        self._sizes = np.zeros(FOREIGN + 1, dtype=np.int64)
-        for number, offset in offsets.items():
-            self._offsets[number], self._sizes[number] = offset, sizes[number]
-        self._first = first
-        self._again = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *again]))
-
-    def of(self, records: np.ndarray) -> np.ndarray:
-        """Return message numbers, -1 for an identity that nobody published: another run's, a gap, an attempt never made."""
-        message, attempt = self.of_any_attempt(records), records["attempt"]
-        first = attempt == 1
-        if not first.all():
-            known = np.flatnonzero(message >= 0)
-            again = known[~first[known]]
-            message[again[~np.isin(attempt_key(message[again], attempt[again]), self._again)]] = -1
-            first &= message >= 0
-        if int(message.max(initial=-1)) >= 0:
-            # Of -1, which is none, this looks at the last message, and writes -1 again.
-            unknown = first & ~self._first[message]
-            if unknown.any():
-                message[unknown] = -1
-        return message
-
-    def of_any_attempt(self, records: np.ndarray) -> np.ndarray:
-        """Return message numbers, -1 for an identity of no publisher, or beyond its last message."""
-        publisher, seq = records["publisher"], records["seq"]
-        message: np.ndarray = self._offsets[publisher]
-        outside = (message < 0) | (seq >= self._sizes[publisher])
-        message += seq
-        if outside.any():
-            message[outside] = -1
-        return message
-
-
-def attempt_key(message: np.ndarray, attempt: np.ndarray) -> np.ndarray:
-    """Return one number for each attempt of a message."""
-    key: np.ndarray = message << 16 | attempt
-    return key
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +90,8 @@ class DeliverySettlements:
     acked: Settled
     """When, or only whether: see `settlements`."""
     rejected: np.ndarray
+    rejected_ns: np.ndarray
+    failed: np.ndarray
     extents: Extents
 
 
@@ -134,7 +103,7 @@ def settlements(log: Log, *, acked_ns: bool, visit: BlockVisitor | None = None) 
     index, most = Index(), len(log.records)
     completed_ns = Times(most)
     acked: Settled = Times(most) if acked_ns else np.zeros(most, dtype=bool)
-    rejects = [EMPTY]
+    rejects, failures = [EMPTY], [EMPTY]
     extents: list[tuple[int, ...]] = []
     for block in log.blocks():
         kinds, at_once = np.ascontiguousarray(block["kind"]), 0
@@ -146,6 +115,7 @@ def settlements(log: Log, *, acked_ns: bool, visit: BlockVisitor | None = None) 
         index.settle(completed_ns, done, ranges=False)
         index.settle(acked, acks)
         rejects.append(of_kind(block, kinds, Kind.REJECTED))
+        failures.append(of_kind(block, kinds, Kind.FAILED))
         unusual = len(deliveries) + len(done) + len(acks) < len(block)
         extents.append((*index.extent(), unusual, len(deliveries), len(done) + at_once, int(acks["arg"].sum())))
         if visit is not None:
@@ -155,10 +125,13 @@ def settlements(log: Log, *, acked_ns: bool, visit: BlockVisitor | None = None) 
         completed_ns = Times(tags.size)
         acked = Times(tags.size) if acked_ns else np.zeros(tags.size, dtype=bool)
         _settle_again(log, tags, completed_ns, acked)
+    rejected, rejected_ns = _rejected(tags, np.concatenate(rejects))
     return DeliverySettlements(
         completed_ns,
         acked,
-        _rejected(tags, np.concatenate(rejects)),
+        rejected,
+        rejected_ns,
+        _failed(tags, np.concatenate(failures)),
         Extents.of(extents, ("delivered", "processed", "acked")),
     )
 
@@ -183,12 +156,23 @@ def _settle_again(log: Log, tags: Tags, completed_ns: Times, acked: Settled) -> 
         tags.settle(acked, of_kind(block, kinds, Kind.ACKED))
 
 
-def _rejected(tags: Tags, rejects: np.ndarray) -> np.ndarray:
-    rejected = np.zeros(tags.size, dtype=np.int8)
+def _rejected(tags: Tags, rejects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rejected, rejected_ns = np.zeros(tags.size, dtype=np.int8), np.broadcast_to(NEVER, tags.size)
     place = tags.find(rejects["connection"], rejects["tag"])
-    requeue = (rejects["flags"] & Flag.REQUEUE) != 0
-    rejected[place[place >= 0]] = np.where(requeue, REQUEUED, REJECTED)[place >= 0]
-    return rejected
+    there = np.flatnonzero(place >= 0)
+    if len(there):
+        requeue = (rejects["flags"] & Flag.REQUEUE) != 0
+        rejected[place[there]] = np.where(requeue, REQUEUED, REJECTED)[there]
+        rejected_ns = rejected_ns.copy()
+        rejected_ns[place[there]] = rejects["at_ns"][there]
+    return rejected, rejected_ns
+
+
+def _failed(tags: Tags, failures: np.ndarray) -> np.ndarray:
+    failed = np.zeros(tags.size, dtype=bool)
+    place = tags.find(failures["connection"], failures["tag"])
+    failed[place[place >= 0]] = True
+    return failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +180,8 @@ class WorkerLog:
     """A worker's log, read as deliveries as often as somebody asks."""
 
     log: Log
-    numbering: Numbering
-    queues: NDArray[np.uint16]
+    finder: DeliveredCopies
+    queues: np.ndarray
     """From its own queue numbers to those of the tally."""
     sessions: np.ndarray
     """From its connection numbers to the tally's sessions."""
@@ -205,7 +189,7 @@ class WorkerLog:
 
     def narrowed(self, chosen: np.ndarray) -> WorkerLog:
         """Keep what concerns chosen messages (truth by message)."""
-        log, _ = self.outline.narrowed(self.log, chosen, self.numbering.of_any_attempt)
+        log, _ = self.outline.narrowed(self.log, chosen, self.finder.messages_of_any_attempt)
         return replace(self, log=log)
 
     def tables(self, chosen: np.ndarray | None = None) -> Iterator[Deliveries]:
@@ -216,7 +200,7 @@ class WorkerLog:
             deliveries = of_kind(block, np.ascontiguousarray(block["kind"]), Kind.DELIVERED)
             here = np.arange(begin, begin + len(deliveries))
             begin += len(deliveries)
-            message = self.numbering.of(deliveries)
+            message = self.finder.messages(deliveries)
             if chosen is not None:
                 mine = np.flatnonzero((message >= 0) & chosen[message])
                 deliveries, message, here = deliveries.take(mine), message[mine], here[mine]
@@ -224,6 +208,7 @@ class WorkerLog:
                 flags = deliveries["flags"]
                 yield Deliveries(
                     message=message,
+                    copy=self.finder.copies(deliveries, message),
                     attempt=deliveries["attempt"],
                     at_ns=deliveries["at_ns"],
                     session=self.sessions[deliveries["connection"]],
@@ -233,12 +218,16 @@ class WorkerLog:
                     completed_ns=settled.completed_ns[here],
                     acked_ns=settled.acked[here],
                     rejected=settled.rejected[here],
+                    rejected_ns=settled.rejected_ns[here],
+                    failed=settled.failed[here],
+                    count=deliveries["arg"],
+                    died=((flags & Flag.DEAD_LETTERED) != 0) | (deliveries["death"] != 0),
                 )
 
     def first_ns(self, first: Times) -> None:
-        """Note in `first` (by message) when each message was first delivered, if that was not earlier."""
+        """Note in `first` (by copy) when each copy was first delivered, if that was not earlier."""
         for block in self.log.blocks():
             deliveries = of_kind(block, np.ascontiguousarray(block["kind"]), Kind.DELIVERED)
-            message = self.numbering.of(deliveries)
-            real = message >= 0
-            first.least(message[real], deliveries["at_ns"][real])
+            copy = self.finder.copies(deliveries, self.finder.messages(deliveries))
+            real = copy >= 0
+            first.least(copy[real], deliveries["at_ns"][real])

@@ -1,10 +1,10 @@
-"""What is known of each message, by a dense message number; read block by block, so that a history may be long.
+"""What is known of each copy; read block by block, so that a history may be long.
 
-A message's number is its publisher's offset plus its sequence number; a sequence number that was never published is a gap, and no
-message. Times are monotonic nanoseconds (int64), NEVER for what has not happened. What is known of a hundred million messages fills
+The unit is a copy (`lives.py`); its number is dense (`copies.py`). What is known of a message is shared by its copies, and read by copy
+as well. Times are monotonic nanoseconds (int64), NEVER for what has not happened. What is known of a hundred million copies fills
 most of a machine's memory: whoever looks at all of them does so slice by slice (`MessageTable.slices`).
 
-Most messages have a plain story: published once, promised, delivered once, completed once. Of these only the arrays tell; the tables of
+Most copies have a plain story: published once, promised, delivered once, completed once. Of these only the arrays know; the tables of
 publishes and deliveries hold the stories of all others.
 """
 
@@ -15,50 +15,70 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
-from harness.checks.tally.counting import Counts, Mark
-from harness.checks.tally.deliveries import NO_DELIVERIES, Deliveries, Numbering, WorkerLog
+from harness.checks.tally.columns import (
+    CountColumn,
+    CountsByCopy,
+    Here,
+    MarkByCopy,
+    RouteByCopy,
+    TimeColumn,
+    TimesByCopy,
+    TruthColumn,
+)
+from harness.checks.tally.copies import AT_ONCE, Copies, DeliveredCopies
+from harness.checks.tally.counting import Counts, Mark, Marks
+from harness.checks.tally.deliveries import NO_DELIVERIES, Deliveries, WorkerLog
 from harness.checks.tally.fault_records import FaultRecord, fault_records, over_ns
+from harness.checks.tally.messages import Messages
+from harness.checks.tally.numbering import Numbering
 from harness.checks.tally.outline import Outline
 from harness.checks.tally.publishes import NO_PUBLISHES, PublisherLog, Publishes, name_numbers
-from harness.checks.tally.received import Flow, Received
+from harness.checks.tally.received import Flow, Misrouted, Received
 from harness.checks.tally.sent import Sent
 from harness.checks.tally.sessions import Session, Sessions, Survey, has_any
 from harness.checks.tally.times import NEVER, Times
+from harness.checks.tally.topology import RunTopology
 from harness.history.history import History
 from harness.history.read import Log
 from harness.history.records import Flag, Kind
+from harness.scenario.scenario import Scenario
 
-__all__ = ["NEVER", "Found", "MessageTable", "tabulate"]
+__all__ = ["AT_ONCE", "NEVER", "Found", "MessageTable", "tabulate"]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was left in the queues after the drain."""
+    """What was left in the queues after the drain: arrays of one length."""
 
-    message: np.ndarray
-    queue: np.ndarray
+    copy: NDArray[np.int64]
+    """-1 where no life of the message leads to the queue."""
+    message: NDArray[np.int64]
+    attempt: NDArray[np.uint16]
+    queue: NDArray[np.int64]
     """Index into `MessageTable.queues`."""
-    corrupt: np.ndarray
-    """Messages whose body does not fit."""
+    died: NDArray[np.bool_]
+    """Whether it came there as a dead letter."""
+    corrupt: NDArray[np.bool_]
+    """Whether its body does not fit its checksum."""
     foreign: int
-    """How many were found that nobody published."""
+    """How many more were found that nobody published."""
 
 
-AT_ONCE = 1 << 16
-"""Messages that are looked at at once: a processor's cache holds what that takes."""
 _FEW = 8
 """Stories are few if only one in so many is not plain: their records are kept in memory, rather than looked for again."""
 
 
 @dataclass(frozen=True)
 class MessageTable:
-    """What the checks go by. What has no remark is read by message, a slice or some message numbers at a time."""
+    """What the checks go by. Columns are by copy, read by slice or by some copies at a time; `messages` has those by message."""
 
-    publisher_names: dict[int, str]
-    offsets: dict[int, int]
-    """By publisher's number, growing with it."""
-    total: int
+    messages: Messages
+    copies: Copies
+    topology: RunTopology
+    exists: NDArray[np.bool_] | None
+    """By copy, whether it exists; None if each does whose message was published."""
     routes: tuple[str, ...]
     queues: tuple[str, ...]
     sessions: tuple[Session, ...]
@@ -66,26 +86,19 @@ class MessageTable:
     """Publishes, republishes included."""
     flow: Flow
     found: Found
-    published: Counts
-    """How often it was published."""
     delivered: Counts
     completions: Counts
-    first_published_ns: Times
-    first_confirmed_ns: Times
     first_completed_ns: Times
     completed_in: np.ndarray
     """The session of its first completion, as an index into `sessions`."""
     redelivered: Mark
     """Whether a delivery of it carried the mark."""
-    promised: Mark
-    nacked: Mark
-    returned: Mark
-    unconfirmed: Mark
-    """Its publisher asked for no confirms."""
-    route: np.ndarray
-    """Index into `routes`."""
-    corrupt: np.ndarray
+    corrupt: NDArray[np.int64]
     """The messages of which a worker saw a body that does not fit its checksum, in their order."""
+    misrouted: tuple[Misrouted, ...]
+    """Deliveries from queues that no life of their message leads to; the first ones."""
+    misroutings: int
+    """How many there are."""
     served_ns: dict[int, int]
     """By the time at which a fault was over, the next completion; NEVER if none came."""
     held: dict[int, np.ndarray]
@@ -94,40 +107,119 @@ class MessageTable:
     publisher_logs: tuple[PublisherLog, ...]
     worker_logs: tuple[WorkerLog, ...]
 
-    def slices(self) -> Iterator[slice]:
-        """Yield slices of message numbers that cover all of them."""
-        for begin in range(0, self.total, AT_ONCE):
-            yield slice(begin, min(begin + AT_ONCE, self.total))
+    @property
+    def total(self) -> int:
+        """How many copy numbers there are."""
+        return self.copies.total
 
-    def refused(self, here: slice | np.ndarray) -> np.ndarray:
-        """Tell which of some messages were nacked or returned."""
-        refused: np.ndarray = self.nacked[here] | self.returned[here]
+    def slices(self) -> Iterator[slice]:
+        """Yield slices of copy numbers that cover all of them."""
+        return self.copies.slices()
+
+    def message(self, copy: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the messages of some copies."""
+        found = self.copies.messages(copy)
+        assert isinstance(found, np.ndarray)  # noqa: S101 - as the copies are given
+        return found
+
+    def name(self, copy: int) -> tuple[str, int]:
+        """Return (publisher's name, sequence number) of a copy's message."""
+        return self.messages.name(int(self.message(np.array([copy]))[0]))
+
+    def publisher_of(self, here: slice) -> NDArray[np.int64]:
+        """Return the publisher's number of each copy of a slice."""
+        return self.messages.publisher_of(self.copies.messages(here))
+
+    # What is known of each message, by copy.
+
+    @cached_property
+    def published(self) -> CountColumn:
+        """How often its message was published; 0 for a copy that does not exist."""
+        published = self.messages.published
+        if self.exists is None:
+            return published
+        return CountsByCopy(published, self.copies, self.exists)
+
+    @cached_property
+    def promised(self) -> TruthColumn:
+        """Whether its message was promised."""
+        return self._marked(self.messages.promised)
+
+    @cached_property
+    def nacked(self) -> TruthColumn:
+        """Whether a publish of its message was nacked."""
+        return self._marked(self.messages.nacked)
+
+    @cached_property
+    def returned(self) -> TruthColumn:
+        """Whether a publish of its message came back."""
+        return self._marked(self.messages.returned)
+
+    def refused(self, here: Here) -> NDArray[np.bool_]:
+        """Return which of some copies have a message that was nacked or returned."""
+        refused: NDArray[np.bool_] = self.nacked[here] | self.returned[here]
         return refused
 
     @cached_property
-    def irregular(self) -> np.ndarray:
-        """By message: whether its story is not plain, so that its publishes and deliveries are in the tables."""
-        # Where copies in several queues are possible, it matters which of them was completed.
-        branching = np.array(["/" in route for route in self.routes] or [False])
-        irregular = np.zeros(self.total, dtype=bool)
+    def first_published_ns(self) -> TimeColumn:
+        """When its message was first published."""
+        return self._timed(self.messages.first_published_ns)
+
+    @cached_property
+    def first_confirmed_ns(self) -> TimeColumn:
+        """When its message was first confirmed."""
+        return self._timed(self.messages.first_confirmed_ns)
+
+    @cached_property
+    def route(self) -> RouteByCopy | NDArray[np.unsignedinteger]:
+        """The route of its message, as an index into `routes`."""
+        return self.messages.route if self.copies.single else RouteByCopy(self.messages.route, self.copies)
+
+    def _marked(self, mark: Mark) -> TruthColumn:
+        return mark if self.exists is None else MarkByCopy(mark, self.copies, self.exists)
+
+    def _timed(self, times: Times) -> TimeColumn:
+        return times if self.copies.single else TimesByCopy(times, self.copies)
+
+    def first_queue(self, copy: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the queue that each of some copies begins in, as an index into `queues`; -1 for one that reached no queue."""
+        queue: NDArray[np.int64] = self._begins_in[self.route[copy], self.copies.slots(copy)]
+        return queue
+
+    @cached_property
+    def _begins_in(self) -> NDArray[np.int64]:
+        """By route and slot."""
+        lives = self.copies.lives
+        table = np.full((max(1, len(lives)), max((len(each.slots) for each in lives), default=1)), -1, dtype=np.int64)
+        for route, each in enumerate(lives):
+            for number, slot in enumerate(each.slots):
+                if slot.begins_in in self.queues:
+                    table[route, number] = self.queues.index(slot.begins_in)
+        return table
+
+    # The stories that are not plain.
+
+    @cached_property
+    def irregular(self) -> NDArray[np.bool_]:
+        """By message: whether the story of a copy of it is not plain, so that its publishes and deliveries are in the tables."""
+        irregular = np.zeros(self.messages.total, dtype=bool)
         for here in self.slices():
             plain = self.published.single(here) & self.completions.single(here)
             plain &= self.delivered.single(here)
             plain &= self.promised[here]
-            if branching.any():
-                plain &= ~branching[self.route[here]]
             if not plain.all():  # pages of zeros that nobody writes to take no memory
-                irregular[here] = ~plain & self.published.some[here]
+                irregular[self.copies.messages(here)] |= ~plain & self.published.some[here]
         return irregular
 
     @cached_property
     def irregular_logs(self) -> tuple[tuple[PublisherLog, ...], tuple[WorkerLog, ...]]:
         """The logs, cut down to the messages whose stories are not plain or that are corrupt; whole where these are many."""
-        chosen = np.zeros(self.total, dtype=bool)
+        chosen = np.zeros(self.messages.total, dtype=bool)
         chosen[np.flatnonzero(self.irregular)] = True
         chosen[self.corrupt] = True
-        chosen[self.found.corrupt] = True
-        if np.count_nonzero(chosen) > self.total // _FEW:
+        chosen[self.found.message[self.found.corrupt]] = True
+        chosen[np.array([each.message for each in self.misrouted], dtype=np.int64)] = True
+        if np.count_nonzero(chosen) > self.messages.total // _FEW:
             return self.publisher_logs, self.worker_logs
         return (
             tuple(log.narrowed(chosen) for log in self.publisher_logs),
@@ -150,7 +242,7 @@ class MessageTable:
 
     @cached_property
     def first_delivered_ns(self) -> Times:
-        """When each message was first delivered: few checks need it, so the logs are read for it when one asks."""
+        """When each copy was first delivered: few checks need it, so the logs are read for it when one asks."""
         first = Times(self.total)
         for log in self.worker_logs:
             log.first_ns(first)
@@ -168,30 +260,17 @@ class MessageTable:
             if sessions is None or has_any(log.sessions, sessions):
                 yield from log.tables()
 
-    def name(self, message: int) -> tuple[str, int]:
-        """Return (publisher's name, sequence number) of a message."""
-        number, offset = max(
-            ((number, offset) for number, offset in self.offsets.items() if offset <= message), key=lambda pair: pair[1]
-        )
-        return self.publisher_names[number], message - offset
-
-    def publisher_of(self, here: slice) -> np.ndarray:
-        """Return the publisher's number of each message of a slice."""
-        numbers, offsets = np.array([*self.offsets]), np.array([*self.offsets.values()])
-        found: np.ndarray = numbers[np.searchsorted(offsets, np.arange(here.start, here.stop), side="right") - 1]
-        return found
-
     def seconds(self, at_ns: int) -> float:
         """Convert a time to seconds since the publishers were released."""
         return (at_ns - self.zero_ns) / 1e9
 
 
-def tabulate(history: History) -> MessageTable:
+def tabulate(history: History, scenario: Scenario) -> MessageTable:
     """Read all logs of a history."""
     publishers, workers = history.of_role("publisher"), history.of_role("worker")
     collectors = history.of_role("collector")
     routes = tuple(dict.fromkeys(name for log in publishers for name in log.names))
-    queues = tuple(dict.fromkeys(name for log in (*workers, *collectors) for name in log.names))
+    queues = tuple(dict.fromkeys([*scenario.queues, *(name for log in (*workers, *collectors) for name in log.names)]))
     sent = Sent(sum(len(log.records) for log in publishers), routes)
     offsets: dict[int, int] = {}
     sizes: dict[int, int] = {}
@@ -204,51 +283,113 @@ def tabulate(history: History) -> MessageTable:
         if sent.total > offset:
             offsets[number], sizes[number] = offset, sent.total - offset
     sent.close()
-    sessions = Sessions(history.events)
+    sessions = Sessions(history.events, scenario)
     publisher_logs = tuple(
         PublisherLog(
             log,
             offsets.get(log.header.number, 0),
             name_numbers(log, routes),
-            sessions.add(log.header, read[place][0]),
+            sessions.add(log, read[place][0]),
             read[place][1],
         )
         for place, log in enumerate(publishers)
     )
     numbering = Numbering(offsets, sizes, sent.first_attempt, sent.again)
+    topology = RunTopology(scenario, history.events)
+    rounds = max(
+        (count for log in (*workers, *collectors) for death in log.deaths for _, _, count in death.path), default=1
+    )
+    lives = tuple(topology.lives(route, rounds) for route in routes)
+    routes_of = {
+        number: frozenset(
+            int(route)
+            for log in publisher_logs
+            if log.log.header.number == number
+            for route in log.routes[: max(1, len(log.log.names))]
+        )
+        for number in offsets
+    }
+    copies = Copies(offsets, sizes, routes_of, lives)
     struck = fault_records(history.events)
-    received = Received(numbering, sessions, sent.marks, [over_ns(each) for each in struck], _moments_ns(struck))
-    worker_logs = tuple(WorkerLog(log, numbering, name_numbers(log, queues), *received.read(log)) for log in workers)
-    return MessageTable(
+    marks = sent.marks if copies.single else Marks(copies.total)
+    received = Received(copies.total, sessions, marks, [over_ns(each) for each in struck], _moments_ns(struck))
+    worker_logs = []
+    for log in workers:
+        finder = DeliveredCopies(log, numbering, copies, sent.route)
+        worker_logs.append(WorkerLog(log, finder, name_numbers(log, queues), *received.read(log, finder)))
+    found = _found(collectors, numbering, copies, sent.route, queues)
+    messages = Messages(
         publisher_names={log.header.number: log.header.actor for log in publishers},
         offsets=offsets,
         total=sent.total,
-        routes=routes,
-        queues=queues,
-        sessions=tuple(sessions.all),
-        attempts=sent.attempts,
-        flow=received.flow(),
-        found=_found(collectors, numbering, queues),
         published=sent.published,
-        delivered=received.delivered,
-        completions=received.completions,
         first_published_ns=sent.first_published_ns,
         first_confirmed_ns=sent.first_confirmed_ns,
-        first_completed_ns=received.first_completed_ns,
-        completed_in=received.completed_in,
-        redelivered=received.redelivered,
         promised=sent.promised,
         nacked=sent.nacked,
         returned=sent.returned,
         unconfirmed=sent.unconfirmed,
         route=sent.route,
+    )
+    return MessageTable(
+        messages=messages,
+        copies=copies,
+        topology=topology,
+        exists=None if copies.single else _existing(messages, copies, received.delivered, found),
+        routes=routes,
+        queues=queues,
+        sessions=tuple(sessions.all),
+        attempts=sent.attempts,
+        flow=received.flow(),
+        found=found,
+        delivered=received.delivered,
+        completions=received.completions,
+        first_completed_ns=received.first_completed_ns,
+        completed_in=received.completed_in,
+        redelivered=received.redelivered,
         corrupt=np.unique(np.array(received.corrupt, dtype=np.int64)),
+        misrouted=tuple(received.misrouted),
+        misroutings=received.misroutings,
         served_ns=received.served_ns(),
         held=received.held,
         zero_ns=history.zero_ns,
         publisher_logs=publisher_logs,
-        worker_logs=worker_logs,
+        worker_logs=tuple(worker_logs),
     )
+
+
+def _existing(messages: Messages, copies: Copies, delivered: Counts, found: Found) -> NDArray[np.bool_]:
+    """Return by copy whether it exists.
+
+    A publish begins one in each queue that its route leads to. One that died into several queues is over, and those exist: that is known
+    as soon as one of them, or one that it led to, was seen.
+    """
+    seen = np.zeros(copies.total, dtype=bool)
+    seen[found.copy[found.copy >= 0]] = True
+    exists = np.zeros(copies.total, dtype=bool)
+    for here in copies.slices():
+        message = copies.messages(here)
+        published = np.array([each.published for each in copies.lives] or [1])[messages.route[message]]
+        exists[here] = messages.published.some[message] & (copies.slots(here) < published)
+        seen[here] |= delivered.some[here]
+    for route, lives in enumerate(copies.lives):
+        branchings = lives.branchings
+        if not branchings:
+            continue
+        mine = np.concatenate(
+            [span.begin + np.flatnonzero(messages.route[span.message : span.message + span.end - span.begin] == route)
+             for span in copies.spans if span.slot == 0]
+        )  # fmt: skip
+        for parent, children in reversed(branchings):
+            places = [copies.siblings(mine, child) for child in children]
+            seen[copies.siblings(mine, parent)] |= np.logical_or.reduce([seen[place] for place in places])
+        for parent, children in branchings:
+            places = [copies.siblings(mine, child) for child in children]
+            ended = np.logical_or.reduce([seen[place] for place in places]) & exists[copies.siblings(mine, parent)]
+            exists[copies.siblings(mine, parent)[ended]] = False
+            for place in places:
+                exists[place[ended]] = True
+    return exists
 
 
 def _moments_ns(struck: Iterable[FaultRecord]) -> dict[str, set[int]]:
@@ -260,19 +401,27 @@ def _moments_ns(struck: Iterable[FaultRecord]) -> dict[str, set[int]]:
     return moments
 
 
-def _found(logs: tuple[Log, ...], numbering: Numbering, queues: tuple[str, ...]) -> Found:
-    parts = [log.records[log.records["kind"] == Kind.FOUND] for log in logs]
-    rows = np.concatenate(parts) if parts else None
-    queue = [name_numbers(log, queues)[part["queue"]] for log, part in zip(logs, parts, strict=True)]
-    if rows is None:
-        nothing = np.empty(0, dtype=np.int64)
-        return Found(nothing, nothing, nothing, 0)
-    message = numbering.of(rows)
-    known = message >= 0
-    corrupt = known & ((rows["flags"] & Flag.CORRUPT) != 0)
-    return Found(
-        message=message[known],
-        queue=np.concatenate(queue)[known].astype(np.int64),
-        corrupt=np.unique(message[corrupt]),
-        foreign=int(np.count_nonzero(~known)),
-    )
+def _found(
+    logs: tuple[Log, ...], numbering: Numbering, copies: Copies, route: np.ndarray, queues: tuple[str, ...]
+) -> Found:
+    none = np.empty(0, dtype=np.int64)
+    no = none.astype(bool)
+    found, foreign = [Found(none, none, none.astype(np.uint16), none, no, no, 0)], 0
+    for log in logs:
+        rows = log.records[log.records["kind"] == Kind.FOUND]
+        message = numbering.of(rows)
+        foreign += int(np.count_nonzero(message < 0))
+        rows, message = rows[message >= 0], message[message >= 0]
+        found.append(
+            Found(
+                copy=DeliveredCopies(log, numbering, copies, route).copies(rows, message),
+                message=message,
+                attempt=rows["attempt"],
+                queue=name_numbers(log, queues)[rows["queue"]],
+                died=((rows["flags"] & Flag.DEAD_LETTERED) != 0) | (rows["death"] != 0),
+                corrupt=(rows["flags"] & Flag.CORRUPT) != 0,
+                foreign=0,
+            )
+        )
+    columns = ("copy", "message", "attempt", "queue", "died", "corrupt")
+    return Found(**{name: np.concatenate([getattr(part, name) for part in found]) for name in columns}, foreign=foreign)

@@ -16,9 +16,18 @@ _GROUP_BITS = 10
 """Messages are outlined in groups of 1024."""
 _OF_MESSAGES = np.isin(
     np.arange(256),
-    (Kind.PUBLISHED, Kind.RETURNED, Kind.DELIVERED, Kind.COMPLETED, Kind.REJECTED, Kind.CRASHING, Kind.FOUND),
+    (
+        Kind.PUBLISHED,
+        Kind.RETURNED,
+        Kind.DELIVERED,
+        Kind.COMPLETED,
+        Kind.REJECTED,
+        Kind.CRASHING,
+        Kind.FAILED,
+        Kind.FOUND,
+    ),
 )
-_BY_TAG = np.isin(np.arange(256), (Kind.CONFIRMED, Kind.NACKED, Kind.COMPLETED, Kind.ACKED, Kind.REJECTED))
+_BY_TAG = np.isin(np.arange(256), (Kind.CONFIRMED, Kind.NACKED, Kind.COMPLETED, Kind.ACKED, Kind.REJECTED, Kind.FAILED))
 _RANGES = np.isin(np.arange(256), (Kind.CONFIRMED, Kind.NACKED, Kind.ACKED))
 
 

@@ -1,14 +1,15 @@
-"""Adding up what became of each message at the workers, and what happened on each session, one log after the other."""
+"""Adding up what became of each copy at the workers, and what happened on each session, one log after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from harness.checks.tally.copies import DeliveredCopies
 from harness.checks.tally.counting import Counts, Marks, are_distinct, consecutive, numbers
-from harness.checks.tally.deliveries import KEPT, DeliverySettlements, Numbering, settlements
+from harness.checks.tally.deliveries import KEPT, DeliverySettlements, settlements
 from harness.checks.tally.outline import Outline, groups_of
 from harness.checks.tally.sessions import Sessions, Survey
 from harness.checks.tally.times import NEVER, Times
@@ -33,15 +34,25 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
+class Misrouted:
+    """A delivery from a queue that no life of its message leads to."""
+
+    message: int
+    queue: str
+    session: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     """The deliveries of a block."""
 
     here: slice
     """Their places among those of the log."""
     where: slice | np.ndarray
-    """Their messages, -1 for what nobody published."""
+    """Their copies; -1 for what nobody published, -2 for what is misrouted."""
     distinct: bool
-    """Whether no message comes several times."""
+    """Whether no copy comes several times."""
     connection: np.ndarray | int
     """The number of each one's connection, or the one of all."""
     redelivered: np.ndarray | None
@@ -54,32 +65,33 @@ _NO_GROUPS = np.empty(0, dtype=np.int64)
 
 
 class Received:
-    """What became of each message at the workers: arrays by message."""
+    """What became of each copy at the workers: arrays by copy."""
 
     def __init__(
         self,
-        numbering: Numbering,
+        total: int,
         sessions: Sessions,
         marks: Marks,
         marks_ns: Iterable[int],
         moments_ns: Mapping[str, Collection[int]],
     ) -> None:
-        """Begin with nothing received; `sessions` has those of the publishers, and `marks` room for each message and two marks more.
+        """Begin with nothing received; `sessions` has those of the publishers, and `marks` room for each copy and two marks more.
 
         The first completion behind each mark is noted, and by worker what it held at some moments.
         """
-        total = len(marks.bits)
         self.delivered = Counts(total, marks.column())
         self.completions = Counts(total, marks.column())
         self.first_completed_ns = Times(total)
         self.completed_in = np.zeros(total, dtype=np.uint8)
         self.redelivered = Marks(total).column()
         self.corrupt: list[int] = []
+        """Messages."""
+        self.misrouted: list[Misrouted] = []
+        self.misroutings = 0
         self.held: dict[int, np.ndarray] = {}
         """By moment an array of 3 by sessions: deliveries that were not rejected and, of those that had come by then, how many were not
         completed, and how many were not completed or never acknowledged; how many of all were acknowledged at some time."""
         self._moments_ns = moments_ns
-        self._numbering = numbering
         self._sessions = sessions
         self._sums = np.zeros((5, 0), dtype=np.int64)
         """As in `Flow`."""
@@ -89,32 +101,39 @@ class Received:
         self._served_ns = np.full(len(self._marks_ns) + 1, NEVER, dtype=np.int64)
         """The first completion from each mark to the next; in front of them, the first one before all marks."""
 
-    def read(self, log: Log) -> tuple[np.ndarray, Outline]:
+    def read(self, log: Log, finder: DeliveredCopies) -> tuple[np.ndarray, Outline]:
         """Add a log; return the table from its connection numbers to sessions."""
         survey, moments_ns = Survey(), self._moments_ns.get(log.header.actor, ())
         parts: list[_Part] = []
         groups: list[np.ndarray] = []
-        # One array for the messages of all parts: many small ones would leave holes in the memory of the process.
-        messages = np.empty(len(log.records), dtype=np.min_scalar_type(-len(self.completed_in) - 1))
+        # One array for the copies of all parts: many small ones would leave holes in the memory of the process.
+        copies = np.empty(len(log.records), dtype=np.min_scalar_type(-len(self.completed_in) - 2))
+        astray: list[tuple[int, int, int, int]] = []
 
         def visit(block: np.ndarray, kinds: np.ndarray, deliveries: np.ndarray) -> None:
             survey.see(block, kinds)
             if len(deliveries):
-                message = self._numbering.of(deliveries)
+                message = finder.messages(deliveries)
+                copy = finder.copies(deliveries, message)
                 begin = parts[-1].here.stop if parts else 0
                 here = slice(begin, begin + len(message))
-                messages[here] = message
-                where = consecutive(message) or messages[here]
-                parts.append(self._deliver(deliveries, message, here, where, moments_ns))
+                if copy is not message:
+                    astray.extend(_misrouted(deliveries, message, copy))
+                copies[here] = copy
+                where = consecutive(copy) or copies[here]
+                parts.append(self._deliver(deliveries, message, copy, here, where, moments_ns))
                 if int(message.min()) < 0:
-                    message = self._numbering.of_any_attempt(deliveries)
+                    message = finder.messages_of_any_attempt(deliveries)
                 groups.append(groups_of(message))
             else:
                 groups.append(_NO_GROUPS)
 
         settled = settlements(log, acked_ns=False, visit=visit)
-        table = self._sessions.add(log.header, survey)
+        table = self._sessions.add(log, survey)
         self._make_room(len(self._sessions.all), moments_ns)
+        self.misroutings += len(astray)
+        for message_number, queue, connection, at_ns in astray[: LISTED_MESSAGES - len(self.misrouted)]:
+            self.misrouted.append(Misrouted(message_number, log.names[queue], int(table[connection]), at_ns))
         for part in parts:
             self._settle(part, settled, table)
         return table, Outline(settled.extents, groups)
@@ -123,21 +142,22 @@ class Received:
         self,
         deliveries: np.ndarray,
         message: np.ndarray,
+        copy: np.ndarray,
         here: slice,
         where: slice | np.ndarray,
         moments_ns: Collection[int],
     ) -> _Part:
-        """Count deliveries; `here` are their places among those of the log, and `where` the messages as they are kept."""
+        """Count deliveries; `here` are their places among those of the log, and `where` the copies as they are kept."""
         flags, connection = deliveries["flags"], deliveries["connection"]
-        real = message >= 0
-        known = where if isinstance(where, slice) else message if real.all() else message[real]
+        real = copy >= 0
+        known = where if isinstance(where, slice) else copy if real.all() else copy[real]
         distinct = isinstance(known, slice) or are_distinct(known)
         self.delivered.add(known, distinct=distinct)
         redelivered: np.ndarray | None = None
         if flags.any():
             redelivered = (flags & Flag.REDELIVERED) != 0
-            self.redelivered.put_some(message, redelivered & real)
-            corrupt = ((flags & Flag.CORRUPT) != 0) & real
+            self.redelivered.put_some(copy, redelivered & real)
+            corrupt = ((flags & Flag.CORRUPT) != 0) & (message >= 0)
             self.corrupt += np.unique(message[corrupt]).tolist()
         one = int(connection[0]) if (connection == connection[0]).all() else None
         by = {moment_ns: _come_by(deliveries["at_ns"], moment_ns) for moment_ns in moments_ns}
@@ -178,7 +198,8 @@ class Received:
             np.minimum.at(self._served_ns, np.searchsorted(self._marks_ns, done_ns, side="right"), done_ns)
         if isinstance(where, np.ndarray) and int(where.min()) < 0:
             real = where >= 0
-            self._invent(np.broadcast_to(session, len(where))[~real], done_ns[~real])
+            invented = where == -1
+            self._invent(np.broadcast_to(session, len(where))[invented], done_ns[invented])
             where, done_ns = where[real], done_ns[real]
             session = session[real] if np.ndim(session) else session
         self._complete(where, done_ns, session, distinct=part.distinct)
@@ -186,7 +207,7 @@ class Received:
     def _hold(self, part: _Part, settled: DeliverySettlements, session: np.ndarray, done_ns: np.ndarray) -> None:
         if not part.by:
             return
-        kept = settled.rejected[part.here] == KEPT
+        kept = (settled.rejected[part.here] == KEPT) & ~settled.failed[part.here]
         acked = kept & settled.acked[part.here]
         session = np.broadcast_to(session, len(kept))
         for moment_ns, by in part.by.items():
@@ -220,6 +241,15 @@ class Received:
         """Return by the time at which a fault was over, the next completion; NEVER if none came."""
         later = np.minimum.accumulate(self._served_ns[:0:-1])[::-1]
         return dict(zip(self._marks_ns.tolist(), later.tolist(), strict=True))
+
+
+def _misrouted(deliveries: np.ndarray, message: np.ndarray, copy: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
+    """Mark what is misrouted by -2 in `copy`, and yield message, queue, connection and time of each."""
+    rows = np.flatnonzero((copy < 0) & (message >= 0))
+    copy[rows] = -2
+    for row in rows.tolist():
+        record = deliveries[row]
+        yield int(message[row]), int(record["queue"]), int(record["connection"]), int(record["at_ns"])
 
 
 def _widened(sums: np.ndarray, sessions: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.checks.tally.counting import Counts, Marks, are_distinct, consecutive, numbers, resized
-from harness.checks.tally.deliveries import attempt_key
+from harness.checks.tally.numbering import attempt_key
 from harness.checks.tally.outline import Outline, groups_of
 from harness.checks.tally.publishes import PublishSettlements, name_numbers, settlements
 from harness.checks.tally.sessions import Survey

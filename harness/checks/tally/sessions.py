@@ -9,7 +9,10 @@ import numpy as np
 
 from harness.checks.tally.times import NEVER
 from harness.events import Event, ProcessExited
-from harness.history.records import Kind, LogHeader
+from harness.history.read import Log
+from harness.history.records import AckMode, Kind
+from harness.scenario.routing import workers_of
+from harness.scenario.scenario import Scenario
 
 
 def has_any(table: np.ndarray, chosen: np.ndarray) -> bool:
@@ -33,6 +36,18 @@ class Session:
     """When it was over, lost or in order; NEVER if neither is known."""
     flushed: bool
     """A publisher's: it ended in order, so that the broker had read all that was sent on it."""
+    queues: tuple[str, ...] = ()
+    """A worker's: the queues that it consumed from."""
+    acks: AckMode = AckMode.UNKNOWN
+    """A worker's: when its deliveries are acknowledged."""
+    prefetch: int = 0
+    """A worker's: how many unacknowledged deliveries it may hold; 0 is unlimited."""
+    since_ns: int = NEVER
+    """When it was open (a publisher's) or consuming (a worker's); NEVER if neither is known."""
+    code: int = 0
+    """The reply code that the broker ended it with; 0 without one."""
+    reason: str = ""
+    """What the broker said when it ended it."""
 
 
 def deaths(events: Sequence[Event]) -> dict[tuple[str, int], ProcessExited]:
@@ -54,6 +69,10 @@ class Survey:
         """By number of a connection, when it was first lost."""
         self.ended: dict[int, int] = {}
         """By number of a connection, when it first ended in order."""
+        self.codes: dict[int, tuple[int, int]] = {}
+        """By number of a connection, the reply code that it was first lost with, and its reason's index."""
+        self.consuming: dict[int, list[tuple[int, int, int, int]]] = {}
+        """By number of a connection, the queue's index, ack mode, prefetch and time of each consumer."""
 
     def see(self, block: np.ndarray, kinds: np.ndarray) -> None:
         """Look at the next block of records; `kinds` are theirs."""
@@ -64,9 +83,16 @@ class Survey:
             least, most = int(named.min()), int(named.max())
             self._present |= {least, most} if most - least < 2 else set(np.unique(named).tolist())
         for row in np.flatnonzero(kinds - _FIRST <= _LAST - _FIRST):
-            for times, telling in ((self.lost, _LOST), (self.ended, _ENDED)):
-                if kinds[row] in telling:
-                    times.setdefault(int(connection[row]), int(block["at_ns"][row]))
+            number, at_ns = int(connection[row]), int(block["at_ns"][row])
+            if kinds[row] in _LOST:
+                self.lost.setdefault(number, at_ns)
+                self.codes.setdefault(number, (int(block["arg"][row]), int(block["queue"][row])))
+            elif kinds[row] in _ENDED:
+                self.ended.setdefault(number, at_ns)
+        for row in np.flatnonzero(kinds == Kind.CONSUMING):
+            record = block[row]
+            consumer = (int(record["queue"]), int(record["attempt"]), int(record["arg"]), int(record["at_ns"]))
+            self.consuming.setdefault(int(connection[row]), []).append(consumer)
 
     @property
     def connections(self) -> list[int]:
@@ -82,8 +108,9 @@ _FIRST, _LAST = np.uint8(min(_LOST + _ENDED)), np.uint8(max(_LOST + _ENDED))
 class Sessions:
     """All connections of a run, put together log by log."""
 
-    def __init__(self, events: Sequence[Event]) -> None:
-        """Know how the processes ended."""
+    def __init__(self, events: Sequence[Event], scenario: Scenario) -> None:
+        """Know how the processes ended; `scenario` tells how a worker was to consume that was gone before it did."""
+        self._scenario = scenario
         self._died = {key: event.at_ns for key, event in deaths(events).items()}
         self._exited = {
             (event.actor, event.incarnation): event.at_ns
@@ -92,8 +119,9 @@ class Sessions:
         }
         self.all: list[Session] = []
 
-    def add(self, header: LogHeader, survey: Survey) -> np.ndarray:
+    def add(self, log: Log, survey: Survey) -> np.ndarray:
         """Add those of a log; return a table from its connection numbers to their places among all."""
+        header = log.header
         who, numbers = (header.actor, header.incarnation), survey.connections
         table = np.full(numbers[-1] + 1 if numbers else 0, -1, dtype=np.int32)
         for number in numbers:
@@ -101,6 +129,8 @@ class Sessions:
             death_ns = self._died.get(who, NEVER)
             lost_ns = survey.lost.get(number, death_ns)
             orderly_ns = survey.ended.get(number, self._exited.get(who, NEVER))
+            queues, acks, prefetch, since_ns = self._consumed(log, survey.consuming.get(number, []))
+            code, reason = survey.codes.get(number, (0, 0))
             self.all.append(
                 Session(
                     role=header.role,
@@ -111,6 +141,28 @@ class Sessions:
                     death_ns=death_ns,
                     over_ns=min(lost_ns, orderly_ns),
                     flushed=number in survey.ended and number not in survey.lost,
+                    queues=queues,
+                    acks=acks,
+                    prefetch=prefetch,
+                    since_ns=since_ns,
+                    code=code,
+                    reason=log.reasons[reason],
                 )
             )
         return table
+
+    def _consumed(
+        self, log: Log, consumers: Sequence[tuple[int, int, int, int]]
+    ) -> tuple[tuple[str, ...], AckMode, int, int]:
+        """Return queues, ack mode, prefetch and begin of a connection's consumers.
+
+        The log says so, from version 2 on, once the broker has answered; before that the broker may already send.
+        """
+        since_ns = min((at_ns for _, _, _, at_ns in consumers), default=NEVER)
+        if consumers and consumers[0][1] != AckMode.UNKNOWN:
+            queues = tuple(dict.fromkeys(log.names[queue] for queue, _, _, _ in consumers))
+            return queues, AckMode(consumers[0][1]), consumers[0][2], since_ns
+        group = workers_of(log.header.actor, self._scenario)
+        if group is None:
+            return (), AckMode.UNKNOWN, 0, since_ns
+        return (group.queue or self._scenario.first_queue,), AckMode[group.acks.upper()], group.prefetch, since_ns

@@ -8,13 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from harness.checks.rules.causes import Causes
-from harness.checks.rules.fates import Fates
 from harness.checks.rules.last_seen import last_seen_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.history.history import History
 from harness.history.trace import Lives, narrowed
-from harness.scenario.routing import route_queues
-from harness.scenario.scenario import Scenario
 from harness.verdict.data import LISTED_MESSAGES, Anomaly, LifeEvent, LostMessage, MessageId
 
 NOBODY = MessageId("nobody", 0)
@@ -28,35 +25,36 @@ class Listing:
         self,
         history: History,
         tally: MessageTable,
-        scenario: Scenario,
         *,
-        fates: Fates,
         causes: Causes,
         unexplained: np.ndarray,
     ) -> None:
         """Choose the messages, and cut the history down to their records."""
         self._tally = tally
-        self._queues = tuple(scenario.queues)
-        self._fates = fates
         self._causes = causes
         self._unexplained = unexplained[:LISTED_MESSAGES]
         self._corrupt = corrupt_messages(tally)[:LISTED_MESSAGES]
-        chosen = np.concatenate([causes.messages[:LISTED_MESSAGES], self._unexplained, self._corrupt])
-        numbers = {name: number for number, name in tally.publisher_names.items()}
-        names = (tally.name(message) for message in chosen.tolist())
+        astray = np.array([each.message for each in tally.misrouted], dtype=np.int64)
+        copies = np.concatenate([causes.copies[:LISTED_MESSAGES], self._unexplained])
+        chosen = np.unique(np.concatenate([tally.message(copies), self._corrupt, astray]))
+        numbers = {name: number for number, name in tally.messages.publisher_names.items()}
+        names = (tally.messages.name(message) for message in chosen.tolist())
         logs = (log.log for logs in tally.irregular_logs for log in logs) if len(chosen) else ()
         history = replace(history, logs=(*logs, *history.of_role("collector")))
         self._lives = Lives(narrowed(history, [(numbers[publisher], seq) for publisher, seq in names]))
 
     def lost(self) -> Iterator[LostMessage]:
         """Name the lost messages."""
-        messages = self._causes.messages[:LISTED_MESSAGES]
-        seen_ns = last_seen_ns(messages, self._tally)
-        for message, place, at_ns in zip(messages.tolist(), self._causes.of.tolist(), seen_ns.tolist(), strict=False):
+        tally, copies = self._tally, self._causes.copies[:LISTED_MESSAGES]
+        seen_ns = last_seen_ns(copies, tally)
+        messages, queues = tally.message(copies).tolist(), tally.first_queue(copies).tolist()
+        for message, queue, place, at_ns in zip(
+            messages, queues, self._causes.of.tolist(), seen_ns.tolist(), strict=False
+        ):
             cause = self._causes.causes[place]
             yield LostMessage(
-                message=MessageId(*self._tally.name(message)),
-                queue=self._queue(message),
+                message=MessageId(*tally.messages.name(message)),
+                queue=tally.queues[queue] if queue >= 0 else tally.routes[int(tally.messages.route[message])],
                 place=cause.place,
                 actor=cause.actor,
                 fault=cause.fault,
@@ -68,38 +66,30 @@ class Listing:
     def anomalies(self) -> Iterator[Anomaly]:
         """Name what was duplicated without a reason, corrupted, or invented."""
         tally, deliveries = self._tally, self._tally.deliveries
-        done = deliveries.message[deliveries.completed]
-        for message in self._unexplained.tolist():
+        done = deliveries.copy[deliveries.completed]
+        for copy, message in zip(self._unexplained.tolist(), tally.message(self._unexplained).tolist(), strict=True):
             yield Anomaly(
                 "duplicate",
-                MessageId(*tally.name(message)),
-                f"processed {int(np.count_nonzero(done == message))} times, with no redelivery or republish to explain it",
+                MessageId(*tally.messages.name(message)),
+                f"processed {int(np.count_nonzero(done == copy))} times, with no redelivery or republish to explain it",
                 self._life(message),
             )
         for message in self._corrupt.tolist():
             text = "its body and its checksum disagree"
-            yield Anomaly("corrupt", MessageId(*tally.name(message)), text, self._life(message))
+            yield Anomaly("corrupt", MessageId(*tally.messages.name(message)), text, self._life(message))
+        for each in tally.misrouted:
+            text = f"delivered from queue {each.queue}, where nothing leads it"
+            yield Anomaly("misrouted", MessageId(*tally.messages.name(each.message)), text, self._life(each.message))
         for session, completed_ns in tally.flow.inventions:
             actor = tally.sessions[session].actor
             at_s = tally.seconds(completed_ns)
             yield Anomaly("phantom", NOBODY, f"{actor} processed a message that nobody published, at {at_s:.3f} s", ())
 
-    def _queue(self, message: int) -> str:
-        """Name the queue that should have had it; its route where there is none."""
-        (queue,) = self._fates.queue(np.array([message])).tolist()
-        return self._queues[queue] if queue >= 0 else self._tally.routes[int(self._tally.route[message])]
-
     def _life(self, message: int) -> tuple[LifeEvent, ...]:
-        rows = self._lives.of(*self._tally.name(message))
+        rows = self._lives.of(*self._tally.messages.name(message))
         return tuple(LifeEvent(self._tally.seconds(at_ns), what, actor, detail) for at_ns, what, actor, detail in rows)
 
 
 def corrupt_messages(tally: MessageTable) -> np.ndarray:
     """Return the messages of which a worker or the collector saw a body that does not fit its checksum."""
-    return np.union1d(tally.corrupt, tally.found.corrupt)
-
-
-def queue_or_route(route: str, scenario: Scenario) -> str:
-    """Name the queue that a route leads to, or the route itself where there is none or several."""
-    queues = route_queues(route, scenario)
-    return queues[0] if len(queues) == 1 else route
+    return np.union1d(tally.corrupt, tally.found.message[tally.found.corrupt])

@@ -24,7 +24,7 @@ def group_causes(causes: Causes, tally: MessageTable, events: Sequence[Event]) -
     distinct = list(dict.fromkeys(keys))
     group = np.array([distinct.index(key) for key in keys], dtype=np.int64)[causes.of]
     counts = np.bincount(group, minlength=len(distinct)).tolist()
-    seen_ns = last_seen_ns(causes.messages, tally)
+    seen_ns = last_seen_ns(causes.copies, tally)
     result = []
     for number, count in sorted(enumerate(counts), key=lambda item: -item[1]):
         place, actor, fault, setting = distinct[number]

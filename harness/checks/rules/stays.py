@@ -1,0 +1,133 @@
+"""How long copies can have stood in a queue, and how many must have been taken from it because it was full.
+
+Everything rests on the order of a queue: what came later is delivered later. A queue's *arrivals* are the copies that came to it, with the
+earliest time at which each can have come, the time by which it surely had, and when it was first delivered. Copies that were dead-lettered
+into the queue are known by where they were seen; those that a publish put there by their numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.checks.tally.deliveries import REJECTED
+from harness.checks.tally.message_table import MessageTable
+from harness.checks.tally.sessions import Session
+from harness.checks.tally.times import NEVER
+from harness.history.records import AckMode
+
+Times = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """What came to a queue: arrays of one length, in the order of `came_ns`."""
+
+    came_ns: Times
+    """The earliest time at which each can have come."""
+    sure_ns: Times
+    """By when each surely had come; NEVER where that is not known."""
+    left_ns: Times
+    """When each was first delivered; NEVER if it was not."""
+
+    @classmethod
+    def of(cls, came_ns: Times, sure_ns: Times, left_ns: Times) -> Arrivals:
+        """Put them in order."""
+        order = np.argsort(came_ns, kind="stable")
+        return cls(came_ns[order], sure_ns[order], left_ns[order])
+
+    def joined(self, other: Arrivals) -> Arrivals:
+        """Return both together."""
+        return Arrivals.of(
+            np.concatenate([self.came_ns, other.came_ns]),
+            np.concatenate([self.sure_ns, other.sure_ns]),
+            np.concatenate([self.left_ns, other.left_ns]),
+        )
+
+    def overtaken_ns(self, sure_ns: Times) -> Times:
+        """Return by when copies that were surely there since `sure_ns` had left: something that came later was delivered then."""
+        passed_by = np.append(np.minimum.accumulate(self.left_ns[::-1])[::-1], NEVER)
+        found: Times = passed_by[np.searchsorted(self.came_ns, sure_ns, side="right")]
+        return np.where(sure_ns == NEVER, NEVER, found)
+
+    def after(self, came_ns: Times, until_ns: Times) -> NDArray[np.int64]:
+        """Count for each of some copies among them how many others can have come after it, until some time."""
+        known = np.where(self.sure_ns == NEVER, self.came_ns, self.sure_ns)
+        ahead = np.searchsorted(np.sort(known), came_ns, side="left")
+        return np.searchsorted(self.came_ns, until_ns, side="right") - ahead - 1  # itself does not come after itself
+
+    def waiting(self, at_ns: Times) -> NDArray[np.int64]:
+        """Return how many can have come by some times, and were not delivered by then; of those that are known to have come."""
+        known = (self.sure_ns != NEVER) | (self.left_ns != NEVER)
+        came = np.searchsorted(self.came_ns[known], at_ns, side="right")
+        return came - np.searchsorted(np.sort(self.left_ns), at_ns, side="right")
+
+    def overflow(self, length: int, at_consumers: int | None) -> int:
+        """Return how many a length limit must have taken: at some time more had surely come than had left and fit in.
+
+        `at_consumers` is how many the broker may have sent that were not yet recorded as delivered; None for any number.
+        """
+        sure_ns = np.sort(self.sure_ns[self.sure_ns != NEVER])
+        if not len(sure_ns):
+            return 0
+        left_ns = np.sort(self.left_ns[self.left_ns != NEVER])
+        gone = np.full(len(sure_ns), len(left_ns))
+        if at_consumers is not None:
+            gone = np.minimum(np.searchsorted(left_ns, sure_ns, side="right") + at_consumers, len(left_ns))
+        return max(0, int((np.arange(1, len(sure_ns) + 1) - gone).max()) - length)
+
+
+def published_into(queue: int, tally: MessageTable) -> Arrivals:
+    """Return what publishes put into a queue (an index into `MessageTable.queues`)."""
+    parts = []
+    for here in tally.slices():
+        copies = np.arange(here.start, here.stop)
+        parts.append(copies[(tally.first_queue(copies) == queue) & tally.published.some[here]])
+    copies = np.concatenate([np.empty(0, dtype=np.int64), *parts])
+    came_ns = tally.first_published_ns[copies]
+    return Arrivals.of(came_ns, tally.first_confirmed_ns[copies], tally.first_delivered_ns[copies])
+
+
+def dead_lettered_into(queue: int, missing: NDArray[np.int64], came_ns: Times, tally: MessageTable) -> Arrivals:
+    """Return what deaths put into a queue: what was delivered from it or found in it as a dead letter, and what is missing there.
+
+    `came_ns` says when the missing ones came. Of what was seen, it came when it was rejected, or else by when it was seen.
+    """
+    deliveries, found = tally.deliveries, tally.found
+    seen = np.flatnonzero((deliveries.queue == queue) & deliveries.died & (deliveries.copy >= 0))
+    rested = found.copy[(found.queue == queue) & found.died & (found.copy >= 0)]
+    copies = np.concatenate([deliveries.copy[seen], rested])
+    left_ns = np.concatenate([deliveries.at_ns[seen], np.full(len(rested), NEVER)])
+    rejects = np.flatnonzero((deliveries.rejected == REJECTED) & (deliveries.copy >= 0) & (deliveries.queue != queue))
+    rejects = rejects[np.argsort(deliveries.rejected_ns[rejects], kind="stable")]
+    rejected_ns = np.full(tally.total, NEVER)
+    rejected_ns[deliveries.copy[rejects]] = deliveries.rejected_ns[rejects]
+    came = np.minimum(rejected_ns[copies], left_ns)
+    known = came != NEVER
+    came = np.concatenate([came[known], came_ns])
+    left = np.concatenate([left_ns[known], np.full(len(missing), NEVER)])
+    return Arrivals.of(came, came, left)
+
+
+def given_back_ns(queue: int, tally: MessageTable) -> Times:
+    """Return when deliveries came back to a queue (an index into `MessageTable.queues`), sorted: by a requeue, or with their connection."""
+    deliveries = tally.deliveries
+    over_ns = np.array([session.over_ns for session in tally.sessions] or [NEVER], dtype=np.int64)
+    mine = np.flatnonzero((deliveries.queue == queue) & ~deliveries.acked & (deliveries.rejected != REJECTED))
+    back_ns = np.minimum(over_ns[deliveries.session[mine]], deliveries.rejected_ns[mine])
+    return np.sort(back_ns[back_ns != NEVER])
+
+
+def most_at_consumers(queue: str, sessions: Iterable[Session]) -> int | None:
+    """Return how many deliveries the broker may have sent to a queue's consumers that none of them recorded; None for any number."""
+    most = 0
+    for session in sessions:
+        if session.role != "worker" or queue not in session.queues:
+            continue
+        if not session.prefetch or session.acks is AckMode.AUTOMATIC:
+            return None
+        most += session.prefetch
+    return most

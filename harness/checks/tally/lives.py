@@ -1,0 +1,157 @@
+"""Which copies a message can have, and which one a delivery is of.
+
+The unit is a copy: a message, the queue it was first put in, and the branch taken at each death that leads into several queues. A death
+with one target moves a copy on; one with several ends it and begins as many. Which copy a delivery is of follows from the queue that it
+came from and from its `Death`: the queue of its first death, and the queues that it died in since.
+
+For each route there is a finite number of kinds of copies (`Slot`): one for each queue that the route leads to, and one for each target of
+a death that leads into several. A life may come round to such a death again and again; as many rounds are told apart as the logs speak of,
+as long as that makes few slots (`MOST_SLOTS`). Beyond that the slots of the last round stand for what begins in further ones.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from harness.history.records import Death
+from harness.scenario.routing import Position
+
+MISROUTED = -1
+"""Instead of a slot: no life of the message leads to that queue."""
+MOST_SLOTS = 256
+"""How many slots of a route begin new rounds."""
+
+
+Targets = Callable[[Position], tuple[Position, ...]]
+"""Where a death leads to; nothing where no queue gets it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One kind of copy."""
+
+    first_queue: str
+    """The queue that the message was first put in; empty for the copy of a message that reached no queue."""
+    begins_in: str
+    """The queue that it begins in: `first_queue`, or a target of the death that began it."""
+    parent: int | None
+    """The slot whose death began it; None for those that a publish begins."""
+
+
+class Lives:
+    """All lives that the messages of one route can have."""
+
+    def __init__(self, first: Iterable[Position], targets: Targets, rounds: int = 1) -> None:
+        """Walk from the queues that a route leads to along every death. Each position is looked at once in a slot, so the walk ends.
+
+        `rounds` is how often a life may come to the same death into several queues.
+        """
+        self._targets, self._rounds = targets, rounds
+        self.slots: list[Slot] = []
+        self._next: dict[tuple[int, Position], dict[str, tuple[int, Position]]] = {}
+        self._first: dict[str, tuple[int, Position]] = {}
+        for position in first:
+            self._first[position.queue] = (len(self.slots), position)
+            self.slots.append(Slot(position.queue, position.queue, None))
+        if not self.slots:
+            self.slots.append(Slot("", "", None))
+        self.published = len(self.slots)
+        """How many of the slots a publish begins; they come first."""
+        self._children: dict[tuple[int, Position], dict[str, int]] = {}
+        waiting = deque(self._first.values())
+        while waiting:
+            place = waiting.popleft()
+            if place not in self._next:
+                self._next[place] = self._deaths_from(*place)
+                waiting.extend(self._next[place].values())
+
+    def _deaths_from(self, slot: int, position: Position) -> dict[str, tuple[int, Position]]:
+        reached = self._targets(position)
+        if len(reached) < 2:
+            return {each.queue: (slot, each) for each in reached}
+        children = self._branching_before(slot, position)
+        if children is None:
+            first_queue = self.slots[slot].first_queue
+            children = {each.queue: len(self.slots) + number for number, each in enumerate(reached)}
+            self.slots += [Slot(first_queue, each.queue, slot) for each in reached]
+        self._children[slot, position] = children
+        return {each.queue: (children[each.queue], each) for each in reached}
+
+    def _branching_before(self, slot: int, position: Position) -> dict[str, int] | None:
+        """Find the slots that this death began when a copy of the same line died there before, often enough."""
+        times, latest = 0, None
+        line = self.slots[slot].parent
+        while line is not None:
+            if (line, position) in self._children:
+                times += 1
+                latest = latest or self._children[line, position]
+            line = self.slots[line].parent
+        return latest if times >= self._rounds or len(self.slots) >= MOST_SLOTS else None
+
+    @property
+    def branchings(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """Each slot that ends in several, with those: parents before what they begin."""
+        found = {(slot, tuple(children.values())) for (slot, _), children in self._children.items()}
+        return tuple(sorted(found))
+
+    def slot(self, queue: str, death: Death | None = None) -> int:
+        """Return the slot of what was delivered from (or found in) a queue, MISROUTED if no life leads there."""
+        if death is None:
+            return self._first[queue][0] if queue in self._first else MISROUTED
+        place = self._first.get(death.first_queue)
+        if place is None:
+            return MISROUTED
+        deaths: dict[str, int] = {}
+        for name, _, count in death.path:
+            deaths[name] = deaths.get(name, 0) + count
+        exact = self._after(place, deaths, queue)
+        if exact is not None:
+            return exact[0]
+        # Not all deaths are known: follow the latest of each queue, by the shortest ways.
+        for name in (*deaths, queue):
+            if place is not None and place[1].queue != name:
+                place = self._way(place, name)
+        return MISROUTED if place is None else place[0]
+
+    def _after(self, place: tuple[int, Position], deaths: dict[str, int], queue: str) -> tuple[int, Position] | None:
+        """Follow a life that died so often in each queue, and came to `queue`; None where there is no such life."""
+        left = dict(deaths)
+        for _ in range(sum(left.values())):
+            here = place[1].queue
+            if not left.get(here):
+                return None
+            left[here] -= 1
+            ways = self._next[place]
+            further = [name for name in ways if left.get(name)] if any(left.values()) else [queue]
+            if not further or further[0] not in ways:
+                return None
+            place = ways[further[0]]
+        return place if place[1].queue == queue else None
+
+    def slot_of_dead_letter(self, queue: str) -> int:
+        """Return the slot of what came to a queue by an unknown death: the last one whose line leads there."""
+        found = [way[0] for place in self._first.values() if (way := self._way(place, queue)) is not None]
+        return found[-1] if found else MISROUTED
+
+    def places(self, slot: int) -> tuple[Position, ...]:
+        """Return where a copy can stand, in the order of the walk."""
+        return tuple(position for found, position in self._next if found == slot)
+
+    def ends(self, slot: int, queue: str) -> tuple[Position, ...]:
+        """Return where the death of a copy in a queue leads to."""
+        found = [self._next[place] for place in self._next if place[0] == slot and place[1].queue == queue]
+        return tuple(position for _, position in found[0].values()) if found else ()
+
+    def _way(self, begin: tuple[int, Position], queue: str) -> tuple[int, Position] | None:
+        """Follow deaths, at least one, to a queue by the shortest way."""
+        seen, waiting = {begin}, deque([begin])
+        while waiting:
+            for name, place in self._next[waiting.popleft()].items():
+                if name == queue:
+                    return place
+                if place not in seen:
+                    seen.add(place)
+                    waiting.append(place)
+        return None

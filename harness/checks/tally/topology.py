@@ -1,0 +1,76 @@
+"""The topology that a run's messages met: what the scenario declares, completed by what the broker said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+
+from harness.checks.tally.lives import Lives
+from harness.events import BrokerLook, BrokerStarted, Event, QueueFacts
+from harness.scenario.queue_policy import EffectivePolicy, effective_policy
+from harness.scenario.routing import QueueRoles, Topology, queue_roles
+from harness.scenario.scenario import Scenario
+from harness.scenario.topology import Queue
+
+
+class RunTopology:
+    """Where routes and deaths lead to, and what was in force on each queue."""
+
+    def __init__(self, scenario: Scenario, events: Sequence[Event]) -> None:
+        """Know the scenario, and the looks at the broker among the events."""
+        self.looks = tuple(event for event in events if isinstance(event, BrokerLook) and not event.not_asked)
+        self.rabbitmq = next((event.rabbitmq for event in events if isinstance(event, BrokerStarted)), "")
+        self.consumed = scenario.consumed_queues
+        self._declared = scenario.topology
+        self._routes = scenario.routes
+
+    @cached_property
+    def facts(self) -> dict[str, QueueFacts]:
+        """What the broker last said of each queue that it knew."""
+        return {queue.name: queue for look in self.looks for queue in look.queues}
+
+    @cached_property
+    def topology(self) -> Topology:
+        """The declared topology with what the broker's policies add."""
+        alternates: dict[str, str] = {}
+        for look in self.looks:
+            alternates |= look.alternate_exchanges
+        policies = {name: queue.policy for name, queue in self.facts.items() if queue.policy}
+        return replace(self._declared, policies=policies, alternates=alternates)
+
+    def settings(self, queue: str) -> Queue:
+        """Return a queue as the scenario declares it; one that it does not know is taken for a durable classic one."""
+        return self._declared.queues.get(queue) or Queue()
+
+    def policy(self, queue: str) -> EffectivePolicy:
+        """Return what was in force on a queue."""
+        if queue in self._declared.queues:
+            return self.topology.policy(queue)
+        return effective_policy(Queue(), self.topology.policies.get(queue))
+
+    def declared(self, queue: str) -> EffectivePolicy:
+        """Return what the scenario alone sets on a queue."""
+        return effective_policy(self.settings(queue))
+
+    def policy_behind(self, queue: str, field: str) -> str:
+        """Name the broker's policy that set something in force on a queue; empty if the scenario did."""
+        facts = self.facts.get(queue)
+        if facts is None or getattr(self.policy(queue), field) == getattr(self.declared(queue), field):
+            return ""
+        return facts.policy_name or facts.operator_policy_name
+
+    def lives(self, route: str, rounds: int = 1) -> Lives:
+        """Return the lives that a route's messages can have, of so many rounds."""
+        return Lives(self.topology.start(route), self.topology.deaths, rounds)
+
+    @cached_property
+    def roles(self) -> QueueRoles:
+        """What the queues without workers are for."""
+        return queue_roles(self.topology, self._routes, self.consumed)
+
+    def targets(self, queue: str) -> tuple[str, ...]:
+        """Return the queues that deaths in a queue lead to, for any message that can come there."""
+        start = [position for route in self._routes for position in self.topology.start(route)]
+        there = [position for position in self.topology.reached(start) if position.queue == queue]
+        return tuple(dict.fromkeys(target.queue for position in there for target in self.topology.deaths(position)))

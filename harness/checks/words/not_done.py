@@ -1,0 +1,104 @@
+"""What was not done and is not lost: expired, dropped, removed or retained, by which queue, and what would have kept it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from harness.checks.rules.taken import FATES, Reason, Taken
+from harness.checks.tally.fault_records import FaultRecord
+from harness.checks.tally.message_table import MessageTable
+from harness.checks.tally.topology import RunTopology
+from harness.verdict.data import NotDone
+from harness.verdict.words import plural
+
+_VERBS = {
+    Reason.TTL: "expired",
+    Reason.LENGTH: "dropped",
+    Reason.DELIVERY_LIMIT: "dropped",
+    Reason.REJECTED: "dropped",
+    Reason.NO_TARGET: "dropped",
+    Reason.CYCLE: "dropped",
+    Reason.PURGED: "removed",
+    Reason.QUEUE_GONE: "removed",
+    Reason.HELD: "retained",
+}
+
+
+def group_not_done(taken: Taken, tally: MessageTable, struck: Sequence[FaultRecord]) -> tuple[NotDone, ...]:
+    """Group what was taken by queue, reason, fault and evidence; the largest group first."""
+    rows = np.flatnonzero(taken.reason != Reason.NONE)
+    keys = np.stack([taken.reason[rows], taken.queue[rows], taken.fault[rows], taken.possible[rows]], axis=1)
+    distinct, counts = np.unique(keys.astype(np.int64), axis=0, return_counts=True)
+    groups = sorted(zip(distinct.tolist(), counts.tolist(), strict=True), key=lambda group: -group[1])
+    titles = {each.fault: each.title for each in struck}
+    return tuple(_group(key, count, tally, titles) for key, count in groups)
+
+
+def _group(key: Sequence[int], count: int, tally: MessageTable, titles: dict[int, str]) -> NotDone:
+    number, place, fault, possible = key
+    reason, queue = Reason(number), tally.queues[place] if place >= 0 else ""
+    by = _by(reason, queue, titles.get(fault, ""), tally.topology)
+    settings = tuple(_settings(reason, queue, tally.topology))
+    were = "was" if count == 1 else "were"
+    verb = f"{were} {_VERBS[reason]}" if not possible else f"may have been {_VERBS[reason]}"
+    kept = f" Would have kept {'it' if count == 1 else 'them'}: {' or '.join(settings)}." if settings else ""
+    return NotDone(
+        fate=FATES[reason],
+        queue=queue,
+        fault=None if fault < 0 else fault,
+        possible=bool(possible),
+        by=by,
+        settings=settings,
+        count=count,
+        sentence=f"{plural(count, 'message')} {verb} {by}.{kept}",
+    )
+
+
+_BY = {
+    Reason.TTL: "by the time to live of {queue}",
+    Reason.LENGTH: "by the length limit of {queue}",
+    Reason.DELIVERY_LIMIT: "by the delivery limit of {queue}",
+    Reason.REJECTED: "by a reject, and {queue} has no dead letter target",
+    Reason.NO_TARGET: "as dead letters of {queue}, whose dead letter target leads to no queue",
+    Reason.CYCLE: "as dead letters of {queue} that came round to a queue again with no reject on the way",
+    Reason.PURGED: "from {queue} by `{fault}`",
+    Reason.QUEUE_GONE: "with their queue {queue}",
+    Reason.HELD: "by {queue} for its dead letter target, which refuses them",
+}
+_FIELDS = {Reason.TTL: "message_ttl_s", Reason.LENGTH: "max_length", Reason.DELIVERY_LIMIT: "delivery_limit"}
+
+
+def _by(reason: Reason, queue: str, fault: str, topology: RunTopology) -> str:
+    """Say by what, as in `dropped by the length limit of tasks`; a policy that set it is named."""
+    policy = topology.policy_behind(queue, _FIELDS[reason]) if reason in _FIELDS else ""
+    return _BY[reason].format(queue=queue, fault=fault) + (f" (policy {policy})" if policy else "")
+
+
+def _settings(reason: Reason, queue: str, topology: RunTopology) -> Iterator[str]:
+    """Name what would have kept them; nothing that is in force already."""
+    at = f"queues.{queue}"
+    match reason:
+        case Reason.TTL:
+            yield f"{at}.dead_letter"
+            yield f"a longer {at}.message_ttl"
+        case Reason.LENGTH:
+            if topology.policy(queue).overflow is None:
+                yield f"{at}.overflow: reject-publish with publishers.confirms: true"
+            yield f"a greater {at}.max_length"
+        case Reason.DELIVERY_LIMIT:
+            yield f"{at}.dead_letter"
+            yield f"a greater {at}.delivery_limit"
+        case Reason.REJECTED:
+            yield f"{at}.dead_letter"
+        case Reason.NO_TARGET:
+            yield f"{at}.dead_letter: a queue that exists"
+        case Reason.CYCLE:
+            yield f"{at}.dead_letter: a queue outside the cycle"
+        case Reason.QUEUE_GONE if topology.policy(queue).expires_s is not None:
+            yield f"{at} without x-expires"
+        case Reason.HELD:
+            yield from (f"a greater queues.{each}.max_length" for each in topology.targets(queue))
+        case _:
+            return

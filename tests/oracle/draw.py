@@ -1,0 +1,84 @@
+"""Draws topologies, traffic and faults from a seed."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from harness.scenario.scenario import Scenario
+from tests.oracle.shapes import SHAPES
+from tests.oracle.simulator.broker import BrokerPlan
+from tests.oracle.simulator.faults import Fault
+from tests.oracle.simulator.run import Plan
+from tests.oracle.simulator.world import MS, S
+
+
+def draw(seed: int, *, faults: bool = True) -> Plan:
+    """Draw a scenario, what strikes it, and what the broker is like."""
+    random = Random(f"{seed}/plan")
+    shape = random.choice(sorted(SHAPES))
+    document = SHAPES[shape](random)
+    document["name"] = f"{shape} {seed}"
+    messages = random.choice([8, 20, 60])
+    many = random.random() < 0.3
+    publishers: dict[str, Any] = {
+        "count": 2 if many else 1,
+        "messages": messages,
+        "confirms": random.choice([False, {"window": 1}, {"window": 5}, {"window": 50}, {"window": 50}]),
+        "persistent": random.random() < 0.8,
+        "mandatory": random.random() < 0.2,
+        "unconfirmed": random.choice(["republish", "republish", "drop"]),
+        "rate": random.choice([500.0, 2000.0, 5000.0]),
+    }
+    publishers |= document.pop("to")
+    document["publishers"] = publishers
+    document["workers"] = [_workers(name, random) for name in document.pop("consumed")]
+    document["backlog_first"] = random.random() < 0.15
+    scenario = Scenario.model_validate(document)
+    span = round(messages / publishers["rate"] * S) + 20 * MS
+    struck = tuple(sorted(_faults(scenario, span, random), key=lambda each: each.at_ns)) if faults else ()
+    version = random.choice(["4.0.5", "4.0.5", "3.10.8", "3.8.9"])
+    policies: dict[str, dict[str, Any]] = {}
+    if random.random() < 0.1:
+        policies[random.choice(list(scenario.queues))] = random.choice([{"max-length": 3}, {"message-ttl": 15}])
+    broker = BrokerPlan(version, policies, counts=not version.startswith("3.8"), answers=random.random() < 0.9)
+    return Plan(scenario, seed, struck, broker)
+
+
+def _workers(queue: str, random: Random) -> dict[str, Any]:
+    acks = random.choice(["manual", "manual", "manual", "automatic", "early"])
+    group: dict[str, Any] = {
+        "name": f"w{queue}",
+        "queue": queue,
+        "count": random.choice([1, 1, 2]),
+        "acks": acks,
+        "prefetch": random.choice([1, 3, 20]),
+        "work": random.choice([0.0, 0.001, 0.004]),
+    }
+    if random.random() < 0.4:
+        by = random.choice(["reject", "reject", "requeue"])
+        once = by == "requeue"
+        group["fails"] = {"every": random.choice([2, 3, 7]), "by": by, "first_delivery_only": once}
+    return group
+
+
+def _faults(scenario: Scenario, span: int, random: Random) -> list[Fault]:
+    found = []
+    workers = [actor for group in scenario.workers for actor in group.actors]
+    publishers = [actor for group in scenario.publishers for actor in group.actors]
+    for _ in range(random.choice([0, 0, 1, 1, 2])):
+        at = random.randrange(1, max(2, span))
+        back = random.choice([5 * MS, 30 * MS])
+        kind = random.choice(["worker", "worker", "publisher", "close", "broker", "broker", "purge"])
+        match kind:
+            case "worker":
+                found.append(Fault(random.choice(["kill", "close", "timeout"]), random.choice(workers), at, back))
+            case "publisher":
+                found.append(Fault(random.choice(["kill", "close"]), random.choice(publishers), at, back))
+            case "close":
+                found.append(Fault("close", "broker", at))
+            case "broker" if not any(each.target == "broker" for each in found):
+                found.append(Fault(random.choice(["kill", "restart"]), "broker", at, 40 * MS))
+            case "purge":
+                found.append(Fault("purge", random.choice(list(scenario.queues)), at))
+    return found

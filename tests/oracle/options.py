@@ -1,0 +1,290 @@
+"""What can have become of a copy that was promised, was not done, and is in no queue.
+
+DESIGN.md: "Evidence first, in this order: the copy's own last record; what overtook it; what faults declare that they may take; what the
+broker says of the queue; what the configuration explains. Only then "no cause found"."
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from harness.effects import Becomes, Cuts, Effects, Takes
+from harness.events import Event, FaultInjected, ProcessExited
+from harness.history.records import AckMode
+from tests.oracle.lives import Life, Lives
+from tests.oracle.overtaken import NEVER, Overtaken
+from tests.oracle.reading import Delivery, Publish, Session
+from tests.oracle.topology import QueueSettings, Topology
+
+LAG_NS = 1_000_000_000
+"""How long after its end a connection may still have been sent something, and how long before it what was sent may not have arrived."""
+
+Deaths = tuple[tuple[str, str], ...]
+"""Queue and reason of each death that nobody saw."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way in which a copy can have gone."""
+
+    fate: str
+    """lost, expired, dropped, removed, retained or taken."""
+    place: str
+    """publisher, exchange, broker, worker or unknown."""
+    where: str
+    """The queue or the actor."""
+    fault: int | None = None
+    deaths: Deaths = ()
+    """The last one ended it."""
+    proved: bool = False
+    """Whether the copy's own records say it."""
+
+
+@dataclass(frozen=True)
+class Struck:
+    """A fault, as far as it matters here."""
+
+    number: int
+    effects: Effects
+    targets: tuple[str, ...]
+    begin_ns: int
+    end_ns: int
+
+    def cuts(self, actor: str) -> bool:
+        """Whether it may end an actor's connection."""
+        whose = self.effects.cuts
+        return whose is Cuts.EVERYONE or (whose is Cuts.TARGETS and actor in self.targets)
+
+    @property
+    def ends_node(self) -> bool:
+        return self.effects.node in (Becomes.KILLED, Becomes.STOPPED)
+
+
+def struck(events: tuple[Event, ...]) -> list[Struck]:
+    return [
+        Struck(event.fault, event.effects, event.targets, event.at_ns, event.struck_at_ns)
+        for event in events
+        if isinstance(event, FaultInjected)
+    ]
+
+
+@dataclass(frozen=True)
+class Stay:
+    """A copy came into a queue at a time or later, and was not seen there."""
+
+    life: Life
+    queue: str
+    since_ns: int
+    until_ns: int = NEVER
+    """When it had gone for certain."""
+    deaths: Deaths = ()
+    returns: int = 0
+    """How often it came back to the queue, as quorum queues count."""
+    by_death: bool = False
+    confirmed: bool = True
+
+    @property
+    def may_be_refused(self) -> bool:
+        """Whether a full queue may have refused it without anybody hearing of it."""
+        return self.by_death or not self.confirmed
+
+    @property
+    def may_be_unwritten(self) -> bool:
+        """Whether a node that is killed may not have it on disk."""
+        return self.by_death or not self.confirmed
+
+
+class Options:
+    """Works them out, copy by copy."""
+
+    def __init__(self, lives: Lives, topology: Topology, events: tuple[Event, ...]) -> None:
+        self.records, self.topology = lives.records, topology
+        self.overtaken = Overtaken(lives, topology)
+        self.faults = struck(events)
+        self.exits = [event for event in events if isinstance(event, ProcessExited)]
+
+    def of(self, life: Life) -> list[Option]:
+        """All ways, the ones with the best evidence first; none if nothing explains it."""
+        seen = sorted(life.deliveries, key=lambda each: each.at_ns)
+        promised = [each.attempt for each in life.publishes if each.promised]
+        found: list[Option] = []
+        for attempt in dict.fromkeys([*(each.attempt for each in reversed(seen)), *promised]):
+            mine = [each for each in seen if each.attempt == attempt]
+            if mine:
+                found += self._seen(life, mine)
+            else:
+                found += self._never_seen(life, next(each for each in life.publishes if each.attempt == attempt))
+        return list(dict.fromkeys(found))
+
+    # By the last record.
+
+    def _seen(self, life: Life, deliveries: list[Delivery]) -> list[Option]:
+        last = deliveries[-1]
+        came_back = Stay(life, last.queue, last.at_ns, returns=last.count + 1)
+        if last.mode in (AckMode.AUTOMATIC, AckMode.EARLY) or last.acked_ns is not None:
+            fault = self._fault_of(last.session) if last.failed_ns is None else None
+            at_worker = Option("lost", "worker", last.session[0], fault, proved=True)
+            unsure = last.mode is not AckMode.AUTOMATIC and self._unsure(last.session, last.acked_ns or last.at_ns)
+            return [at_worker, *(self._in_queue(came_back) if unsure else ())]
+        if last.rejected_ns is not None and not last.requeued:
+            found = self._dead(replace(came_back, since_ns=last.rejected_ns), "rejected", proved=True)
+            return found + (self._in_queue(came_back) if self._unsure(last.session, last.rejected_ns) else [])
+        return self._in_queue(came_back)
+
+    def _unsure(self, session: Session, at_ns: int) -> bool:
+        """Whether what was sent at a moment may not have reached the broker."""
+        end = self.records.ends.get(session)
+        return end is not None and end.how != "finished" and end.at_ns - at_ns < LAG_NS
+
+    def _fault_of(self, session: Session) -> int | None:
+        """Which fault ended a connection, or the process."""
+        for event in self.exits:
+            if (event.actor, event.incarnation) == session[:2] and event.fault is not None:
+                return event.fault
+        end = self.records.ends.get(session)
+        before = [each for each in self.faults if end and each.begin_ns <= end.at_ns and each.cuts(session[0])]
+        return before[-1].number if before else None
+
+    def _never_seen(self, life: Life, publish: Publish) -> list[Option]:
+        if not life.name.first:
+            return [Option("lost", "exchange", "", proved=True)]
+        if life.name.branches:
+            return self._in_queue(Stay(life, life.from_queue, publish.at_ns, by_death=True))
+        confirmed = publish.confirmed_ns is not None
+        found: list[Option] = []
+        if not confirmed and self._unsure(publish.session, publish.at_ns):
+            found.append(Option("lost", "publisher", publish.session[0], self._fault_of(publish.session)))
+        until_ns = self.overtaken.at_ns(life)
+        found += self._not_routed(life.from_queue, publish)
+        return found + self._in_queue(Stay(life, life.from_queue, publish.at_ns, until_ns, confirmed=confirmed))
+
+    def _not_routed(self, queue: str, publish: Publish) -> list[Option]:
+        """The queue had gone before, with a node that it did not outlast."""
+        settled_ns = publish.confirmed_ns or self.records.last_ns
+        durable = self.topology.queues[queue].durable
+        gone = [each for each in self.faults if each.ends_node and each.begin_ns <= settled_ns and not durable]
+        return [Option("lost", "exchange", queue, fault.number) for fault in gone]
+
+    # In a queue.
+
+    def _in_queue(self, stay: Stay) -> list[Option]:
+        there = self.topology.queues.get(stay.queue)
+        if there is None or len(stay.deaths) > 2 * len(self.topology.queues):
+            return []
+        return [
+            *self._by_workers(stay),
+            *self._by_faults(there, stay),
+            *self._by_the_broker(there, stay),
+            *self._by_settings(there, stay),
+        ]
+
+    def _by_workers(self, stay: Stay) -> list[Option]:
+        """It may have been sent to a worker that needs no acks, and that ended before it read it."""
+        found = []
+        for each in self.records.consuming:
+            end = self.records.ends.get(each.session)
+            sent = each.queue == stay.queue and each.mode is AckMode.AUTOMATIC and stay.until_ns == NEVER
+            if (
+                sent
+                and end is not None
+                and end.at_ns + LAG_NS >= stay.since_ns
+                and not self._left_at_last(each.session)
+            ):
+                fault = self._fault_of(each.session)
+                found.append(Option("lost", "worker", each.session[0], fault, stay.deaths))
+        return found
+
+    def _left_at_last(self, session: Session) -> bool:
+        """Whether the connection ended in order when nothing came any more."""
+        by_faults = any(
+            event.fault is not None for event in self.exits if (event.actor, event.incarnation) == session[:2]
+        )
+        return self.records.ends[session].how == "finished" and not by_faults
+
+    def _by_faults(self, there: QueueSettings, stay: Stay) -> list[Option]:
+        found = []
+        for fault in self.faults:
+            if fault.end_ns < stay.since_ns or fault.begin_ns > stay.until_ns:
+                continue
+            takes = fault.effects.takes
+            if takes is Takes.WAITING and there.name in fault.targets:
+                found.append(Option("removed", "broker", there.name, fault.number, stay.deaths))
+            transient = there.kind == "classic" and not all(each.persistent for each in stay.life.publishes)
+            unwritten = fault.effects.node is Becomes.KILLED and stay.may_be_unwritten
+            gone = takes is Takes.NOT_DURABLE and (transient or not there.durable or unwritten or not stay.confirmed)
+            if gone or takes is Takes.ANYTHING:
+                found.append(Option("lost", "broker", fault.targets[0], fault.number, stay.deaths))
+        return found
+
+    def _by_the_broker(self, there: QueueSettings, stay: Stay) -> list[Option]:
+        found = []
+        looks = self.topology.looks
+        if any(facts.foreign_consumers for look in looks for facts in look.queues if facts.name == there.name):
+            found.append(Option("taken", "broker", there.name, None, stay.deaths))
+        if self.topology.gone(there.name) and there.expires_ns is not None:
+            found.append(Option("removed", "broker", there.name, None, stay.deaths))
+        return found
+
+    def _by_settings(self, there: QueueSettings, stay: Stay) -> list[Option]:
+        found: list[Option] = []
+        expires_ns = NEVER if there.ttl_ns is None else stay.since_ns + there.ttl_ns
+        if expires_ns <= min(stay.until_ns, self.records.last_ns):
+            found += self._dead(replace(stay, since_ns=expires_ns), "expired")
+        if there.limit is not None:
+            if there.overflow == "drop-head" or (there.overflow == "reject-publish-dlx" and stay.may_be_refused):
+                found += self._dead(stay, "maxlen")
+            elif stay.may_be_refused:
+                found.append(Option("dropped", "broker", there.name, None, (*stay.deaths, (there.name, "refused"))))
+        returns = stay.returns + self._unseen_returns(stay)
+        if there.delivery_limit is not None and returns > there.delivery_limit:
+            found += self._dead(stay, "delivery_limit")
+        return found
+
+    def _unseen_returns(self, stay: Stay) -> int:
+        """How often it may have been on its way to a worker that never received it, and have come back."""
+        ends = {
+            each.session: self.records.ends.get(each.session)
+            for each in self.records.consuming
+            if each.queue == stay.queue
+        }
+        return sum(end is not None and end.at_ns + LAG_NS >= stay.since_ns for end in ends.values())
+
+    # Deaths that nobody saw.
+
+    def _dead(self, stay: Stay, reason: str, *, proved: bool = False) -> list[Option]:
+        """It died in a queue: that was its end, or it went on."""
+        deaths = (*stay.deaths, (stay.queue, reason))
+        there = self.topology.queues[stay.queue]
+        targets, _ = self.topology.after_death(stay.queue, stay.life.key)
+        if there.dead_letters is None or not targets:
+            fate = "expired" if reason == "expired" else "dropped"
+            return [Option(fate, "broker", stay.queue, None, deaths, proved=proved)]
+        found: list[Option] = []
+        if there.at_least_once and self._held(stay.queue):
+            found.append(Option("retained", "broker", stay.queue, None, deaths))
+        for target in targets:
+            if reason != "rejected" and self._round(stay.life, deaths, target):
+                found.append(Option("dropped", "broker", stay.queue, None, (*deaths, (target, "cycle"))))
+                continue
+            if self._may_be_gone(target):
+                found.append(Option("dropped", "broker", stay.queue, None, (*deaths, (target, "gone"))))
+            found += self._in_queue(Stay(stay.life, target, stay.since_ns, deaths=deaths, by_death=True))
+        return found
+
+    def _may_be_gone(self, queue: str) -> bool:
+        """Whether a dead letter target led nowhere for a while: the queue did not outlast a node, or is not there at the end."""
+        return self.topology.gone(queue) or (
+            not self.topology.queues[queue].durable and any(fault.ends_node for fault in self.faults)
+        )
+
+    def _held(self, queue: str) -> int:
+        look = self.topology.last
+        return sum(facts.held for facts in look.queues if facts.name == queue) if look is not None else 0
+
+    @staticmethod
+    def _round(life: Life, deaths: Deaths, target: str) -> bool:
+        """Whether RabbitMQ drops it as a cycle: it died in the target before, and nobody has rejected it since."""
+        known = max((each.death.path for each in life.seen if each.death), key=len, default=())
+        path = [*((queue, reason) for queue, reason, _ in known), *deaths]
+        places = [place for place, (queue, _) in enumerate(path) if queue == target]
+        return bool(places) and all(reason != "rejected" for _, reason in path[places[-1] :])
