@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from harness.report.plain import plain
-from harness.verdict.data import Outcome, RunVerdict
+from harness.verdict.data import Outcome, RunVerdict, VariantVerdict
 
 
 def annotation_lines(run: RunVerdict, line_of: Callable[[str, str], int | None]) -> list[str]:
@@ -24,12 +24,19 @@ def annotation_lines(run: RunVerdict, line_of: Callable[[str, str], int | None])
             continue
         for result in failed:
             said = f"{variant.name}: {result.path}: expected {result.expected}, observed {result.observed}"
-            sentences = "\n".join(cause.sentence for cause in variant.causes) if result.path.startswith("lost") else ""
+            causes = _causes(variant, result.path)
             line = line_of(variant.name, result.path) or 1
-            found.append(_command(level, run, line, f"{said}\n{sentences}".strip()))
+            found.append(_command(level, run, line, "\n".join([said, *causes])))
     if not run.variants:
         found.append(_command("error", run, 1, run.headline))
     return found
+
+
+def _causes(variant: VariantVerdict, path: str) -> list[str]:
+    """Return what explains an expectation on losses, or on duplicates."""
+    if path.startswith("lost"):
+        return [cause.sentence for cause in variant.causes]
+    return [cause.sentence for cause in variant.duplicate_causes] if path.endswith("duplicates") else []
 
 
 def _command(level: str, run: RunVerdict, line: int, text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.scenario.quantities import format_duration
-from harness.verdict.data import Counts, Fate
+from harness.verdict.data import Counts, Fate, VariantVerdict
 
 NOTHING = "—"
 """Where there is no figure."""
@@ -41,3 +41,9 @@ def share(part: int, whole: int) -> str:
 def processed(counts: Counts) -> int:
     """Return how many messages were processed, however their publishers had heard of them."""
     return sum(counts.fates.get(fate, 0) for fate in (Fate.PROCESSED, Fate.RECOVERED, Fate.RESURRECTED))
+
+
+def sentences(variant: VariantVerdict) -> tuple[str, ...]:
+    """Return what took messages, then what brought some back: each with what would have prevented it."""
+    taken, twice = variant.causes, variant.duplicate_causes
+    return (*(cause.sentence for cause in taken), *(cause.sentence for cause in twice))

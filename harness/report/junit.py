@@ -7,6 +7,7 @@ from typing import Any
 
 from junitparser import Attr, Error, Failure, JUnitXml, Properties, Property, Skipped, TestCase, TestSuite
 
+from harness.report.figures import sentences
 from harness.report.plain import lines, plain
 from harness.verdict.data import ExpectationResult, Outcome, RunVerdict, VariantVerdict
 
@@ -125,7 +126,7 @@ def _case(run: RunVerdict, variant: VariantVerdict, result: ExpectationResult, s
         case.result = [Skipped(plain(f"not measured: {result.observed}"))]
     elif not result.holds:
         failure: Any = Failure(plain(f"expected {result.expected}, observed {result.observed}"), "violated")
-        causes = [cause.sentence for cause in variant.causes]
+        causes = sentences(variant)
         place = f"{run.file}:{line}" if line is not None else run.file
         told = [variant.headline, result.explanation, *causes, f"expected in {place}", f"replay: {run.replay}"]
         failure.text = "\n".join(lines(each) for each in told if each)

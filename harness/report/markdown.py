@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from harness.report.figures import processed, seconds
+from harness.report.figures import processed, seconds, sentences
 from harness.report.plain import plain, shortened
 from harness.report.summary import observed_or_asked, standing
 from harness.verdict.data import ExpectationResult, Fate, Outcome, RunVerdict, VariantVerdict
@@ -129,8 +129,8 @@ def _told(variant: VariantVerdict) -> Iterator[str]:
     )
     for reason in variant.reasons:
         yield escaped(reason)
-    for cause in variant.causes[:_LISTED_CAUSES]:
-        yield escaped(cause.sentence)
+    for sentence in sentences(variant)[:_LISTED_CAUSES]:
+        yield escaped(sentence)
     for fault in variant.faults:
         if fault.injected_s is not None:
             back = f", recovery after {seconds(fault.recovery_s)}" if fault.recovery_s is not None else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from rich.table import Table
 from rich.text import Text
 
+from harness.report.figures import sentences
 from harness.report.plain import plain, shortened
 from harness.verdict.data import ExpectationResult, Outcome, RunVerdict, VariantVerdict
 
@@ -99,10 +100,10 @@ def _mark(variant: VariantVerdict, result: ExpectationResult) -> Text:
 def _explanation(variant: VariantVerdict) -> list[Text]:
     """Say why a variant is what it is: what took messages, and what did not hold."""
     lines: list[Text] = []
-    for cause in variant.causes[:SHOWN_CAUSES]:
-        lines.append(Text(f"  {plain(cause.sentence)}"))
-    if len(variant.causes) > SHOWN_CAUSES:
-        lines.append(Text(f"  and {len(variant.causes) - SHOWN_CAUSES} more causes, in the report", style="dim"))
+    causes = sentences(variant)
+    lines += [Text(f"  {plain(sentence)}") for sentence in causes[:SHOWN_CAUSES]]
+    if len(causes) > SHOWN_CAUSES:
+        lines.append(Text(f"  and {len(causes) - SHOWN_CAUSES} more causes, in the report", style="dim"))
     if variant.outcome is not Outcome.AS_EXPECTED:
         style = STYLES[variant.outcome]
         lines += [Text(f"  {plain(reason)}", style=style) for reason in variant.reasons[:SHOWN_REASONS]]
