@@ -6,7 +6,7 @@ Every message says what happened, where, and what to do next.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 
 class ExitCode(IntEnum):
@@ -26,9 +26,20 @@ class ChaosError(Exception):
     exit_code: ExitCode = ExitCode.INFRASTRUCTURE
 
 
+class Severity(StrEnum):
+    """How much weight there is to what is said of a scenario file."""
+
+    MISTAKE = "mistake"
+    """The scenario is not run."""
+    WARNING = "warning"
+    """It runs, and may end otherwise than its writer thinks."""
+    NOTE = "note"
+    """Worth knowing, and right as it is."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One mistake in a scenario file, with its place.
+    """One mistake in a scenario file, or a warning or note about it, with its place.
 
     `line` and `column` count from 1; 0 means that the place is the file as a whole.
     """
@@ -38,11 +49,13 @@ class Problem:
     column: int
     path: str
     message: str
+    severity: Severity = Severity.MISTAKE
 
     def __str__(self) -> str:
-        """Format as `file:line:column: path: message`, which editors and CI annotations understand."""
+        """Format as `file:line:column: path: message`, which editors and CI annotations understand; what is no mistake says what it is."""
         where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{where}: {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
+        kind = "" if self.severity is Severity.MISTAKE else f": {self.severity}"
+        return f"{where}{kind}: {self.path}: {self.message}" if self.path else f"{where}{kind}: {self.message}"
 
 
 class ScenarioError(ChaosError):

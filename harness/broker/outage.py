@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pika
-from pika.exceptions import AMQPError
 from tenacity import retry, retry_if_result, stop_after_delay, wait_none
 
 from harness.broker.protocol import Endpoint
 from harness.broker.ready import amqp_answers, connection_parameters
+from harness.traffic.client_errors import CLIENT_ERRORS
+from harness.traffic.closing import close
 
 _TURN_S = 0.1
 
@@ -30,7 +31,7 @@ class HeldConnection:
         parameters.heartbeat = 0
         try:
             self._connection: pika.BlockingConnection | None = pika.BlockingConnection(parameters)
-        except (AMQPError, OSError):
+        except CLIENT_ERRORS:
             self._connection = None
 
     def broke(self, timeout_s: float) -> bool:
@@ -52,18 +53,14 @@ class HeldConnection:
             return True
         try:
             self._connection.process_data_events(time_limit=_TURN_S)
-        except (AMQPError, OSError):
+        except CLIENT_ERRORS:
             return True
         return not self._connection.is_open
 
     def close(self) -> None:
         """Let go of it."""
-        if self._connection is None or not self._connection.is_open:
-            return
-        try:
-            self._connection.close()
-        except (AMQPError, OSError):
-            return
+        if self._connection is not None and self._connection.is_open:
+            close(self._connection)
 
 
 @contextmanager

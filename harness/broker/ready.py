@@ -9,11 +9,13 @@ from collections.abc import Callable
 from contextlib import closing
 
 import pika
-from pika.exceptions import AMQPError
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from harness.broker.protocol import BrokerVersions, Endpoint
 from harness.errors import BrokerError
+from harness.traffic.client_errors import CLIENT_ERRORS
+from harness.traffic.closing import close
+from harness.traffic.connection import HANDSHAKE_TIMEOUT_S, SOCKET_TIMEOUT_S
 
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 _LONGEST_START = 64 * 1024
@@ -52,7 +54,7 @@ def _start(endpoint: Endpoint, timeout_s: float) -> pika.spec.Connection.Start |
                 if frame is not None:
                     method = getattr(frame, "method", None)
                     return method if isinstance(method, pika.spec.Connection.Start) else None
-    except (OSError, AMQPError):
+    except CLIENT_ERRORS:
         return None
     return None
 
@@ -64,8 +66,9 @@ def connection_parameters(endpoint: Endpoint) -> pika.ConnectionParameters:
         port=endpoint.port,
         virtual_host=endpoint.virtual_host,
         credentials=pika.PlainCredentials(endpoint.username, endpoint.password),
-        socket_timeout=5,
-        stack_timeout=10,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        stack_timeout=HANDSHAKE_TIMEOUT_S,
+        client_properties={"connection_name": "chaos"},
         ssl_options=pika.SSLOptions(ssl.create_default_context(), endpoint.host) if endpoint.tls else None,
     )
 
@@ -73,8 +76,8 @@ def connection_parameters(endpoint: Endpoint) -> pika.ConnectionParameters:
 def login_error(endpoint: Endpoint) -> str | None:
     """Log in once; returns why it failed, or None."""
     try:
-        pika.BlockingConnection(connection_parameters(endpoint)).close()
-    except (AMQPError, OSError) as error:
+        close(pika.BlockingConnection(connection_parameters(endpoint)))
+    except CLIENT_ERRORS as error:
         return f"{type(error).__name__} {error}".strip()
     return None
 

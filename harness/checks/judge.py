@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from harness.checks.rules.acknowledged import kept_after_ack
 from harness.checks.rules.causes import NO_CAUSES, Causes, find_causes
 from harness.checks.rules.distribution import (
     deliveries_each,
@@ -62,7 +63,8 @@ def judge(
     )
     fates = find_fates(seen, events)
     twice = find_duplicates(seen, events)
-    counts = _counts(seen, fates, twice=len(twice.copy), unexplained=len(twice.unexplained))
+    kept = kept_after_ack(seen, struck)
+    counts = _counts(seen, fates, twice=len(twice.copy), unexplained=len(twice.unexplained), kept=len(kept))
     gone = tuple(what_is_gone(events))
     causes = NO_CAUSES if gone else find_causes(fates, seen, events)
     grouped = group_causes(causes, seen, events)
@@ -92,7 +94,7 @@ def judge(
     bound = 1 - (1 - CONFIDENCE) ** (1 / promised) if promised and not lost and not gone else None
     started = next((event for event in events if isinstance(event, BrokerStarted)), None)
     drained = next((event for event in events if isinstance(event, Drained)), None)
-    listing = Listing(history, seen, causes=causes, unexplained=twice.unexplained)
+    listing = Listing(history, seen, causes=causes, unexplained=twice.unexplained, kept=kept, fates=fates)
     return VariantVerdict(
         name=name,
         description=description,
@@ -141,7 +143,7 @@ def judge(
     )
 
 
-def _counts(seen: MessageTable, fates: Fates, *, twice: int, unexplained: int) -> Counts:
+def _counts(seen: MessageTable, fates: Fates, *, twice: int, unexplained: int, kept: int) -> Counts:
     flow, messages = seen.flow, seen.messages
     confirmed = unsettled = 0
     for here in messages.slices():
@@ -167,6 +169,7 @@ def _counts(seen: MessageTable, fates: Fates, *, twice: int, unexplained: int) -
         phantom=flow.invented + seen.found.foreign,
         corrupt=len(corrupt_messages(seen)),
         misrouted=seen.misroutings + int(np.count_nonzero(seen.found.copy < 0)),
+        kept_after_ack=kept,
         out_of_order=out_of_order(seen),
         fates={fate: fates.count(fate) for fate in Fate},
         possible={fate: possible for fate in Fate if (possible := fates.possible(fate))},

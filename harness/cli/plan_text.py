@@ -10,6 +10,7 @@ from harness.broker.protocol import Ability
 from harness.scenario.base import Model
 from harness.scenario.load import Loaded
 from harness.scenario.quantities import format_duration
+from harness.scenario.queue_policy import effective_policy
 from harness.scenario.scenario import Scenario
 from harness.scenario.traffic import DotsWork, Publishers, RandomWork, Workers
 
@@ -30,8 +31,7 @@ def plan_text(loaded: Loaded, *, backend: str, seed: int | None) -> str:
 def _variant(scenario: Scenario, backend: str) -> list[str]:
     nodes = f", {scenario.broker.nodes} nodes" if scenario.broker.nodes > 1 else ""
     lines = [f"broker: {backend}{nodes}, started for this variant alone and removed after it"]
-    for name, queue in scenario.queues.items():
-        lines.append(f"declare {name}: {queue.type}, {'durable' if queue.durable else 'not durable'}")
+    lines += [f"declare {name}: {', '.join(_queue(name, scenario))}" for name in scenario.queues]
     if scenario.settle_s:
         told = scenario.settle is None and Ability.CONTROL in abilities(backend, {})
         wait = format_duration(scenario.settle_s)
@@ -43,9 +43,30 @@ def _variant(scenario: Scenario, backend: str) -> list[str]:
     for step in scenario.timeline:
         lines.append(f"{step.trigger}: {step.action.title()}")
     drain = scenario.drain
-    lines.append(f"drain: until {format_duration(drain.quiet)} quiet, at most {format_duration(drain.timeout)}")
+    lines.append(f"drain: until nothing is left that could come to a worker, at most {format_duration(drain.timeout)}")
     lines += [f"expect {line}" for name, value in scenario.expect for line in _expectation(name, value)]
     return lines
+
+
+def _queue(name: str, scenario: Scenario) -> Iterator[str]:
+    """Say what a queue is, and what it does with messages other than handing them out."""
+    queue, policy = scenario.queues[name], effective_policy(scenario.queues[name])
+    yield policy.type
+    yield "durable" if queue.durable else "not durable"
+    if policy.message_ttl_s is not None:
+        yield f"messages expire after {format_duration(policy.message_ttl_s)}"
+    full = "refuses more" if policy.refuses_when_full else "drops its oldest beyond that"
+    if policy.max_length is not None:
+        yield f"holds {policy.max_length:,} messages and {full}"
+    if policy.max_length_bytes is not None:
+        yield f"holds {policy.max_length_bytes:,} bytes and {full}"
+    if policy.delivery_limit is not None:
+        yield f"gives a message up after {policy.delivery_limit} returns"
+    if policy.dead_letter_exchange is not None:
+        target = policy.dead_letter_exchange or policy.dead_letter_routing_key or "the routing key of each message"
+        yield f"dead letters to {target}"
+    if name in scenario.resting_queues:
+        yield "messages rest here"
 
 
 def _expectation(path: str, value: Any) -> Iterator[str]:

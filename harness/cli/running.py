@@ -20,7 +20,7 @@ from harness.cli.options import (
     error_console,
     say,
 )
-from harness.errors import UsageError
+from harness.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from harness.scenario.load import Loaded
@@ -59,6 +59,9 @@ def run(
     loaded = load(scenarios, option, client)
     if called is not None:
         loaded = tuple(replace(one, path=called) for one in loaded)
+    if not (quiet or json_output):
+        for warning in (warning for one in loaded for warning in one.warnings):
+            say(str(warning))
     from harness.cli.settings import Settings
     from harness.cli.suite import run_all
 
@@ -79,13 +82,23 @@ def run(
     raise typer.Exit(int(code))
 
 
-def validate(scenarios: Scenarios, broker: BrokerChoice = None) -> None:
-    """Check scenario files; every mistake with its place, nothing is started."""
+def validate(
+    scenarios: Scenarios,
+    broker: BrokerChoice = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 2 if there is a warning.")] = False,
+) -> None:
+    """Check scenario files; every mistake and warning with its place, nothing is started."""
     from harness.verdict.words import plural
 
-    loaded = load(scenarios, BrokerOption.parse(broker))
-    for one in loaded:
-        say(f"{one.path}: {one.scenario.name}: valid, {plural(len(one.variants()) - 1, 'control')}")
+    warned = 0
+    for one in load(scenarios, BrokerOption.parse(broker)):
+        for remark in one.remarks:
+            say(str(remark))
+        warned += len(one.warnings)
+        warnings = f", {plural(len(one.warnings), 'warning')}" if one.warnings else ""
+        say(f"{one.path}: {one.scenario.name}: valid, {plural(len(one.variants()) - 1, 'control')}{warnings}")
+    if strict and warned:
+        raise typer.Exit(int(ExitCode.USAGE))
 
 
 def plan(

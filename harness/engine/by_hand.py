@@ -7,12 +7,14 @@ import threading
 from pathlib import Path
 
 import pika
-from pika.exceptions import AMQPError, NackError
+from pika.exceptions import NackError
 
 from harness.history.records import Flag, Kind, LogHeader
 from harness.scenario.routing import queue_route
-from harness.traffic import identity, topology
+from harness.traffic import identity
+from harness.traffic.client_errors import CLIENT_ERRORS
 from harness.traffic.connection import record_end
+from harness.traffic.errands import channel as open_channel
 from harness.traffic.log import EventLog
 from harness.traffic.spec import Target
 
@@ -42,14 +44,14 @@ class ManualPublisher:
         """Publish and wait for each confirm. Raises BrokerError."""
         with self._lock:
             log = self._log = self._log or self._open()
-            with topology.channel(self._target, f"publishing by hand to {queue!r}") as channel:
+            with open_channel(self._target, f"publishing by hand to {queue!r}") as channel:
                 channel.confirm_delivery()
                 self._connection += 1
                 log.write(Kind.CONNECTED, connection=self._connection, arg=1)
                 try:
                     for tag in range(1, count + 1):
                         self._publish_one(channel, log, queue, text.encode(), tag)
-                except (AMQPError, OSError) as error:
+                except CLIENT_ERRORS as error:
                     record_end(log, Kind.CONNECTION_LOST, error, self._connection)
                     raise
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from harness.engine.links import Links
 from harness.events import Role
 from harness.scenario.routing import publisher_routes
 from harness.scenario.scenario import Scenario
@@ -27,7 +28,7 @@ class ActorPlan:
 class RunSettings:
     """What all processes of a run share."""
 
-    target: Target
+    links: Links
     token: str
     seed: int
     queue_names: tuple[str, ...]
@@ -55,20 +56,20 @@ def routes(group: Publishers, scenario: Scenario) -> tuple[Route, ...]:
 
 def spec(plan: ActorPlan, scenario: Scenario, session: RunSettings, *, incarnation: int) -> PublisherSpec | WorkerSpec:
     """Make the spec of an actor's next incarnation, but for where its log is and what an earlier one has left to do."""
-    name = f"{session.target.client_name}/{plan.actor}.{incarnation}"
-    session = replace(session, target=replace(session.target, client_name=name))
+    target = session.links.target(plan.actor)
+    target = replace(target, client_name=f"{target.client_name}/{plan.actor}.{incarnation}")
     match plan.group:
         case Publishers() as group:
-            return _publisher_spec(group, plan, scenario, session, incarnation)
+            return _publisher_spec(group, plan, scenario, session, target, incarnation)
         case Workers() as group:
-            return _worker_spec(group, plan, scenario, session, incarnation)
+            return _worker_spec(group, plan, scenario, session, target, incarnation)
 
 
 def _publisher_spec(
-    group: Publishers, plan: ActorPlan, scenario: Scenario, session: RunSettings, incarnation: int
+    group: Publishers, plan: ActorPlan, scenario: Scenario, session: RunSettings, target: Target, incarnation: int
 ) -> PublisherSpec:
     return PublisherSpec(
-        target=session.target,
+        target=target,
         log="",
         actor=plan.actor,
         number=plan.number,
@@ -90,10 +91,10 @@ def _publisher_spec(
 
 
 def _worker_spec(
-    group: Workers, plan: ActorPlan, scenario: Scenario, session: RunSettings, incarnation: int
+    group: Workers, plan: ActorPlan, scenario: Scenario, session: RunSettings, target: Target, incarnation: int
 ) -> WorkerSpec:
     return WorkerSpec(
-        target=session.target,
+        target=target,
         log="",
         actor=plan.actor,
         number=plan.number,

@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.history.read import read_log
 from harness.history.records import HEADER_BYTES, Kind
+from harness.history.tags import indexed
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ def resume_point(logs: Sequence[Path], *, confirms: bool) -> ResumePoint:
         start = max(start, int(published["seq"].max()) + 1)
         if not confirms:
             continue
-        settled = _settled(records, published)
+        settled = np.zeros(len(published), dtype=bool)
+        indexed(published).settle(settled, records[records["kind"] == Kind.CONFIRMED])
         # In the order of publishing: a later attempt decides over an earlier one.
         for seq, attempt, done in zip(
             published["seq"].tolist(), published["attempt"].tolist(), settled.tolist(), strict=True
@@ -46,21 +48,3 @@ def resume_point(logs: Sequence[Path], *, confirms: bool) -> ResumePoint:
             else:
                 unsettled.add(seq)
     return ResumePoint(start, tuple((seq, attempts[seq] + 1) for seq in sorted(unsettled)))
-
-
-def _settled(records: np.ndarray, published: np.ndarray) -> np.ndarray:
-    """Tell which publishes were confirmed: a boolean array beside `published`."""
-    settled = np.zeros(len(published), dtype=bool)
-    confirmed = records[records["kind"] == Kind.CONFIRMED]
-    for connection in np.unique(published["connection"]).tolist():
-        here = np.flatnonzero(published["connection"] == connection)
-        ranges = confirmed[confirmed["connection"] == connection]
-        if not len(ranges):
-            continue
-        # Tags are dense from 1 on each connection: mark where ranges begin and end, and sum up.
-        edges = np.zeros(int(published["tag"][here].max()) + 2, dtype=np.int64)
-        top = len(edges) - 1
-        np.add.at(edges, np.minimum(ranges["tag"].astype(np.int64), top), 1)
-        np.add.at(edges, np.minimum(ranges["tag"].astype(np.int64) + ranges["arg"], top), -1)
-        settled[here] = np.cumsum(edges)[published["tag"][here]] > 0
-    return settled

@@ -18,6 +18,7 @@ from harness import __version__
 from harness.broker.protocol import Broker, BrokerSettings
 from harness.checks.combine import combine
 from harness.engine.host import Host, LocalHost
+from harness.engine.links import Links, MakeLinks
 from harness.engine.rundir import META_FILE, RESOLVED_FILE, SCENARIO_FILE, RunDirectory, slug
 from harness.engine.standby import Standby
 from harness.engine.variant import VariantRun, VariantSetting
@@ -68,12 +69,16 @@ def run(
     seed: int,
     make_broker: MakeBroker,
     make_hosts: MakeHosts | None = None,
+    make_links: MakeLinks | None = None,
     image: str = "",
     replay_options: Sequence[str] = (),
     with_controls: bool = True,
     listeners: Sequence[Listener] = (),
 ) -> RunResult:
-    """Run a scenario's variants, on this machine if `make_hosts` names no others. A KeyboardInterrupt ends it in order: what was seen so far is judged and returned."""
+    """Run a scenario's variants: on this machine if `make_hosts` names no others, and directly unless `make_links` puts something between.
+
+    A KeyboardInterrupt ends it in order: what was seen so far is judged and returned.
+    """
     now = datetime.now().astimezone()
     began = time.monotonic()
     directory = RunDirectory.create(reports, loaded.scenario.name, now)
@@ -110,6 +115,7 @@ def run(
                 _maker(make_broker, settings, ledger),
                 make_hosts or partial(_this_machine, standby),
                 standby=standby if make_hosts is None else None,
+                make_links=None if make_links is None else partial(_linked, make_links, ledger),
                 listeners=told,
             )
             try:
@@ -262,6 +268,10 @@ def _settings(variant: Variant, run_id: str, folder: Path, image: str) -> Broker
 
 def _this_machine(standby: Standby, logs: Path, _target: Target) -> tuple[Host, ...]:
     return (LocalHost(logs, standby),)
+
+
+def _linked(make: MakeLinks, ledger: Ledger, setting: VariantSetting, target: Target) -> Links:
+    return make(setting, target, ledger.add_process)
 
 
 def _maker(make: MakeBroker, settings: BrokerSettings, ledger: Ledger) -> Callable[[], tuple[Broker, str]]:

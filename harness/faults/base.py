@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, ClassVar
 
-from harness.effects import UNDECLARED, Effects
 from harness.faults.context import FaultContext
 from harness.scenario.timeline import Action
 
@@ -59,10 +58,6 @@ class Fault(Action):
         Returns what stands behind its key in a scenario. None, the default, leaves this kind out.
         """
         return None
-
-    def effects(self) -> Effects:
-        """Declare what it may do, by its fields. A fault that declares nothing may do anything."""
-        return UNDECLARED
 
     def struck_family(self) -> str:
         """Return its kind; for a class whose targets decide."""

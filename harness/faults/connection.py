@@ -46,6 +46,10 @@ class CloseConnections(Fault):
         """Describe the action as planned."""
         return _title(self.times)
 
+    def strikes(self) -> int:
+        """Each closing is a strike."""
+        return self.times
+
     def effects(self) -> Effects:
         """It cuts everyone off, once or several times; clients may connect again at once."""
         return Effects(cuts=Cuts.EVERYONE, at_risk=AtRisk.ON_CUT_CONNECTIONS, claims_broker=True)

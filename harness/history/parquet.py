@@ -18,6 +18,7 @@ from harness.history.arrow import flags, numbers, texts
 from harness.history.history import History
 from harness.history.read import EMPTY, Log
 from harness.history.records import FOREIGN, Flag, Kind, LogHeader
+from harness.history.tags import expanded, indexed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,34 +154,21 @@ def _expanded(log: Log) -> tuple[np.ndarray, np.ndarray]:
     if (counts == 1).all():
         rows, spread = records.copy(), is_range
     else:
-        source = np.repeat(np.arange(len(records)), counts)
-        rows, spread = records.take(source), is_range[source]
-        offset = np.arange(len(source)) - np.repeat(np.cumsum(counts) - counts, counts)
-        rows["tag"][spread] += offset[spread].astype(np.uint32)
+        rows, spread = np.repeat(records, counts), np.repeat(is_range, counts)
+        rows["tag"] = expanded(records["tag"].astype(np.int64), counts)
     owners = records.take(
         np.flatnonzero(kind == (Kind.PUBLISHED if log.header.role == "publisher" else Kind.DELIVERED))
     )
     matched = np.zeros(len(rows), dtype=bool)
     places = np.flatnonzero(spread)
     if len(owners) and len(places):
-        keys, order = _keys(owners), None
-        if (keys[1:] < keys[:-1]).any():
-            order = np.argsort(keys, kind="stable")
-            keys = keys[order]
-        wanted = _keys(rows.take(places))
-        position = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        hit = np.flatnonzero(keys[position] == wanted)
-        chosen = owners.take(position[hit] if order is None else order[position[hit]])
+        position = indexed(owners).find(rows["connection"][places], rows["tag"][places])
+        hit = np.flatnonzero(position >= 0)
+        chosen = owners.take(position[hit])
         for name in ("seq", "attempt", "publisher", "queue"):
             rows[name][places[hit]] = chosen[name]
         matched[places[hit]] = True
     return rows, matched
-
-
-def _keys(records: np.ndarray) -> np.ndarray:
-    """Return one number for the connection and tag of each record."""
-    keys: np.ndarray = records["connection"].astype(np.int64) << 33 | records["tag"]
-    return keys
 
 
 def _empty() -> pa.Table:

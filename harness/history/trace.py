@@ -7,11 +7,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.errors import UsageError
 from harness.history.history import History
 from harness.history.read import EMPTY, Log
 from harness.history.records import Flag, Kind
+from harness.history.tags import cover_any, indexed, record_keys
 
 _MESSAGE = re.compile(r"^(.+)#(\d+)$")
 
@@ -26,6 +28,7 @@ _OF_MESSAGES = (
     Kind.FOUND,
 )
 _RANGES = (Kind.CONFIRMED, Kind.NACKED, Kind.ACKED)
+_NEVER = np.iinfo(np.int64).max
 
 LifeRow = tuple[int, str, str, str]
 """at_ns, what, actor and incarnation, detail."""
@@ -79,7 +82,7 @@ class Lives:
 
 
 class _Ordered:
-    """A log whose records are found by their message, and by the tags that they settle."""
+    """A log whose records are found by their message, and its publishes or deliveries by the tags that settle them."""
 
     def __init__(self, log: Log) -> None:
         self.header, self.names = log.header, log.names
@@ -88,7 +91,11 @@ class _Ordered:
         keys = (mine["publisher"].astype(np.int64) << 32) | mine["seq"]
         order = np.argsort(keys, kind="stable")
         self._keys, self._records = keys[order], mine[order]
-        self._settled = {kind: _Ranges(log.records[kinds == kind]) for kind in _RANGES}
+        settled = log.records[kinds == (Kind.PUBLISHED if log.header.role == "publisher" else Kind.DELIVERED)]
+        self._tags = indexed(settled)
+        self._settled_ns = {kind: _FirstTimes(len(settled)) for kind in _RANGES}
+        for kind, times in self._settled_ns.items():
+            self._tags.settle(times, log.records[kinds == kind])
         self._lost = log.records[kinds == Kind.CONNECTION_LOST]
 
     def of(self, number: int, seq: int) -> np.ndarray:
@@ -99,8 +106,10 @@ class _Ordered:
         return found
 
     def settled_ns(self, kind: Kind, row: np.void) -> int | None:
-        """Return when a record's tag was settled; None if it was not."""
-        return self._settled[kind].at_ns(int(row["connection"]), int(row["tag"]))
+        """Return when the tag of a publish or delivery was settled; None if it was not."""
+        (place,) = self._tags.find(np.array([row["connection"]]), np.array([row["tag"]]))
+        at_ns = int(self._settled_ns[kind].at_ns[place]) if place >= 0 else _NEVER
+        return None if at_ns == _NEVER else at_ns
 
     def lost_ns(self, row: np.void) -> int | None:
         """Return when a record's connection was lost; None if it was not."""
@@ -108,24 +117,15 @@ class _Ordered:
         return int(lost[0]) if len(lost) else None
 
 
-class _Ranges:
-    """Ranges of tags, found by a tag in them."""
+class _FirstTimes:
+    """When each publish or delivery of a log was first settled."""
 
-    def __init__(self, records: np.ndarray) -> None:
-        begins = _key(records["connection"], records["tag"])
-        order = np.argsort(begins, kind="stable")
-        self._records, self._begins = records[order], begins[order]
-        self._ends = self._begins + self._records["arg"]
-        self._apart = bool((self._begins[1:] >= self._ends[:-1]).all())
+    def __init__(self, size: int) -> None:
+        self.at_ns: NDArray[np.int64] = np.full(size, _NEVER, dtype=np.int64)
 
-    def at_ns(self, connection: int, tag: int) -> int | None:
-        """Return the time of the first range with a tag; None if it is in none."""
-        key = (connection << 33) | tag
-        last = int(np.searchsorted(self._begins, key, side="right"))
-        # Where ranges overlap, as they should not, any of those before may have it.
-        first = max(0, last - 1) if self._apart else 0
-        found = self._records["at_ns"][first:last][self._ends[first:last] > key]
-        return int(found.min()) if len(found) else None
+    def least(self, where: NDArray[np.int64], at_ns: NDArray[np.int64]) -> None:
+        """Note a time for each of some places, if there is no earlier one."""
+        np.minimum.at(self.at_ns, where, at_ns)
 
 
 def _published(log: _Ordered, rows: np.ndarray) -> Iterator[tuple[int, str, str]]:
@@ -215,14 +215,9 @@ class _Chosen:
         return found
 
 
-def _key(connection: np.ndarray, tag: np.ndarray) -> np.ndarray:
-    key: np.ndarray = (connection.astype(np.int64) << 33) | tag.astype(np.int64)
-    return key
-
-
 def _narrowed(log: Log, chosen: _Chosen) -> Log:
     rows = [_rows(block, chosen) for block in log.blocks()]
-    tags = np.sort(np.concatenate([_key(block["connection"], block["tag"]) for block in rows] or [_NO_KEYS]))
+    tags = np.sort(np.concatenate([_NO_KEYS, *map(record_keys, rows)]))
     kept = [EMPTY, *(block[_concerns(block, chosen, tags)] for block in log.blocks())]
     return log.part(np.concatenate(kept))
 
@@ -248,9 +243,5 @@ def _concerns(block: np.ndarray, chosen: _Chosen, tags: np.ndarray) -> np.ndarra
     kept[rows] = chosen.among(block["publisher"][rows], block["seq"][rows])
     rows = np.flatnonzero(of_range)
     if len(rows) and len(tags):
-        first = _key(block["connection"][rows], block["tag"][rows])
-        place = np.searchsorted(tags, first)
-        covered = place < len(tags)
-        covered[covered] = tags[place[covered]] < first[covered] + block["arg"][rows][covered]
-        kept[rows] = covered
+        kept[rows] = cover_any(block.take(rows), tags)
     return kept

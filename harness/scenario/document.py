@@ -20,7 +20,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from harness.errors import Problem
-from harness.scenario.mistake import Mistake, Path, dotted, shown
+from harness.scenario.mistake import Mistake, Path, Remark, dotted, shown
 
 LARGEST_FILE: Final = 1 << 20
 """Bytes; the limit also ends the reading of a file that never ends."""
@@ -52,10 +52,10 @@ class Document:
         exact = written == known and not key
         return self.values[known] if exact else self.keys.get(known, self.values.get(known, Place(1, 1)))
 
-    def problem(self, file: str, mistake: Mistake) -> Problem:
-        """Give a mistake its place, and its path as the file has it."""
-        place = self.place(mistake.path, key=mistake.about_key)
-        return Problem(file, place.line, place.column, dotted(self._written(mistake.path)), mistake.message)
+    def problem(self, file: str, remark: Remark) -> Problem:
+        """Give a mistake or a warning its place, and its path as the file has it."""
+        place, path = self.place(remark.path, key=remark.about_key), dotted(self._written(remark.path))
+        return Problem(file, place.line, place.column, path, remark.message, remark.severity)
 
     def _in_file(self, path: Path) -> Path:
         """Return as much of a path as the file has."""

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from harness.scenario.base import Many, Model, OneOrMany
 from harness.scenario.quantities import CountComparison, RatioComparison, ShareComparison, TimeComparison
+
+COPY_COUNTS: Final = (
+    "lost",
+    "duplicates",
+    "stranded",
+    "in_transit",
+    "processed",
+    "dead_lettered",
+    "expired",
+    "dropped",
+    "removed",
+    "retained",
+    "recovered",
+    "resurrected",
+)
+"""The counts of copies of which there is at most one for each copy: a message in three queues is three of them."""
+
+
+BESIDE_DONE: Final = ("dead_lettered", "expired", "dropped", "removed", "retained", "in_transit")
+"""What can become of a copy by what a scenario sets, other than being done; none of it is lost."""
 
 
 class LostAt(Model):
@@ -68,46 +88,60 @@ class ExpectedError(Model):
 
 
 class Expectations(Model):
-    """What must hold. With nothing said: nothing lost, invented, corrupted, or duplicated without an explanation."""
+    """What must hold. With nothing said: every message that was promised is done, none invented, corrupted or done twice without a reason.
+
+    `published`, `confirmed`, `returned`, `nacked` and `never_promised` count messages. The other counts are of copies: a message that an
+    exchange routes to three queues is three copies, and so is one that is dead-lettered into three.
+    """
 
     lost: CountComparison | None = None
-    """Promised and gone. 0 if not given."""
+    """Promised, not done, in no queue, and nothing explains it otherwise. 0 if not given."""
     lost_at: LostAt | None = None
     """The lost ones by the place where they were."""
     duplicates: CountComparison | None = None
-    """Messages processed more than once."""
+    """Done more than once."""
     unexplained_duplicates: CountComparison | None = None
-    """Processed more than once with no redelivery or republish to explain it. 0 if not given."""
+    """Done more than once with no reason for it. 0 if not given."""
     phantom: CountComparison | None = None
-    """Processed and never published. 0 if not given."""
+    """Done or found, and never published. 0 if not given."""
     corrupt: CountComparison | None = None
     """Body and checksum disagree. 0 if not given."""
+    misrouted: CountComparison | None = None
+    """Delivered from, or found in, a queue that nothing leads them to. 0 if not given."""
+    kept_after_ack: CountComparison | None = None
+    """Acknowledged, and the broker still had them: delivered again or found in a queue, with no reason for it. 0 if not given."""
     stranded: CountComparison | None = None
-    """Still in a work queue when the drain ended. 0 if not given; else a run with stranded messages is inconclusive."""
+    """Still in a work queue when the drain ended. If not given, a run with some is inconclusive."""
+    in_transit: CountComparison | None = None
+    """Still in a delay or retry queue when the drain ended. If not given, a run with some is inconclusive."""
     published: CountComparison | None = None
     """Distinct messages sent."""
     confirmed: CountComparison | None = None
     """Messages that the broker confirmed."""
     processed: CountComparison | None = None
-    """Messages processed at least once."""
+    """Done at least once."""
     redelivered: CountComparison | None = None
     """Deliveries with the redelivered bit."""
     dead_lettered: CountComparison | None = None
-    """Messages that rest in a dead letter queue at the end."""
+    """At rest at the end in a queue that nothing leads out of to a worker. 0 if not given."""
     expired: CountComparison | None = None
-    """Messages that outlived their queue's message_ttl."""
+    """Outlived the time to live of a queue without a dead letter target. 0 if not given."""
     dropped: CountComparison | None = None
-    """By a queue's length limit or delivery limit, or rejected, without a dead letter target."""
+    """Thrown away by a length limit, a delivery limit or a reject, with no dead letter target that takes them. 0 if not given."""
+    removed: CountComparison | None = None
+    """Purged, or gone with their queue when it was deleted. 0 if not given."""
+    retained: CountComparison | None = None
+    """Kept by the broker for a dead letter target that refuses them (dead-lettering at least once). 0 if not given."""
     returned: CountComparison | None = None
     """Unroutable messages that came back to their publisher."""
     nacked: CountComparison | None = None
     """Messages that the broker refused."""
     never_promised: CountComparison | None = None
-    """Indeterminate, nacked or returned, and not processed."""
+    """Indeterminate, nacked or returned, and not done: the publisher knows."""
     recovered: CountComparison | None = None
-    """Indeterminate (never confirmed), and processed all the same."""
+    """Indeterminate (never confirmed), and done all the same."""
     resurrected: CountComparison | None = None
-    """Nacked or returned, and processed all the same."""
+    """Nacked or returned, and delivered all the same. 0 if not given."""
     order: bool | None = None
     """Whether every publisher's messages are first completed in the order of their sequence numbers."""
     round_robin: bool | None = None

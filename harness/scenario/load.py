@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
-from harness.errors import Problem, ScenarioError
+from harness.errors import Problem, ScenarioError, Severity
 from harness.scenario.check import Abilities, declared_abilities
 from harness.scenario.document import Document, parse, read
 from harness.scenario.mistake import dotted
@@ -27,8 +27,15 @@ class Loaded:
     path: Path
     text: str
     scenario: Scenario
+    remarks: tuple[Problem, ...] = field(repr=False)
+    """Warnings and notes about it, in the order of the file: it runs all the same."""
     _variants: tuple[Variant, ...] = field(repr=False)
     _lines: Mapping[str, int] = field(repr=False)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """The warnings among the remarks."""
+        return tuple(remark for remark in self.remarks if remark.severity is Severity.WARNING)
 
     def variants(self) -> tuple[Variant, ...]:
         """Return the runs that it asks for: the guarantee, then each control in the order of the file."""
@@ -137,7 +144,8 @@ def _load_text(
         return None, problems
     varied = vary(validated.scenario, model, abilities)
     problems += (document.problem(file, validated.in_file(mistake)) for mistake in varied.mistakes)
-    return Loaded(path, text, validated.scenario, varied.variants, _lines(document)), problems
+    remarks = tuple(sorted(document.problem(file, validated.in_file(remark)) for remark in varied.remarks))
+    return Loaded(path, text, validated.scenario, remarks, varied.variants, _lines(document)), problems
 
 
 def _lines(document: Document) -> dict[str, int]:

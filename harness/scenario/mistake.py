@@ -1,10 +1,12 @@
-"""A mistake in a scenario, before its place in the file is known, and the words that mistakes share."""
+"""A mistake in a scenario, or another remark on it, before its place in the file is known, and the words that they share."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from harness.errors import Severity
 
 Path = tuple[str | int, ...]
 """Keys and indices from the top of the file."""
@@ -14,12 +16,20 @@ _MOST_LISTED = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
-    """What is wrong at a path; `about_key` tells the key's place from its value's."""
+class Remark:
+    """What there is to say about a path; `about_key` tells the key's place from its value's."""
 
     path: Path
     message: str
     about_key: bool = False
+    severity: Severity = Severity.WARNING
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake(Remark):
+    """A remark on what is wrong: with one, a scenario is not run."""
+
+    severity: Severity = Severity.MISTAKE
     meant: str | None = None
     """The key or word that was probably meant; reading goes on with it, to find what else is wrong."""
 

@@ -96,6 +96,18 @@ class Comparison:
         """Whether `value` fulfils every bound."""
         return all(_OPERATORS[sign](value, bound) for sign, bound in self.bounds)
 
+    def holds_for_all(self, low: float, high: float) -> bool:
+        """Whether every figure from `low` to `high`, both included, fulfils it: what fulfils it has no gaps, so its ends decide."""
+        return self.holds(low) and self.holds(high)
+
+    def holds_for_none(self, low: float, high: float) -> bool:
+        """Whether no figure from `low` to `high`, both included, fulfils it.
+
+        If one does, then an end does, or a bound that lies between them.
+        """
+        inside = (bound for _, bound in self.bounds if low < bound < high)
+        return not any(self.holds(value) for value in (low, high, *inside))
+
     @property
     def least(self) -> float:
         """No value below it fulfils the comparison: its lower bound, 0 if it has none."""

@@ -18,6 +18,8 @@ OVERFLOWS: Final[tuple[Overflow, ...]] = ("drop-head", "reject-publish", "reject
 STRATEGIES: Final[tuple[Strategy, ...]] = ("at-most-once", "at-least-once")
 DEFAULT_DELIVERY_LIMIT: Final = 20
 """Of quorum queues from RabbitMQ 4.0 on. Measured: 21 deliveries on 4.0.5 and 4.3.6, no limit on 3.8.9 and 3.10.8."""
+FIRST_WITH_DELIVERY_LIMIT: Final = "4.0"
+"""The first version of RabbitMQ whose quorum queues have a delivery limit that nobody set."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.scenario.expectations import COPY_COUNTS
+from harness.scenario.flow import Flow, most_messages
 from harness.scenario.mistake import Mistake
 from harness.scenario.quantities import Comparison, format_duration
 from harness.scenario.queue_policy import effective_policy
 from harness.scenario.references import most_workers
 from harness.scenario.scenario import Scenario
-from harness.scenario.traffic import Publishers
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class _Reach:
 
     published: int | None
     confirmed: int | None
+    copies: int | None
+    """Of messages: as many as there are queues that they are put in."""
     workers: int
     held: int | None
     """Deliveries that workers can hold unsettled at once."""
@@ -42,19 +45,12 @@ def _reach(scenario: Scenario) -> _Reach:
     ]
     confirming = [group for group in scenario.publishers if group.window is not None]
     return _Reach(
-        published=_sum([*map(_messages, scenario.publishers), by_hand]),
-        confirmed=_sum([*map(_messages, confirming), by_hand]),
+        published=_sum([*map(most_messages, scenario.publishers), by_hand]),
+        confirmed=_sum([*map(most_messages, confirming), by_hand]),
+        copies=Flow(scenario).most_copies,
         workers=sum(most.values()),
         held=_sum(held),
     )
-
-
-def _messages(group: Publishers) -> int | None:
-    if group.messages_each is not None:
-        return group.count * group.messages_each
-    if isinstance(group.duration, float) and group.rate is not None:
-        return group.count * (int(group.duration * group.rate) + 1)
-    return None
 
 
 def _sum(values: list[int | None]) -> int | None:
@@ -95,14 +91,23 @@ def _triggers(scenario: Scenario, reach: _Reach) -> Iterator[Mistake]:
                 why = _too_few("confirmed", reach.confirmed, "confirms are off")
             elif name == "in_flight" and reach.held is not None and value > reach.held:
                 why = f"with their prefetch the workers hold {reach.held} deliveries at most"
-            elif reach.published is not None and value > reach.published and not (name == "delivered" and redelivers):
+            elif name == "published" and reach.published is not None and value > reach.published:
                 why = _too_few("published", reach.published, "nothing is published")
+            elif name != "published" and reach.copies is not None and value > reach.copies:
+                why = "" if name == "delivered" and redelivers else _too_few_copies(reach)
             if why:
                 yield Mistake(("timeline", index, "after", name), f"is never reached: {why}")
 
 
 def _too_few(what: str, most: int, none: str) -> str:
     return f"{most} {'message is' if most == 1 else 'messages are'} {what} in all" if most else none
+
+
+def _too_few_copies(reach: _Reach) -> str:
+    """Say how many copies there are; messages where they are no more."""
+    if reach.copies == reach.published or reach.copies is None:
+        return _too_few("published", reach.published or 0, "nothing is published")
+    return f"the published messages are {reach.copies} copies in all, each in a queue of its own"
 
 
 def _counts(scenario: Scenario, reach: _Reach) -> Iterator[Mistake]:
@@ -125,14 +130,11 @@ def _counts(scenario: Scenario, reach: _Reach) -> Iterator[Mistake]:
         if why and comparison is not None and not comparison.holds(0):
             told.add(name)
             yield Mistake(("expect", name), f"can never hold: {why}")
-    if reach.published is None:
-        return
-    for name in ("published", "confirmed", "processed", "lost", "duplicates", "stranded", "dead_lettered", "returned"):
-        comparison = getattr(expect, name)
-        if comparison is not None and name not in told and comparison.least > reach.published:
-            yield Mistake(
-                ("expect", name), f"can never hold: {_too_few('published', reach.published, 'nothing is sent')}"
-            )
+    for name in ("published", "confirmed", "returned", "nacked", "never_promised", *COPY_COUNTS):
+        comparison, most = getattr(expect, name), reach.copies if name in COPY_COUNTS else reach.published
+        if comparison is not None and name not in told and most is not None and comparison.least > most:
+            why = _too_few_copies(reach) if name in COPY_COUNTS else _too_few("published", most, "nothing is sent")
+            yield Mistake(("expect", name), f"can never hold: {why}")
 
 
 def _without_workers(scenario: Scenario, reach: _Reach) -> Iterator[Mistake]:

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from harness.effects import UNDECLARED, Effects
 from harness.scenario.base import Model
 from harness.scenario.quantities import Duration, format_duration
 
@@ -72,6 +73,14 @@ class Action(Model):
     def scales(self) -> tuple[str | None, int] | None:
         """Tell which group of workers (None: the only one) has how many after it; None if it changes none."""
         return None
+
+    def strikes(self) -> int:
+        """Tell how often it strikes at the most; for validation."""
+        return 1
+
+    def effects(self) -> Effects:
+        """Declare what it may do, by its fields. An action that declares nothing may do anything."""
+        return UNDECLARED
 
     def title(self) -> str:
         """Describe the action as planned, in a few words."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from harness.scenario.mistake import Mistake, Path
+from harness.scenario.mistake import Mistake, Path, Remark
 from harness.scenario.scenario import Scenario
 from harness.scenario.wording import mistakes
 
@@ -29,10 +29,10 @@ class Validated:
     renamed: dict[Path, str] = field(default_factory=dict)
     """The key in the file, for each key that stands for one misspelt."""
 
-    def in_file(self, mistake: Mistake) -> Mistake:
-        """Give a mistake the path that the file has."""
-        path = tuple(self.renamed.get(mistake.path[: end + 1], part) for end, part in enumerate(mistake.path))
-        return replace(mistake, path=path)
+    def in_file(self, remark: Remark) -> Remark:
+        """Give a remark the path that the file has."""
+        path = tuple(self.renamed.get(remark.path[: end + 1], part) for end, part in enumerate(remark.path))
+        return replace(remark, path=path)
 
 
 def validate(data: Mapping[str, Any], model: type[Scenario], known: Collection[Path] = ()) -> Validated:

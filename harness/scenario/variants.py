@@ -8,7 +8,8 @@ from typing import Any
 from harness.scenario.base import with_nothing_set
 from harness.scenario.check import Abilities, check
 from harness.scenario.expectations import Expectations
-from harness.scenario.mistake import Mistake, Path, dotted
+from harness.scenario.mistake import Mistake, Path, Remark, dotted
+from harness.scenario.remarks import control_remarks, remarks
 from harness.scenario.resolve import canonical, setting_text
 from harness.scenario.scenario import GUARANTEE, Control, Scenario
 from harness.scenario.settings import SettingError, with_setting
@@ -41,13 +42,14 @@ class Varied:
 
     variants: tuple[Variant, ...]
     mistakes: tuple[Mistake, ...]
+    remarks: tuple[Remark, ...] = ()
 
 
 def vary(scenario: Scenario, model: type[Scenario], abilities: Abilities) -> Varied:
     """Check a scenario, apply each of its controls, and check what comes of it."""
     own = check(scenario, abilities)
     variants = [Variant(GUARANTEE, scenario.description, scenario, {}, scenario.expect)]
-    mistakes = list(own)
+    mistakes, found = list(own), list(remarks(scenario))
     plain = canonical(scenario.model_copy(update={"controls": {}, "expect": with_nothing_set(Expectations)}))
     known = {mistake.path for mistake in own}
     for name, control in scenario.controls.items():
@@ -58,9 +60,12 @@ def vary(scenario: Scenario, model: type[Scenario], abilities: Abilities) -> Var
         for mistake in check(changed, abilities):
             if mistake.path not in known:
                 mistakes.append(_in_control(mistake, name, control))
+        found += control_remarks(changed, name)
         settings = {path: setting_text(value) for path, value in control.set.items()}
         variants.append(Variant(name, control.description, changed, settings, control.expect))
-    return Varied(tuple(variants), tuple(dict.fromkeys(mistakes)))
+    if mistakes:
+        return Varied(tuple(variants), tuple(dict.fromkeys(mistakes)))
+    return Varied(tuple(variants), (), tuple(dict.fromkeys(found)))
 
 
 def _apply(

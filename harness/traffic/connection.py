@@ -26,6 +26,7 @@ from tenacity import RetryCallState, wait_exponential
 
 from harness.errors import ChaosError
 from harness.history.records import Kind, Table
+from harness.traffic.client_errors import reply_code
 from harness.traffic.client_name import ClientName
 from harness.traffic.log import EventLog
 from harness.traffic.spec import Target
@@ -34,6 +35,11 @@ from harness.traffic.wire import BulkProtocol
 
 CLOSE_TIMEOUT_S = 10.0
 """How long the broker may take to answer the close of a connection."""
+
+SOCKET_TIMEOUT_S = 5.0
+"""How long a TCP connection may take."""
+HANDSHAKE_TIMEOUT_S = 10.0
+"""How long all of it may take, until AMQP is spoken."""
 
 _BACKOFF = wait_exponential(multiplier=0.05, max=1.0)
 _JITTER_S = 0.1
@@ -49,18 +55,12 @@ def parameters(target: Target, attempt: int = 0) -> pika.ConnectionParameters:
         credentials=pika.PlainCredentials(target.username, target.password),
         heartbeat=target.heartbeat_s,
         connection_attempts=1,
-        socket_timeout=5,
-        stack_timeout=10,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        stack_timeout=HANDSHAKE_TIMEOUT_S,
         blocked_connection_timeout=None,
         client_properties={"connection_name": target.client_name},
         ssl_options=pika.SSLOptions(ssl.create_default_context(), host) if target.tls else None,
     )
-
-
-def reply_code(reason: BaseException) -> int:
-    """Return the AMQP reply code of an error, 0 where there is none (the socket broke)."""
-    code = getattr(reason, "reply_code", 0)
-    return code if isinstance(code, int) and 0 <= code <= 0xFFFF else 0
 
 
 def record_end(log: EventLog, kind: Kind, reason: BaseException, connection: int) -> None:

@@ -11,7 +11,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker, NackError, UnroutableError
 
 from harness.errors import BrokerError
-from harness.traffic import topology
+from harness.traffic import errands
 from harness.traffic.spec import Target
 
 
@@ -19,7 +19,7 @@ def publish_text(
     target: Target, text: str, *, queue: str, durable: bool, persistent: bool, quorum: bool = False
 ) -> None:
     """Declare the queue and publish one confirmed message to it. Raises BrokerError."""
-    with topology.channel(target, f"publishing to queue {queue!r}") as channel:
+    with errands.channel(target, f"publishing to queue {queue!r}") as channel:
         _declare(channel, queue, durable=durable, quorum=quorum)
         channel.confirm_delivery()
         try:
@@ -46,7 +46,7 @@ def work(
     say: Callable[[str], None],
 ) -> None:
     """Consume until interrupted: a message takes so long for each of its dots. Raises BrokerError, KeyboardInterrupt."""
-    with topology.channel(target, f"working on queue {queue!r}") as channel:
+    with errands.channel(target, f"working on queue {queue!r}") as channel:
         _declare(channel, queue, durable=durable, quorum=quorum)
         if prefetch:
             channel.basic_qos(prefetch_count=prefetch)

@@ -16,12 +16,13 @@ from typing import Any
 import pika
 from pika.channel import Channel
 
+from harness.frames.bulk import Confirm
 from harness.history.records import Flag, Kind, LogHeader
 from harness.traffic import identity
 from harness.traffic.connection import Client, serve
 from harness.traffic.log import EventLog
 from harness.traffic.spec import PublisherSpec, Route, read_publisher_spec
-from harness.traffic.wire import Confirm, PublishEncoder
+from harness.traffic.wire import PublishEncoder
 
 BATCH = 100
 """Most publishes in one turn of the loop, so that confirms are read in between."""

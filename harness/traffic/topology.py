@@ -1,22 +1,20 @@
-"""Declaring, purging, publishing by hand, and asking the broker: short errands over one blocking connection each."""
+"""Declaring, deleting, purging, and asking the broker: short errands, those of one kind over one connection."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pika
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionBlockedTimeout, NackError, UnroutableError
+from pika.exceptions import ChannelClosedByBroker, NackError, UnroutableError
 
 from harness.errors import BrokerError
-from harness.traffic.connection import parameters, reply_code
+from harness.traffic.errands import Errands, channel, connect, errands
 from harness.traffic.spec import Target
 
-BLOCKED_TIMEOUT_S = 15
-"""How long the broker may refuse publishes (connection.blocked) before an errand gives up."""
+NOT_FOUND = 404
+RESOURCE_LOCKED = 405
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,49 +46,6 @@ class BindingDeclaration:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What a queue answers to a passive declare."""
-
-    ready: int
-    consumers: int
-
-
-NOT_FOUND = 404
-RESOURCE_LOCKED = 405
-
-
-@contextmanager
-def channel(target: Target, doing: str) -> Iterator[BlockingChannel]:
-    """Open a connection and a channel for one errand; what goes wrong is a BrokerError that names the errand."""
-    choices = [parameters(target, turn) for turn in range(len(target.addresses))]
-    for each in choices:
-        each.blocked_connection_timeout = BLOCKED_TIMEOUT_S
-    try:
-        connection = pika.BlockingConnection(choices)
-    except (AMQPError, OSError) as error:
-        addresses = ", ".join(f"{host}:{port}" for host, port in target.addresses)
-        raise BrokerError(f"{doing} failed: no connection to {addresses} ({_describe(error)})") from error
-    try:
-        yield connection.channel()
-    except ConnectionBlockedTimeout as error:
-        raise BrokerError(
-            f"{doing} failed: the broker has taken no publishes for {BLOCKED_TIMEOUT_S} s (connection.blocked), being short of "
-            "disk or memory; make room, or see its log"
-        ) from error
-    except (AMQPError, OSError) as error:
-        raise BrokerError(f"{doing} failed: {_describe(error)}") from error
-    finally:
-        # The errand has succeeded, or has failed with an error of its own: a close that fails changes neither.
-        with suppress(AMQPError, OSError):
-            connection.close()
-
-
-def _describe(error: BaseException) -> str:
-    code, text = reply_code(error), getattr(error, "reply_text", "") or str(error) or type(error).__name__
-    return f"{code} {text}" if code else text
-
-
 def declare(
     target: Target,
     exchanges: Sequence[ExchangeDeclaration],
@@ -98,32 +53,34 @@ def declare(
     bindings: Sequence[BindingDeclaration],
 ) -> None:
     """Declare everything, exchanges first. Raises BrokerError, e.g. when a queue exists with other properties (406)."""
-    for exchange in exchanges:
-        with channel(target, f"declaring exchange {exchange.name!r}") as open_channel:
-            open_channel.exchange_declare(
-                exchange.name, exchange.type, durable=exchange.durable, arguments=exchange.arguments
-            )
-    for queue in queues:
-        with channel(target, f"declaring queue {queue.name!r}") as open_channel:
-            open_channel.queue_declare(queue.name, durable=queue.durable, arguments=queue.arguments)
-    for binding in bindings:
-        with channel(target, f"binding queue {binding.queue!r} to {binding.exchange!r}") as open_channel:
-            open_channel.queue_bind(
-                binding.queue, binding.exchange, routing_key=binding.routing_key, arguments=binding.arguments
-            )
+    with errands(target, "declaring the topology") as opened:
+        for exchange in exchanges:
+            with opened.errand(f"declaring exchange {exchange.name!r}") as open_channel:
+                open_channel.exchange_declare(
+                    exchange.name, exchange.type, durable=exchange.durable, arguments=exchange.arguments
+                )
+        for queue in queues:
+            with opened.errand(f"declaring queue {queue.name!r}") as open_channel:
+                open_channel.queue_declare(queue.name, durable=queue.durable, arguments=queue.arguments)
+        for binding in bindings:
+            with opened.errand(f"binding queue {binding.queue!r} to {binding.exchange!r}") as open_channel:
+                open_channel.queue_bind(
+                    binding.queue, binding.exchange, routing_key=binding.routing_key, arguments=binding.arguments
+                )
 
 
 def absent_exchanges(target: Target, exchanges: Sequence[str]) -> tuple[str, ...]:
-    """Ask which of some exchanges are not there (passive declare)."""
+    """Return which of some exchanges are not there (passive declare)."""
     absent: list[str] = []
-    for exchange in exchanges:
-        with channel(target, f"asking for exchange {exchange!r}") as open_channel:
-            try:
-                open_channel.exchange_declare(exchange, passive=True)
-            except ChannelClosedByBroker as error:
-                if error.reply_code != NOT_FOUND:
-                    raise
-                absent.append(exchange)
+    with errands(target, "asking for exchanges") as opened:
+        for exchange in exchanges:
+            with opened.errand(f"asking for exchange {exchange!r}") as open_channel:
+                try:
+                    open_channel.exchange_declare(exchange, passive=True)
+                except ChannelClosedByBroker as error:
+                    if error.reply_code != NOT_FOUND:
+                        raise
+                    absent.append(exchange)
     return tuple(absent)
 
 
@@ -152,40 +109,76 @@ def purge(target: Target, queue: str) -> int:
         return int(open_channel.queue_purge(queue).method.message_count)
 
 
-def ready_messages(target: Target, queues: Sequence[str]) -> Mapping[str, int | None]:
-    """Ask the queues themselves how many messages are ready; None for a queue that is not there. Raises BrokerError."""
-    return {queue: None if count is None else count.ready for queue, count in counts(target, queues).items()}
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a queue answers to a passive declare."""
+
+    ready: int
+    consumers: int
+
+
+class QueueCounts:
+    """Asks queues themselves what they hold, over a connection that is kept, and made anew when it is lost."""
+
+    def __init__(self, target: Target) -> None:
+        """Prepare; the first question connects."""
+        self._target = target
+        self._errands: Errands | None = None
+
+    def ask(self, queues: Sequence[str]) -> Mapping[str, Counts | None]:
+        """Ask each queue, one after the other; None for one that is not there. Raises BrokerError.
+
+        A quorum queue whose leader does not answer the broker within 250 ms is reported as empty, with no consumers
+        (rabbit_quorum_queue:stat). A queue that is reported so is asked for a message: that answer is the leader's own.
+        """
+        opened = self._errands = self._errands or connect(self._target, "asking for the depth of queues")
+        try:
+            return {queue: _ask(opened, queue) for queue in queues}
+        except BrokerError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        opened, self._errands = self._errands, None
+        if opened is not None:
+            opened.close()
 
 
 def counts(target: Target, queues: Sequence[str]) -> Mapping[str, Counts | None]:
-    """Ask the queues themselves (passive declare); None for a queue that is not there. Raises BrokerError.
-
-    A quorum queue whose leader does not answer the broker within 250 ms is reported as empty, with no consumers (rabbit_quorum_queue:stat).
-    A queue that is reported so is asked for a message: that answer is the leader's own.
-    """
-    found: dict[str, Counts | None] = {}
-    for queue in queues:
-        with channel(target, f"asking for the depth of queue {queue!r}") as open_channel:
-            try:
-                told = open_channel.queue_declare(queue, passive=True).method
-                nobody = not told.message_count and not told.consumer_count
-                ready = _seen(open_channel, queue) if nobody else told.message_count
-                found[queue] = Counts(ready, told.consumer_count)
-            except ChannelClosedByBroker as error:
-                if error.reply_code != NOT_FOUND:
-                    raise
-                found[queue] = None
-    return found
+    """Ask queues what they hold, once; None for one that is not there. Raises BrokerError."""
+    asker = QueueCounts(target)
+    try:
+        return asker.ask(queues)
+    finally:
+        asker.close()
 
 
-def _seen(open_channel: BlockingChannel, queue: str) -> int:
-    """Return how many messages are ready by asking for one, which is given back at once."""
+def ready_messages(target: Target, queues: Sequence[str]) -> Mapping[str, int | None]:
+    """Ask queues how many messages are ready; None for one that is not there. Raises BrokerError."""
+    return {queue: None if count is None else count.ready for queue, count in counts(target, queues).items()}
+
+
+def _ask(opened: Errands, queue: str) -> Counts | None:
+    with opened.errand(f"asking for the depth of queue {queue!r}") as open_channel:
+        try:
+            declared = open_channel.queue_declare(queue, passive=True).method
+            nothing = not declared.message_count and not declared.consumer_count
+            ready = _ready_by_taking(open_channel, queue) if nothing else declared.message_count
+            return Counts(ready, declared.consumer_count)
+        except ChannelClosedByBroker as error:
+            if error.reply_code != NOT_FOUND:
+                raise
+            return None
+
+
+def _ready_by_taking(open_channel: BlockingChannel, queue: str) -> int:
+    """Return how many messages are ready by taking one, which is given back at once."""
     try:
         method, _, _ = open_channel.basic_get(queue)
     except ChannelClosedByBroker as error:
-        if (
-            error.reply_code != RESOURCE_LOCKED
-        ):  # a queue with a single active consumer gives none, and nothing else is known of it
+        # A queue with a single active consumer gives none, and nothing else is known of it.
+        if error.reply_code != RESOURCE_LOCKED:
             raise
         return 0
     if method is None:

@@ -17,13 +17,15 @@ from typing import Any
 import pika
 from pika.channel import Channel
 
+from harness.frames.bulk import Delivery
+from harness.frames.methods import encode_ack
 from harness.history.records import FOREIGN, AckMode, Flag, Kind, LogHeader, Table
 from harness.traffic import identity
 from harness.traffic.connection import Client, serve
 from harness.traffic.deaths import death_of, delivery_count
 from harness.traffic.log import EventLog
 from harness.traffic.spec import CRASH_EXIT_CODE, Acks, Failure, WorkerSpec, read_worker_spec
-from harness.traffic.wire import Delivery, ack, destination, exchange_and_key
+from harness.traffic.wire import destination, exchange_and_key
 
 FLUSH_AFTER_S = 0.05
 """How long a batch of acks may wait for more when there is nothing else to do."""
@@ -343,7 +345,7 @@ class Worker(Client):
             if self.bulk is None:
                 self.channel.basic_ack(last, multiple=last > start)
             else:
-                self.bulk.write(ack(self.channel.channel_number, last, multiple=last > start))
+                self.bulk.write(encode_ack(self.channel.channel_number, last, multiple=last > start))
 
     def _finish_if_done(self) -> None:
         if self.stopping and not self._busy and not self._waiting:

@@ -334,6 +334,8 @@ class Counts:
     corrupt: int = 0
     misrouted: int = 0
     """Deliveries from, and finds in, queues that no life of the message leads to."""
+    kept_after_ack: int = 0
+    """Copies that were acknowledged, and found in a queue all the same."""
     out_of_order: int = 0
     fates: dict[Fate, int] = field(default_factory=dict)
     possible: dict[Fate, int] = field(default_factory=dict)

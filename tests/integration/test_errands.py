@@ -20,7 +20,7 @@ from harness.engine.by_hand import ManualPublisher
 from harness.errors import BrokerError
 from harness.history.read import read_log
 from harness.history.records import FOREIGN, Flag, Kind
-from harness.traffic import collector, console, topology
+from harness.traffic import collector, console, errands, topology
 from harness.traffic.topology import BindingDeclaration, ExchangeDeclaration, QueueDeclaration
 from tests.integration.stage import Stage, wait_until
 
@@ -63,7 +63,7 @@ def test_messages_follow_a_declared_binding(stage: Stage) -> None:
         [QueueDeclaration(stage.queue)],
         [BindingDeclaration(exchange, stage.queue, "kern.*")],
     )
-    with topology.channel(stage.target(), "publishing by hand") as channel:
+    with errands.channel(stage.target(), "publishing by hand") as channel:
         for key in ("kern.critical", "auth.critical"):
             channel.basic_publish(exchange, key, b"")
     wait_until(lambda: stage.ready() == 1, "the message that is bound")
@@ -101,7 +101,7 @@ def test_collecting_reads_everything_and_takes_nothing(
     monkeypatch.setattr(collector, "PREFETCH", prefetch)
     stage.declare(queue_type=kind)
     stage.publish(500)
-    with topology.channel(stage.target(), "publishing by hand") as channel:
+    with errands.channel(stage.target(), "publishing by hand") as channel:
         channel.basic_publish("", stage.queue, b"who am I?", pika.BasicProperties(message_id="nobody"))
     wait_until(lambda: stage.ready() == 501, "the messages")
     first = stage.left()

@@ -15,7 +15,7 @@ from harness.engine.plan import declarations
 from harness.scenario.queue_policy import effective_policy
 from harness.scenario.scenario import Scenario
 from harness.scenario.topology import ArgumentValue, Queue
-from harness.traffic import topology
+from harness.traffic import errands, topology
 from tests.integration.stage import Stage, wait_until
 from tests.unit.histories import scenario
 from tests.unit.test_scenario_routing import by_key
@@ -48,7 +48,7 @@ def ready(stage: Stage, queue: str) -> int:
 def publish(stage: Stage, exchange: str, key: str, count: int = 1) -> int:
     """Publish with confirms; returns how many the broker took."""
     taken = 0
-    with topology.channel(stage.target(), "publishing for a test") as channel:
+    with errands.channel(stage.target(), "publishing for a test") as channel:
         channel.confirm_delivery()
         for _ in range(count):
             try:
@@ -138,7 +138,7 @@ def test_the_smaller_delivery_limit_is_in_force(stage: Stage, broker: Broker, ar
     with policy(broker, "tasks", {"delivery-limit": limit}), declared(stage, scenario(queues={"tasks": queue})):
         publish(stage, "", "tasks")
         seen = 0
-        with topology.channel(stage.target(), "consuming for a test") as channel:
+        with errands.channel(stage.target(), "consuming for a test") as channel:
             for method, _, _ in channel.consume("tasks", inactivity_timeout=2.0):
                 if method is None:
                     break

@@ -10,7 +10,7 @@ import pytest
 
 from harness.broker.protocol import Broker
 from harness.history.records import FOREIGN, AckMode, Flag, ForeignMessage, Kind
-from harness.traffic import identity, topology
+from harness.traffic import errands, identity, topology
 from harness.traffic.spec import CRASH_EXIT_CODE, Acks, Failure, Work
 from harness.traffic.worker import FLUSH_AFTER_S
 from tests.integration.stage import Process, Stage, wait_until
@@ -303,7 +303,7 @@ def test_it_dies_with_the_engine(stage: Stage) -> None:
 def test_foreign_and_corrupt_messages_are_told_apart(stage: Stage) -> None:
     stage.declare()
     body = b"First message."
-    with topology.channel(stage.target(), "publishing by hand") as channel:
+    with errands.channel(stage.target(), "publishing by hand") as channel:
         for message_id, sent in (
             (None, body),
             (identity.encode("other", 1, 7, 1, body), body),

@@ -146,7 +146,7 @@ class Duplicates:
         if delivery.acked_ns is None:
             return False
         end = self.lives.records.ends.get(delivery.session)
-        if end is None or end.at_ns - delivery.acked_ns > LAG_NS:
+        if end is None or end.how == "finished" or end.at_ns - delivery.acked_ns > LAG_NS:
             return True
         mine = self.by_session[delivery.session]
         prefetch = next(each.prefetch for each in self.lives.records.consuming if each.session == delivery.session)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from harness.effects import Becomes, Cuts, Effects, Takes
 from harness.events import Event, FaultInjected, ProcessExited
 from harness.history.records import AckMode
+from tests.oracle.fullness import never_full
 from tests.oracle.lives import Life, Lives
 from tests.oracle.overtaken import NEVER, Overtaken
 from tests.oracle.reading import Delivery, Publish, Session
@@ -98,7 +99,8 @@ class Options:
     """Works them out, copy by copy."""
 
     def __init__(self, lives: Lives, topology: Topology, events: tuple[Event, ...]) -> None:
-        self.records, self.topology = lives.records, topology
+        self.lives, self.records, self.topology = lives, lives.records, topology
+        self._full: dict[str, bool] = {}
         self.overtaken = Overtaken(lives, topology)
         self.faults = struck(events)
         self.exits = [event for event in events if isinstance(event, ProcessExited)]
@@ -230,7 +232,7 @@ class Options:
         expires_ns = NEVER if there.ttl_ns is None else stay.since_ns + there.ttl_ns
         if expires_ns <= min(stay.until_ns, self.records.last_ns):
             found += self._dead(replace(stay, since_ns=expires_ns), "expired")
-        if there.limit is not None:
+        if there.limit is not None and not self._never_full(there.name):
             if there.overflow == "drop-head" or (there.overflow == "reject-publish-dlx" and stay.may_be_refused):
                 found += self._dead(stay, "maxlen")
             elif stay.may_be_refused:
@@ -239,6 +241,11 @@ class Options:
         if there.delivery_limit is not None and returns > there.delivery_limit:
             found += self._dead(stay, "delivery_limit")
         return found
+
+    def _never_full(self, queue: str) -> bool:
+        if queue not in self._full:
+            self._full[queue] = never_full(queue, self.lives, self.topology)
+        return self._full[queue]
 
     def _unseen_returns(self, stay: Stay) -> int:
         """How often it may have been on its way to a worker that never received it, and have come back."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "harness"
-SCENARIO = {"errors", "scenario"}
+SCENARIO = {"errors", "effects", "scenario"}
 CHECKS = {"errors", "effects", "events", "scenario", "history", "verdict", "checks"}
 BELOW_ENGINE = {
     "errors",
@@ -35,8 +35,10 @@ ALLOWED: dict[str, set[str]] = {
     "ledger": {"errors", "process_mark"},
     "scenario": SCENARIO,
     "history": {"errors", "effects", "events", "history"},
-    "traffic": {"errors", "traffic", "history"},
-    "broker": {"errors", "interrupts", "process_mark", "ledger", "broker", "scenario"},
+    "frames": {"frames"},
+    "proxy": {"errors", "interrupts", "broker", "frames", "proxy"},
+    "traffic": {"errors", "frames", "traffic", "history"},
+    "broker": {"errors", "interrupts", "process_mark", "ledger", "traffic", "broker", "scenario"},
     "faults": {"errors", "effects", "events", "scenario", "traffic", "broker", "faults"},
     "verdict": {"errors", "verdict"},
     "checks": CHECKS,

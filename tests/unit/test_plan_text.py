@@ -8,7 +8,7 @@ import pytest
 
 from harness.cli.plan_text import plan_text
 from harness.faults.registry import actions
-from harness.scenario.load import Loaded, load
+from harness.scenario.load import Loaded, load, load_text
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
@@ -44,3 +44,25 @@ def test_expectations_are_told_down_to_their_values() -> None:
 def test_how_what_is_declared_gets_to_disk_is_told(backend: str, said: str) -> None:
     text = plan_text(load(SCENARIOS / "broker_kill.yaml", actions()), backend=backend, seed=None)
     assert f"     {said}" in text.splitlines()
+
+
+def test_what_queues_do_with_messages_is_told() -> None:
+    text = """
+name: x
+queues:
+  tasks: {type: quorum, delivery_limit: 3, max_length: 5000, arguments: {x-dead-letter-exchange: amq.fanout}}
+  small: {max_length: 5, overflow: reject-publish, arguments: {x-max-length-bytes: 2000}}
+  retry: {message_ttl: 2s, dead_letter: tasks}
+  dead: {}
+bindings: [{exchange: amq.fanout, queue: retry}, {exchange: amq.fanout, queue: dead}]
+publishers: {messages: 5}
+workers: {queue: tasks, fails: {every: 2, by: reject}}
+"""
+    lines = plan_text(load_text(text, Path("x.yaml"), actions()), backend="native", seed=None).splitlines()
+    assert [line.strip() for line in lines if "declare" in line] == [
+        "declare tasks: quorum, durable, holds 5,000 messages and drops its oldest beyond that, gives a message up after 3 returns, "
+        "dead letters to amq.fanout",
+        "declare small: classic, durable, holds 5 messages and refuses more, holds 2,000 bytes and refuses more",
+        "declare retry: classic, durable, messages expire after 2 s, dead letters to tasks",
+        "declare dead: classic, durable, messages rest here",
+    ]

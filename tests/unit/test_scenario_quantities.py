@@ -95,3 +95,34 @@ def test_an_empty_range_is_refused() -> None:
     for wrong in (5, "5", "< 5 parsecs"):
         with pytest.raises(ValueError, match="must be a comparison with a duration"):
             parse_time(wrong)
+
+
+counts = st.integers(0, 12)
+comparisons = st.one_of(
+    st.tuples(st.sampled_from(["<", "<=", ">", ">=", "=", ""]), counts).map(lambda both: f"{both[0]}{both[1]}"),
+    st.tuples(counts, counts).map(lambda both: f"{min(both)}..{max(both)}"),
+)
+
+
+@given(text=comparisons, ends=st.tuples(counts, counts))
+def test_a_comparison_of_an_uncertain_count_looks_at_every_count_that_it_can_be(
+    text: str, ends: tuple[int, int]
+) -> None:
+    comparison, low, high = parse_count(text), min(ends), max(ends)
+    held = [comparison.holds(value) for value in range(low, high + 1)]
+    assert comparison.holds_for_all(low, high) is all(held)
+    assert comparison.holds_for_none(low, high) is (not any(held))
+
+
+@given(text=comparisons, value=counts)
+def test_a_certain_count_holds_for_all_or_for_none(text: str, value: int) -> None:
+    comparison = parse_count(text)
+    assert comparison.holds_for_all(value, value) is comparison.holds(value)
+    assert comparison.holds_for_none(value, value) is (not comparison.holds(value))
+
+
+def test_an_uncertain_ratio_holds_for_none_of_its_interval_only_where_it_misses_it() -> None:
+    between = parse_ratio("1.2..1.4")
+    assert not between.holds_for_all(1.0, 1.5)
+    assert not between.holds_for_none(1.0, 1.5)
+    assert between.holds_for_none(1.5, 9.0)

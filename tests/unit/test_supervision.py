@@ -15,6 +15,7 @@ from harness.engine import plan as planning
 from harness.engine import processes as supervision
 from harness.engine.counters import ActorCounters
 from harness.engine.host import Gathered, HostLoad, HostLostError, Seen
+from harness.engine.links import DirectLinks
 from harness.engine.plan import RunSettings
 from harness.engine.processes import Processes
 from harness.errors import InfrastructureError
@@ -34,7 +35,7 @@ from harness.traffic.spec import PublisherSpec, Target, WorkerSpec
 from tests.unit.histories import scenario
 
 E = TypeVar("E", bound=Event)
-SESSION = RunSettings(Target((("127.0.0.1", 1),), "u", "p"), "token", 1, ("tasks",))
+SESSION = RunSettings(DirectLinks(Target((("127.0.0.1", 1),), "u", "p")), "token", 1, ("tasks",))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -65,7 +65,7 @@ def read_one_by_one(history: History, number: int, seq: int) -> tuple[LifeRow, .
 def first(records: list[dict[str, int]], kind: Kind, record: dict[str, int]) -> int | None:
     for each in records:
         same = each["kind"] == kind and each["connection"] == record["connection"]
-        if same and each["tag"] <= record["tag"] < each["tag"] + each["arg"]:
+        if same and record["tag"] and each["tag"] <= record["tag"] < each["tag"] + each["arg"]:
             return each["at_ns"]
     return None
 

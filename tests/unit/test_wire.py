@@ -16,6 +16,7 @@ from pika import spec
 from pika.exceptions import ShortStringTooLong
 from pika.frame import Body, Header, Heartbeat, Method
 
+from harness.frames.methods import encode_ack
 from harness.traffic import wire
 from tests.unit.pika_connection import CHANNEL, CONSUMER, Conversation
 
@@ -109,7 +110,7 @@ def test_a_message_id_that_is_too_long_is_refused_as_by_pika() -> None:
 
 @given(st.integers(0, 2**64 - 1), st.booleans())
 def test_an_ack_is_byte_for_byte_pikas(tag: int, multiple: bool) -> None:
-    assert wire.ack(CHANNEL, tag, multiple=multiple) == Method(CHANNEL, spec.Basic.Ack(tag, multiple)).marshal()
+    assert encode_ack(CHANNEL, tag, multiple=multiple) == Method(CHANNEL, spec.Basic.Ack(tag, multiple)).marshal()
 
 
 # What is received.

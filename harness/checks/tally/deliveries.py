@@ -6,15 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.checks.tally.copies import DeliveredCopies
 from harness.checks.tally.outline import Extents, Outline
 from harness.checks.tally.publishes import BlockVisitor
-from harness.checks.tally.settlement import Index, Settled, Tags
 from harness.checks.tally.tables import Table
 from harness.checks.tally.times import NEVER, Times
 from harness.history.read import EMPTY, Log, of_kind
 from harness.history.records import Flag, Kind
+from harness.history.tags import Index, Tags
+
+Acks = Times | NDArray[np.bool_]
+"""When each delivery was acknowledged, or only whether."""
 
 KEPT, REJECTED, REQUEUED = 0, 1, 2
 """What `Deliveries.rejected` holds: not rejected, rejected for good, rejected with requeue."""
@@ -87,8 +91,8 @@ class DeliverySettlements:
     """What a worker did with the deliveries of its log, in their order."""
 
     completed_ns: Times
-    acked: Settled
-    """When, or only whether: see `settlements`."""
+    acked: Acks
+    """See `settlements`."""
     rejected: np.ndarray
     rejected_ns: np.ndarray
     failed: np.ndarray
@@ -102,7 +106,7 @@ def settlements(log: Log, *, acked_ns: bool, visit: BlockVisitor | None = None) 
     """
     index, most = Index(), len(log.records)
     completed_ns = Times(most)
-    acked: Settled = Times(most) if acked_ns else np.zeros(most, dtype=bool)
+    acked: Acks = Times(most) if acked_ns else np.zeros(most, dtype=bool)
     rejects, failures = [EMPTY], [EMPTY]
     extents: list[tuple[int, ...]] = []
     for block in log.blocks():
@@ -143,7 +147,7 @@ def _complete_at_once(completed_ns: Times, deliveries: np.ndarray, begin: int) -
     return len(done)
 
 
-def _settle_again(log: Log, tags: Tags, completed_ns: Times, acked: Settled) -> None:
+def _settle_again(log: Log, tags: Tags, completed_ns: Times, acked: Acks) -> None:
     begin = 0
     for block in log.blocks():
         kinds = np.ascontiguousarray(block["kind"])

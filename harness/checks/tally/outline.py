@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.checks.tally.settlement import record_keys
 from harness.history.progress import COUNTERS
 from harness.history.read import BLOCK_RECORDS, EMPTY, Log
 from harness.history.records import Kind
+from harness.history.tags import cover_any, record_keys
 
 _GROUP_BITS = 10
 """Messages are outlined in groups of 1024."""
@@ -120,10 +120,6 @@ def _concerns(
     rows = np.flatnonzero(by_tag)
     if len(rows) and len(keys):
         records = block.take(rows)
-        first = record_keys(records)
-        place = np.searchsorted(keys, first)
-        covered = place < len(keys)
-        length = np.where(_RANGES[kinds[rows]], records["arg"], 1)
-        covered[covered] = keys[place[covered]] < first[covered] + length[covered]
-        concerns[rows] |= covered
+        records["arg"] = np.where(_RANGES[kinds[rows]], records["arg"], 1)
+        concerns[rows] |= cover_any(records, keys)
     return concerns

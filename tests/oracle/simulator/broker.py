@@ -60,7 +60,10 @@ class Broker:
             settings = in_force(
                 queue.declaration_arguments(), plan.policies.get(name, {}), durable=queue.durable, limit=limit
             )
-            self.queues[name] = SimQueue(world, self, name, settings)
+            self.queues[name] = self.make_queue(name, settings)
+
+    def make_queue(self, name: str, settings: Settings) -> SimQueue:
+        return SimQueue(self.world, self, name, settings)
 
     def count(self, what: str) -> None:
         self.counters[what] += 1
@@ -233,7 +236,7 @@ class Broker:
     def declare(self, name: str) -> None:
         """Declare a queue again that is not there any more."""
         settings: Settings = self.queues[name].settings
-        self.queues[name] = SimQueue(self.world, self, name, settings)
+        self.queues[name] = self.make_queue(name, settings)
 
     # What it says of itself.
 

@@ -179,7 +179,7 @@ class SimQueue:
             consumer = self._room() if self.ready else None
             if consumer is None:
                 break
-            self._deliver(self.ready.pop(0)[2], consumer)
+            self.deliver(self.ready.pop(0)[2], consumer)
         if self.settings.overflow == "drop-head" and self.settings.max_length is not None:
             while len(self.ready) > self.settings.max_length:
                 self.die(self.ready.pop(0)[2], "maxlen")
@@ -199,7 +199,7 @@ class SimQueue:
                 return consumer
         return None
 
-    def _deliver(self, instance: Instance, consumer: Consumer) -> None:
+    def deliver(self, instance: Instance, consumer: Consumer) -> None:
         consumer.tags += 1
         tag = consumer.tags
         if consumer.automatic:

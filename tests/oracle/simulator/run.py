@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -35,6 +35,8 @@ from tests.oracle.simulator.worker import Worker, WorkerSettings
 from tests.oracle.simulator.world import MS, US, S, World
 
 VARIANT = "guarantee"
+START_NS = 1 * S + 10 * MS
+"""When publishers are released."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,14 @@ class Simulation:
     """One run. `play` makes the history; `truth` is known then."""
 
     plan: Plan
+    make_broker: Callable[[World, Scenario, BrokerPlan, Truth], Broker] = Broker
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.world = World(self.plan.seed)
         self.scenario = self.plan.scenario
         self.truth = Truth()
-        self.broker = Broker(self.world, self.scenario, self.plan.broker, self.truth)
+        self.broker = self.make_broker(self.world, self.scenario, self.plan.broker, self.truth)
         self.queue_names = tuple(self.scenario.queues)
         self.publishers = list(self._publishers())
         self.workers = list(self._workers())

@@ -1,18 +1,28 @@
-"""Joining records by delivery tag: ranges to what they settle, completions and rejects to their deliveries."""
+"""Joining records by delivery tag: ranges to what they settle, completions and rejects to their deliveries.
+
+The one join of the project: the judge reads a log block by block (`Index`), whoever has a log in memory indexes it at once (`indexed`).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from harness.checks.tally.times import NEVER, Times
 
-Settled = Times | np.ndarray
+class Earliest(Protocol):
+    """Keeps a time for each publish or delivery, in the order of the log, and only ever makes it earlier."""
+
+    def least(self, where: NDArray[np.int64], at_ns: NDArray[np.int64]) -> None:
+        """Note a time for each of some places, if there is no earlier one; a place may come several times."""
+
+
+Settled = Earliest | NDArray[np.bool_]
 """What became of each publish or delivery, in the order of the log: when it was settled, or only whether it was."""
 
-_NOWHERE: Final = (int(NEVER), 0)
+_NOWHERE: Final = (int(np.iinfo(np.int64).max), 0)
 _TAGS: Final = np.int64(1) << 32
 """A tag has 32 bits; the connection stands above it in a key."""
 
@@ -168,13 +178,27 @@ class Index:
         repeated = bool((first[1:] < first[:-1] + length[:-1]).any())
         if not repeated and (place == begins).all():
             return Tags(self.size, first, begins, length, None, repeated)
-        order = _expanded(place, length)
+        order = expanded(place, length)
         if repeated:
-            keys = _expanded(first, length)
+            keys = expanded(first, length)
             by_key = np.lexsort((order, keys))
             first, order = keys[by_key], order[by_key]
             begins, length = np.arange(len(keys)), np.ones(len(keys), dtype=np.int64)
         return Tags(self.size, first, begins, length, order, repeated)
+
+
+def indexed(records: np.ndarray) -> Tags:
+    """Index publishes or deliveries that are in memory, in the order of their log."""
+    index = Index()
+    index.add(records["connection"], records["tag"])
+    return index.tags()
+
+
+def cover_any(records: np.ndarray, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which records, that cover the tags [tag, tag + arg), cover one of some keys, which are sorted."""
+    first, end = _ends(records)
+    covering: NDArray[np.bool_] = np.searchsorted(keys, first) < np.searchsorted(keys, end)
+    return covering
 
 
 def record_keys(records: np.ndarray) -> np.ndarray:
@@ -204,19 +228,19 @@ def _spread(low: np.ndarray, counts: np.ndarray | None, at_ns: np.ndarray) -> tu
     """Return the places [low, low + count) of each of some ranges, one behind the other, and the time of its range for each."""
     if counts is None or (counts == 1).all():
         return low, at_ns
-    return _expanded(low, counts), np.repeat(at_ns, counts)
+    return expanded(low, counts), np.repeat(at_ns, counts)
 
 
-def _expanded(first: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return the numbers [first, first + count) of each of some runs, one behind the other."""
+def expanded(first: np.ndarray, counts: np.ndarray) -> NDArray[np.int64]:
+    """Return the numbers [first, first + count) of each of some runs, one after the other."""
     ends = np.cumsum(counts)
-    expanded: np.ndarray = np.repeat(first - (ends - counts), counts)
-    expanded += np.arange(len(expanded))
-    return expanded
+    numbers: NDArray[np.int64] = np.repeat(first - (ends - counts), counts)
+    numbers += np.arange(len(numbers))
+    return numbers
 
 
 def _note(settled: Settled, places: np.ndarray, times: np.ndarray) -> None:
-    if isinstance(settled, Times):
-        settled.least(places, times)
-    else:
+    if isinstance(settled, np.ndarray):
         settled[places] = True
+    else:
+        settled.least(places, times)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from harness.checks.tally.outline import Extents, Outline, groups_of
-from harness.checks.tally.settlement import Index
 from harness.checks.tally.times import NEVER, Times
 from harness.history.read import BLOCK_RECORDS, DTYPE, Log
 from harness.history.records import Kind, LogHeader
+from harness.history.tags import Index
 
 BLOCKS = 6
 
