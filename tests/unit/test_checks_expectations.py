@@ -20,7 +20,7 @@ def busy() -> Story:
     for seq in range(3):
         story.sent(seq)
         story.process(seq, to=1 + seq % 2)
-    story.process(0, to=2, redelivered=True)  # explained
+    story.process(0, to=2, redelivered=True)  # unexplained: the mark is a hint
     story.process(1, to=1)  # unexplained
     story.process(7, of=FOREIGN)
     story.confirm(story.publish(3), nack=True)  # never promised
@@ -140,7 +140,7 @@ CASES: list[tuple[str, Any, Any, Callable[[], Story], dict[str, Any]]] = [
     ("lost", 1, 0, busy, DEAD),
     ("lost_at", {"unknown": 1}, {"worker": ">= 1"}, busy, DEAD),
     ("duplicates", 2, 1, busy, DEAD),
-    ("unexplained_duplicates", 1, 0, busy, DEAD),
+    ("unexplained_duplicates", 2, 1, busy, DEAD),
     ("phantom", 1, 0, busy, DEAD),
     ("corrupt", 1, 0, busy, DEAD),
     ("stranded", 1, 0, busy, DEAD),
