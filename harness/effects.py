@@ -52,6 +52,8 @@ class Becomes(StrEnum):
     """Ends in order."""
     FROZEN = "frozen"
     """Stands still until it is thawed."""
+    ISOLATED = "isolated"
+    """Runs, and does not reach the other nodes until that is healed."""
     THAWED = "thawed"
 
 
@@ -77,6 +79,11 @@ class Effects:
     def ends_node(self) -> bool:
         """Whether it takes a node of the broker down."""
         return self.node in (Becomes.KILLED, Becomes.STOPPED)
+
+    @property
+    def strikes_node(self) -> bool:
+        """Whether a node of the broker is gone, or out of reach of the others, for a while."""
+        return self.node not in (Becomes.UNCHANGED, Becomes.THAWED)
 
 
 def on_node(becomes: Becomes) -> Effects:

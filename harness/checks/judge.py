@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from harness.checks.rules.acknowledged import kept_after_ack
 from harness.checks.rules.causes import NO_CAUSES, Causes, find_causes
 from harness.checks.rules.distribution import (
     deliveries_each,
@@ -15,7 +16,7 @@ from harness.checks.rules.distribution import (
     strictly_in_turn,
     worker_figures,
 )
-from harness.checks.rules.duplicates import duplicates, unexplained_duplicates
+from harness.checks.rules.duplicates import find_duplicates
 from harness.checks.rules.expectations import evaluate, too_few
 from harness.checks.rules.fates import ORDER, Fates, find_fates
 from harness.checks.rules.latency import latency
@@ -30,6 +31,7 @@ from harness.checks.rules.timing import outages, recovery_s, speed_up
 from harness.checks.tally.fault_records import FaultRecord, Missed, fault_records, missed
 from harness.checks.tally.message_table import MessageTable, tabulate
 from harness.checks.tally.times import NEVER
+from harness.checks.words.done_twice import group_duplicates
 from harness.checks.words.headline import headline
 from harness.checks.words.listing import Listing, corrupt_messages
 from harness.checks.words.not_done import group_not_done
@@ -60,8 +62,9 @@ def judge(
         seen.first_published_ns, seen.first_completed_ns, struck, zero_ns=seen.zero_ns
     )
     fates = find_fates(seen, events)
-    unexplained = unexplained_duplicates(seen, events)
-    counts = _counts(seen, fates, twice=len(duplicates(seen)), unexplained=len(unexplained))
+    twice = find_duplicates(seen, events)
+    kept = kept_after_ack(seen, struck)
+    counts = _counts(seen, fates, twice=len(twice.copy), unexplained=len(twice.unexplained), kept=len(kept))
     gone = tuple(what_is_gone(events))
     causes = NO_CAUSES if gone else find_causes(fates, seen, events)
     grouped, not_done = group_causes(causes, seen, events), group_not_done(fates.taken, seen, struck)
@@ -91,7 +94,7 @@ def judge(
     bound = 1 - (1 - CONFIDENCE) ** (1 / promised) if promised and not lost and not gone else None
     started = next((event for event in events if isinstance(event, BrokerStarted)), None)
     drained = next((event for event in events if isinstance(event, Drained)), None)
-    listing = Listing(history, seen, causes=causes, unexplained=unexplained)
+    listing = Listing(history, seen, causes=causes, unexplained=twice.unexplained, kept=kept, fates=fates)
     return VariantVerdict(
         name=name,
         description=description,
@@ -114,6 +117,7 @@ def judge(
         loss_rate_below=bound,
         expectations=expectations,
         causes=grouped,
+        duplicate_causes=group_duplicates(twice, seen, struck),
         not_done=not_done,
         lost=tuple(listing.lost()),
         anomalies=tuple(listing.anomalies()),
@@ -139,7 +143,7 @@ def judge(
     )
 
 
-def _counts(seen: MessageTable, fates: Fates, *, twice: int, unexplained: int) -> Counts:
+def _counts(seen: MessageTable, fates: Fates, *, twice: int, unexplained: int, kept: int) -> Counts:
     flow, messages = seen.flow, seen.messages
     confirmed = unsettled = 0
     for here in messages.slices():
@@ -165,6 +169,7 @@ def _counts(seen: MessageTable, fates: Fates, *, twice: int, unexplained: int) -
         phantom=flow.invented + seen.found.foreign,
         corrupt=len(corrupt_messages(seen)),
         misrouted=seen.misroutings + int(np.count_nonzero(seen.found.copy < 0)),
+        kept_after_ack=kept,
         out_of_order=out_of_order(seen),
         fates={fate: fates.count(fate) for fate in Fate},
         possible={fate: possible for fate in Fate if (possible := fates.possible(fate))},

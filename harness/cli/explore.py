@@ -22,7 +22,7 @@ from harness.cli.options import (
     error_console,
     say,
 )
-from harness.cli.several import Batch, JobsAtOnce, Json, NoColor
+from harness.cli.several import Batch, JobsAtOnce, Json, NoColor, jobs_on_broker
 from harness.errors import ChaosError, ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def explore(
         client=client,
         scheduler=scheduler,
     )
+    jobs = jobs_on_broker([loaded], option, jobs)
     say_swept(sweep_everything())
     with executor_for(settings, [loaded]) as executor:
         batch = Batch(executor, jobs)

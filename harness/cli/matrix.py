@@ -21,7 +21,7 @@ from harness.cli.options import (
     Scheduler,
     say,
 )
-from harness.cli.several import Batch, JobsAtOnce, Json, NoColor, conclude, write_made
+from harness.cli.several import Batch, JobsAtOnce, Json, NoColor, conclude, jobs_on_broker, write_made
 from harness.errors import Problem, ScenarioError, UsageError
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def matrix(
         client=client,
         scheduler=scheduler,
     )
+    jobs = jobs_on_broker([cell.loaded for cell in cells], option, jobs)
     batch = run_matrix(cells, settings, repeat=repeat, jobs=jobs)
     code = conclude(
         batch.runs,

@@ -18,7 +18,7 @@ from harness.cli.options import (
     Scheduler,
     say,
 )
-from harness.cli.several import Batch, JobsAtOnce, Json, NoColor, conclude
+from harness.cli.several import Batch, JobsAtOnce, Json, NoColor, conclude, jobs_on_broker
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def nightly(
         night=datetime.now().astimezone().isoformat(timespec="seconds"),
         scheduler=scheduler,
     )
-    batch = run_night(loaded, settings, budget_s=budget_s, jobs=jobs)
+    batch = run_night(loaded, settings, budget_s=budget_s, jobs=jobs_on_broker(loaded, option, jobs))
     code = conclude(
         batch.runs,
         loaded,

@@ -43,7 +43,7 @@ def _variant(scenario: Scenario, backend: str) -> list[str]:
     for step in scenario.timeline:
         lines.append(f"{step.trigger}: {step.action.title()}")
     drain = scenario.drain
-    lines.append(f"drain: until {format_duration(drain.quiet)} quiet, at most {format_duration(drain.timeout)}")
+    lines.append(f"drain: until nothing is left that could come to a worker, at most {format_duration(drain.timeout)}")
     lines += [f"expect {line}" for name, value in scenario.expect for line in _expectation(name, value)]
     return lines
 

@@ -63,6 +63,7 @@ def run(
         for warning in (warning for one in loaded for warning in one.warnings):
             say(str(warning))
     from harness.cli.settings import Settings
+    from harness.cli.several import jobs_on_broker
     from harness.cli.suite import run_all
 
     settings = Settings(
@@ -78,6 +79,8 @@ def run(
         scheduler=scheduler,
         night=night,
     )
+    if len(loaded) > 1:
+        jobs_on_broker(loaded, option, jobs)
     code = run_all(loaded, settings, jobs=jobs, console=error_console(no_color=no_color))
     raise typer.Exit(int(code))
 

@@ -17,6 +17,7 @@ from harness.cli.suite import show_ended
 from harness.errors import ScenarioError
 from harness.faults.registry import actions
 from harness.scenario.derive import derive, named
+from harness.scenario.expectations import BESIDE_DONE, Expectations
 from harness.scenario.load import Loaded
 from harness.scenario.resolve import canonical
 from harness.scenario.scenario import GUARANTEE
@@ -163,7 +164,7 @@ class Search:
             "name": named(self._loaded.scenario.name, parts),
             "description": f"Drawn by chaos explore with seed {self._seed}: {steps_in_words(steps)}.",
             "timeline": list(steps),
-            "expect": {},
+            "expect": _allowed(scenario.expect, self._loaded.scenario.expect),
             "controls": {},
         }
         file = self._folder / "schedules" / f"{', '.join(parts).replace(' ', '-').replace(',', '')}.yaml"
@@ -177,6 +178,13 @@ class Search:
         )
         write_made(made)
         return made
+
+
+def _allowed(*expectations: Expectations) -> dict[str, str]:
+    """Allow what a scenario, or its control, says becomes of messages beside being done; how many is a matter of the timeline that it had."""
+    stated = {(name, getattr(each, name)) for each in expectations for name in BESIDE_DONE}
+    some = {name for name, count in stated if count is not None and str(count).strip("= ") != "0"}
+    return {name: ">= 0" for name in BESIDE_DONE if name in some}
 
 
 def _loses(variant: Variant) -> bool:

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,6 +16,7 @@ from harness.errors import ChaosError, ExitCode, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.cli.options import BrokerOption
     from harness.cli.processes import Ended, Executor, Job
     from harness.report.suite import Axes
     from harness.scenario.load import Loaded
@@ -46,6 +47,23 @@ def jobs_for_this_machine() -> int:
 
     cpus = len(os.sched_getaffinity(0)) // CPUS_EACH
     return max(1, min(cpus, int(psutil.virtual_memory().available) // MEMORY_EACH_BYTES))
+
+
+SHARED: Final = ("external", "compose")
+"""Backends whose broker all runs of a command would share: its queues have the scenarios' names, and a fault strikes all that are there."""
+
+
+def jobs_on_broker(loaded: Sequence[Loaded], option: BrokerOption, jobs: int | None) -> int | None:
+    """Return how many runs may go on at once: on a broker that they would share only one. Raises UsageError if more are asked for."""
+    backend = next((used for one in loaded if (used := option.backend or one.scenario.broker.backend) in SHARED), None)
+    if backend is None:
+        return jobs
+    if jobs is not None and jobs > 1:
+        raise UsageError(
+            f"-j {jobs}: runs at once would share one {backend} broker, and take each other's messages; leave -j out, or give each run a "
+            "broker of its own (--broker native or container)"
+        )
+    return 1
 
 
 class Batch:

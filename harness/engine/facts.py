@@ -36,20 +36,23 @@ Consumers = [{Q, maps:get(maps:get(C, Channels, C), Connections, <<>>)} ||
   {{_, W, _, Q}, C, _} <- [element(1, R) || R <- Rows(consumer_created)], W =:= V],
 Count = fun(K, M) -> maps:get(K, M, 0) end,
 Quorum = fun(P) -> case catch ra:leader_query(P, {rabbit_fifo, overview, []}, 5000) of
-  {ok, {_, O}, {_, L}} ->
+  {ok, {_, O}, {_, L} = Leader} ->
     Held = Count(num_discarded, O) + Count(num_discard_checked_out, O),
     Out = Count(num_checked_out, O) + Count(num_delayed_messages, O),
-    {Count(num_messages, O) - Held - Out, Out, Held, Count(num_consumers, O), L, running};
-  _ -> {0, 0, 0, 0, element(2, P), down} end end,
+    Written = case catch ra:key_metrics(Leader) of #{last_index := I, last_applied := A} -> I =:= A; _ -> unknown end,
+    {Count(num_messages, O) - Held - Out, Out, Held, Count(num_consumers, O), L, running, Written};
+  _ -> {0, 0, 0, 0, element(2, P), down, unknown} end end,
 Other = fun(Q, P) -> case catch rabbit_amqqueue:info(Q, [messages_ready, messages_unacknowledged, consumers, state]) of
-  [{_, R}, {_, U}, {_, C}, {_, S}] when is_integer(R) -> {R, U, 0, C, node(P), S};
-  _ -> {0, 0, 0, 0, if is_pid(P) -> node(P); true -> '' end, down} end end,
+  [{_, R}, {_, U}, {_, C}, {_, S}] when is_integer(R) -> {R, U, 0, C, node(P), S, true};
+  _ -> {0, 0, 0, 0, if is_pid(P) -> node(P); true -> '' end, down, true} end end,
+Ordered = lists:sort([{maps:get(Name, First, 1 bsl 30), Q} ||
+  Q <- rabbit_amqqueue:list(V) ++ rabbit_amqqueue:list_down(V), {_, _, _, Name} <- [amqqueue:get_name(Q)]]),
 Queues = [begin
   {_, _, _, Name} = amqqueue:get_name(Q), Type = amqqueue:get_type(Q), P = amqqueue:get_pid(Q),
   Policy = case rabbit_policy:effective_definition(Q) of D when is_list(D) -> D; _ -> [] end,
   {Name, Type, amqqueue:is_durable(Q), amqqueue:get_arguments(Q), Policy, rabbit_policy:name(Q), rabbit_policy:name_op(Q),
     case Type of rabbit_quorum_queue -> Quorum(P); _ -> Other(Q, P) end}
-  end || Q <- rabbit_amqqueue:list(V) ++ rabbit_amqqueue:list_down(V)],
+  end || {_, Q} <- Ordered],
 Exchanges = [begin
   [{_, {_, _, _, Name}}, {_, Type}] = rabbit_exchange:info(X, [name, type]),
   {Name, Type, rabbit_policy:get_arg(<<"alternate-exchange">>, <<"alternate-exchange">>, X)}
@@ -61,9 +64,9 @@ Counters = [{N, [{Value(queue_type, L), Value(dead_letter_strategy, L), maps:to_
   || {N, M} <- On(rabbit_global_counters, overview, []), is_map(M)],
 {Queues, Exchanges, Bindings, maps:values(Connections), Consumers, Counters, On(erlang, system_info, [creation])}
 """
-"""Erlang, for the virtual host V. Connections, channels and consumers come from the tables that each node keeps of its own (a connection that
-is busy is not asked), counts from the queues themselves: from a quorum queue's leader, whose statistics are up to 5 s old. From 3.8 to
-4.3; labels of counters are maps from 4.3 on, and before 3.10 there are no counters."""
+"""Erlang, for the virtual host V; queues in the map First are asked first, in the order of its values. Connections, channels and consumers come from the tables that each node keeps of its own (a connection that
+is busy is not asked), counts from the queues themselves: from a quorum queue's leader, whose statistics are up to 5 s old, and which says from
+4.0 on whether it has applied all that it has taken. From 3.8 to 4.3; labels of counters are maps from 4.3 on, and before 3.10 there are no counters."""
 
 _EVERYWHERE = "amq."
 """What the names of the exchanges begin with that every virtual host has."""
@@ -82,14 +85,27 @@ class _Asked:
     """Whether the broker was started by the run, for itself alone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A look, and what only the run itself has a use for."""
+
+    look: BrokerLook
+    own_connections: tuple[str, ...] = ()
+    """The names of the run's own client connections that the broker has."""
+    unwritten: frozenset[str] = frozenset()
+    """Quorum queues whose leader has taken messages or acknowledgements that are not in its counts yet."""
+    may_be_unwritten: frozenset[str] = frozenset()
+    """Quorum queues whose leader does not say that (before RabbitMQ 4.0)."""
+
+
 class BrokerFacts:
-    """Takes the looks of one variant's run. Nothing of it raises: a look says why it could not be taken."""
+    """Takes the looks of one variant's run. A look that cannot be taken says why; none raises BrokerError."""
 
     def __init__(self, broker: Broker, target: Target, queues: dict[str, Queue], *, variant: str, own: bool) -> None:
         """`own`: the broker was started by the run, for itself alone."""
         self._asked = _Asked(broker, target, queues, variant, own)
         self._thread: threading.Thread | None = None
-        self._look: BrokerLook | None = None
+        self._first: Taken | None = None
 
     @property
     def can_ask(self) -> bool:
@@ -98,49 +114,64 @@ class BrokerFacts:
 
     def flush(self) -> None:
         """Write what was declared to disk, and look before the traffic in the same call. Raises BrokerError if it was not written."""
-        self._look = _ask(self._asked, "before the traffic", f"{FLUSH}, ")
+        self._first = _ask(self._asked, "before the traffic", first=f"{FLUSH}, ")
 
-    def begin(self, moment: Moment, own_consumers: Mapping[str, int]) -> None:
-        """Begin a look on a thread of its own, unless it was taken already; `own_consumers` are those of the run, by queue."""
-        if self._look is not None and self._look.moment == moment:
-            return
-        self._look = None
-        self._thread = threading.Thread(target=self._take, args=(moment, own_consumers), daemon=True)
-        self._thread.start()
+    def begin(self) -> None:
+        """Begin the look before the traffic, beside other work, unless it was taken with the flush; for when no worker consumes yet."""
+        if self._first is None and self.can_ask:
+            self._thread = threading.Thread(target=self._begin, daemon=True)
+            self._thread.start()
+        elif self._first is None:
+            self._begin()
 
-    def finish(self) -> BrokerLook:
-        """Wait for the look that was begun, and return it."""
+    def _begin(self) -> None:
+        self._first = self.take("before the traffic", {})
+
+    def first(self) -> BrokerLook:
+        """Return the look before the traffic, once it is taken."""
         if self._thread is not None:
             self._thread.join()
-        assert self._look is not None  # noqa: S101 - begun before
-        return self._look
+        assert self._first is not None  # noqa: S101 - begun before
+        return self._first.look
+
+    def take(self, moment: Moment, own_consumers: Mapping[str, int], order: Sequence[str] = ()) -> Taken:
+        """Look now. `own_consumers` are those of the run by queue, for where only AMQP can be asked; queues in `order` are asked first."""
+        asked = self._asked
+        why = f"rabbitmqctl cannot be run on an {asked.broker.name} broker"
+        if self.can_ask:
+            try:
+                return _ask(asked, moment, order=order)
+            except BrokerError as error:
+                why = str(error)
+        return Taken(_by_amqp(asked, moment, why, own_consumers))
 
     def close(self) -> None:
         """Wait for what still runs, for when the broker is gone: rabbitmqctl then ends at once."""
         if self._thread is not None:
             self._thread.join(ASK_TIMEOUT_S)
 
-    def _take(self, moment: Moment, own_consumers: Mapping[str, int]) -> None:
-        asked = self._asked
-        why = f"rabbitmqctl cannot be run on an {asked.broker.name} broker"
-        if self.can_ask:
-            try:
-                self._look = _ask(asked, moment)
-            except BrokerError as error:
-                why = str(error)
-            else:
-                return
-        self._look = _by_amqp(asked, moment, why, own_consumers)
 
-
-def _ask(asked: _Asked, moment: Moment, first: str = "") -> BrokerLook:
+def _ask(asked: _Asked, moment: Moment, *, first: str = "", order: Sequence[str] = ()) -> Taken:
     """Take a look, after another expression. Raises BrokerError."""
-    where = f"V = {binary(asked.target.virtual_host)}, "
-    answer = evaluate(asked.broker, first + where + _LOOK, timeout_s=ASK_TIMEOUT_S)
+    numbered = ", ".join(f"{binary(name)} => {number}" for number, name in enumerate(order))
+    given = f"V = {binary(asked.target.virtual_host)}, First = #{{{numbered}}}, "
+    answer = evaluate(asked.broker, first + given + _LOOK, timeout_s=ASK_TIMEOUT_S)
     try:
-        return _look(asked, moment, answer)
+        return _taken(asked, moment, answer)
     except (ValueError, TypeError, AttributeError) as error:
         raise BrokerError(f"the broker's answer could not be understood: {error!r}") from error
+
+
+def _taken(asked: _Asked, moment: Moment, answer: Term) -> Taken:
+    queues, *_, connections, _, _, _ = answer
+    written = {_text(name): state for name, *_, (*_, state) in queues}
+    mark = asked.target.client_name
+    return Taken(
+        look=_look(asked, moment, answer),
+        own_connections=tuple(name for name in map(_text, connections) if _ours(name, mark)),
+        unwritten=frozenset(name for name, state in written.items() if state == "false"),
+        may_be_unwritten=frozenset(name for name, state in written.items() if state == "unknown"),
+    )
 
 
 def _look(asked: _Asked, moment: Moment, answer: Term) -> BrokerLook:
@@ -180,7 +211,7 @@ def _ours(name: str, mark: str) -> bool:
 def _queues(queues: Sequence[Term], foreign_consumers: Counter[str]) -> Iterable[QueueFacts]:
     found: dict[str, QueueFacts] = {}
     for name, type_, durable, arguments, policy, policy_name, operator_name, counts in queues:
-        ready, unacknowledged, held, consumers, node, state = counts
+        ready, unacknowledged, held, consumers, node, state, _ = counts
         facts = QueueFacts(
             name=_text(name),
             type=_type(type_),

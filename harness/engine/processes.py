@@ -466,6 +466,11 @@ class Processes:
                 and actor.current.counters.consuming
             )
 
+    def running(self) -> tuple[str, ...]:
+        """Name the processes that run now, like `worker-2.1`: actor and incarnation."""
+        with self._lock:
+            return tuple(actor.current.process for actor in self._actors.values() if actor.current is not None)
+
     def connected(self) -> bool:
         """Whether every living publisher was seen to be connected, or is already done."""
         return all(counters.connected for counters in self._living_counters("publisher"))

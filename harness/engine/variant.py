@@ -13,7 +13,7 @@ from harness.broker.protocol import Broker
 from harness.engine import plan as planning
 from harness.engine.by_hand import ManualPublisher
 from harness.engine.disk_reserve import DiskReserve
-from harness.engine.drain import drain
+from harness.engine.drain import Drain
 from harness.engine.facts import BrokerFacts
 from harness.engine.host import Host
 from harness.engine.links import DirectLinks, Links
@@ -131,7 +131,7 @@ class VariantRun:
             own=broker.name not in OUTLIVING,
         )
         self._settle(facts)
-        facts.begin("before the traffic", {})
+        facts.begin()
         self._traffic(broker, target, facts)
         self._heal()
         self._drain(target, facts)
@@ -172,9 +172,7 @@ class VariantRun:
         there = topology.ready_messages(target, tuple(self._scenario.queues))
         for name, count in there.items():
             if count:
-                self._outbox.note(
-                    f"queue {name} was there before, with {count:,} messages: they count as phantoms if a worker gets them"
-                )
+                self._outbox.note(f"queue {name} was there before, with {count:,} messages")
         added = tuple(name for name, count in there.items() if count is None)
         exchanges = topology.absent_exchanges(target, tuple(self._scenario.exchanges))
         self._take_away = lambda: topology.delete(target, added, exchanges)
@@ -240,7 +238,7 @@ class VariantRun:
             outbox=self._outbox,
             variant=setting.name,
             housekeep=self._housekeep,
-            before_release=lambda: self._outbox.emit(facts.finish()),
+            before_release=lambda: self._outbox.emit(facts.first()),
         ).run()
 
     @property
@@ -266,14 +264,14 @@ class VariantRun:
     def _drain(self, target: Target, facts: BrokerFacts) -> None:
         self._enter(Phase.DRAIN)
         processes = self._actors.processes
-        result = drain(self._scenario, processes, target, self._housekeep)
+        result = Drain(self._scenario, processes, facts, target, self._housekeep).run()
         self._outbox.emit(
             Drained(at_ns=_now(), variant=self._setting.name, complete=result.complete, reason=result.reason)
         )
-        facts.begin("after the drain", processes.consumers())
+        self._outbox.emit(result.look or facts.take("after the drain", processes.consumers()).look)
         for actor in processes.stop_all("worker"):
             self._outbox.note(f"{actor} did not stop in time and was ended with SIGKILL")
-        self._outbox.emit(facts.finish())
+        self._outbox.pump()
 
     def _collect(self, target: Target) -> None:
         self._actors.processes.gather()
@@ -281,12 +279,27 @@ class VariantRun:
         header = LogHeader("collector", "collector", 0, 1, os.getpid(), tuple(self._scenario.queues))
         log = EventLog(self._setting.directory / "logs" / "collector.log", header)
         try:
-            found = collect(target, tuple(self._scenario.queues), log, self._setting.token)
+            left = collect(
+                target, tuple(self._scenario.queues), log, self._setting.token, single_active=self._single_active
+            )
         finally:
             log.close()
-        for name, count in found.items():
-            if count is None:
-                self._outbox.note(f"queue {name} is not there any more")
+        for name, found in left.items():
+            match found.state:
+                case "read":
+                    continue
+                case "missing":
+                    self._outbox.note(f"queue {name} is not there any more")
+                case state:
+                    self._outbox.note(
+                        f"queue {name} was not looked at, as a consumer that is not the run's has it for itself ({state}); "
+                        f"it says that {found.messages:,} messages are ready"
+                    )
+
+    @property
+    def _single_active(self) -> frozenset[str]:
+        topology = self._scenario.topology
+        return frozenset(name for name in topology.queues if topology.policy(name).single_active_consumer)
 
     # Housekeeping.
 

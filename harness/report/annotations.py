@@ -36,6 +36,8 @@ def _sentences(variant: VariantVerdict, path: str) -> tuple[str, ...]:
     """Return what explains an expectation that fails: what took the lost, or what else became of messages."""
     if path.startswith("lost"):
         return tuple(cause.sentence for cause in variant.causes)
+    if path.endswith("duplicates"):
+        return tuple(cause.sentence for cause in variant.duplicate_causes)
     if path == "processed":
         return variant.explained
     return tuple(each.sentence for each in variant.not_done if each.fate.value == path)

@@ -116,7 +116,7 @@ class _Lanes:
                 self.all_enter(struck, event.at_ns, "down", event.title)
             case Becomes.THAWED:
                 self.all_enter(struck, event.at_ns, "alive", "")
-            case Becomes.UNCHANGED:
+            case Becomes.UNCHANGED | Becomes.ISOLATED:
                 return
         self._struck[event.fault] = struck
 

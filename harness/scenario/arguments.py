@@ -12,7 +12,7 @@ from typing import Final
 from harness.scenario.mistake import Mistake, Path, enumerated, shown
 from harness.scenario.queue_policy import OVERFLOWS, STRATEGIES
 from harness.scenario.scenario import Scenario
-from harness.scenario.topology import ALTERNATE_EXCHANGE, QUEUE_TYPE, DeclaredValue, Queue
+from harness.scenario.topology import ALTERNATE_EXCHANGE, QUEUE_TYPE, DeclaredValue, Queue, key_of_argument
 
 HARMLESS: Final = frozenset(
     {
@@ -120,7 +120,7 @@ def _of_queue(path: Path, queue: Queue) -> Iterator[Mistake]:
         elif form is not None and not form.fits(value):
             yield Mistake((*path, key), f"must be {form.text}, not {shown(value)}")
         elif said.get(key, value) != value:
-            yield Mistake((*path, key), f"differs from {_key_of(key)}; give one of them")
+            yield Mistake((*path, key), f"differs from {key_of_argument(key)}; give one of them")
         elif key in (_QUORUM_ONLY if queue.type == "classic" else _CLASSIC_ONLY):
             other = "quorum" if queue.type == "classic" else "classic"
             yield Mistake((*path, key), f"works on {other} queues only")
@@ -134,13 +134,6 @@ _STREAM: Final = (
     "a stream keeps its messages when they are acknowledged, so nothing of what is counted here holds for it; "
     "use classic or quorum"
 )
-
-
-def _key_of(argument: str) -> str:
-    """Name the key that says the same as an argument."""
-    if argument == QUEUE_TYPE:
-        return "type"
-    return "dead_letter" if argument.startswith("x-dead-letter") else argument.removeprefix("x-").replace("-", "_")
 
 
 def _too_large(path: Path, arguments: Mapping[str, DeclaredValue]) -> Iterator[Mistake]:

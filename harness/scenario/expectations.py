@@ -26,6 +26,10 @@ COPY_COUNTS: Final = (
 """The counts of copies of which there is at most one for each copy: a message in three queues is three of them."""
 
 
+BESIDE_DONE: Final = ("dead_lettered", "expired", "dropped", "removed", "retained", "in_transit")
+"""What can become of a copy by what a scenario sets, other than being done; none of it is lost."""
+
+
 class LostAt(Model):
     """Where lost messages were when they were lost."""
 

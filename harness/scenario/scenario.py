@@ -53,10 +53,10 @@ class BrokerModel(Model):
 
 
 class Drain(Model):
-    """How long to wait for the queues to run empty at the end."""
+    """The wait at the end until nothing is left in the queues that could come to a worker."""
 
     quiet: Duration = 1.0
-    """The drain ends when nothing new was processed for so long and everything is accounted for."""
+    """How long nothing may happen, at least, before a broker that cannot be asked whether anything is left is taken to be drained."""
     timeout: Annotated[Duration, Field(gt=0)] = 60.0
     """The drain's bound."""
 

@@ -81,9 +81,9 @@ class Queue(Model):
             raise ValueError("delivery_limit works on quorum queues only; set type: quorum")
         return self
 
-    def declaration_arguments(self) -> dict[str, DeclaredValue]:
+    def declaration_arguments(self) -> dict[str, ArgumentValue]:
         """Return the arguments of queue.declare, as RabbitMQ names them. Source: RabbitMQ's guide to queues."""
-        return self.arguments | self.arguments_of_keys()
+        return {**self.arguments, **self.arguments_of_keys()}
 
     def arguments_of_keys(self) -> dict[str, DeclaredValue]:
         """Return what its keys say as the arguments that mean the same."""
@@ -122,3 +122,10 @@ class Binding(Model):
     """The routing key (for a topic exchange: the pattern) of the messages that are sent."""
     arguments: dict[str, DeclaredValue] = Field(default_factory=dict)
     """Of a headers exchange: the headers to match."""
+
+
+def key_of_argument(argument: str) -> str:
+    """Name the key of a queue that says the same as an argument (`dead_letter` for x-dead-letter-exchange), or would if there were one."""
+    if argument == QUEUE_TYPE:
+        return "type"
+    return "dead_letter" if argument.startswith("x-dead-letter") else argument.removeprefix("x-").replace("-", "_")

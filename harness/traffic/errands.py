@@ -41,8 +41,12 @@ class Errands:
                 self._channel = self._connection.channel()
             yield self._channel
 
+    def new_channel(self) -> BlockingChannel:
+        """Open a channel beside that of the errands, inside one of them."""
+        return self._connection.channel()
+
     def process(self, seconds: float) -> None:
-        """Take what arrives until so many seconds are over, or something has arrived. Raises BrokerError."""
+        """Take what arrives, for so many seconds or until something has. Raises BrokerError."""
         with _named("listening to the broker"):
             self._connection.process_data_events(time_limit=seconds)
 

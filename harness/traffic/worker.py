@@ -65,6 +65,7 @@ class Worker(Client):
         self._unacked_first = 0
         self._unacked_count = 0
         """Completed deliveries whose ack is still to be sent: a run of dense tags."""
+        self._consumers = 0
         self._work_random = random.Random(f"{spec.seed}/{spec.actor}/{spec.incarnation}/work")  # noqa: S311
         self._at_once = spec.work.kind == "fixed" and spec.work.fixed_s == 0 and not spec.failures
         """Whether a delivery is worked off in the instant it arrives."""
@@ -89,11 +90,12 @@ class Worker(Client):
             self._consume(channel)
 
     def _consume(self, channel: Channel) -> None:
+        self._consumers += 1  # the broker takes no tag of a consumer that it cancelled while deliveries were held
         tag = channel.basic_consume(
             self._spec.queue,
             self._on_delivery,
             auto_ack=self._spec.acks is Acks.AUTOMATIC,
-            consumer_tag=f"{self._spec.actor}.{self._spec.incarnation}.{self.connection_number}",
+            consumer_tag=f"{self._spec.actor}.{self._spec.incarnation}.{self.connection_number}.{self._consumers}",
             callback=self._on_consuming,
         )
         if self.bulk is not None:
@@ -120,8 +122,8 @@ class Worker(Client):
 
     def _consume_again(self, channel: Channel) -> None:
         """Consume on the same channel, once what is held is settled: a queue that is not there closes the channel."""
-        if self.stopping or not channel.is_open:
-            return
+        if self.stopping or not channel.is_open or channel.consumer_tags:
+            return  # the broker may cancel a consumer twice, as 4.3 does when its timeout is over
         if self._busy or self._waiting:
             self.call_later(CONSUME_AGAIN_AFTER_S, lambda: self._consume_again(channel))
             return

@@ -143,6 +143,39 @@ class LossCause:
     """When the records last speak of them, put together into few times; the counts add up to `count`."""
 
 
+class DoneTwice(StrEnum):
+    """Why a copy was done more than once."""
+
+    UNEXPLAINED = "unexplained"
+    REPUBLISHED = "published again"
+    REQUEUED = "requeued"
+    DIED = "dead-lettered"
+    CONNECTION = "connection lost"
+    CHANNEL = "channel closed"
+    CANCELLED = "consumer cancelled"
+    UNWRITTEN = "ack not written"
+    CLUSTER = "node struck"
+    AT_LEAST_ONCE = "dead-lettered at least once"
+    UNDECLARED = "fault without effects"
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateCause:
+    """Copies that were done more than once, for the same reason, from the same holder, by the same fault."""
+
+    reason: DoneTwice
+    actor: str
+    """The worker that had held them, the publisher that published them again, or the node; empty if unknown."""
+    fault: int | None
+    """The step that brought it about; None if none did."""
+    fault_title: str
+    settings: tuple[str, ...]
+    """Each of which would have prevented it."""
+    count: int
+    sentence: str
+    """One sentence: how many, why, what would have prevented it."""
+
+
 @dataclass(frozen=True, slots=True)
 class NotDone:
     """Copies that expired, were dropped or removed, or are retained: by the same queue, reason and fault."""
@@ -306,6 +339,8 @@ class Counts:
     corrupt: int = 0
     misrouted: int = 0
     """Deliveries from, and finds in, queues that no life of the message leads to."""
+    kept_after_ack: int = 0
+    """Copies that were acknowledged, and found in a queue all the same."""
     out_of_order: int = 0
     fates: dict[Fate, int] = field(default_factory=dict)
     possible: dict[Fate, int] = field(default_factory=dict)
@@ -379,6 +414,8 @@ class VariantVerdict:
     """With nothing lost: the 95% upper bound on the loss rate (rule of three, exact: 1 - 0.05 ** (1 / promised))."""
     expectations: tuple[ExpectationResult, ...]
     causes: tuple[LossCause, ...]
+    duplicate_causes: tuple[DuplicateCause, ...]
+    """The counts add up to the duplicates."""
     not_done: tuple[NotDone, ...]
     lost: tuple[LostMessage, ...]
     """The first of them; `counts` says how many there are."""
@@ -412,8 +449,9 @@ class VariantVerdict:
 
     @property
     def explained(self) -> tuple[str, ...]:
-        """The full sentences on what was not done: what took the lost, then what expired, was dropped or removed, or is retained."""
-        return (*(cause.sentence for cause in self.causes), *(each.sentence for each in self.not_done))
+        """The full sentences: what took the lost, what expired, was dropped or removed, or is retained, and what was done twice."""
+        groups = (self.causes, self.not_done, self.duplicate_causes)
+        return tuple(each.sentence for group in groups for each in group)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,7 @@ def look(stage: Stage) -> BrokerLook:
     taken = BrokerFacts(
         stage.broker, stage.target(client_name=MARK), {stage.queue: Queue()}, variant="guarantee", own=True
     )
-    taken.begin("before the traffic", {})
-    found = taken.finish()
+    found = taken.take("before the traffic", {}).look
     assert found.not_asked == ""
     return found
 
@@ -147,8 +146,7 @@ def test_every_start_of_a_node_is_another_one(stage: Stage) -> None:
 def test_a_node_that_is_down_cannot_be_asked(stage: Stage, broker: Broker) -> None:
     broker.kill()
     taken = BrokerFacts(broker, stage.target(), {stage.queue: Queue()}, variant="guarantee", own=True)
-    taken.begin("after the drain", {})
-    found = taken.finish()
+    found = taken.take("after the drain", {}).look
     assert found.not_asked.startswith(f"{broker.nodes[0]} is down; asking for the depth of queue")
     assert found.queues == ()
 

@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from harness.scenario.scenario import Scenario
+from tests.oracle.seeds import SHAPE
 from tests.oracle.shapes import SHAPES
 from tests.oracle.simulator.broker import BrokerPlan
 from tests.oracle.simulator.faults import Fault
@@ -13,10 +14,10 @@ from tests.oracle.simulator.run import Plan
 from tests.oracle.simulator.world import MS, S
 
 
-def draw(seed: int, *, faults: bool = True) -> Plan:
-    """Draw a scenario, what strikes it, and what the broker is like."""
+def draw(seed: int, *, faults: bool = True, shape: str | None = SHAPE) -> Plan:
+    """Draw a scenario, what strikes it, and what the broker is like; of one shape, if it is given."""
     random = Random(f"{seed}/plan")
-    shape = random.choice(sorted(SHAPES))
+    shape = shape or random.choice(sorted(SHAPES))
     document = SHAPES[shape](random)
     document["name"] = f"{shape} {seed}"
     messages = random.choice([8, 20, 60])
@@ -78,7 +79,8 @@ def _faults(scenario: Scenario, span: int, random: Random) -> list[Fault]:
             case "close":
                 found.append(Fault("close", "broker", at))
             case "broker" if not any(each.target == "broker" for each in found):
-                found.append(Fault(random.choice(["kill", "restart"]), "broker", at, 40 * MS))
+                node = random.randrange(scenario.broker.nodes)
+                found.append(Fault(random.choice(["kill", "restart"]), "broker", at, 40 * MS, node))
             case "purge":
                 found.append(Fault("purge", random.choice(list(scenario.queues)), at))
     return found

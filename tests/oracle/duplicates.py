@@ -47,8 +47,8 @@ class Twice:
 class Duplicates:
     """Looks at every delivery of every copy."""
 
-    def __init__(self, lives: Lives, topology: Topology, faults: list[Struck], nodes: int) -> None:
-        self.lives, self.topology, self.faults, self.nodes = lives, topology, faults, nodes
+    def __init__(self, lives: Lives, topology: Topology, faults: list[Struck]) -> None:
+        self.lives, self.topology, self.faults = lives, topology, faults
         self.by_session: dict[Session, list[Delivery]] = defaultdict(list)
         for each in lives.records.deliveries:
             self.by_session[each.session].append(each)
@@ -109,7 +109,11 @@ class Duplicates:
                 and -LAG_NS <= fault.end_ns - settled_ns <= LAG_NS
             ):
                 return Reason.UNWRITTEN
-            if self.nodes > 1 and fault.effects.node is not Becomes.UNCHANGED and fault.end_ns >= earlier.at_ns:
+            if (
+                self.topology.nodes > 1
+                and fault.effects.node is not Becomes.UNCHANGED
+                and fault.end_ns >= earlier.at_ns
+            ):
                 return Reason.NODE
         there = self.topology.queues.get(earlier.queue)
         if there is not None and there.at_least_once and any(fault.ends_node for fault in self.faults):

@@ -80,7 +80,8 @@ def _by_queue(verdict: VariantVerdict, oracle: Oracle) -> list[str]:
     found: list[str] = []
     by_queue: dict[str, dict[Name, Decision]] = defaultdict(dict)
     for name, decision in oracle.decisions.items():
-        by_queue[name.first or oracle.records.publishes[name.key][-1].route][name] = decision
+        begins = oracle.lives.of[name].from_queue or oracle.records.publishes[name.key][-1].route
+        by_queue[begins][name] = decision
     for queue in oracle.topology.queues:
         found += _fates(f"queue {queue}", verdict.by_queue.get(queue, {}), by_queue.get(queue, {}))
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from harness.effects import Becomes, Cuts, Effects, Takes
-from harness.events import Event, FaultInjected, ProcessExited
+from harness.events import Event, FaultHealed, FaultInjected, ProcessExited
 from harness.history.records import AckMode
 from tests.oracle.fullness import never_full
 from tests.oracle.lives import Life, Lives
@@ -50,6 +50,8 @@ class Struck:
     targets: tuple[str, ...]
     begin_ns: int
     end_ns: int
+    healed_ns: int
+    """The end of the run for one that was never healed."""
 
     def cuts(self, actor: str) -> bool:
         """Whether it may end an actor's connection."""
@@ -62,8 +64,17 @@ class Struck:
 
 
 def struck(events: tuple[Event, ...]) -> list[Struck]:
+    healed = {event.fault: event.at_ns for event in events if isinstance(event, FaultHealed)}
+    last_ns = max([event.at_ns for event in events] or [0])
     return [
-        Struck(event.fault, event.effects, event.targets, event.at_ns, event.struck_at_ns)
+        Struck(
+            event.fault,
+            event.effects,
+            event.targets,
+            event.at_ns,
+            event.struck_at_ns,
+            healed.get(event.fault, last_ns),
+        )
         for event in events
         if isinstance(event, FaultInjected)
     ]
@@ -83,6 +94,8 @@ class Stay:
     """How often it came back to the queue, as quorum queues count."""
     by_death: bool = False
     confirmed: bool = True
+    under_way_ns: int = 0
+    """How long before `since_ns` the broker may have sent what was received then: a fault may have struck between."""
 
     @property
     def may_be_refused(self) -> bool:
@@ -122,7 +135,7 @@ class Options:
 
     def _seen(self, life: Life, deliveries: list[Delivery]) -> list[Option]:
         last = deliveries[-1]
-        came_back = Stay(life, last.queue, last.at_ns, returns=last.count + 1)
+        came_back = Stay(life, last.queue, last.at_ns, returns=last.count + 1, under_way_ns=LAG_NS)
         if last.mode in (AckMode.AUTOMATIC, AckMode.EARLY) or last.acked_ns is not None:
             fault = self._fault_of(last.session) if last.failed_ns is None else None
             at_worker = Option("lost", "worker", last.session[0], fault, proved=True)
@@ -161,11 +174,23 @@ class Options:
         return found + self._in_queue(Stay(life, life.from_queue, publish.at_ns, until_ns, confirmed=confirmed))
 
     def _not_routed(self, queue: str, publish: Publish) -> list[Option]:
-        """The queue had gone before, with a node that it did not outlast."""
+        """The queue had gone before, with a node that it did not outlast; or its home node was down, elsewhere in a cluster."""
         settled_ns = publish.confirmed_ns or self.records.last_ns
-        durable = self.topology.queues[queue].durable
-        gone = [each for each in self.faults if each.ends_node and each.begin_ns <= settled_ns and not durable]
+        there = self.topology.queues[queue]
+        gone = [
+            each
+            for each in self.faults
+            if each.ends_node
+            and each.begin_ns <= settled_ns
+            and (not there.durable or self._home_down(there, each, publish))
+        ]
         return [Option("lost", "exchange", queue, fault.number) for fault in gone]
+
+    def _home_down(self, there: QueueSettings, fault: Struck, publish: Publish) -> bool:
+        """Whether a classic queue could not be reached through the other nodes when a message was published."""
+        home = self.topology.home(there.name)
+        apart = there.kind == "classic" and self.topology.nodes > 1 and home in fault.targets
+        return apart and publish.at_ns <= fault.healed_ns + LAG_NS
 
     # In a queue.
 
@@ -206,7 +231,7 @@ class Options:
     def _by_faults(self, there: QueueSettings, stay: Stay) -> list[Option]:
         found = []
         for fault in self.faults:
-            if fault.end_ns < stay.since_ns or fault.begin_ns > stay.until_ns:
+            if fault.end_ns < stay.since_ns - stay.under_way_ns or fault.begin_ns > stay.until_ns:
                 continue
             takes = fault.effects.takes
             if takes is Takes.WAITING and there.name in fault.targets:

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.events import BrokerLook, BrokerStarted
+from harness.events import BrokerLook
 from harness.history.history import History
 from harness.scenario.scenario import Scenario
 from tests.oracle.duplicates import Duplicates
@@ -100,8 +100,7 @@ class Oracle:
 
     @cached_property
     def duplicates(self) -> Duplicates:
-        nodes = next((len(event.nodes) for event in self.history.events if isinstance(event, BrokerStarted)), 1)
-        return Duplicates(self.lives, self.topology, self._options.faults, nodes)
+        return Duplicates(self.lives, self.topology, self._options.faults)
 
     def done_twice(self) -> dict[Name, list[Delivery]]:
         """Copies whose work was completed more than once, with the deliveries that were completed, in order."""

@@ -223,6 +223,12 @@ def expiring(random: Random) -> Shape:
     return {"queues": queues, "to": {"to": ["tasks", "side"]}, "consumed": ["tasks"]}
 
 
+def cluster(random: Random) -> Shape:
+    """Queues on one node of three, which may be the one that goes."""
+    made = random.choice([plain, dead_letters, fan_out, siblings, two_queues])(random)
+    return made | {"broker": {"nodes": 3}}
+
+
 SHAPES: dict[str, Callable[[Random], Shape]] = {
     each.__name__.replace("_", " "): each
     for each in (
@@ -246,5 +252,6 @@ SHAPES: dict[str, Callable[[Random], Shape]] = {
         single_active,
         at_least_once,
         expiring,
+        cluster,
     )
 }

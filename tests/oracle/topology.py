@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.events import BrokerLook
+from harness.events import BrokerLook, BrokerStarted
 from harness.history.history import History
 from harness.scenario.scenario import Scenario
 
@@ -43,6 +43,7 @@ class Topology:
         looks = [look for look in self.looks if not look.not_asked]
         self.first = next((look for look in looks if look.moment == "before the traffic"), None)
         self.last = next((look for look in looks if look.moment == "after the drain"), None)
+        self.nodes = next((len(event.nodes) for event in history.events if isinstance(event, BrokerStarted)), 1)
         version = next((event.rabbitmq for event in history.events if hasattr(event, "rabbitmq")), "")
         self.queues: dict[str, QueueSettings] = {name: self._settings(name, version) for name in scenario.queues}
         self.consumed = {group.queue or next(iter(scenario.queues)) for group in scenario.workers}
@@ -51,6 +52,11 @@ class Topology:
         """Whether a queue was not there any more after the drain."""
         last = [look for look in self.looks if look.moment == "after the drain"]
         return bool(last) and all(facts.name != queue for facts in last[-1].queues)
+
+    def home(self, queue: str) -> str:
+        """The node that a queue is on; empty if nobody could say."""
+        homes = [facts.node for look in self.looks for facts in look.queues if facts.name == queue]
+        return homes[0] if homes else ""
 
     # Queues.
 

@@ -181,13 +181,15 @@ class Checker:
             path = self.folder / "part.yaml"
             path.write_text(text, encoding="utf-8")
         try:
-            load(path, actions())
+            warnings = load(path, actions()).warnings
         except ScenarioError as error:
             if not block.title.startswith("wrong"):
                 self._say(block.line, str(error))
-        else:
-            if block.title.startswith("wrong"):
-                self._say(block.line, "is meant to be wrong, and is not")
+            return
+        if block.title.startswith("wrong"):
+            self._say(block.line, "is meant to be wrong, and is not")
+        if bool(warnings) is not block.title.startswith("warned"):
+            self._say(block.line, "\n".join(map(str, warnings)) or "is meant to be warned of, and is not")
 
     def _workflow(self, block: Block) -> None:
         for job in YAML(typ="safe").load(block.text)["jobs"].values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -27,7 +27,8 @@ from harness.faults.registry import actions
 from harness.faults.targets import Targeted
 from harness.history.history import History
 from harness.history.read import DTYPE, Log
-from harness.history.records import FOREIGN, Flag, Kind, LogHeader
+from harness.history.records import FOREIGN, AckMode, Flag, Kind, LogHeader
+from harness.history.texts import NO_TEXTS
 from harness.scenario.scenario import Scenario
 
 V = "guarantee"
@@ -72,13 +73,17 @@ class Story:
     tags: dict[tuple[str, int, int], int] = field(default_factory=dict)
     ended: bool = False
 
+    reasons: list[str] = field(default_factory=lambda: [""])
+    """What the broker said when it closed a channel, as `close_channel` was told."""
+    nodes: tuple[str, ...] = ("n1",)
+
     def __post_init__(self) -> None:
         self.event(
             BrokerStarted,
             backend="test",
             reason="",
             endpoint="",
-            nodes=("n1",),
+            nodes=self.nodes,
             rabbitmq="4.0.5",
             erlang="27",
         )
@@ -249,6 +254,29 @@ class Story:
         self.complete(seq, tag, to=to, of=of, attempt=attempt, incarnation=incarnation)
         self.ack(tag, to=to, incarnation=incarnation)
 
+    def consume(
+        self, number: int = 1, *, prefetch: int = 0, acks: AckMode = AckMode.MANUAL, connection: int = 1, queue: int = 0
+    ) -> None:
+        self._add(
+            "worker",
+            number,
+            1,
+            kind=Kind.CONSUMING,
+            queue=queue,
+            attempt=int(acks),
+            arg=prefetch,
+            connection=connection,
+        )
+
+    def cancel(self, number: int = 1, *, connection: int = 1) -> None:
+        self._add("worker", number, 1, kind=Kind.CANCELLED, connection=connection)
+
+    def close_channel(self, number: int = 1, *, code: int, reason: str, connection: int = 1) -> None:
+        self.reasons.append(reason)
+        self._add(
+            "worker", number, 1, kind=Kind.CHANNEL_CLOSED, arg=code, queue=len(self.reasons) - 1, connection=connection
+        )
+
     def lose_connection(self, role: str, number: int = 1, *, connection: int = 1, incarnation: int = 1) -> None:
         self._add(role, number, incarnation, kind=Kind.CONNECTION_LOST, connection=connection)
 
@@ -342,7 +370,8 @@ class Story:
                 for name, value in row.items():
                     records[name][index] = value
             names = self.routes if role == "publisher" and self.routes else self.queues
-            logs.append(Log(LogHeader(role, actor, number, incarnation, 1, names), records))
+            texts = replace(NO_TEXTS, reasons=tuple(self.reasons))
+            logs.append(Log(LogHeader(role, actor, number, incarnation, 1, names), records, texts=texts))
             if role == "worker":
                 self.events.append(
                     ProcessStarted(at_ns=0, variant=V, role="worker", actor=actor, incarnation=incarnation, pid=1)

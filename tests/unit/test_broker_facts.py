@@ -49,8 +49,7 @@ def facts(broker: Answering, *, client_name: str = "chaos-1f2e3d-0", own: bool =
 
 def look(version: str, *, client_name: str = "chaos-1f2e3d-0", own: bool = True) -> BrokerLook:
     taken = facts(Answering(ControlResult(0, ANSWERS[version], "")), client_name=client_name, own=own)
-    taken.begin("before the traffic", {})
-    return taken.finish()
+    return taken.take("before the traffic", {}).look
 
 
 def queue(found: BrokerLook, name: str) -> QueueFacts:
@@ -94,6 +93,13 @@ def test_what_waits_for_a_target_that_refuses_is_held_and_not_ready(version: str
     assert (held.ready, held.unacknowledged, held.held) == (0, 0, 5)
 
 
+@pytest.mark.parametrize(("version", "says"), [("3.8.9", False), ("3.10.8", False), ("4.0.5", True), ("4.3.6", True)])
+def test_a_quorum_queue_says_from_4_0_on_whether_it_has_written_what_it_took(version: str, says: bool) -> None:
+    taken = facts(Answering(ControlResult(0, ANSWERS[version], ""))).take("after the drain", {})
+    assert taken.unwritten == frozenset()
+    assert taken.may_be_unwritten == (frozenset() if says else {"q", "q2"})
+
+
 @pytest.mark.parametrize("version", ANSWERS)
 def test_exchanges_and_bindings_are_known(version: str) -> None:
     found = look(version)
@@ -123,7 +129,7 @@ def test_a_virtual_host_is_not_the_runs_own_where_somebody_else_is_connected_or_
 @pytest.mark.parametrize("version", COUNTED)
 def test_what_a_node_threw_away_is_counted_by_reason(version: str) -> None:
     counts = look(version).dead_lettered["rabbit@h"]
-    assert counts["quorum/at_least_once/expired"] == 15
+    assert counts["quorum/at_least_once/expired"] == 5
     assert counts["classic/at_most_once/maxlen"] > 0
     assert counts["classic/disabled/rejected"] == 0
 
@@ -147,8 +153,8 @@ def test_what_is_flushed_is_looked_at_in_the_same_call() -> None:
     broker = Answering(ControlResult(0, ANSWERS["4.0.5"], ""))
     taken = facts(broker)
     taken.flush()
-    taken.begin("before the traffic", {})
-    assert len(taken.finish().queues) == 6
+    taken.begin()
+    assert len(taken.first().queues) == 6
     assert broker.asked[::2] == ["eval"]
     assert "mnesia" in broker.asked[1]
 
@@ -158,9 +164,7 @@ AMQP = {"tasks": topology.Counts(7, 3), "dead": None}
 
 def counted(monkeypatch: pytest.MonkeyPatch, broker: Answering) -> BrokerLook:
     monkeypatch.setattr(topology, "counts", lambda _target, queues: {name: AMQP[name] for name in queues})
-    taken = facts(broker)
-    taken.begin("after the drain", {"tasks": 2})
-    return taken.finish()
+    return facts(broker).take("after the drain", {"tasks": 2}).look
 
 
 def test_a_broker_that_cannot_be_asked_says_what_amqp_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,8 +195,6 @@ def test_a_broker_that_answers_nothing_at_all_is_said_so(monkeypatch: pytest.Mon
         raise BrokerError("no connection to 127.0.0.1:1")
 
     monkeypatch.setattr(topology, "counts", gone)
-    taken = facts(Answering(ControlResult(0, "", ""), "external"))
-    taken.begin("after the drain", {})
-    found = taken.finish()
+    found = facts(Answering(ControlResult(0, "", ""), "external")).take("after the drain", {}).look
     assert found.queues == ()
     assert found.not_asked == "rabbitmqctl cannot be run on an external broker; no connection to 127.0.0.1:1"

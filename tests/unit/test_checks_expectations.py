@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.checks.judge import judge
+from harness.events import BrokerLook, QueueFacts
 from harness.scenario.expectations import Expectations, LostAt, Percentiles
 from harness.verdict.data import ExpectationResult, Outcome
 from tests.unit.histories import FOREIGN, MS, Story, scenario
@@ -19,7 +20,7 @@ def busy() -> Story:
     for seq in range(3):
         story.sent(seq)
         story.process(seq, to=1 + seq % 2)
-    story.process(0, to=2, redelivered=True)  # explained
+    story.process(0, to=2, redelivered=True)  # unexplained: the mark is a hint
     story.process(1, to=1)  # unexplained
     story.process(7, of=FOREIGN)
     story.confirm(story.publish(3), nack=True)  # never promised
@@ -55,6 +56,48 @@ def expired() -> Story:
     return story
 
 
+def purged() -> Story:
+    story = Story()
+    story.sent(0)
+    story.fault("purge", "tasks", family="topology")
+    return story
+
+
+def misrouted() -> Story:
+    story = Story(queues=("tasks", "dead"))
+    story.sent(0)
+    story.process(0)
+    story.process(0, queue=1)
+    return story
+
+
+def acknowledged_and_found() -> Story:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.find(0)
+    return story
+
+
+def delayed() -> Story:
+    story = Story(queues=("delay", "tasks"))
+    story.sent(0)
+    story.find(0)
+    return story
+
+
+def held() -> Story:
+    story = Story(queues=("tasks", "dead"))
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    facts = QueueFacts(
+        name="tasks", type="quorum", durable=True, arguments={}, policy={}, policy_name="", operator_policy_name="",
+        consumers=0, foreign_consumers=0, ready=0, unacknowledged=0, held=1, node="n1", state="running",
+    )  # fmt: skip
+    story.event(BrokerLook, moment="after the drain", own_virtual_host=True, queues=(facts,))
+    return story
+
+
 def struck() -> Story:
     """Work before and after a scaling: 25 completions 10 ms apart, then 50 of them 5 ms apart; a worker killed and back."""
     story = Story()
@@ -76,13 +119,28 @@ def struck() -> Story:
 
 
 DEAD = {"queues": {"tasks": {"dead_letter": "dead"}, "dead": {}}}
+DELAY = {
+    "queues": {"delay": {"message_ttl": "1h", "dead_letter": "tasks"}, "tasks": {}},
+    "workers": {"queue": "tasks"},
+}
+AT_LEAST_ONCE = {
+    "queues": {
+        "tasks": {
+            "type": "quorum",
+            "dead_letter": "dead",
+            "overflow": "reject-publish",
+            "arguments": {"x-dead-letter-strategy": "at-least-once"},
+        },
+        "dead": {"max_length": 1, "overflow": "reject-publish"},
+    }
+}
 TASKS = {"publishers": {"tasks": ["one", "two", "three"], "messages": 10}}
 
 CASES: list[tuple[str, Any, Any, Callable[[], Story], dict[str, Any]]] = [
     ("lost", 1, 0, busy, DEAD),
     ("lost_at", {"unknown": 1}, {"worker": ">= 1"}, busy, DEAD),
     ("duplicates", 2, 1, busy, DEAD),
-    ("unexplained_duplicates", 1, 0, busy, DEAD),
+    ("unexplained_duplicates", 2, 1, busy, DEAD),
     ("phantom", 1, 0, busy, DEAD),
     ("corrupt", 1, 0, busy, DEAD),
     ("stranded", 1, 0, busy, DEAD),
@@ -93,6 +151,11 @@ CASES: list[tuple[str, Any, Any, Callable[[], Story], dict[str, Any]]] = [
     ("dead_lettered", 1, 0, busy, DEAD),
     ("expired", 1, 0, expired, {"queues": {"tasks": {"message_ttl": "1s"}}}),
     ("dropped", 1, 0, dropped, {}),
+    ("removed", 1, 0, purged, {}),
+    ("retained", 1, 0, held, AT_LEAST_ONCE),
+    ("misrouted", 1, 0, misrouted, DEAD),
+    ("kept_after_ack", 1, 0, acknowledged_and_found, {}),
+    ("in_transit", 1, 0, delayed, DELAY),
     ("returned", 1, 0, busy, DEAD),
     ("nacked", 1, 0, busy, DEAD),
     ("never_promised", 1, 0, busy, DEAD),
@@ -179,7 +242,9 @@ def test_what_could_not_be_measured_makes_a_run_inconclusive(expect: dict[str, A
 
 def test_with_nothing_said_nothing_may_be_lost_invented_corrupted_or_doubled() -> None:
     found = {each.path: each.holds for each in results(busy(), {}, DEAD)}
-    assert found == dict.fromkeys(("lost", "unexplained_duplicates", "phantom", "corrupt", "stranded"), False)
+    seen = ("lost", "unexplained_duplicates", "phantom", "corrupt", "stranded", "dead_lettered", "resurrected")
+    unseen = ("misrouted", "kept_after_ack", "in_transit", "expired", "dropped", "removed", "retained")
+    assert found == dict.fromkeys(seen, False) | dict.fromkeys(unseen, True)
 
 
 def test_what_an_expectation_says_of_nobody_is_explained() -> None:

@@ -155,23 +155,6 @@ def test_processed_twice_without_a_reason_is_unexplained() -> None:
     assert [anomaly.kind for anomaly in found.anomalies] == ["duplicate"]
 
 
-@pytest.mark.parametrize("reason", ["redelivered", "republished", "connection lost", "rejected with requeue"])
-def test_processed_twice_for_a_reason_is_explained(reason: str) -> None:
-    story = Story()
-    story.sent(0)
-    story.process(0)
-    if reason == "republished":
-        story.confirm(story.publish(0, attempt=2))
-    if reason == "connection lost":
-        story.lose_connection("worker")
-    if reason == "rejected with requeue":
-        story.reject(0, story.deliver(0), requeue=True)
-    attempt = 2 if reason == "republished" else 1
-    story.process(0, to=2, redelivered=reason == "redelivered", attempt=attempt)
-    found = verdict(story)
-    assert (found.counts.duplicates, found.counts.unexplained_duplicates) == (1, 0)
-
-
 def test_a_message_of_nobody_is_a_phantom() -> None:
     story = Story()
     story.sent(0)

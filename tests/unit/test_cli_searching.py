@@ -15,7 +15,7 @@ from harness.cli.several import Batch
 from harness.errors import ExitCode, ScenarioError
 from harness.faults.process import Kill
 from harness.faults.registry import actions
-from harness.scenario.load import Loaded, load
+from harness.scenario.load import Loaded, load, load_text
 from harness.search.exploration import Exploration
 from harness.search.trial_outcome import TrialOutcome
 from harness.verdict.data import Outcome, RunVerdict
@@ -160,6 +160,25 @@ def test_a_schedule_is_the_same_for_the_guarantee_and_its_controls(tmp_path: Pat
         (True, True),
         (False, True),
         (True, False),
+    }
+
+
+def test_what_a_scenario_says_becomes_of_messages_is_allowed_under_every_schedule(tmp_path: Path) -> None:
+    text = """
+name: x
+queues: {tasks: {dead_letter: dead, max_length: 900}, dead: {message_ttl: 1s}}
+publishers: {messages: 1000}
+workers: {queue: tasks, fails: {every: 10, by: reject}}
+expect: {dead_lettered: 100, expired: 0, lost: 0, redelivered: 5}
+controls:
+  automatic acks: {set: {workers.acks: automatic}, expect: {lost: ">= 1", dropped: "0..5"}}
+"""
+    crew = Told(lambda _: Outcome.AS_EXPECTED)
+    search(crew, tmp_path, loaded=load_text(text, tmp_path / "x.yaml", actions()))
+    expected = {str(job.loaded.scenario.workers[0].acks): job.loaded.scenario.expect for job in crew.jobs}
+    assert {acks: expect.model_dump(mode="json", exclude_defaults=True) for acks, expect in expected.items()} == {
+        "manual": {"dead_lettered": ">= 0"},
+        "automatic": {"dead_lettered": ">= 0", "dropped": ">= 0"},
     }
 
 

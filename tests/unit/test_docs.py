@@ -58,6 +58,14 @@ MISTAKES = {
         '```yaml title="wrong.yaml"\nname: x\npublishers: {messages: 3}\n```',
         "is not",
     ),
+    "a scenario that does not say what it can produce": (
+        "```yaml\nname: x\nqueues: {tasks: {message_ttl: 1s}}\npublishers: {messages: 3}\n```",
+        "expect says nothing of expired",
+    ),
+    "a scenario that is to be warned of and is not": (
+        '```yaml title="warned.yaml"\nname: x\npublishers: {messages: 3}\n```',
+        "is not",
+    ),
     "a workflow's command": (
         '```yaml title=".github/workflows/x.yml"\njobs: {a: {steps: [{run: .venv/bin/chaos rum scenarios}]}}\n```',
         "rum",
@@ -123,3 +131,14 @@ def test_the_pictures_are_current_and_show_every_fate() -> None:
 def test_every_shipped_scenario_shows_a_guarantee() -> None:
     page = (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")
     assert [path.stem for path in (ROOT / "scenarios").glob("*.yaml") if f"`{path.stem}`" not in page] == []
+
+
+def test_the_page_on_upgrading_names_every_count_whose_default_changed() -> None:
+    before = {"lost", "unexplained_duplicates", "phantom", "corrupt", "stranded"}
+    described = schema(actions())["definitions"]["Expectations"]["properties"]
+    said = {name: each.get("description", "") for name, each in described.items()}
+    now = {name for name, text in said.items() if "0 if not given" in text or "If not given, a run with some" in text}
+    page = (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8")
+    rows = {match[1]: match[2] for match in re.finditer(r"^\| `(\w+)` \|.*\| `([^`]*)` \|$", page, re.MULTILINE)}
+    assert now - before <= set(rows)
+    assert {name: rows[name] for name in now - before} == {name: f'{name}: ">= 0"' for name in now - before}

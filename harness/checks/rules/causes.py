@@ -28,12 +28,12 @@ from harness.checks.rules.arrival import WITHIN_NS as ARRIVES_WITHIN_NS
 from harness.checks.rules.arrival import arrived
 from harness.checks.rules.fates import Fates
 from harness.checks.rules.latest import last_deliveries, last_publishes
-from harness.checks.tally.fault_records import FaultRecord, fault_records, on_disk_ns
+from harness.checks.tally.fault_records import FaultRecord, fault_records, on_disk_ns, over_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.sessions import Session
 from harness.checks.tally.times import NEVER
 from harness.effects import Takes
-from harness.events import Drained, Event, ProcessExited
+from harness.events import BrokerStarted, Drained, Event, ProcessExited
 from harness.history.records import AckMode
 from harness.scenario.scenario import QUORUM_SETTLE_S
 from harness.verdict.data import Place
@@ -43,7 +43,10 @@ NO_CAUSE = "unknown: no fault of this run explains it"
 UNDECLARED_TAKER = "unknown: the fault declares no effects"
 MANUAL_ACKS = "workers.acks: manual"
 CONFIRMS = "publishers.confirms: true"
+UNBOUND = "a binding"
 FAILED_WORK = "workers.acks: manual, and a reject to a dead letter target"
+BACK_NS = 2_000_000_000
+"""So long after a node is back, a classic queue that it is the home of may still be unreachable from the others."""
 NOTICED_AFTER_NS = 2_000_000_000
 """The broker goes on pushing to a worker that has ended until it notices; measured: 43 ms on a machine under load."""
 
@@ -96,8 +99,11 @@ class _Evidence:
     """When it was last published (or another that went between the same faults)."""
     since_ns: int
     """Since when it stood there, likewise."""
+    overtaken_ns: int
+    """By when it had surely left, likewise; NEVER where nothing shows it."""
     publisher: Session
     persistent: bool
+    mandatory: bool
     confirmed: bool
     arrived: bool
     """Whether it is known to have reached the broker."""
@@ -134,10 +140,12 @@ def find_causes(fates: Fates, tally: MessageTable, events: Sequence[Event]) -> C
             np.searchsorted(finder.times, publishes.at_ns[sent]),
             publishes.session[sent],
             publishes.persistent[sent],
+            publishes.mandatory[sent],
             tally.first_confirmed_ns.known(lost.copy),
             arrived(sent, tally),
             worker,
             np.searchsorted(finder.times, lost.since_ns),
+            np.searchsorted(finder.times, lost.overtaken_ns),
             released,
             failed,
             lost.queue != tally.first_queue(lost.copy),
@@ -151,8 +159,10 @@ def find_causes(fates: Fates, tally: MessageTable, events: Sequence[Event]) -> C
                 queue=tally.queues[queue] if queue >= 0 else "",
                 sent_ns=int(publishes.at_ns[sent[each]]),
                 since_ns=int(lost.since_ns[each]),
+                overtaken_ns=int(lost.overtaken_ns[each]),
                 publisher=tally.sessions[publishes.session[sent[each]]],
                 persistent=bool(persistent),
+                mandatory=bool(mandatory),
                 confirmed=bool(confirmed),
                 arrived=bool(reached),
                 worker=tally.sessions[worker[each]] if worker[each] >= 0 else None,
@@ -161,7 +171,7 @@ def find_causes(fates: Fates, tally: MessageTable, events: Sequence[Event]) -> C
                 moved=bool(moved),
             )
         )
-        for each, (queue, _, _, _, persistent, confirmed, reached, _, _, gone, fail, moved) in zip(
+        for each, (queue, _, _, _, persistent, mandatory, confirmed, reached, _, _, _, gone, fail, moved) in zip(
             first.tolist(), columns[first].tolist(), strict=True
         )
     ]
@@ -183,7 +193,8 @@ class _Finder:
 
     def __init__(self, tally: MessageTable, events: Sequence[Event]) -> None:
         """Collect what can take copies."""
-        self._settings = tally.topology.settings
+        self._settings, self._facts = tally.topology.settings, tally.topology.facts
+        self._nodes = max((len(event.nodes) for event in events if isinstance(event, BrokerStarted)), default=1)
         self._happenings = fault_records(events)
         self._on_disk_ns = on_disk_ns(events)
         self._ends = {
@@ -198,14 +209,15 @@ class _Finder:
         times = {each.over_ns for each in self._worker_ends}
         times |= {each.over_ns + NOTICED_AFTER_NS for each in self._worker_ends}
         for each in self._happenings:
-            times |= {each.at_ns, each.struck_ns, each.at_ns - ARRIVES_WITHIN_NS}
+            times |= {each.at_ns, each.struck_ns, each.at_ns - ARRIVES_WITHIN_NS, over_ns(each) + BACK_NS + 1}
         self.times = np.array(sorted(times), dtype=np.int64)
         """Messages sent between two neighbours of these have the same cause, other things being equal."""
 
     def cause(self, evidence: _Evidence) -> Cause:
         """Decide."""
         if not evidence.queue:
-            return Cause(Place.EXCHANGE, "", None, "publishers.mandatory: true (or a binding)", evidence.sent_ns)
+            kept = UNBOUND if evidence.mandatory else f"publishers.mandatory: true (or {UNBOUND})"
+            return Cause(Place.EXCHANGE, "", None, kept, evidence.sent_ns)
         if evidence.worker is not None and (evidence.released or evidence.failed):
             return self._at_worker(evidence.worker, failed=evidence.failed)
         if evidence.worker is None and not evidence.moved:
@@ -226,6 +238,10 @@ class _Finder:
         if gone is not None:
             setting = f"queues.{evidence.queue}.durable: true"
             return Cause(Place.EXCHANGE, "", gone.fault, setting, evidence.sent_ns)
+        away = self._home_away(evidence.queue, evidence.sent_ns)
+        if away is not None:
+            setting = f"publishers.mandatory: true (or queues.{evidence.queue}.type: quorum)"
+            return Cause(Place.EXCHANGE, "", away.fault, setting, evidence.sent_ns)
         session = evidence.publisher
         if evidence.arrived or session.lost_ns == NEVER:
             return self._in_queue(evidence, evidence.sent_ns)
@@ -240,26 +256,33 @@ class _Finder:
         return Cause(Place.PUBLISHER, session.actor, fault, CONFIRMS, session.lost_ns)
 
     def _in_queue(self, evidence: _Evidence, since_ns: int) -> Cause:
-        """In its queue from `since_ns` on: the first thing that can take it from there, else the first that must not."""
+        """In its queue from `since_ns` on: the first thing that can take it from there, else the first that must not.
+
+        What began after it had surely left its queue did not take it.
+        """
         queue, settings = evidence.queue, self._settings(evidence.queue)
+        happenings = [
+            each for each in self._happenings if since_ns <= each.struck_ns and each.at_ns < evidence.overtaken_ns
+        ]
         # What a worker holds is out of a purge's reach until it is given back; the end of a node takes it all the same.
         back_ns = since_ns if evidence.worker is None else evidence.worker.over_ns
-        taker = self._first(
-            lambda each: (
-                each.effects.declared
-                and each.struck_ns >= (back_ns if each.effects.takes is Takes.WAITING else since_ns)
-                and each.can_take(queue, settings, persistent=evidence.persistent, on_disk_ns=self._on_disk_ns)
-            )
+        takers = (
+            each
+            for each in happenings
+            if each.effects.declared
+            and (each.effects.takes is not Takes.WAITING or each.struck_ns >= back_ns)
+            and each.can_take(queue, settings, persistent=evidence.persistent, on_disk_ns=self._on_disk_ns)
         )
+        taker = next(takers, None)
         pushed_to = self._pushed_to(evidence, since_ns, taker)
         if pushed_to is not None:
             return self._on_its_way_to(pushed_to, since_ns)
         if taker is not None and taker.effects.takes is Takes.WAITING:
             return Cause(Place.BROKER, queue, taker.fault, f"no {taker.noun[0]}", taker.struck_ns)
-        undeclared = self._first(lambda each: not each.effects.declared and each.struck_ns >= since_ns)
+        undeclared = next((each for each in happenings if not each.effects.declared), None)
         if taker is None and undeclared is not None:
             return Cause(Place.BROKER, queue, undeclared.fault, UNDECLARED_TAKER, undeclared.struck_ns)
-        guilty = taker or self._first(lambda each: each.ends_node and each.struck_ns >= since_ns)
+        guilty = taker or next((each for each in happenings if each.ends_node), None)
         if guilty is None:
             return Cause(Place.UNKNOWN, "", None, NO_CAUSE)
         missing = self._missing(evidence, guilty)
@@ -306,6 +329,17 @@ class _Finder:
         if self._settings(queue).durable:
             return None
         return self._first(lambda each: each.ends_node and each.struck_ns < at_ns)
+
+    def _home_away(self, queue: str, at_ns: int) -> FaultRecord | None:
+        """Return the fault that had a classic queue's node down at a time: messages to it are unroutable then, on the other nodes."""
+        facts = self._facts.get(queue)
+        if self._nodes < 2 or facts is None or facts.type != "classic":
+            return None
+        return self._first(
+            lambda each: (
+                each.ends_node and facts.node in each.targets and each.at_ns <= at_ns <= over_ns(each) + BACK_NS
+            )
+        )
 
     def _first(self, fits: Callable[[FaultRecord], bool]) -> FaultRecord | None:
         return next((fault_record for fault_record in self._happenings if fits(fault_record)), None)

@@ -1,90 +1,250 @@
-"""Messages processed more than once, and whether anything explains it.
+"""Copies that were done more than once, and why.
 
-Every attempt of a publish is a message of its own to the broker, and so is every copy in another queue: the first completion of each is
-the one that was asked for. Each further completion needs an explanation:
+A worker completes a copy again because the broker delivered it again. Every attempt of a publish is a message of its own to the broker. Of
+one attempt there is one message in the queue, so that of two deliveries that follow each other the broker must have taken the first one
+back before it sent the second. This asks of each such pair whether an honest broker may have done so, and why:
 
-- its delivery carries the redelivered mark; or
-- an earlier delivery of the same attempt was rejected; or
-- an earlier delivery of the same attempt was on a connection that was lost, or was with its worker when a node of the broker was struck:
-  the acknowledgement may never have reached the broker, unless it was sent long before (the redelivered mark is only a hint, and missing
-  after some crashes).
+- the worker had rejected it; or
+- its connection, or channel, had ended (`endings` says when that can have been), and the ack had not surely arrived; or
+- a node was struck in a way that costs acks: see `done_twice`.
+
+Clients record deliveries when they read them, so one that stood still records late what it was sent early. So a pair is explained as well
+if the second one, of a connection that was lost, may have been taken back before the first one was sent.
+
+A copy that was done twice has the reason of the pair that follows the earlier completion; without one if any pair from there on has none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
+from harness.checks.rules.done_twice import Reason
+from harness.checks.rules.endings import LAG_NS, find_endings
 from harness.checks.rules.latest import rows_of
+from harness.checks.tally.deliveries import REJECTED, REQUEUED
 from harness.checks.tally.fault_records import FaultRecord, fault_records
 from harness.checks.tally.message_table import MessageTable
-from harness.checks.tally.sessions import Session
 from harness.checks.tally.times import NEVER
-from harness.effects import AtRisk
-from harness.events import Event
+from harness.effects import Becomes
+from harness.events import BrokerStarted, Event
+from harness.history.records import AckMode
 
-LAG_NS = 30_000_000_000
-"""Where no fault is behind a lost connection: an acknowledgement sent so long before is taken to have reached the broker; much more than any healthy run needs."""
-
-
-def duplicates(tally: MessageTable) -> np.ndarray:
-    """Return the copies that were completed more than once."""
-    return np.flatnonzero(tally.completions.further)
+_NOBODY = -1
 
 
-def unexplained_duplicates(tally: MessageTable, events: Sequence[Event]) -> np.ndarray:
-    """Return those of the duplicates that nothing explains."""
-    twice = duplicates(tally)
-    if not len(twice):
-        return twice
-    deliveries = tally.deliveries
-    rows = rows_of(twice, deliveries.copy, tally.total)
-    group = deliveries.copy[rows] << 16 | deliveries.attempt[rows]
-    order = np.lexsort((deliveries.completed_ns[rows], deliveries.at_ns[rows], group))
-    rows, group = rows[order], group[order]
-    opened = _opened_ns(rows, tally, events)
-    begins = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
-    number = np.cumsum(np.r_[True, group[1:] != group[:-1]]) - 1
-    excused = deliveries.redelivered[rows] | (_least_before(opened, begins, number) <= deliveries.at_ns[rows])
-    done = deliveries.completed[rows]
-    before = np.cumsum(done) - done
-    first = done & (before == before[begins][number])
-    return np.unique(deliveries.copy[rows[done & ~first & ~excused]])
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """The copies that were done more than once: arrays of one length, a place for each."""
+
+    copy: NDArray[np.int64]
+    reason: NDArray[np.int8]
+    """A `Reason`."""
+    session: NDArray[np.int64]
+    """The connection that it came back from; -1 for none."""
+    fault: NDArray[np.int64]
+    """The step that brought that about; -1 for none."""
+    times: NDArray[np.int64]
+    """How often it was done."""
+
+    @property
+    def unexplained(self) -> NDArray[np.int64]:
+        """The copies that nothing explains."""
+        found: NDArray[np.int64] = self.copy[self.reason == Reason.NOTHING]
+        return found
 
 
-def _opened_ns(rows: np.ndarray, tally: MessageTable, events: Sequence[Event]) -> np.ndarray:
-    """Return from when on each delivery explains another one of its message; NEVER if it does not."""
-    deliveries, struck = tally.deliveries, fault_records(events)
-    at_ns, completed_ns = deliveries.at_ns[rows], deliveries.completed_ns[rows]
-    by_session = np.array([doubted_ns(session, struck) for session in tally.sessions], dtype=np.int64)
-    doubt_ns = by_session[deliveries.session[rows]]
-    opened = np.where(completed_ns >= doubt_ns - LAG_NS, doubt_ns, NEVER)
-    for each in struck:
-        if each.effects.at_risk is AtRisk.UNDONE:
-            held = (at_ns <= each.struck_ns) & (completed_ns >= each.at_ns - LAG_NS)
-            opened[held] = np.minimum(opened[held], each.at_ns)
-    return np.where(deliveries.rejected[rows] > 0, at_ns, opened)
+_NONE = np.empty(0, dtype=np.int64)
+NO_DUPLICATES = Duplicates(_NONE, np.empty(0, dtype=np.int8), _NONE, _NONE, _NONE)
 
 
-def _least_before(values: np.ndarray, begins: np.ndarray, number: np.ndarray) -> np.ndarray:
-    """Return for each row the least of the values before it in its group; NEVER for the first. Groups are numbered runs of rows."""
-    # Ranks instead of times, and a floor that falls from group to group, make one running minimum start anew in each.
-    distinct, rank = np.unique(values, return_inverse=True)
-    floor = -number * (len(distinct) + 1)
-    running = np.minimum.accumulate(rank + floor)
-    least = np.full(len(values), NEVER, dtype=np.int64)
-    least[1:] = distinct[np.clip(running[:-1] - floor[:-1], 0, len(distinct) - 1)]
-    least[begins] = NEVER
-    return least
+def find_duplicates(tally: MessageTable, events: Sequence[Event]) -> Duplicates:
+    """Find the copies that were done more than once, and why."""
+    twice = np.flatnonzero(tally.completions.further)
+    return (
+        _Pairs(rows_of(twice, tally.deliveries.copy, tally.total), tally, events).judged()
+        if len(twice)
+        else NO_DUPLICATES
+    )
 
 
-def doubted_ns(session: Session, struck: Sequence[FaultRecord]) -> int:
-    """Return from when on the broker may have taken a connection for lost; NEVER if it was never lost.
+class _Pairs:
+    """The deliveries of some copies, each beside the one before it of the same attempt."""
 
-    That is before the client knows it: from the beginning of the fault behind it, where there is one.
-    """
-    if session.lost_ns == NEVER:
-        return NEVER
-    begun = [each.at_ns for each in struck if each.cut_off(session)]
-    return min([session.lost_ns - LAG_NS, *begun])
+    def __init__(self, rows: NDArray[np.int64], tally: MessageTable, events: Sequence[Event]) -> None:
+        """`rows` are places in `MessageTable.deliveries`."""
+        deliveries = tally.deliveries
+        attempt = deliveries.copy[rows] << 16 | deliveries.attempt[rows]
+        order = np.lexsort((deliveries.at_ns[rows], attempt))
+        self._tally, self._struck = tally, fault_records(events)
+        started = next((event for event in events if isinstance(event, BrokerStarted)), None)
+        self._clustered = started is not None and len(started.nodes) > 1
+        self._rows, attempt = rows[order], attempt[order]
+        self._first = np.r_[True, attempt[1:] != attempt[:-1]]
+        self._before = np.r_[0, self._rows[:-1]]
+        """Of each delivery the place of the one before it; of the first of an attempt it means nothing."""
+        self._endings = find_endings(self._sessions(), tally, events)
+
+    def _sessions(self) -> NDArray[np.bool_]:
+        """The connections whose end may explain a pair, as truth by session."""
+        wanted = np.zeros(len(self._tally.sessions), dtype=bool)
+        wanted[self._tally.deliveries.session[self._rows]] = True
+        ended = np.array([session.over_ns != NEVER for session in self._tally.sessions], dtype=bool)
+        wanted &= ended
+        return wanted
+
+    def judged(self) -> Duplicates:
+        """Give each copy its reason."""
+        deliveries, rows = self._tally.deliveries, self._rows
+        place = np.arange(len(rows))
+        done = deliveries.completed[rows]
+        attempt = np.cumsum(self._first)
+        # The attempt that was first completed is the one that was asked for; its first completion is no duplicate.
+        copy = np.cumsum(np.r_[True, np.diff(deliveries.copy[rows]) != 0]) - 1
+        by_time = np.lexsort((deliveries.completed_ns[rows], copy))
+        asked_for = attempt[by_time[np.r_[True, np.diff(copy[by_time]) != 0]]]
+        last_done = np.maximum.accumulate(np.where(done, place, -1))
+        earlier = np.r_[-1, last_done[:-1]]
+        earlier[(earlier >= 0) & (attempt[earlier] != attempt)] = -1
+        reason, session, fault = self._reasons()
+        nothing = np.cumsum((reason == Reason.NOTHING) & ~self._first)
+        again = np.flatnonzero(done & (earlier >= 0))
+        republished = np.flatnonzero(done & (earlier < 0) & (attempt != asked_for[copy]))
+        follows = earlier[again] + 1
+        found_reason = np.where(nothing[again] > nothing[follows - 1], Reason.NOTHING, reason[follows])
+        rows_found = np.concatenate([again, republished])
+        return _one_each(
+            deliveries.copy[rows[rows_found]],
+            np.concatenate([found_reason, np.full(len(republished), Reason.REPUBLISHED)]),
+            np.concatenate([session[follows], np.full(len(republished), _NOBODY)]),
+            np.concatenate([fault[follows], np.full(len(republished), -1)]),
+        )
+
+    def _reasons(self) -> tuple[NDArray[np.int8], NDArray[np.int64], NDArray[np.int64]]:
+        """Return for each delivery why it may follow the one before it, the connection that it came back from, and the step."""
+        before, rows = self._before, self._rows
+        deliveries, endings = self._tally.deliveries, self._endings
+        at_ns, rejected = deliveries.at_ns[rows], deliveries.rejected[before]
+        session = deliveries.session[before].astype(np.int64)
+        reason = np.full(len(rows), Reason.NOTHING, dtype=np.int8)
+        fault = np.full(len(rows), -1, dtype=np.int64)
+
+        def explain(why: Reason, chosen: NDArray[np.bool_], faults: NDArray[np.int64] | int = -1) -> None:
+            mine = chosen & (reason == Reason.NOTHING)
+            reason[mine] = why
+            fault[mine] = np.broadcast_to(faults, len(rows))[mine]
+
+        was_rejected = deliveries.rejected_ns[before] <= at_ns
+        explain(Reason.REQUEUED, was_rejected & (rejected == REQUEUED))
+        explain(Reason.DIED, was_rejected & (rejected == REJECTED) & deliveries.died[rows])
+        back = self._taken_back(before, at_ns)
+        late = self._taken_back(rows, deliveries.at_ns[before]) & ~back
+        from_session = np.where(late, deliveries.session[rows], session)
+        closed = np.array([each.channel_closed for each in self._tally.sessions], dtype=bool)[from_session]
+        explain(Reason.CHANNEL, (back | late) & closed, endings.fault[from_session])
+        explain(Reason.CONNECTION, back | late, endings.fault[from_session])
+        explain(Reason.CANCELLED, self._cancelled())
+        for each in self._struck:
+            explain(Reason.UNWRITTEN, self._unwritten(each), each.fault)
+            explain(Reason.CLUSTER, self._taken_for_gone(each), each.fault)
+            explain(Reason.AT_LEAST_ONCE, self._sent_again(each), each.fault)
+        for each in self._struck:
+            between = (each.at_ns <= at_ns) & (each.in_force_until_ns >= deliveries.at_ns[before])
+            explain(Reason.UNDECLARED, between & (not each.effects.declared), each.fault)
+        return reason, from_session, fault
+
+    @cached_property
+    def _automatic(self) -> NDArray[np.bool_]:
+        """Of each connection, whether the broker took what it sent for acknowledged."""
+        return np.array([session.acks is AckMode.AUTOMATIC for session in self._tally.sessions], dtype=bool)
+
+    def _taken_back(self, rows: NDArray[np.int64], by_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which deliveries the broker may have taken back by some times, for their connections had ended."""
+        deliveries, endings = self._tally.deliveries, self._endings
+        session = deliveries.session[rows]
+        gone = endings.gone_ns[session] <= by_ns
+        found: NDArray[np.bool_] = (
+            gone & ~self._automatic[session] & ~endings.arrived(session, deliveries.acked_ns[rows])
+        )
+        return found
+
+    def _settled_ns(self) -> NDArray[np.int64]:
+        """Return when the delivery before each one was acknowledged; NEVER if it was not."""
+        deliveries, before = self._tally.deliveries, self._before
+        automatic = self._automatic[deliveries.session[before]]
+        found: NDArray[np.int64] = np.where(automatic, deliveries.at_ns[before], deliveries.acked_ns[before])
+        return found
+
+    def _cancelled(self) -> NDArray[np.bool_]:
+        """Return what its worker still held, or had just acknowledged, when the broker cancelled the consumer."""
+        deliveries = self._tally.deliveries
+        session, held_ns = deliveries.session[self._before], deliveries.at_ns[self._before]
+        settled_ns, at_ns = self._settled_ns(), deliveries.at_ns[self._rows]
+        found = np.zeros(len(self._rows), dtype=bool)
+        for number, each in enumerate(self._tally.sessions):
+            for cancelled_ns in each.cancelled_ns:
+                held = (session == number) & (held_ns <= cancelled_ns + LAG_NS) & (settled_ns >= cancelled_ns - LAG_NS)
+                found |= held & (at_ns >= cancelled_ns - LAG_NS)
+        return found
+
+    def _unwritten(self, fault_record: FaultRecord) -> NDArray[np.bool_]:
+        """Return what was acknowledged shortly before a node was killed."""
+        killed = fault_record.effects.node is Becomes.KILLED or (fault_record.ends_node and fault_record.clean is False)
+        settled_ns, at_ns = self._settled_ns(), self._tally.deliveries.at_ns[self._rows]
+        found: NDArray[np.bool_] = (
+            killed
+            & (settled_ns >= fault_record.at_ns - LAG_NS)
+            & (settled_ns <= fault_record.struck_ns)
+            & (fault_record.at_ns <= at_ns)
+        )
+        return found
+
+    def _taken_for_gone(self, fault_record: FaultRecord) -> NDArray[np.bool_]:
+        """Return what a queue of a cluster may have taken back while a node was struck: it was not settled, or only shortly before."""
+        deliveries = self._tally.deliveries
+        found: NDArray[np.bool_] = (
+            (self._clustered and fault_record.effects.strikes_node)
+            & (self._settled_ns() >= fault_record.at_ns - LAG_NS)
+            & (deliveries.at_ns[self._before] <= _after(fault_record))
+            & (fault_record.at_ns <= deliveries.at_ns[self._rows])
+        )
+        return found
+
+    def _sent_again(self, fault_record: FaultRecord) -> NDArray[np.bool_]:
+        """Return what came as a dead letter, at least once, and again after a node was struck."""
+        deliveries = self._tally.deliveries
+        found: NDArray[np.bool_] = (
+            fault_record.effects.strikes_node
+            & self._fed_at_least_once[deliveries.queue[self._rows]]
+            & deliveries.died[self._rows]
+            & (deliveries.at_ns[self._before] >= fault_record.at_ns - LAG_NS)
+            & (fault_record.at_ns <= deliveries.at_ns[self._rows])
+        )
+        return found
+
+    @cached_property
+    def _fed_at_least_once(self) -> NDArray[np.bool_]:
+        """Of each queue, whether one that dead-letters at least once leads to it."""
+        topology, queues = self._tally.topology, self._tally.queues
+        sources = [name for name in queues if topology.policy(name).dead_letters_at_least_once]
+        fed = {target for source in sources for target in topology.targets(source)}
+        return np.array([name in fed for name in queues], dtype=bool)
+
+
+def _after(fault_record: FaultRecord) -> int:
+    until_ns = fault_record.in_force_until_ns
+    return until_ns if until_ns == NEVER else until_ns + LAG_NS
+
+
+def _one_each(
+    copy: NDArray[np.int64], reason: NDArray[np.int8], session: NDArray[np.int64], fault: NDArray[np.int64]
+) -> Duplicates:
+    """Keep one reason for each copy: none where one of its completions has none, else that of the first."""
+    order = np.lexsort((reason != Reason.NOTHING, copy))
+    copies, first, further = np.unique(copy[order], return_index=True, return_counts=True)
+    chosen = order[first]
+    return Duplicates(copies, reason[chosen].astype(np.int8), session[chosen], fault[chosen], 1 + further)

@@ -15,7 +15,22 @@ from harness.verdict.data import Counts, ExpectationResult, Fate, Percentiles, P
 from harness.verdict.words import plural
 
 NOTHING: Final = Comparison("0", (("==", 0.0),))
-ALWAYS: Final = ("lost", "unexplained_duplicates", "phantom", "corrupt", "stranded")
+ALWAYS: Final = (
+    "lost",
+    "unexplained_duplicates",
+    "phantom",
+    "corrupt",
+    "misrouted",
+    "kept_after_ack",
+    "stranded",
+    "in_transit",
+    "dead_lettered",
+    "expired",
+    "dropped",
+    "removed",
+    "retained",
+    "resurrected",
+)
 """What must be 0 when the scenario says nothing of it."""
 
 COUNTS: Final[dict[str, Callable[[Counts], int]]] = {
@@ -24,7 +39,10 @@ COUNTS: Final[dict[str, Callable[[Counts], int]]] = {
     "unexplained_duplicates": lambda counts: counts.unexplained_duplicates,
     "phantom": lambda counts: counts.phantom,
     "corrupt": lambda counts: counts.corrupt,
+    "misrouted": lambda counts: counts.misrouted,
+    "kept_after_ack": lambda counts: counts.kept_after_ack,
     "stranded": lambda counts: counts.fates.get(Fate.STRANDED, 0),
+    "in_transit": lambda counts: counts.fates.get(Fate.IN_TRANSIT, 0),
     "published": lambda counts: counts.published,
     "confirmed": lambda counts: counts.confirmed,
     "processed": lambda counts: sum(
@@ -34,12 +52,23 @@ COUNTS: Final[dict[str, Callable[[Counts], int]]] = {
     "dead_lettered": lambda counts: counts.fates.get(Fate.DEAD_LETTERED, 0),
     "expired": lambda counts: counts.fates.get(Fate.EXPIRED, 0),
     "dropped": lambda counts: counts.fates.get(Fate.DROPPED, 0),
+    "removed": lambda counts: counts.fates.get(Fate.REMOVED, 0),
+    "retained": lambda counts: counts.fates.get(Fate.RETAINED, 0),
     "returned": lambda counts: counts.returned,
     "nacked": lambda counts: counts.nacked,
     "never_promised": lambda counts: counts.fates.get(Fate.NEVER_PROMISED, 0),
     "recovered": lambda counts: counts.fates.get(Fate.RECOVERED, 0),
     "resurrected": lambda counts: counts.fates.get(Fate.RESURRECTED, 0),
 }
+
+
+_KEYS: Final = {
+    Fate.EXPIRED: "expired",
+    Fate.DROPPED: "dropped",
+    Fate.REMOVED: "removed",
+    Fate.RETAINED: "retained",
+}
+"""The expectation on each fate that may be only possible."""
 
 
 def evaluate(scenario: Scenario, observed: Observed) -> tuple[ExpectationResult, ...]:
@@ -76,17 +105,35 @@ def _is_short(value: int, comparison: Comparison) -> bool:
 
 
 def _counts(expect: Expectations, observed: Observed) -> Iterator[ExpectationResult]:
-    for name, count in COUNTS.items():
+    for name in COUNTS:
         comparison: Comparison | None = getattr(expect, name)
         stated = comparison is not None
         if comparison is None and name in ALWAYS:
             comparison = NOTHING
         if comparison is None:
             continue
-        value = count(observed.counts)
-        holds = comparison.holds(value)
+        low, high = _least(name, observed.counts), _most(name, observed.counts)
+        holds = _holds(comparison, low, high)
         explanation = "" if holds else _why(name, observed)
-        yield ExpectationResult(name, str(comparison), f"{value:,}", holds, stated, explanation)
+        seen = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        yield ExpectationResult(name, str(comparison), seen, holds, stated, explanation)
+
+
+def _least(name: str, counts: Counts) -> int:
+    """Return what of a count is shown."""
+    return COUNTS[name](counts) - sum(count for fate, count in counts.possible.items() if name == _KEYS.get(fate))
+
+
+def _most(name: str, counts: Counts) -> int:
+    """Return what of a count is shown or possible: what is only possibly of another fate may have been lost."""
+    return COUNTS[name](counts) + (sum(counts.possible.values()) if name == "lost" else 0)
+
+
+def _holds(comparison: Comparison, low: int, high: int) -> bool | None:
+    """Return whether a figure between two bounds fulfils a comparison; None where that depends on which one it is."""
+    if comparison.holds_for_all(low, high):
+        return True
+    return False if comparison.holds_for_none(low, high) else None
 
 
 def _why(name: str, observed: Observed) -> str:

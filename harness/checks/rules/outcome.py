@@ -17,6 +17,7 @@ from typing import Final
 from harness.checks.rules.machines import what_is_gone
 from harness.events import Drained, Event, InfrastructureFailed, ProcessExited, TrafficStarted
 from harness.verdict.data import Counts, ExpectationResult, Fate, FaultOutcome, Outcome
+from harness.verdict.words import plural
 
 BROUGHT_BY_FAULTS: Final = frozenset(
     {
@@ -25,6 +26,7 @@ BROUGHT_BY_FAULTS: Final = frozenset(
         "redelivered",
         "dead_lettered",
         "dropped",
+        "removed",
         "nacked",
         "never_promised",
         "recovered",
@@ -32,6 +34,9 @@ BROUGHT_BY_FAULTS: Final = frozenset(
     }
 )
 """Expectations on what does not happen by itself. `lost_at.` counts like `lost`."""
+
+LEFT_OVER: Final = ("stranded", "in_transit")
+"""What makes a run inconclusive, unless the scenario says how many there may be."""
 
 ALWAYS_WRONG: Final = ("phantom", "corrupt", "unexplained_duplicates")
 """What no unfinished run can excuse."""
@@ -62,7 +67,7 @@ def decide(
     doubts = (*_nothing_done(events, counts), *unfair, *_not_ended(counts, expectations, drained))
     doubts += tuple(f"{result.path}: {result.observed}" for result in expectations if result.holds is None)
     # Messages that are left over make a run inconclusive, unless the scenario says how many there may be.
-    failed = [result for result in failed if result.path != "stranded" or result.stated]
+    failed = [result for result in failed if result.path not in LEFT_OVER or result.stated]
     if unfair and all(_by_fault(result.path) and result.path in too_few for result in failed):
         failed = []
     if failed:
@@ -103,10 +108,11 @@ def _nothing_at_risk(faults: Sequence[FaultOutcome]) -> Iterator[str]:
 
 
 def _not_ended(counts: Counts, expectations: Sequence[ExpectationResult], drained: Drained) -> Iterator[str]:
-    if any(result.path == "stranded" and result.stated for result in expectations):
-        return
-    stranded = counts.fates.get(Fate.STRANDED, 0)
-    if stranded:
-        yield f"{stranded:,} messages were still in a work queue when the drain ended"
-    elif not drained.complete:
+    stated = {result.path for result in expectations if result.stated}
+    left = {"stranded": counts.fates.get(Fate.STRANDED, 0), "in_transit": counts.fates.get(Fate.IN_TRANSIT, 0)}
+    if left["stranded"] and "stranded" not in stated:
+        yield f"{plural(left['stranded'], 'message')} still in a work queue when the drain ended"
+    if left["in_transit"] and "in_transit" not in stated:
+        yield f"{plural(left['in_transit'], 'message')} still in a delay or retry queue when the drain ended"
+    if not drained.complete and not any(left.values()) and not stated & {*LEFT_OVER}:
         yield f"the drain did not finish: {drained.reason}"

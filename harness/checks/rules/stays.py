@@ -47,12 +47,6 @@ class Arrivals:
             np.concatenate([self.left_ns, other.left_ns]),
         )
 
-    def overtaken_ns(self, sure_ns: Times) -> Times:
-        """Return by when copies that were surely there since `sure_ns` had left: something that came later was delivered then."""
-        passed_by = np.append(np.minimum.accumulate(self.left_ns[::-1])[::-1], NEVER)
-        found: Times = passed_by[np.searchsorted(self.came_ns, sure_ns, side="right")]
-        return np.where(sure_ns == NEVER, NEVER, found)
-
     def after(self, came_ns: Times, until_ns: Times) -> NDArray[np.int64]:
         """Count for each of some copies among them how many others can have come after it, until some time."""
         known = np.where(self.sure_ns == NEVER, self.came_ns, self.sure_ns)

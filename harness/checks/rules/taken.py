@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from harness.checks.rules.arrival import WITHIN_NS, arrived
 from harness.checks.rules.latest import last_deliveries, last_publishes, rows_of
+from harness.checks.rules.overtaken import Overtaken
 from harness.checks.rules.stays import (
     Arrivals,
     dead_lettered_into,
@@ -58,6 +59,8 @@ class Reason(IntEnum):
     """Its queue was deleted with it: x-expires, auto-delete, or by somebody."""
     HELD = 9
     """The broker holds it for a dead letter target that refuses it."""
+    TAKEN = 10
+    """Somebody else consumed from its queue."""
 
 
 FATES = {
@@ -70,6 +73,7 @@ FATES = {
     Reason.PURGED: Fate.REMOVED,
     Reason.QUEUE_GONE: Fate.REMOVED,
     Reason.HELD: Fate.RETAINED,
+    Reason.TAKEN: Fate.REMOVED,
 }
 
 
@@ -86,6 +90,8 @@ class Taken:
     """Where it was taken, or stood last; an index into `MessageTable.queues`, -1 for one that reached no queue."""
     since_ns: NDArray[np.int64]
     """Since when it stood there, at the earliest."""
+    overtaken_ns: NDArray[np.int64]
+    """By when it had surely left; NEVER where nothing shows it."""
     fault: NDArray[np.int64]
     """The fault that removed it; -1 for none."""
 
@@ -113,6 +119,7 @@ class _Walk:
             np.zeros(size, dtype=bool),
             np.full(size, -1, dtype=np.int64),
             np.zeros(size, dtype=np.int64),
+            np.full(size, NEVER),
             np.full(size, -1, dtype=np.int64),
         )
         self._tally, self._events, self._topology = tally, events, tally.topology
@@ -124,6 +131,7 @@ class _Walk:
         self._last = last_deliveries(missing, tally)
         self._persistent = tally.publishes.persistent[self._sent]
         self._published_into = cache(lambda queue: published_into(queue, tally))
+        self._overtaken = cache(lambda queue: Overtaken(queue, tally))
         self._in_doubt: list[tuple[str, Reason, Arrivals, NDArray[np.int64]]] = []
         """Groups whose number is to be held against what the queue must have taken: queue, reason, arrivals, rows."""
 
@@ -226,9 +234,10 @@ class _Walk:
         arrivals = self._arrivals(rows, queue, came_ns, died=died) if limited or ttl_s is not None else None
         back_ns = np.where(again, self._given_back_ns(rows), came_ns)
         until_ns = np.full(len(rows), self._end_ns, dtype=np.int64)
-        if arrivals is not None and not again:
+        if not again and not died:
             # One that was given back came to its place again when others had passed it.
-            until_ns = np.minimum(until_ns, arrivals.overtaken_ns(sure_ns))
+            self.taken.overtaken_ns[rows] = self._overtaken(queue).since_ns(sure_ns)
+            until_ns = np.minimum(until_ns, self.taken.overtaken_ns[rows])
         struck_ns = self._struck_ns(rows, queue, came_ns)
         until_ns = np.minimum(until_ns, struck_ns)
         expires_ns = np.full(len(rows), NEVER) if ttl_s is None else came_ns + round(ttl_s * 1e9)
@@ -263,6 +272,9 @@ class _Walk:
         if left.any() and self._is_gone(queue):
             unstruck = left & (until_ns == self._end_ns)
             self._take(rows[unstruck], Reason.QUEUE_GONE, queue)
+            left &= ~unstruck
+        if left.any() and self._topology.has_foreign_consumers(queue):
+            self._take(rows[left], Reason.TAKEN, queue)
 
     def _died(
         self,

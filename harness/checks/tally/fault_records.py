@@ -77,10 +77,16 @@ class FaultRecord:
         return self.at_ns <= session.lost_ns <= self._last_effect_ns and self.may_cut_off(session.actor)
 
     @property
-    def _last_effect_ns(self) -> int:
+    def in_force_until_ns(self) -> int:
+        """When it could no longer end a connection."""
         if self.healed_ns != NEVER:
-            return max(self.healed_ns, self.struck_ns) + NOTICED_WITHIN_NS
-        return NEVER if self.effects.cuts_until_healed else self.struck_ns + NOTICED_WITHIN_NS
+            return max(self.healed_ns, self.struck_ns)
+        return NEVER if self.effects.cuts_until_healed else self.struck_ns
+
+    @property
+    def _last_effect_ns(self) -> int:
+        until_ns = self.in_force_until_ns
+        return until_ns if until_ns == NEVER else until_ns + NOTICED_WITHIN_NS
 
     def can_take(self, name: str, queue: Queue, *, persistent: bool, on_disk_ns: int) -> bool:
         """Whether a message that is in a queue may be gone after it, by what RabbitMQ promises and what was measured.

@@ -209,6 +209,7 @@ class MessageTable:
             plain &= self.promised[here]
             if not plain.all():  # pages of zeros that nobody writes to take no memory
                 irregular[self.copies.messages(here)] |= ~plain & self.published.some[here]
+        irregular[self.found.message] = True
         return irregular
 
     @cached_property

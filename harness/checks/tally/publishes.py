@@ -26,6 +26,7 @@ class Publishes(Table):
     route: np.ndarray
     """Index into `MessageTable.routes`."""
     persistent: np.ndarray
+    mandatory: np.ndarray
     session: np.ndarray
     """Index into `MessageTable.sessions`: the connection it went out on."""
     position: np.ndarray
@@ -50,6 +51,7 @@ NO_PUBLISHES = Publishes(
     attempt=np.empty(0, dtype=np.uint16),
     route=np.empty(0, dtype=np.uint16),
     persistent=np.empty(0, dtype=np.bool_),
+    mandatory=np.empty(0, dtype=np.bool_),
     session=np.empty(0, dtype=np.int32),
     position=np.empty(0, dtype=np.int64),
     confirmable=np.empty(0, dtype=np.bool_),
@@ -166,6 +168,7 @@ class PublisherLog:
                     attempt=attempt,
                     route=self.routes[publishes["queue"]],
                     persistent=(flags & Flag.PERSISTENT) != 0,
+                    mandatory=(flags & Flag.MANDATORY) != 0,
                     session=self.sessions[publishes["connection"]],
                     position=where if self.positions is None else self.positions[where],
                     confirmable=publishes["tag"] != 0,

@@ -44,6 +44,10 @@ class Session:
     """A worker's: how many unacknowledged deliveries it may hold; 0 is unlimited."""
     since_ns: int = NEVER
     """When it was open (a publisher's) or consuming (a worker's); NEVER if neither is known."""
+    cancelled_ns: tuple[int, ...] = ()
+    """A worker's: when the broker cancelled its consumer."""
+    channel_closed: bool = False
+    """Whether the broker closed its channel, and left the connection."""
     code: int = 0
     """The reply code that the broker ended it with; 0 without one."""
     reason: str = ""
@@ -71,6 +75,10 @@ class Survey:
         """By number of a connection, when it first ended in order."""
         self.codes: dict[int, tuple[int, int]] = {}
         """By number of a connection, the reply code that it was first lost with, and its reason's index."""
+        self.cancelled: dict[int, list[int]] = {}
+        """By number of a connection, when the broker cancelled a consumer on it."""
+        self.channels: set[int] = set()
+        """The numbers of connections whose channel the broker closed."""
         self.consuming: dict[int, list[tuple[int, int, int, int]]] = {}
         """By number of a connection, the queue's index, ack mode, prefetch and time of each consumer."""
 
@@ -87,10 +95,15 @@ class Survey:
             if kinds[row] in _LOST:
                 self.lost.setdefault(number, at_ns)
                 self.codes.setdefault(number, (int(block["arg"][row]), int(block["queue"][row])))
+                if kinds[row] == Kind.CHANNEL_CLOSED:
+                    self.channels.add(number)
             elif kinds[row] in _ENDED:
                 self.ended.setdefault(number, at_ns)
-        for row in np.flatnonzero(kinds == Kind.CONSUMING):
+        for row in np.flatnonzero((kinds == Kind.CONSUMING) | (kinds == Kind.CANCELLED)):
             record = block[row]
+            if kinds[row] == Kind.CANCELLED:
+                self.cancelled.setdefault(int(connection[row]), []).append(int(record["at_ns"]))
+                continue
             consumer = (int(record["queue"]), int(record["attempt"]), int(record["arg"]), int(record["at_ns"]))
             self.consuming.setdefault(int(connection[row]), []).append(consumer)
 
@@ -145,6 +158,8 @@ class Sessions:
                     acks=acks,
                     prefetch=prefetch,
                     since_ns=since_ns,
+                    cancelled_ns=tuple(survey.cancelled.get(number, ())),
+                    channel_closed=number in survey.channels,
                     code=code,
                     reason=log.reasons[reason],
                 )

@@ -60,6 +60,10 @@ class RunTopology:
             return ""
         return facts.policy_name or facts.operator_policy_name
 
+    def has_foreign_consumers(self, queue: str) -> bool:
+        """Whether the broker knew consumers of a queue that are not the run's."""
+        return any(each.foreign_consumers for look in self.looks for each in look.queues if each.name == queue)
+
     def lives(self, route: str, rounds: int = 1) -> Lives:
         """Return the lives that a route's messages can have, of so many rounds."""
         return Lives(self.topology.start(route), self.topology.deaths, rounds)

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from harness.checks.rules.causes import Causes
+from harness.checks.rules.fates import Fates
 from harness.checks.rules.last_seen import last_seen_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.history.history import History
 from harness.history.trace import Lives, narrowed
-from harness.verdict.data import LISTED_MESSAGES, Anomaly, LifeEvent, LostMessage, MessageId
+from harness.verdict.data import LISTED_MESSAGES, Anomaly, Fate, LifeEvent, LostMessage, MessageId
 
 NOBODY = MessageId("nobody", 0)
 """Stands for a message without a publisher."""
@@ -27,15 +28,20 @@ class Listing:
         tally: MessageTable,
         *,
         causes: Causes,
+        fates: Fates,
         unexplained: np.ndarray,
+        kept: np.ndarray,
     ) -> None:
         """Choose the messages, and cut the history down to their records."""
         self._tally = tally
         self._causes = causes
         self._unexplained = unexplained[:LISTED_MESSAGES]
+        self._kept = kept[:LISTED_MESSAGES]
+        self._resurrected = fates.of(Fate.RESURRECTED)[:LISTED_MESSAGES]
         self._corrupt = corrupt_messages(tally)[:LISTED_MESSAGES]
         astray = np.array([each.message for each in tally.misrouted], dtype=np.int64)
-        copies = np.concatenate([causes.copies[:LISTED_MESSAGES], self._unexplained])
+        listed = (causes.copies[:LISTED_MESSAGES], self._unexplained, self._kept, self._resurrected)
+        copies = np.concatenate(listed)
         chosen = np.unique(np.concatenate([tally.message(copies), self._corrupt, astray]))
         numbers = {name: number for number, name in tally.messages.publisher_names.items()}
         names = (tally.messages.name(message) for message in chosen.tolist())
@@ -77,6 +83,12 @@ class Listing:
         for message in self._corrupt.tolist():
             text = "its body and its checksum disagree"
             yield Anomaly("corrupt", MessageId(*tally.messages.name(message)), text, self._life(message))
+        for kind, copies, text in (
+            ("acknowledged and still there", self._kept, "acknowledged, and found in a queue at the end"),
+            ("resurrected", self._resurrected, "nacked or returned, and processed all the same"),
+        ):
+            for message in tally.message(copies).tolist():
+                yield Anomaly(kind, MessageId(*tally.messages.name(message)), text, self._life(message))
         for each in tally.misrouted:
             text = f"delivered from queue {each.queue}, where nothing leads it"
             yield Anomaly("misrouted", MessageId(*tally.messages.name(each.message)), text, self._life(each.message))

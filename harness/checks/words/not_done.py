@@ -23,6 +23,7 @@ _VERBS = {
     Reason.PURGED: "removed",
     Reason.QUEUE_GONE: "removed",
     Reason.HELD: "retained",
+    Reason.TAKEN: "removed",
 }
 
 
@@ -66,6 +67,7 @@ _BY = {
     Reason.PURGED: "from {queue} by `{fault}`",
     Reason.QUEUE_GONE: "with their queue {queue}",
     Reason.HELD: "by {queue} for its dead letter target, which refuses them",
+    Reason.TAKEN: "from {queue} by a consumer that is not the run's",
 }
 _FIELDS = {Reason.TTL: "message_ttl_s", Reason.LENGTH: "max_length", Reason.DELIVERY_LIMIT: "delivery_limit"}
 

@@ -37,6 +37,7 @@ class Link:
     wire: Wire
     lost: Callable[[], None]
     """Is called at the client when it learns that the connection is gone."""
+    node: int = 0
     foreign: bool = False
     consumers: list[tuple[SimQueue, Consumer]] = field(default_factory=list)
     to_confirm: list[int] = field(default_factory=list)
@@ -44,17 +45,17 @@ class Link:
 
 
 class Broker:
-    """One node."""
-
-    NODE = "n1"
+    """A node, or a cluster of some: each classic queue has its home on one of them, quorum queues are on all."""
 
     def __init__(self, world: World, scenario: Scenario, plan: BrokerPlan, truth: Truth) -> None:
         self.world, self.scenario, self.plan, self.truth = world, scenario, plan, truth
-        self.up = True
+        self.nodes = tuple(f"n{number}" for number in range(1, scenario.broker.nodes + 1))
+        self.down: set[int] = set()
+        self.last_fault: int | None = None
         self.links: list[Link] = []
         self.queues: dict[str, SimQueue] = {}
-        self.counters: dict[str, int] = defaultdict(int)
-        self.starts = 1
+        self.counters: dict[int, dict[str, int]] = {node: defaultdict(int) for node in range(len(self.nodes))}
+        self.starts = [1] * len(self.nodes)
         limit = 20 if plan.version.startswith("4") else None
         for name, queue in scenario.queues.items():
             settings = in_force(
@@ -65,14 +66,22 @@ class Broker:
     def make_queue(self, name: str, settings: Settings) -> SimQueue:
         return SimQueue(self.world, self, name, settings)
 
-    def count(self, what: str) -> None:
-        self.counters[what] += 1
+    def count(self, queue: SimQueue, what: str) -> None:
+        self.counters[queue.home][what] += 1
+
+    def serves(self, queue: SimQueue) -> bool:
+        """Whether a queue can be reached: its home, or more than half of the nodes for a quorum queue."""
+        if not queue.exists:
+            return False
+        if queue.settings.type == "quorum":
+            return 2 * len(self.down) < len(self.nodes)
+        return queue.home not in self.down
 
     # Routing.
 
     def route(self, exchange: str, key: str) -> tuple[str, ...]:
         """Names of the queues that a message to an exchange reaches."""
-        return tuple(name for name in self.bound(exchange, key, ()) if self.queues[name].exists)
+        return tuple(name for name in self.bound(exchange, key, ()) if self.serves(self.queues[name]))
 
     def bound(self, exchange: str, key: str, passed: tuple[str, ...]) -> tuple[str, ...]:
         """Names of the queues that it would reach, if all were there."""
@@ -143,20 +152,21 @@ class Broker:
 
     # Connections.
 
-    def connect(self, name: str, lost: Callable[[], None], *, foreign: bool = False) -> Link | None:
-        """Accept a client; None while the node is down."""
-        if not self.up:
+    def connect(self, name: str, node: int, lost: Callable[[], None], *, foreign: bool = False) -> Link | None:
+        """Accept a client on a node, counted from 0 and over again; None while it is down."""
+        node %= len(self.nodes)
+        if node in self.down:
             return None
-        link = Link(name, Wire(self.world), lost, foreign)
+        link = Link(name, Wire(self.world), lost, node, foreign)
         self.links.append(link)
         return link
 
     def consume(self, link: Link, queue: str, receiver: Receiver, *, prefetch: int, automatic: bool) -> Consumer | None:
         """Begin to deliver; None if the queue is not there."""
         there = self.queues[queue]
-        if not there.exists:
+        if not self.serves(there):
             return None
-        consumer = Consumer(receiver, prefetch, automatic, link.foreign)
+        consumer = Consumer(receiver, prefetch, automatic, link.foreign, link.node)
         link.consumers.append((there, consumer))
         there.consume(consumer)
         return consumer
@@ -184,16 +194,23 @@ class Broker:
 
     # The node.
 
-    def go_down(self, fault: int, *, kill: bool) -> None:
-        """The node is gone, with all that it does not have on disk."""
-        self.up = False
-        for link in list(self.links):
+    def go_down(self, node: int, fault: int, *, kill: bool) -> None:
+        """A node is gone, with all that it does not have on disk."""
+        self.down.add(node)
+        self.last_fault = fault
+        for link in [each for each in self.links if each.node == node]:
             _, client_ns = link.wire.cut(client_lives=link.client_lives, broker_lives=False)
             if link.client_lives:
                 self.world.at(client_ns, link.lost)
-        self.links.clear()
+            self.links.remove(link)
         for queue in self.queues.values():
-            self._survive(queue, fault, kill=kill)
+            if len(self.nodes) == 1 or (queue.settings.type == "classic" and queue.home == node):
+                for consumer in queue.consumers:
+                    consumer.receiver.cancelled(queue.name)
+                self._survive(queue, fault, kill=kill)
+            elif queue.settings.type == "quorum" or queue.home != node:
+                for consumer in [each for each in queue.holders if each.node == node]:
+                    queue.forget(consumer)
 
     def _survive(self, queue: SimQueue, fault: int, *, kill: bool) -> None:
         back = [instance for consumer in queue.holders for instance in consumer.unsettled.values()]
@@ -222,10 +239,10 @@ class Broker:
         if not queue.settings.durable:
             queue.exists = False
 
-    def come_back(self) -> None:
-        self.up = True
-        self.starts += 1
-        self.counters.clear()
+    def come_back(self, node: int) -> None:
+        self.down.discard(node)
+        self.starts[node] += 1
+        self.counters[node].clear()
         for queue in self.queues.values():
             queue.touch()
             queue.pump()
@@ -274,8 +291,10 @@ class Broker:
                 if self.queues[binding.queue].exists
             ),
             foreign_connections=foreign,
-            dead_lettered={self.NODE: dict(self.counters)} if self.plan.counts else {},
-            node_started={self.NODE: str(self.starts)},
+            dead_lettered={self.nodes[node]: dict(counts) for node, counts in self.counters.items()}
+            if self.plan.counts
+            else {},
+            node_started={node: str(starts) for node, starts in zip(self.nodes, self.starts, strict=True)},
         )
 
     def _passively(self, queue: SimQueue) -> QueueFacts:
@@ -299,7 +318,7 @@ class Broker:
             ready=len(queue.ready),
             unacknowledged=unsettled,
             held=len(queue.held),
-            node=self.NODE,
+            node=self.nodes[queue.home],
             state="running",
         )
 

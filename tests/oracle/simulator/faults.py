@@ -23,6 +23,8 @@ class Fault:
     at_ns: int
     heal_ns: int | None = None
     """How long it lasts."""
+    node: int = 0
+    """With `broker` as its target: which node."""
 
     @property
     def over_ns(self) -> int:
@@ -70,9 +72,9 @@ def strike(simulation: Simulation, number: int, fault: Fault) -> tuple[tuple[str
 
     match fault.action, fault.target:
         case "kill" | "restart", "broker":
-            broker.go_down(number, kill=fault.action == "kill")
-            later(broker.come_back)
-            return (broker.NODE,), ""
+            broker.go_down(fault.node, number, kill=fault.action == "kill")
+            later(lambda: broker.come_back(fault.node))
+            return (broker.nodes[fault.node],), ""
         case "close", "broker":
             links = [link for link in broker.links if not link.foreign]
             for link in links:

@@ -41,6 +41,8 @@ class Publisher:
         self.outstanding: dict[int, int] = {}
         self.link: Link | None = None
         self.connection = 0
+        self.node = number - 2
+        """Which node it was connected to last; the next one is tried after it."""
         self.tags = 0
         self.resting = 0
         self.settled: set[int] = set()
@@ -84,7 +86,8 @@ class Publisher:
         return guarded
 
     def _connect(self) -> None:
-        link = self.broker.connect(f"{self.name}.{self.incarnation}", self._mine(self._lost))
+        self.node += 1
+        link = self.broker.connect(f"{self.name}.{self.incarnation}", self.node, self._mine(self._lost))
         if link is None:
             self.world.after(20 * MS, self._mine(self._connect))
             return
@@ -161,14 +164,13 @@ class Publisher:
         message = Instance(Copy(self.number, seq, ""), attempt, key, settings.persistent)
 
         def arrive() -> None:
-            if self.broker.up:
-                self.broker.publish(
-                    message,
-                    exchange,
-                    mandatory=settings.mandatory,
-                    returned=lambda: link.wire.down(self._mine(lambda: self._returned(seq, attempt))),
-                    settle=lambda refused: self._settle(link, tag, refused=refused),
-                )
+            self.broker.publish(
+                message,
+                exchange,
+                mandatory=settings.mandatory,
+                returned=lambda: link.wire.down(self._mine(lambda: self._returned(seq, attempt))),
+                settle=lambda refused: self._settle(link, tag, refused=refused),
+            )
 
         link.wire.up(arrive)
 

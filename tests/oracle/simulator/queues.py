@@ -93,6 +93,7 @@ class Consumer:
     prefetch: int
     automatic: bool
     foreign: bool = False
+    node: int = 0
     unsettled: dict[int, Instance] = field(default_factory=dict)
     tags: int = 0
 
@@ -106,6 +107,8 @@ class SimQueue:
 
     def __init__(self, world: World, broker: Broker, name: str, settings: Settings) -> None:
         self.world, self.broker, self.name, self.settings = world, broker, name, settings
+        self.home = 0
+        """The number of the node that it, or its leader, is on."""
         self.ready: list[tuple[float, int, Instance]] = []
         self.held: list[Instance] = []
         """Dead, and kept until their target takes them."""
@@ -172,7 +175,7 @@ class SimQueue:
 
     def pump(self) -> None:
         """Let go what is due: what has expired at the head, what consumers have room for, what the limit does not allow."""
-        if not self.exists or not self.broker.up:
+        if not self.broker.serves(self):
             return
         while True:
             self._expire()
@@ -263,7 +266,7 @@ class SimQueue:
         self.world.after(self.settings.expires_ns, lambda: self._expire_itself(now))
 
     def _expire_itself(self, since: int) -> None:
-        if self.exists and self._unused_since == since and not self.consumers and self.broker.up:
+        if self.broker.serves(self) and self._unused_since == since and not self.consumers:
             self.delete(None)
 
     # Ends.
@@ -301,7 +304,7 @@ class SimQueue:
         """Take a message out of the queue for a reason, to its targets if there are any."""
         settings, broker = self.settings, self.broker
         broker.truth.deaths[self.name, reason] += 1
-        broker.count(f"{settings.type}/{settings.strategy}/{reason}")
+        broker.count(self, f"{settings.type}/{settings.strategy}/{reason}")
         ends = {
             "expired": End.EXPIRED,
             "maxlen": End.LENGTH,
@@ -316,10 +319,14 @@ class SimQueue:
         others = [each for each in instance.deaths if each[:2] != (self.name, reason)]
         instance.deaths = [(self.name, reason, (same[0][2] if same else 0) + 1), *others]
         key = instance.route_key if settings.target_key is None else settings.target_key
-        targets = broker.route(settings.target, key)
-        self.world.after(self.world.between(1_000, 100_000), lambda: self._lead_on(instance, reason, targets, key))
+        self.world.after(self.world.between(1_000, 100_000), lambda: self._lead_on(instance, reason, key))
 
-    def _lead_on(self, instance: Instance, reason: str, targets: tuple[str, ...], key: str) -> None:
+    def _lead_on(self, instance: Instance, reason: str, key: str) -> None:
+        if not self.broker.serves(self):
+            self.finish(instance, End.BROKER, self.broker.last_fault)
+            return
+        assert self.settings.target is not None
+        targets = self.broker.route(self.settings.target, key)
         if len(targets) == 1:
             instance.route_key = key
             self._arrive(instance, reason, targets[0])
@@ -343,7 +350,7 @@ class SimQueue:
             self.finish(instance, End.CYCLE)
             return
         there = self.broker.queues.get(target)
-        taken = there is not None and there.exists and there.put(instance)
+        taken = there is not None and self.broker.serves(there) and there.put(instance)
         if taken:
             return
         if self.settings.at_least_once:
@@ -355,7 +362,7 @@ class SimQueue:
             self.finish(instance, End.REFUSED)
 
     def _try_again(self, instance: Instance, reason: str, target: str) -> None:
-        if instance in self.held and self.broker.up:
+        if instance in self.held and self.broker.serves(self):
             self.held.remove(instance)
             self._arrive(instance, reason, target)
 

@@ -142,7 +142,7 @@ class Simulation:
             backend="simulated",
             reason="",
             endpoint="",
-            nodes=(Broker.NODE,),
+            nodes=self.broker.nodes,
             rabbitmq=plan.broker.version,
             erlang="27",
         )
@@ -323,7 +323,7 @@ class _Foreign:
 
     def __init__(self, broker: Broker, queue: str) -> None:
         self.broker, self.queue = broker, queue
-        link = broker.connect("10.0.0.9:40000 -> 127.0.0.1:5672", lambda: None, foreign=True)
+        link = broker.connect("10.0.0.9:40000 -> 127.0.0.1:5672", 0, lambda: None, foreign=True)
         assert link is not None
         self.link: Link = link
         self.consumer = broker.consume(link, queue, self, prefetch=10, automatic=False)

@@ -58,6 +58,8 @@ class Worker:
         self.link: Link | None = None
         self.consumer: Consumer | None = None
         self.connection = 0
+        self.node = number - 2
+        """Which node it was connected to last; the next one is tried after it."""
 
     # Life.
 
@@ -97,7 +99,8 @@ class Worker:
     def _connect(self) -> None:
         if self.stopping:
             return
-        link = self.broker.connect(f"{self.name}.{self.incarnation}", self.mine(self._lost))
+        self.node += 1
+        link = self.broker.connect(f"{self.name}.{self.incarnation}", self.node, self.mine(self._lost))
         if link is None:
             self.world.after(20 * MS, self.mine(self._connect))
             return
@@ -108,7 +111,7 @@ class Worker:
 
     def _consume_at_broker(self) -> None:
         link = self.link
-        if link is None or not self.broker.up or link not in self.broker.links:
+        if link is None or link not in self.broker.links:
             return
         settings, connection = self.settings, self.connection
         receiver = _Channel(self, link, connection)
@@ -122,7 +125,7 @@ class Worker:
                 arg=settings.prefetch,
             )
 
-        if not self.broker.queues[settings.queue].exists:
+        if not self.broker.serves(self.broker.queues[settings.queue]):
             self.world.after(200 * MS, self.mine(self._consume_at_broker))
             return
         link.wire.down(self.mine(consuming))
@@ -133,6 +136,11 @@ class Worker:
             prefetch=settings.prefetch,
             automatic=settings.acks is AckMode.AUTOMATIC,
         )
+
+    def consume_again(self, link: Link) -> None:
+        """The consumer was cancelled: try again on the same channel, while it is there."""
+        if self.link is link and not self.stopping:
+            link.wire.up(self._consume_at_broker)
 
     @property
     def _index(self) -> int:
@@ -316,5 +324,6 @@ class _Channel:
         def heard() -> None:
             worker.log.write(Kind.CANCELLED, queue=worker.queues.index(queue), connection=self.connection)
             worker.consumer = None
+            worker.world.after(200 * MS, worker.mine(lambda: worker.consume_again(self.link)))
 
         self.link.wire.down(worker.mine(heard))

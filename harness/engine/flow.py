@@ -1,0 +1,80 @@
+"""Where messages can still move when the publishers are done: which queues have to be empty, and in which order they are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from harness.events import BrokerLook
+from harness.scenario.routing import Topology, queue_roles
+from harness.scenario.scenario import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The queues that messages can still come to a worker from."""
+
+    moving: tuple[str, ...]
+    """Queues with workers, and those whose messages come to one by times to live, or by the hand of a consumer that is not the run's. Those that
+    lead to others come first."""
+    sources: tuple[str, ...]
+    """Those of them that lead to others of them."""
+    returning: frozenset[str]
+    """Queues whose dead-lettered messages can come to a worker, at once or by way of others."""
+
+
+def topology_in_force(scenario: Scenario, look: BrokerLook) -> Topology:
+    """Return the scenario's topology with what the broker's policies add to it, as far as the broker was asked."""
+    policies = {queue.name: queue.policy for queue in look.queues if queue.policy}
+    return replace(scenario.topology, policies=policies, alternates=look.alternate_exchanges)
+
+
+def flow(scenario: Scenario, look: BrokerLook) -> Flow:
+    """Find where messages can still move, given the look before the traffic."""
+    topology, consumed = topology_in_force(scenario, look), scenario.consumed_queues
+    reached = topology.reached(position for route in scenario.routes for position in topology.start(route))
+    leads: dict[str, set[str]] = {name: set() for name in scenario.queues}
+    for position in reached:
+        if not scenario.queues[position.queue].rests:
+            leads[position.queue] |= {target.queue for target in topology.deaths(position)}
+    returning = frozenset(name for name in leads if consumed & _beyond(name, leads))
+    by_others = {queue.name for queue in look.queues if queue.foreign_consumers and queue.name in returning}
+    delaying = queue_roles(topology, scenario.routes, consumed).delaying
+    moving = (consumed | delaying | by_others) & scenario.queues.keys()
+    ordered = tuple(name for name in _sources_first(leads) if name in moving)
+    sources = tuple(name for name in ordered if moving & _beyond(name, leads) - {name})
+    return Flow(ordered, sources, returning)
+
+
+def _beyond(start: str, leads: Mapping[str, set[str]]) -> set[str]:
+    """Return all that a queue leads to, itself only if it leads back to itself."""
+    found: set[str] = set()
+    waiting = list(leads[start])
+    while waiting:
+        here = waiting.pop()
+        if here not in found:
+            found.add(here)
+            waiting += leads[here]
+    return found
+
+
+def _sources_first(leads: Mapping[str, set[str]]) -> Iterator[str]:
+    """Yield every queue before those that it leads to; in a cycle one of them has to be the first.
+
+    A walk in depth leaves a queue when it has left all that it leads to, so the order of leaving, reversed, is the one.
+    """
+    left: list[str] = []
+    entered: set[str] = set()
+    for start in leads:
+        walk = [(start, iter(sorted(leads[start])))] if start not in entered else []
+        entered.add(start)
+        while walk:
+            here, targets = walk[-1]
+            onward = next((target for target in targets if target not in entered), None)
+            if onward is None:
+                left.append(here)
+                walk.pop()
+            else:
+                entered.add(onward)
+                walk.append((onward, iter(sorted(leads[onward]))))
+    yield from reversed(left)
