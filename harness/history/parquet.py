@@ -17,26 +17,18 @@ from harness.errors import HistoryError
 from harness.history.arrow import flags, numbers, texts
 from harness.history.history import History
 from harness.history.read import EMPTY, Log
-from harness.history.records import FOREIGN, Flag, Kind, LogHeader
-from harness.history.tags import expanded, indexed
+from harness.history.records import FOREIGN, OF_MESSAGES, AckMode, Flag, Kind, LogHeader
+from harness.history.rows import spread
 
 if TYPE_CHECKING:
     import pandas as pd
 
 HISTORY_FILE = "history.parquet"
-_RANGES = (Kind.CONFIRMED, Kind.NACKED, Kind.ACKED)
-_CODES = (Kind.RETURNED, Kind.CONNECTION_LOST, Kind.CHANNEL_CLOSED, Kind.CONNECT_FAILED)
-_WITH_MESSAGE = (
-    Kind.PUBLISHED,
-    Kind.RETURNED,
-    Kind.DELIVERED,
-    Kind.COMPLETED,
-    Kind.REJECTED,
-    Kind.CRASHING,
-    Kind.FAILED,
-    Kind.FOUND,
-)
-_WORDS = ("event", "role", "actor", "publisher", "queue")
+_COPIES = (Kind.DELIVERED, Kind.COMPLETED, Kind.ACKED, Kind.REJECTED, Kind.CRASHING, Kind.FAILED, Kind.FOUND)
+"""What speaks of a message in a queue, which may have died before."""
+_ENDS = (Kind.CONNECTION_LOST, Kind.CHANNEL_CLOSED, Kind.CONNECT_FAILED)
+_CODES = (Kind.RETURNED, *_ENDS)
+_WORDS = ("event", "role", "actor", "publisher", "queue", "acks", "reason", "first_death_queue", "death_reason")
 """Columns of few different values: the others grow from row to row, which is smaller to write as differences."""
 _ENCODINGS = dict.fromkeys(("at_ns", "tag", "seq"), "DELTA_BINARY_PACKED")
 _PART_ROWS = 1 << 20
@@ -95,33 +87,69 @@ def to_frame(path: Path) -> pd.DataFrame:
 
 
 def _table(log: Log, names: dict[int, str]) -> pa.Table:
-    records, of_range = _expanded(log)
-    kind = np.ascontiguousarray(records["kind"])
-    size = len(records)
-    has_message = _among(kind, _WITH_MESSAGE) | of_range
-    owner = np.ascontiguousarray(records["publisher"])
-    known = np.flatnonzero(np.bincount(owner)).tolist()
-    labels = [names.get(number, "foreign" if number == FOREIGN else "") for number in known]
-    queue_named = _among(kind, (*_WITH_MESSAGE, Kind.ACKED, Kind.CONSUMING, Kind.CANCELLED)) & (kind != Kind.RETURNED)
+    rows, of_range = spread(log)
+    kind = np.ascontiguousarray(rows["kind"])
+    nothing = np.zeros(len(rows), dtype=np.int32)
     events = [member.name.lower() for member in Kind]
     columns: dict[str, pa.Array] = {
-        "at_ns": numbers(records["at_ns"]),
+        "at_ns": numbers(rows["at_ns"]),
         "event": _dictionary(_places([int(member) for member in Kind])[kind], events),
-        "role": _dictionary(np.zeros(size, dtype=np.int32), [log.header.role]),
-        "actor": _dictionary(np.zeros(size, dtype=np.int32), [log.header.actor]),
-        "incarnation": numbers(np.full(size, log.header.incarnation, dtype=np.int32)),
-        "connection": numbers(records["connection"].astype(np.int32)),
-        "tag": numbers(records["tag"].astype(np.int64), records["tag"] == 0),
-        "publisher": _dictionary(_places(known)[owner], labels, ~has_message),
-        "seq": numbers(records["seq"].astype(np.int64), ~has_message),
-        "attempt": numbers(records["attempt"].astype(np.int32), ~has_message | (records["attempt"] == 0)),
-        "queue": _dictionary(records["queue"], list(log.names) or [""], ~queue_named),
-        "code": numbers(records["arg"].astype(np.int32), ~_among(kind, _CODES)),
+        "role": _dictionary(nothing, [log.header.role]),
+        "actor": _dictionary(nothing, [log.header.actor]),
+        "incarnation": numbers(np.full(len(rows), log.header.incarnation, dtype=np.int32)),
+        "connection": numbers(rows["connection"].astype(np.int32)),
+        "tag": numbers(rows["tag"].astype(np.int64), rows["tag"] == 0),
     }
-    marks = np.ascontiguousarray(records["flags"])
+    columns |= _of_messages(log, rows, kind, names, of_range)
+    columns |= _of_connections(log, rows, kind)
+    columns |= _of_copies(log, rows, kind)
+    marks = np.ascontiguousarray(rows["flags"])
     for name, flag in _FLAGS:
         columns[name] = flags((marks & flag) != 0)
     return pa.Table.from_arrays(list(columns.values()), names=list(columns))
+
+
+def _of_messages(
+    log: Log, rows: np.ndarray, kind: np.ndarray, names: dict[int, str], of_range: np.ndarray
+) -> dict[str, pa.Array]:
+    has_message = _among(kind, OF_MESSAGES) | of_range
+    owner = np.ascontiguousarray(rows["publisher"])
+    known = np.flatnonzero(np.bincount(owner)).tolist()
+    labels = [names.get(number, "foreign" if number == FOREIGN else "") for number in known]
+    queue_named = _among(kind, (*OF_MESSAGES, Kind.ACKED, Kind.CONSUMING, Kind.CANCELLED)) & (kind != Kind.RETURNED)
+    return {
+        "publisher": _dictionary(_places(known)[owner], labels, ~has_message),
+        "seq": numbers(rows["seq"].astype(np.int64), ~has_message | (owner == FOREIGN)),
+        "attempt": numbers(rows["attempt"].astype(np.int32), ~has_message | (rows["attempt"] == 0)),
+        "queue": _dictionary(rows["queue"], log.names, ~queue_named),
+    }
+
+
+def _of_connections(log: Log, rows: np.ndarray, kind: np.ndarray) -> dict[str, pa.Array]:
+    """Say how each worker consumed, and why connections and channels ended."""
+    modes = [mode.name.lower() for mode in AckMode]
+    consuming = (kind == Kind.CONSUMING) & (rows["attempt"] != AckMode.UNKNOWN)
+    said = _among(kind, _ENDS) & (rows["queue"] != 0)
+    return {
+        "acks": _dictionary(rows["attempt"], modes, ~consuming),
+        "code": numbers(rows["arg"].astype(np.int32), ~_among(kind, _CODES)),
+        "reason": _dictionary(rows["queue"], log.reasons, ~said),
+    }
+
+
+def _of_copies(log: Log, rows: np.ndarray, kind: np.ndarray) -> dict[str, pa.Array]:
+    """Say how the message had died that a row speaks of, and how often a quorum queue had delivered it."""
+    death, speaks = rows["death"], _among(kind, _COPIES)
+    died = speaks & (death != 0)
+    deaths = np.array([sum(count for _, _, count in each.path) for each in log.deaths], dtype=np.int32)
+    last = [each.path[-1][1] if each.path else "" for each in log.deaths]
+    delivered = _among(kind, (Kind.DELIVERED, Kind.FOUND))
+    return {
+        "first_death_queue": _dictionary(death, [each.first_queue for each in log.deaths], ~died),
+        "deaths": numbers(deaths[np.where(speaks, death, 0)], ~speaks),
+        "death_reason": _dictionary(death, last, ~died),
+        "delivery_count": numbers(rows["arg"].astype(np.int64), ~delivered),
+    }
 
 
 def _among(kind: np.ndarray, chosen: Sequence[Kind]) -> np.ndarray:
@@ -137,38 +165,15 @@ def _places(listed: Sequence[int]) -> np.ndarray:
     return places
 
 
-def _dictionary(index: np.ndarray, labels: list[str], mask: np.ndarray | None = None) -> pa.Array:
-    codes = numbers(index.astype(np.int32, copy=False), mask)
-    return pa.DictionaryArray.from_arrays(codes, texts(labels))
-
-
-def _expanded(log: Log) -> tuple[np.ndarray, np.ndarray]:
-    """Spread range records to one row for each message; returns the rows, and which of them came from a range.
-
-    What the log defines (its texts) is no event, and has no row.
-    """
-    records = log.events
-    kind = np.ascontiguousarray(records["kind"])
-    is_range = _among(kind, _RANGES)
-    counts = np.where(is_range, np.maximum(records["arg"], 1), 1)
-    if (counts == 1).all():
-        rows, spread = records.copy(), is_range
-    else:
-        rows, spread = np.repeat(records, counts), np.repeat(is_range, counts)
-        rows["tag"] = expanded(records["tag"].astype(np.int64), counts)
-    owners = records.take(
-        np.flatnonzero(kind == (Kind.PUBLISHED if log.header.role == "publisher" else Kind.DELIVERED))
-    )
-    matched = np.zeros(len(rows), dtype=bool)
-    places = np.flatnonzero(spread)
-    if len(owners) and len(places):
-        position = indexed(owners).find(rows["connection"][places], rows["tag"][places])
-        hit = np.flatnonzero(position >= 0)
-        chosen = owners.take(position[hit])
-        for name in ("seq", "attempt", "publisher", "queue"):
-            rows[name][places[hit]] = chosen[name]
-        matched[places[hit]] = True
-    return rows, matched
+def _dictionary(index: np.ndarray, labels: Sequence[str], missing: np.ndarray | None = None) -> pa.Array:
+    """Make an array of words out of their places in a list; the places of what is `missing` mean nothing."""
+    words = {label: place for place, label in enumerate(dict.fromkeys(labels))} or {"": 0}
+    codes = index.astype(np.int32, copy=missing is not None)
+    if missing is not None:
+        codes[missing] = 0
+    if len(words) < len(labels):
+        codes = np.array([words[label] for label in labels], dtype=np.int32)[codes]
+    return pa.DictionaryArray.from_arrays(numbers(codes, missing), texts(list(words)))
 
 
 def _empty() -> pa.Table:

@@ -128,6 +128,21 @@ class Kind(IntEnum):
     """A part of the text of the entry before it."""
 
 
+OF_MESSAGES = (
+    Kind.PUBLISHED,
+    Kind.RETURNED,
+    Kind.DELIVERED,
+    Kind.COMPLETED,
+    Kind.REJECTED,
+    Kind.CRASHING,
+    Kind.FAILED,
+    Kind.FOUND,
+)
+"""The kinds of record that name a message."""
+RANGES = (Kind.CONFIRMED, Kind.NACKED, Kind.ACKED)
+"""Those that settle the tags [tag, tag + arg) of their connection."""
+
+
 class Flag(IntFlag):
     """Properties of a record; meaning as in AMQP unless said otherwise."""
 

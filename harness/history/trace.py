@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import UsageError
 from harness.history.history import History
-from harness.history.read import EMPTY, Log
-from harness.history.records import Flag, Kind
-from harness.history.tags import cover_any, indexed, record_keys
+from harness.history.narrow import narrowed
+from harness.history.read import Log
+from harness.history.records import OF_MESSAGES, RANGES, AckMode, Death, Flag, Kind
+from harness.history.tags import indexed
 
 _MESSAGE = re.compile(r"^(.+)#(\d+)$")
 
-_OF_MESSAGES = (
-    Kind.PUBLISHED,
-    Kind.RETURNED,
-    Kind.DELIVERED,
-    Kind.COMPLETED,
-    Kind.REJECTED,
-    Kind.CRASHING,
-    Kind.FAILED,
-    Kind.FOUND,
-)
-_RANGES = (Kind.CONFIRMED, Kind.NACKED, Kind.ACKED)
 _NEVER = np.iinfo(np.int64).max
 
 LifeRow = tuple[int, str, str, str]
@@ -85,18 +74,22 @@ class _Ordered:
     """A log whose records are found by their message, and its publishes or deliveries by the tags that settle them."""
 
     def __init__(self, log: Log) -> None:
-        self.header, self.names = log.header, log.names
+        self.header, self.names, self.deaths, self.reasons = log.header, log.names, log.deaths, log.reasons
         kinds = np.ascontiguousarray(log.records["kind"])
-        mine = log.records[_IS_OF_MESSAGE[kinds]]
+        mine = log.records[np.isin(kinds, OF_MESSAGES)]
         keys = (mine["publisher"].astype(np.int64) << 32) | mine["seq"]
         order = np.argsort(keys, kind="stable")
         self._keys, self._records = keys[order], mine[order]
         settled = log.records[kinds == (Kind.PUBLISHED if log.header.role == "publisher" else Kind.DELIVERED)]
         self._tags = indexed(settled)
-        self._settled_ns = {kind: _FirstTimes(len(settled)) for kind in _RANGES}
+        self._settled_ns = {kind: _FirstTimes(len(settled)) for kind in RANGES}
         for kind, times in self._settled_ns.items():
             self._tags.settle(times, log.records[kinds == kind])
-        self._lost = log.records[kinds == Kind.CONNECTION_LOST]
+        self._ends = log.records[np.isin(kinds, (Kind.CONNECTION_LOST, Kind.CHANNEL_CLOSED))]
+        self._modes = {
+            (int(row["connection"]), int(row["queue"])): AckMode(int(row["attempt"]))
+            for row in log.records[kinds == Kind.CONSUMING]
+        }
 
     def of(self, number: int, seq: int) -> np.ndarray:
         """Return the records of a message, in the order of writing."""
@@ -111,10 +104,18 @@ class _Ordered:
         at_ns = int(self._settled_ns[kind].at_ns[place]) if place >= 0 else _NEVER
         return None if at_ns == _NEVER else at_ns
 
-    def lost_ns(self, row: np.void) -> int | None:
-        """Return when a record's connection was lost; None if it was not."""
-        lost = self._lost["at_ns"][self._lost["connection"] == row["connection"]]
-        return int(lost[0]) if len(lost) else None
+    def lost(self, row: np.void) -> np.void | None:
+        """Return the record of the end of a record's connection or channel; None if it was not lost."""
+        ends = self._ends[self._ends["connection"] == row["connection"]]
+        return ends[0] if len(ends) else None
+
+    def name(self, row: np.void) -> str:
+        """Name the queue, or route, of a record."""
+        return self.names[row["queue"]] if self.names else ""
+
+    def ack_mode(self, row: np.void) -> AckMode:
+        """Return how the worker acknowledged what came from a delivery's queue on its connection."""
+        return self._modes.get((int(row["connection"]), int(row["queue"])), AckMode.UNKNOWN)
 
 
 class _FirstTimes:
@@ -135,7 +136,7 @@ def _published(log: _Ordered, rows: np.ndarray) -> Iterator[tuple[int, str, str]
             yield at_ns, "returned", f"unroutable ({row['arg']})"
         elif row["kind"] == Kind.PUBLISHED:
             kind = "persistent" if Flag.PERSISTENT in Flag(int(row["flags"])) else "transient"
-            yield at_ns, f"published (attempt {row['attempt']})", f"{kind}, to {_name(log, row)}"
+            yield at_ns, f"published (attempt {row['attempt']})", f"{kind}, to {log.name(row)}"
             if row["tag"]:
                 yield from _settled(log, row)
 
@@ -146,9 +147,11 @@ def _settled(log: _Ordered, row: np.void) -> Iterator[tuple[int, str, str]]:
         if settled_ns is not None:
             yield settled_ns, word, ""
             return
-    lost_ns = log.lost_ns(row)
-    if lost_ns is not None:
-        yield lost_ns, "indeterminate", "the connection was lost before the confirm"
+    lost = log.lost(row)
+    if lost is not None:
+        what = "the channel was closed" if lost["kind"] == Kind.CHANNEL_CLOSED else "the connection was lost"
+        said = log.reasons[lost["queue"]]
+        yield int(lost["at_ns"]), "indeterminate", f"{what} before the confirm" + (f": {said}" if said else "")
 
 
 def _received(log: _Ordered, rows: np.ndarray) -> Iterator[tuple[int, str, str]]:
@@ -157,8 +160,7 @@ def _received(log: _Ordered, rows: np.ndarray) -> Iterator[tuple[int, str, str]]
         at_ns = int(row["at_ns"])
         match int(row["kind"]):
             case Kind.DELIVERED:
-                marks = [name for name, flag in _MARKS if flag in flags]
-                yield at_ns, "delivered", ", ".join([f"from {_name(log, row)}", *marks])
+                yield at_ns, "delivered", ", ".join([f"from {log.name(row)}", *_marks(log, row)])
                 if Flag.DONE in flags:
                     yield at_ns, "completed", "no work to do"
                 acked_ns = log.settled_ns(Kind.ACKED, row)
@@ -170,78 +172,41 @@ def _received(log: _Ordered, rows: np.ndarray) -> Iterator[tuple[int, str, str]]
                 yield at_ns, "rejected", "with requeue" if Flag.REQUEUE in flags else "without requeue"
             case Kind.CRASHING:
                 yield at_ns, "crashes the worker", "poison"
+            case Kind.FAILED:
+                yield at_ns, "failed", "the broker had it as acknowledged"
             case Kind.FOUND:
-                yield at_ns, "found after the drain", f"in {_name(log, row)}"
+                yield at_ns, "found after the drain", ", ".join([f"in {log.name(row)}", *_died(log, row)])
 
 
-def _name(log: _Ordered, row: np.void) -> str:
-    """Name the queue, or route, of a record."""
-    return log.names[row["queue"]] if log.names else ""
+def _marks(log: _Ordered, row: np.void) -> Iterator[str]:
+    """Say what is special about a delivery."""
+    flags, mode = Flag(int(row["flags"])), log.ack_mode(row)
+    yield from (name for name, flag in (("redelivered", Flag.REDELIVERED), ("corrupt", Flag.CORRUPT)) if flag in flags)
+    yield from _died(log, row)
+    if mode in (AckMode.AUTOMATIC, AckMode.EARLY):
+        yield f"{mode.name.lower()} acks"
 
 
-_MARKS = (("redelivered", Flag.REDELIVERED), ("corrupt", Flag.CORRUPT), ("dead-lettered", Flag.DEAD_LETTERED))
+def _died(log: _Ordered, row: np.void) -> Iterator[str]:
+    """Say how a message had died before it came to the queue of a delivery."""
+    if row["death"]:
+        yield f"dead-lettered: {describe(log.deaths[row['death']])}"
+    elif Flag.DEAD_LETTERED in Flag(int(row["flags"])):  # a log of version 1
+        yield "dead-lettered"
 
 
-def narrowed(history: History, messages: Collection[tuple[int, int]]) -> History:
-    """Keep only the records that concern some messages, given as (publisher's number, seq): their lives stay the same.
-
-    For many lives out of a long history: each log is gone through once, not once for each life.
-    """
-    chosen = _Chosen(messages)
-    return replace(history, logs=tuple(_narrowed(log, chosen) for log in history.logs))
-
-
-class _Chosen:
-    """Some messages, to be found among many: a truth value for each sequence number, publisher after publisher."""
-
-    def __init__(self, messages: Collection[tuple[int, int]]) -> None:
-        most: dict[int, int] = {}
-        for number, seq in messages:
-            most[number] = max(seq, most.get(number, 0))
-        self._begin = np.zeros(1 << 16, dtype=np.int64)
-        self._most = np.full(1 << 16, -1, dtype=np.int64)
-        place = 0
-        for number, seq in most.items():
-            self._begin[number], self._most[number] = place, seq
-            place += seq + 1
-        self._there = np.zeros(max(1, place), dtype=bool)
-        for number, seq in messages:
-            self._there[self._begin[number] + seq] = True
-
-    def among(self, publisher: np.ndarray, seq: np.ndarray) -> np.ndarray:
-        """Tell which of some messages are chosen."""
-        known = seq <= self._most[publisher]
-        found: np.ndarray = known & self._there[np.where(known, self._begin[publisher] + seq, 0)]
-        return found
+_DEATHS = {
+    "rejected": "rejected in",
+    "expired": "expired in",
+    "maxlen": "beyond the length limit of",
+    "delivery_limit": "beyond the delivery limit of",
+}
 
 
-def _narrowed(log: Log, chosen: _Chosen) -> Log:
-    rows = [_rows(block, chosen) for block in log.blocks()]
-    tags = np.sort(np.concatenate([_NO_KEYS, *map(record_keys, rows)]))
-    kept = [EMPTY, *(block[_concerns(block, chosen, tags)] for block in log.blocks())]
-    return log.part(np.concatenate(kept))
-
-
-_NO_KEYS = np.empty(0, dtype=np.int64)
-_IS_OF_MESSAGE = np.isin(np.arange(256), _OF_MESSAGES)
-_IS_RANGE = np.isin(np.arange(256), _RANGES)
-
-
-def _rows(block: np.ndarray, chosen: _Chosen) -> np.ndarray:
-    """Return the records of chosen messages. A return names its publisher like every other record of a message."""
-    rows = np.flatnonzero(_IS_OF_MESSAGE[block["kind"]])
-    found: np.ndarray = block[rows[chosen.among(block["publisher"][rows], block["seq"][rows])]]
-    return found
-
-
-def _concerns(block: np.ndarray, chosen: _Chosen, tags: np.ndarray) -> np.ndarray:
-    """Tell which records are about chosen messages, settle one of their tags, or are about no message at all."""
-    kinds = np.ascontiguousarray(block["kind"])
-    of_message, of_range = _IS_OF_MESSAGE[kinds], _IS_RANGE[kinds]
-    kept: np.ndarray = ~of_message & ~of_range
-    rows = np.flatnonzero(of_message)
-    kept[rows] = chosen.among(block["publisher"][rows], block["seq"][rows])
-    rows = np.flatnonzero(of_range)
-    if len(rows) and len(tags):
-        kept[rows] = cover_any(block.take(rows), tags)
-    return kept
+def describe(death: Death) -> str:
+    """Say where a message died, and why: `rejected in tasks (3 times), expired in delay (3 times)`."""
+    steps = (
+        f"{_DEATHS.get(reason, f'{reason} in')} {queue}" + (f" ({count} times)" if count > 1 else "")
+        for queue, reason, count in death.path
+    )
+    return ", ".join(steps) or death.first_queue

@@ -276,6 +276,7 @@ def test_the_history_tells_the_same_again(run_text: Run, tmp_path: Path) -> None
     frame = to_frame(tmp_path / "history.parquet")
     counted = frame.groupby("event", observed=True).size()
     assert counted["published"] == counted["confirmed"] == counted["delivered"] == counted["acked"] == 300
+    assert counted["completed"] == 300
     assert str(frame["seq"].dtype) == "Int64"
 
 

@@ -10,7 +10,8 @@ from harness.checks.judge import judge
 from harness.checks.selftest.planted import KINDS
 from harness.checks.selftest.recorded import recorded
 from harness.checks.selftest.selftest import selftest
-from harness.history.trace import life, narrowed
+from harness.history.narrow import narrowed
+from harness.history.trace import life
 from harness.verdict.data import Outcome
 
 

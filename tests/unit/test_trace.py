@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 
 from harness.errors import UsageError
 from harness.history.history import History
+from harness.history.narrow import narrowed
 from harness.history.read import DTYPE, Log
-from harness.history.records import Flag, Kind, LogHeader
-from harness.history.trace import LifeRow, Lives, life, narrowed
+from harness.history.records import NEVER_DIED, AckMode, Death, Flag, Kind, LogHeader
+from harness.history.texts import NO_TEXTS, LogTexts
+from harness.history.trace import LifeRow, Lives, life
 
 SEQS = 4
 PUBLISHER_KINDS = (Kind.CONNECTED, Kind.PUBLISHED, Kind.CONFIRMED, Kind.NACKED, Kind.RETURNED, Kind.CONNECTION_LOST)
-WORKER_KINDS = (Kind.CONSUMING, Kind.DELIVERED, Kind.COMPLETED, Kind.ACKED, Kind.REJECTED, Kind.CRASHING)
+WORKER_KINDS = (Kind.CONSUMING, Kind.DELIVERED, Kind.COMPLETED, Kind.ACKED, Kind.REJECTED, Kind.FAILED, Kind.CRASHING)
 FLAGS = (Flag.NONE, Flag.PERSISTENT, Flag.REDELIVERED | Flag.DONE, Flag.CORRUPT, Flag.REQUEUE)
 
 
@@ -95,6 +97,7 @@ def of_worker(records: list[dict[str, int]], record: dict[str, int]) -> list[tup
     plain = {
         Kind.COMPLETED: ("completed", ""),
         Kind.CRASHING: ("crashes the worker", "poison"),
+        Kind.FAILED: ("failed", "the broker had it as acknowledged"),
         Kind.REJECTED: ("rejected", "with requeue" if flags & Flag.REQUEUE else "without requeue"),
     }
     kind = Kind(record["kind"])
@@ -127,3 +130,94 @@ def test_a_publisher_that_is_none_is_told_with_those_there_are() -> None:
     log = Log(LogHeader("publisher", "publisher-1", 1, 1, 1, ("tasks",)), np.zeros(0, dtype=DTYPE))
     with pytest.raises(UsageError, match=r"there is no publisher 'publisher-7' in this run \(there are: publisher-1\)"):
         life(History((log,), ()), "publisher-7", 0)
+
+
+def story(role: str, *rows: dict[str, int], texts: LogTexts = NO_TEXTS) -> Log:
+    """A log whose records are a nanosecond apart, all of message 0 of publisher 1 on one connection."""
+    records = np.zeros(len(rows), dtype=DTYPE)
+    records["connection"], records["publisher"] = 1, 1
+    records["at_ns"] = np.arange(len(rows))
+    for index, row in enumerate(rows):
+        for name, value in row.items():
+            records[index][name] = value
+    return Log(LogHeader(role, f"{role}-1", 1, 1, 1, ("tasks", "dead")), records, texts=texts)
+
+
+def told(log: Log) -> list[tuple[str, str]]:
+    publisher = story("publisher")
+    history = History((log,) if log.header.role == "publisher" else (publisher, log), ())
+    return [(what, detail) for _, what, _, detail in life(history, "publisher-1", 0)]
+
+
+def test_a_life_says_how_the_message_had_died_and_where() -> None:
+    deaths = (
+        NEVER_DIED,
+        Death("tasks", (("tasks", "rejected", 3), ("delay", "expired", 2))),
+        Death("tasks", (("tasks", "maxlen", 1), ("dead", "delivery_limit", 1), ("x", "of something new", 2))),
+    )
+    log = story(
+        "worker",
+        {"kind": Kind.DELIVERED, "tag": 1},
+        {"kind": Kind.DELIVERED, "tag": 2, "death": 1, "flags": Flag.DEAD_LETTERED | Flag.REDELIVERED},
+        {"kind": Kind.FOUND, "queue": 1, "death": 2, "flags": Flag.DEAD_LETTERED},
+        texts=LogTexts(deaths=deaths),
+    )
+    assert told(log) == [
+        ("delivered", "from tasks"),
+        (
+            "delivered",
+            "from tasks, redelivered, dead-lettered: rejected in tasks (3 times), expired in delay (2 times)",
+        ),
+        (
+            "found after the drain",
+            "in dead, dead-lettered: beyond the length limit of tasks, beyond the delivery limit of dead,"
+            " of something new in x (2 times)",
+        ),
+    ]
+
+
+def test_a_log_of_the_first_version_says_only_that_it_had_died() -> None:
+    log = story("worker", {"kind": Kind.CONSUMING}, {"kind": Kind.DELIVERED, "tag": 1, "flags": Flag.DEAD_LETTERED})
+    assert told(log) == [("delivered", "from tasks, dead-lettered")]
+
+
+@pytest.mark.parametrize(
+    ("mode", "detail"),
+    [
+        (AckMode.MANUAL, "from tasks"),
+        (AckMode.AUTOMATIC, "from tasks, automatic acks"),
+        (AckMode.EARLY, "from tasks, early acks"),
+    ],
+)
+def test_a_life_says_where_acks_do_not_wait_for_the_work(mode: AckMode, detail: str) -> None:
+    log = story(
+        "worker",
+        {"kind": Kind.CONSUMING, "attempt": mode},
+        {"kind": Kind.CONSUMING, "attempt": AckMode.MANUAL, "queue": 1},
+        {"kind": Kind.DELIVERED, "tag": 1},
+        {"kind": Kind.DELIVERED, "tag": 2, "queue": 1},
+        {"kind": Kind.FAILED, "tag": 1},
+    )
+    assert told(log) == [
+        ("delivered", detail),
+        ("delivered", "from dead"),
+        ("failed", "the broker had it as acknowledged"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "detail"),
+    [
+        (Kind.CONNECTION_LOST, 0, "the connection was lost before the confirm"),
+        (Kind.CONNECTION_LOST, 1, "the connection was lost before the confirm: CONNECTION_FORCED"),
+        (Kind.CHANNEL_CLOSED, 1, "the channel was closed before the confirm: CONNECTION_FORCED"),
+    ],
+)
+def test_a_life_says_why_a_publish_is_indeterminate(kind: Kind, said: int, detail: str) -> None:
+    log = story(
+        "publisher",
+        {"kind": Kind.PUBLISHED, "tag": 1, "attempt": 1},
+        {"kind": kind, "queue": said},
+        texts=LogTexts(reasons=("", "CONNECTION_FORCED")),
+    )
+    assert told(log) == [("published (attempt 1)", "transient, to tasks"), ("indeterminate", detail)]

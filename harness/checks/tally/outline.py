@@ -9,26 +9,14 @@ import numpy as np
 
 from harness.history.progress import COUNTERS
 from harness.history.read import BLOCK_RECORDS, EMPTY, Log
-from harness.history.records import Kind
+from harness.history.records import OF_MESSAGES, RANGES, Kind
 from harness.history.tags import cover_any, record_keys
 
 _GROUP_BITS = 10
 """Messages are outlined in groups of 1024."""
-_OF_MESSAGES = np.isin(
-    np.arange(256),
-    (
-        Kind.PUBLISHED,
-        Kind.RETURNED,
-        Kind.DELIVERED,
-        Kind.COMPLETED,
-        Kind.REJECTED,
-        Kind.CRASHING,
-        Kind.FAILED,
-        Kind.FOUND,
-    ),
-)
-_BY_TAG = np.isin(np.arange(256), (Kind.CONFIRMED, Kind.NACKED, Kind.COMPLETED, Kind.ACKED, Kind.REJECTED, Kind.FAILED))
-_RANGES = np.isin(np.arange(256), (Kind.CONFIRMED, Kind.NACKED, Kind.ACKED))
+_OF_MESSAGES = np.isin(np.arange(256), OF_MESSAGES)
+_BY_TAG = np.isin(np.arange(256), (*RANGES, Kind.COMPLETED, Kind.REJECTED, Kind.FAILED))
+_RANGES = np.isin(np.arange(256), RANGES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from harness.checks.rules.fates import Fates
 from harness.checks.rules.last_seen import last_seen_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.history.history import History
-from harness.history.trace import Lives, narrowed
+from harness.history.narrow import narrowed
+from harness.history.trace import Lives
 from harness.verdict.data import LISTED_MESSAGES, Anomaly, Fate, LifeEvent, LostMessage, MessageId
 
 NOBODY = MessageId("nobody", 0)
