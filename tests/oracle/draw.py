@@ -10,6 +10,7 @@ from tests.oracle.seeds import SHAPE
 from tests.oracle.shapes import SHAPES
 from tests.oracle.simulator.broker import BrokerPlan
 from tests.oracle.simulator.faults import Fault
+from tests.oracle.simulator.republisher import Onward
 from tests.oracle.simulator.run import Plan
 from tests.oracle.simulator.world import MS, S
 
@@ -19,7 +20,11 @@ def draw(seed: int, *, faults: bool = True, shape: str | None = SHAPE) -> Plan:
     random = Random(f"{seed}/plan")
     shape = shape or random.choice(sorted(SHAPES))
     document = SHAPES[shape](random)
+    onward = {group: Onward(to, "", to) for group, to in document.pop("onward", {}).items()}
     document["name"] = f"{shape} {seed}"
+    slower = 40 if random.random() < 0.25 else 1
+    for settings in document["queues"].values():
+        _slow_down(settings, slower)
     messages = random.choice([8, 20, 60])
     many = random.random() < 0.3
     publishers: dict[str, Any] = {
@@ -29,11 +34,14 @@ def draw(seed: int, *, faults: bool = True, shape: str | None = SHAPE) -> Plan:
         "persistent": random.random() < 0.8,
         "mandatory": random.random() < 0.2,
         "unconfirmed": random.choice(["republish", "republish", "drop"]),
-        "rate": random.choice([500.0, 2000.0, 5000.0]),
+        "rate": random.choice([500.0, 2000.0, 5000.0]) / slower,
     }
     publishers |= document.pop("to")
     document["publishers"] = publishers
-    document["workers"] = [_workers(name, random) for name in document.pop("consumed")]
+    document["workers"] = [_workers(name, random, slower) for name in document.pop("consumed")]
+    for group in document["workers"]:
+        if group["name"] in onward:
+            group |= {"acks": "manual", "fails": []}
     document["backlog_first"] = random.random() < 0.15
     scenario = Scenario.model_validate(document)
     span = round(messages / publishers["rate"] * S) + 20 * MS
@@ -43,10 +51,21 @@ def draw(seed: int, *, faults: bool = True, shape: str | None = SHAPE) -> Plan:
     if random.random() < 0.1:
         policies[random.choice(list(scenario.queues))] = random.choice([{"max-length": 3}, {"message-ttl": 15}])
     broker = BrokerPlan(version, policies, counts=not version.startswith("3.8"), answers=random.random() < 0.9)
-    return Plan(scenario, seed, struck, broker)
+    others = (random.choice(list(scenario.queues)),) if random.random() < 0.04 else ()
+    return Plan(scenario, seed, struck, broker, others, drain_ns=400 * MS * min(slower, 8), onward=onward)
 
 
-def _workers(queue: str, random: Random) -> dict[str, Any]:
+def _slow_down(queue: dict[str, Any], times: int) -> None:
+    """Let everything take longer, so that what is far apart can be told from what is close."""
+    if "message_ttl" in queue:
+        queue["message_ttl"] *= times
+    arguments = queue.get("arguments", {})
+    for name in ("x-message-ttl", "x-expires"):
+        if name in arguments:
+            arguments[name] *= times
+
+
+def _workers(queue: str, random: Random, slower: int) -> dict[str, Any]:
     acks = random.choice(["manual", "manual", "manual", "automatic", "early"])
     group: dict[str, Any] = {
         "name": f"w{queue}",
@@ -54,7 +73,7 @@ def _workers(queue: str, random: Random) -> dict[str, Any]:
         "count": random.choice([1, 1, 2]),
         "acks": acks,
         "prefetch": random.choice([1, 3, 20]),
-        "work": random.choice([0.0, 0.001, 0.004]),
+        "work": random.choice([0.0, 0.001, 0.004]) * min(slower, 10),
     }
     if random.random() < 0.4:
         by = random.choice(["reject", "reject", "requeue"])
@@ -69,11 +88,18 @@ def _faults(scenario: Scenario, span: int, random: Random) -> list[Fault]:
     publishers = [actor for group in scenario.publishers for actor in group.actors]
     for _ in range(random.choice([0, 0, 1, 1, 2])):
         at = random.randrange(1, max(2, span))
-        back = random.choice([5 * MS, 30 * MS])
+        back = random.choice([5 * MS, 30 * MS, span // 2])
         kind = random.choice(["worker", "worker", "publisher", "close", "broker", "broker", "purge"])
         match kind:
             case "worker":
-                found.append(Fault(random.choice(["kill", "close", "timeout"]), random.choice(workers), at, back))
+                found.append(
+                    Fault(
+                        random.choice(["kill", "kill", "close", "timeout", "stop", "pause"]),
+                        random.choice(workers),
+                        at,
+                        back,
+                    )
+                )
             case "publisher":
                 found.append(Fault(random.choice(["kill", "close"]), random.choice(publishers), at, back))
             case "close":

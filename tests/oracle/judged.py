@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from harness.verdict.data import Fate, VariantVerdict
+from harness.verdict.data import Fate, MessageId, VariantVerdict
 from tests.oracle.duplicates import Reason
 from tests.oracle.lives import Name
 from tests.oracle.oracle import Decision, Oracle
+from tests.oracle.reading import Key
 
 FATES = {
     "done": Fate.PROCESSED,
@@ -87,9 +88,13 @@ def _by_queue(verdict: VariantVerdict, oracle: Oracle) -> list[str]:
     return found
 
 
+def _key(message: MessageId, oracle: Oracle) -> Key:
+    return oracle.records.numbers[message.publisher], message.seq
+
+
 def _lost(verdict: VariantVerdict, oracle: Oracle) -> list[str]:
     """Which messages lost a copy."""
-    judged = {(int(lost.message.publisher.rpartition("-")[2]), lost.message.seq) for lost in verdict.lost}
+    judged = {_key(lost.message, oracle) for lost in verdict.lost}
     sure = {name.key for name, each in oracle.decisions.items() if each.fate == "lost" and each.sure}
     may = {name.key for name, each in oracle.decisions.items() if "lost" in (each.fate, *each.others)}
     missed, invented = sorted(sure - judged), sorted(judged - may)
@@ -108,7 +113,7 @@ def _causes(verdict: VariantVerdict, oracle: Oracle) -> list[str]:
             if option is not None and option.fate == "lost":
                 may[name.key].add((option.place, option.fault))
     for lost in verdict.lost:
-        key = (int(lost.message.publisher.rpartition("-")[2]), lost.message.seq)
+        key = _key(lost.message, oracle)
         if may[key] and (str(lost.place), lost.fault) not in may[key]:
             found.append(
                 f"{key} lost: the judge says at {lost.place} by {lost.fault}, the oracle {sorted(map(str, may[key]))}"

@@ -15,6 +15,8 @@ from harness.history.records import Death
 from tests.oracle.reading import Delivery, Found, Key, Publish, Records
 from tests.oracle.topology import Topology
 
+Path = tuple[tuple[str, str, int], ...]
+"""Queue, reason and count of deaths, as x-death has them."""
 MOST_WALKS = 200
 """How many ways through the queues are looked at before one of them is taken."""
 
@@ -108,8 +110,12 @@ class Lives:
         publishes = self.records.publishes[seen.key]
         queues, routing_key = self.topology.by_route(publishes[-1].route)
         carried = next(each.carried for each in publishes if each.attempt == seen.attempt)
-        first = self._first(seen, carried)
-        walk = self._walk(first, routing_key, seen) if first in queues else None
+        if carried:
+            first, walk = self._onward(queues, routing_key, seen, carried)
+        else:
+            first = seen.death.first_queue if seen.death is not None and seen.death.path else seen.queue
+            path = seen.death.path if seen.death is not None else ()
+            walk = self._walk(first, routing_key, path, seen.queue) if first in queues else None
         if walk is None:
             self.misrouted.add((seen.key, seen.queue))
             return
@@ -129,17 +135,44 @@ class Lives:
         else:
             life.found.append(seen)
 
-    @staticmethod
-    def _first(seen: Delivery | Found, carried: int) -> str:
-        """DESIGN.md: x-death is "believed only beyond those that the publish itself carried"."""
-        if seen.death is None or not seen.death.path:
-            return seen.queue
-        return seen.death.path[0][0] if carried else seen.death.first_queue
+    def _onward(
+        self, queues: tuple[str, ...], key: str, seen: Delivery | Found, carried: int
+    ) -> tuple[str, Walk | None]:
+        """How a message came here that was published with deaths of another one.
 
-    def _walk(self, first: str, key: str, seen: Delivery | Found) -> Walk | None:
+        DESIGN.md: x-death is "believed only beyond those that the publish itself carried". Some versions go on with what they find, others
+        begin anew: without entries beyond, the message has not died if it is in one of its first queues; else the shortest way is taken.
+        """
         path = seen.death.path if seen.death is not None else ()
+        for beyond in ((path[carried:],) if len(path) > carried else ()) + (path[-carried:],):
+            for first in queues:
+                died = len(path) > carried or first != seen.queue
+                walk = self._walk(first, key, beyond if died else (), seen.queue)
+                if walk is not None:
+                    return first, walk
+        for first in queues:
+            if (walk := self._shortest(first, key, seen.queue)) is not None:
+                return first, walk
+        return "", None
+
+    def _shortest(self, first: str, key: str, goal: str) -> Walk | None:
+        """The way with the fewest deaths."""
+        waiting = [(first, Walk((), (), key, ()))]
+        while waiting:
+            here, walk = waiting.pop(0)
+            if here == goal:
+                return walk
+            targets, new = self.topology.after_death(here, walk.key)
+            for target in targets if here not in walk.visits else ():
+                forks, branches = walk.forks, walk.branches
+                if len(targets) > 1:
+                    forks, branches = (*forks, Fork(len(branches), targets)), (*branches, target)
+                waiting.append((target, Walk(branches, forks, new, (*walk.visits, here))))
+        return None
+
+    def _walk(self, first: str, key: str, path: Path, goal: str) -> Walk | None:
         walks: list[Walk] = []
-        for walk in self._walks(first, key, _visits(path), seen.queue):
+        for walk in self._walks(first, key, _visits(path), goal):
             if _latest(walk.visits) == _order(path):
                 return walk
             walks.append(walk)
@@ -181,7 +214,7 @@ class Lives:
                     child.from_queue, child.key = target, key
 
 
-def _visits(path: tuple[tuple[str, str, int], ...]) -> Counter[str]:
+def _visits(path: Path) -> Counter[str]:
     """How often a message died in each queue, whatever the reason."""
     visits: Counter[str] = Counter()
     for queue, _, count in path:
@@ -189,7 +222,7 @@ def _visits(path: tuple[tuple[str, str, int], ...]) -> Counter[str]:
     return visits
 
 
-def _order(path: tuple[tuple[str, str, int], ...]) -> tuple[str, ...]:
+def _order(path: Path) -> tuple[str, ...]:
     """The queues in the order of the last death in each."""
     return _latest(tuple(queue for queue, _, _ in path))
 

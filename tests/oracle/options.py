@@ -153,20 +153,25 @@ class Options:
 
     def _fault_of(self, session: Session) -> int | None:
         """Which fault ended a connection, or the process."""
-        for event in self.exits:
-            if (event.actor, event.incarnation) == session[:2] and event.fault is not None:
-                return event.fault
         end = self.records.ends.get(session)
+        for event in self.exits:
+            mine = (event.actor, event.incarnation) == session[:2]
+            if mine and (event.fault is not None or (end is not None and end.how == "died")):
+                return event.fault
         before = [each for each in self.faults if end and each.begin_ns <= end.at_ns and each.cuts(session[0])]
         return before[-1].number if before else None
 
     def _never_seen(self, life: Life, publish: Publish) -> list[Option]:
         if not life.name.first:
             return [Option("lost", "exchange", "", proved=True)]
+        found: list[Option]
         if life.name.branches:
-            return self._in_queue(Stay(life, life.from_queue, publish.at_ns, by_death=True))
+            found = self._in_queue(Stay(life, life.from_queue, publish.at_ns, by_death=True))
+            if self._may_be_gone(life.from_queue):
+                found.append(Option("dropped", "broker", life.from_queue, None, ((life.from_queue, "gone"),)))
+            return found
         confirmed = publish.confirmed_ns is not None
-        found: list[Option] = []
+        found = []
         if not confirmed and self._unsure(publish.session, publish.at_ns):
             found.append(Option("lost", "publisher", publish.session[0], self._fault_of(publish.session)))
         until_ns = self.overtaken.at_ns(life)

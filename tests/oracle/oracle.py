@@ -102,6 +102,19 @@ class Oracle:
     def duplicates(self) -> Duplicates:
         return Duplicates(self.lives, self.topology, self._options.faults)
 
+    def out_of_order(self) -> int:
+        """How many copies were first completed after one of the same publisher and queue that was published later."""
+        times: dict[tuple[int, str], list[tuple[int, int]]] = defaultdict(list)
+        for name, life in self.lives.of.items():
+            completed = [each.completed_ns for each in life.deliveries if each.completed_ns is not None and done(each)]
+            if completed:
+                times[name.key[0], life.from_queue].append((name.key[1], min(completed)))
+        count = 0
+        for of_queue in times.values():
+            ordered = [at_ns for _, at_ns in sorted(of_queue)]
+            count += sum(any(before > at_ns for before in ordered[:place]) for place, at_ns in enumerate(ordered))
+        return count
+
     def done_twice(self) -> dict[Name, list[Delivery]]:
         """Copies whose work was completed more than once, with the deliveries that were completed, in order."""
         found = {}
@@ -172,7 +185,8 @@ class Shown:
         found: dict[tuple[object, str, str], None] = {}
         for name, life in self.oracle.lives.of.items():
             for each in life.seen:
-                for queue, reason, count in each.death.path if each.death is not None else ():
+                carried = next(mine.carried for mine in life.publishes if mine.attempt == each.attempt)
+                for queue, reason, count in each.death.path[carried:] if each.death is not None else ():
                     for time in range(count):
                         found[(name.key, name.first, self._fork_of(life, queue), each.attempt, time), queue, reason] = (
                             None

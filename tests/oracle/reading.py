@@ -106,6 +106,10 @@ def tables(log: Log) -> Tables:
     """Read the texts of a log from its records."""
     found = Tables(dict(enumerate(log.header.names)))
     rows = log.records
+    if not any(rows["kind"] == Kind.DEFINED):  # a log that was made by hand
+        found.names |= dict(enumerate(log.names))
+        found.deaths |= {index: death for index, death in enumerate(log.deaths) if index}
+        found.reasons |= dict(enumerate(log.reasons))
     for place, row in enumerate(rows):
         if row["kind"] != Kind.DEFINED:
             continue
@@ -143,6 +147,8 @@ class Records:
         self.ends: dict[Session, End] = {}
         self.consuming: list[Consuming] = []
         self.cancelled: list[tuple[str, Session, int]] = []
+        self.numbers = {log.header.actor: log.header.number for log in history.of_role("publisher")}
+        """Of publishers, by name."""
         self.last_ns = max([event.at_ns for event in history.events] or [0])
         for log in history.logs:
             if log.header.role == "publisher":

@@ -229,6 +229,24 @@ def cluster(random: Random) -> Shape:
     return made | {"broker": {"nodes": 3}}
 
 
+def republishing(random: Random) -> Shape:
+    """A worker takes the dead letters and publishes them once more, with the headers that they came with."""
+    queues = {
+        "tasks": queue(random, dead_letter="failed"),
+        "failed": queue(random),
+        "parking": queue(random, message_ttl=ttl(random), dead_letter="late"),
+        "late": queue(random, dead_letter="end"),
+        "end": queue(random),
+    }
+    onward = random.choice(["parking", "tasks", "late"])
+    return {
+        "queues": queues,
+        "to": {"to": "tasks"},
+        "consumed": ["tasks", "failed", "late"],
+        "onward": {"wfailed": onward},
+    }
+
+
 SHAPES: dict[str, Callable[[Random], Shape]] = {
     each.__name__.replace("_", " "): each
     for each in (
@@ -253,5 +271,6 @@ SHAPES: dict[str, Callable[[Random], Shape]] = {
         at_least_once,
         expiring,
         cluster,
+        republishing,
     )
 }

@@ -133,7 +133,8 @@ class Broker:
         refused, written = False, []
         for name in queues:
             copy = Copy(*message.key, name)
-            instance = Instance(copy, message.attempt, message.route_key, message.persistent)
+            instance = Instance(copy, message.attempt, message.route_key, message.persistent, list(message.deaths))
+            instance.first_death, instance.carried = message.first_death, message.carried
             self.truth.add(instance)
             if self.queues[name].put(instance):
                 written.append(instance)

@@ -42,7 +42,7 @@ class Fault:
     @property
     def effects(self) -> Effects:
         """What it declares, as the harness's own faults do."""
-        becomes = {"kill": Becomes.KILLED, "restart": Becomes.STOPPED, "pause": Becomes.FROZEN}
+        becomes = {"kill": Becomes.KILLED, "restart": Becomes.STOPPED, "stop": Becomes.STOPPED, "pause": Becomes.FROZEN}
         match self.action, self.target:
             case "close", "broker":
                 return Effects(cuts=Cuts.EVERYONE, at_risk=AtRisk.ON_CUT_CONNECTIONS, claims_broker=True)
@@ -94,6 +94,8 @@ def strike(simulation: Simulation, number: int, fault: Fault) -> tuple[tuple[str
             later(lambda: None if actor.alive else simulation.start(actor))
         case "close" if actor.link is not None:
             broker.drop(actor.link, client_lives=True)
+        case "stop" if isinstance(actor, Worker):
+            simulation.stop(actor, number, lambda: later(lambda: None if actor.alive else simulation.start(actor)))
         case "pause" if isinstance(actor, Worker):
             actor.pause()
             later(actor.resume)

@@ -314,6 +314,9 @@ class SimQueue:
         if settings.target is None:
             self.finish(instance, ends[reason])
             return
+        if instance.carried and not broker.plan.version.startswith("3"):
+            instance.deaths, instance.first_death = [], ""  # from 4.0 on what a client puts there is not gone on with
+        instance.carried = 0
         instance.first_death = instance.first_death or self.name
         same = [each for each in instance.deaths if each[:2] == (self.name, reason)]
         others = [each for each in instance.deaths if each[:2] != (self.name, reason)]
@@ -326,7 +329,7 @@ class SimQueue:
             self.finish(instance, End.BROKER, self.broker.last_fault)
             return
         assert self.settings.target is not None
-        targets = self.broker.route(self.settings.target, key)
+        targets = self.broker.bound(self.settings.target, key, ())
         if len(targets) == 1:
             instance.route_key = key
             self._arrive(instance, reason, targets[0])
@@ -346,6 +349,9 @@ class SimQueue:
 
     def _arrive(self, instance: Instance, reason: str, target: str) -> None:
         """Put what died into a target, unless it would go round without ever having been rejected."""
+        if target not in self.broker.route("", target) and not self.settings.at_least_once:
+            self.finish(instance, End.NOWHERE)
+            return
         if reason != "rejected" and self._goes_round(instance, target):
             self.finish(instance, End.CYCLE)
             return

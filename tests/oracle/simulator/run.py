@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -30,6 +30,7 @@ from tests.oracle.simulator.faults import Fault, strike
 from tests.oracle.simulator.publisher import Publisher, PublisherSettings
 from tests.oracle.simulator.queues import SimQueue
 from tests.oracle.simulator.recorder import Recorder
+from tests.oracle.simulator.republisher import Onward, Republisher
 from tests.oracle.simulator.truth import Instance, Truth
 from tests.oracle.simulator.worker import Worker, WorkerSettings
 from tests.oracle.simulator.world import MS, US, S, World
@@ -50,6 +51,8 @@ class Plan:
     foreign_consumers: tuple[str, ...] = ()
     """Queues that another program consumes from."""
     drain_ns: int = 400 * MS
+    onward: Mapping[str, Onward] = field(default_factory=dict)
+    """Groups of workers that publish what they get once more, to where."""
 
 
 @dataclass
@@ -84,7 +87,13 @@ class Simulation:
         for group in self.scenario.workers:
             for actor in group.actors:
                 settings = _worker_settings(group, self.scenario)
-                worker = Worker(self.world, self.broker, actor, len(found) + 1, settings, self.queue_names)
+                common = (self.world, self.broker, actor, len(found) + 1, settings, self.queue_names)
+                onward = self.plan.onward.get(group.name)
+                if onward is None:
+                    worker = Worker(*common)
+                else:
+                    number = len(self.publishers) + len(found) + 1
+                    worker = Republisher(*common, onward=onward, publisher=number)
                 worker.crashed = self._crashed
                 found.append(worker)
         return found
@@ -113,6 +122,21 @@ class Simulation:
         if actor.alive and not (isinstance(actor, Publisher) and actor.done):
             actor.kill()
             self._exited(actor, -9, "fault", fault)
+
+    def stop(self, worker: Worker, fault: int, then: Callable[[], None]) -> None:
+        """Stop a worker in order: it ends once it has worked off what it holds."""
+        worker.stop()
+        incarnation = worker.incarnation
+
+        def look() -> None:
+            if worker.alive and worker.incarnation == incarnation and worker.holds:
+                self.world.after(2 * MS, look)
+            elif worker.alive and worker.incarnation == incarnation:
+                worker.finish()
+                self._exited(worker, 0, "stop", fault)
+                then()
+
+        self.world.after(2 * MS, look)
 
     def _crashed(self, worker: Worker) -> None:
         worker.kill()
@@ -238,6 +262,7 @@ class Simulation:
             if not queue.exists:
                 self.event(Note, message=f"queue {queue.name} is not there any more")
         logs = [recorder.log() for actor in self.actors for recorder in actor.logs]
+        logs += [sent.log() for worker in self.workers if isinstance(worker, Republisher) for sent in worker.sent]
         events = tuple(sorted(self.events, key=lambda event: event.at_ns))
         return History((*logs, collector.log()), events)
 
@@ -264,7 +289,7 @@ class Simulation:
             settings = self.broker.queues[name].settings
             if settings.target is not None and settings.ttl_ns is not None:
                 keys = {settings.target_key} if settings.target_key is not None else self._keys()
-                waiting += [each for key in keys for each in self.broker.route(settings.target, key)]
+                waiting += [each for key in keys for each in self.broker.bound(settings.target, key, ())]
         return False
 
     def _keys(self) -> set[str]:

@@ -93,6 +93,8 @@ class Instance:
     completed: list[tuple[str, int]] = field(default_factory=list)
     """By whom and when its work was completed."""
     corrupt: bool = False
+    carried: int = 0
+    """How many of its deaths are not its own, but were in the headers that it was published with."""
     held_for: tuple[str, ...] = ()
     """Targets that have not taken it yet (dead-lettering at least once)."""
 

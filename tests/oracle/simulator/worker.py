@@ -37,6 +37,7 @@ class Delivery:
     tag: int
     connection: int
     redelivered: bool
+    deaths: Death | None
 
 
 class Worker:
@@ -65,7 +66,7 @@ class Worker:
 
     def start(self) -> None:
         self.incarnation += 1
-        self.alive, self.busy, self.connection = True, False, 0
+        self.alive, self.busy, self.connection, self.stopping = True, False, 0, False
         self.waiting.clear()
         self.logs.append(Recorder(self.world, "worker", self.name, self.number, self.incarnation, self.queues))
         self._connect()
@@ -107,6 +108,7 @@ class Worker:
         self.link = link
         self.connection += 1
         self.log.write(Kind.CONNECTED, connection=self.connection)
+        self.connected()
         link.wire.up(self._consume_at_broker)
 
     def _consume_at_broker(self) -> None:
@@ -148,6 +150,7 @@ class Worker:
 
     def _lost(self) -> None:
         self.log.write(Kind.CONNECTION_LOST, connection=self.connection, arg=320)
+        self.disconnected()
         self.link = self.consumer = None
         if self.settings.acks is AckMode.MANUAL:
             self.waiting.clear()
@@ -179,10 +182,13 @@ class Worker:
             link.wire.up(lambda: queue.cancel(consumer))
 
     def finish(self) -> None:
+        """End in order, everything settled."""
         if self.alive:
+            self.alive = False
             self.log.write(Kind.FINISHED, connection=self.connection)
-            if self.link is not None:
-                self.broker.leave(self.link)
+            link = self.link
+            if link is not None:
+                link.wire.up(lambda: self.broker.leave(link))
 
     # Deliveries.
 
@@ -199,6 +205,9 @@ class Worker:
     ) -> None:
         """A delivery has come."""
         log, settings = self.log, self.settings
+        if self.stopping:
+            self._give_back(tag)
+            return
         death = log.death(deaths)
         flags = (Flag.REDELIVERED if redelivered else 0) | (Flag.DEAD_LETTERED if death else 0)
         flags |= Flag.CORRUPT if instance.corrupt else 0
@@ -216,8 +225,15 @@ class Worker:
         )
         if settings.acks is AckMode.EARLY:
             self._ack(tag)
-        self.waiting.append(Delivery(instance, tag, connection, redelivered))
+        self.waiting.append(Delivery(instance, tag, connection, redelivered, deaths))
         self._next()
+
+    def _give_back(self, tag: int) -> None:
+        """What comes between the cancel and its answer, the client gives back without a word; with automatic acks it is gone."""
+        link, consumer = self.link, self.consumer
+        if self.settings.acks is not AckMode.AUTOMATIC and link is not None and consumer is not None:
+            queue = self.broker.queues[self.settings.queue]
+            link.wire.up(lambda: queue.reject(consumer, tag, requeue=True))
 
     def _next(self) -> None:
         if self.busy or not self.waiting or self.paused:
@@ -241,12 +257,22 @@ class Worker:
         if self._fails(delivery):
             self._fail(delivery)
         else:
-            if not delivery.instance.corrupt:
-                delivery.instance.completed.append((self.name, self.world.now))
-            self._record(Kind.COMPLETED, delivery)
-            if self._settles(delivery):
-                self._ack(delivery.tag)
+            self.succeed(delivery)
         self._next()
+
+    def succeed(self, delivery: Delivery) -> None:
+        """The work is done."""
+        if not delivery.instance.corrupt:
+            delivery.instance.completed.append((self.name, self.world.now))
+        self._record(Kind.COMPLETED, delivery)
+        if self.settles(delivery):
+            self._ack(delivery.tag)
+
+    def connected(self) -> None:
+        """Called when a connection is there."""
+
+    def disconnected(self) -> None:
+        """Called when it is lost."""
 
     def _fails(self, delivery: Delivery) -> bool:
         every = self.settings.every
@@ -264,14 +290,14 @@ class Worker:
             self._record(Kind.FAILED, delivery)
             return
         link, consumer = self.link, self.consumer
-        if not self._settles(delivery) or link is None or consumer is None:
+        if not self.settles(delivery) or link is None or consumer is None:
             return
         requeue = how == "requeue"
         self._record(Kind.REJECTED, delivery, flags=Flag.REQUEUE if requeue else 0)
         queue = self.broker.queues[self.settings.queue]
         link.wire.up(lambda: queue.reject(consumer, delivery.tag, requeue=requeue))
 
-    def _settles(self, delivery: Delivery) -> bool:
+    def settles(self, delivery: Delivery) -> bool:
         return self.settings.acks is AckMode.MANUAL and delivery.connection == self.connection and self.link is not None
 
     def _ack(self, tag: int) -> None:
