@@ -9,10 +9,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.checks.rules.arrival import WITHIN_NS
 from harness.checks.rules.taken import FATES, Reason, Taken, what_took
+from harness.checks.tally.fault_records import fault_records, over_ns
 from harness.checks.tally.lives import Lives
 from harness.checks.tally.message_table import AT_ONCE, MessageTable
 from harness.checks.tally.topology import RunTopology
+from harness.effects import Becomes
 from harness.events import Event
 from harness.verdict.data import Fate
 
@@ -69,7 +72,7 @@ def find_fates(tally: MessageTable, events: Sequence[Event]) -> Fates:
             continue
         missing.append(here.start + np.flatnonzero(exists & promised & ~done))
         unpromised = done & ~promised & exists
-        resurrected = unpromised & _came_back(here, tally)
+        resurrected = unpromised & _came_back(here, tally, events)
         codes[here][exists & ~done] = code(Fate.NEVER_PROMISED)
         codes[here][unpromised] = code(Fate.RECOVERED)
         codes[here][resurrected] = code(Fate.RESURRECTED)
@@ -106,16 +109,26 @@ def _kind(queue: str, topology: RunTopology) -> int:
     return 1 if queue in topology.roles.delaying else 2
 
 
-def _came_back(here: slice, tally: MessageTable) -> NDArray[np.bool_]:
+def _came_back(here: slice, tally: MessageTable, events: Sequence[Event]) -> NDArray[np.bool_]:
     """Return which copies of a slice cannot have been delivered by what the broker said of their message.
 
     It returned the message; or nacked it, and the message went to one queue only, so that the nack speaks for this copy. A quorum queue
-    may nack what it keeps, when its leader changes.
+    may nack what it keeps, when its leader changes: so near a fault of a node a nack says nothing.
     """
-    only = np.array([_speaks_for_one(lives, tally) for lives in tally.copies.lives] or [False])
-    found: NDArray[np.bool_] = tally.returned[here] | (tally.nacked[here] & only[tally.route[here]])
+    speaks = (
+        tally.nacked[here]
+        & np.array([lives.published == 1 for lives in tally.copies.lives] or [False])[tally.route[here]]
+    )
+    if speaks.any():
+        quorum = np.array([_is_quorum(lives, tally) for lives in tally.copies.lives])[tally.route[here]]
+        published_ns = tally.first_published_ns[here]
+        for each in fault_records(events):
+            if each.effects.node is not Becomes.UNCHANGED:
+                near = (published_ns >= each.at_ns - WITHIN_NS) & (published_ns <= over_ns(each) + WITHIN_NS)
+                speaks &= ~(quorum & near)
+    found: NDArray[np.bool_] = tally.returned[here] | speaks
     return found
 
 
-def _speaks_for_one(lives: Lives, tally: MessageTable) -> bool:
-    return lives.published == 1 and tally.topology.policy(lives.slots[0].first_queue).type != "quorum"
+def _is_quorum(lives: Lives, tally: MessageTable) -> bool:
+    return tally.topology.policy(lives.slots[0].first_queue).type == "quorum"

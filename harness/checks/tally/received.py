@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,16 @@ from harness.history.records import Flag
 from harness.verdict.data import LISTED_MESSAGES
 
 
+class Invention(NamedTuple):
+    """A completed delivery of what nobody published."""
+
+    session: int
+    completed_ns: int
+    publisher: int
+    """The number in its identity; FOREIGN where it has none of this run."""
+    seq: int
+
+
 @dataclass(frozen=True, slots=True)
 class Flow:
     """How often things happened on each session, as arrays indexed by session, and what came that nobody had published."""
@@ -29,8 +40,8 @@ class Flow:
     rejected: np.ndarray
     invented: int
     """Completed deliveries of what nobody published."""
-    inventions: tuple[tuple[int, int], ...]
-    """Session and time of completion of the first of them, at most LISTED_MESSAGES."""
+    inventions: tuple[Invention, ...]
+    """The first of them, at most LISTED_MESSAGES."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,8 @@ class _Part:
     """The number of each one's connection, or the one of all."""
     redelivered: np.ndarray | None
     """None if none is."""
+    identities: np.ndarray | None
+    """Publisher and sequence number in each one's identity, where one is of what nobody published."""
     by: dict[int, np.ndarray]
     """By moment that counts for its worker, whether each had come by then; one truth value where it is the same for all."""
 
@@ -96,7 +109,7 @@ class Received:
         self._sums = np.zeros((5, 0), dtype=np.int64)
         """As in `Flow`."""
         self._invented = 0
-        self._inventions: list[tuple[int, int]] = []
+        self._inventions: list[Invention] = []
         self._marks_ns = np.unique(np.array([*marks_ns], dtype=np.int64))
         self._served_ns = np.full(len(self._marks_ns) + 1, NEVER, dtype=np.int64)
         """The first completion from each mark to the next; in front of them, the first one before all marks."""
@@ -161,7 +174,8 @@ class Received:
             self.corrupt += np.unique(message[corrupt]).tolist()
         one = int(connection[0]) if (connection == connection[0]).all() else None
         by = {moment_ns: _come_by(deliveries["at_ns"], moment_ns) for moment_ns in moments_ns}
-        return _Part(here, where, distinct, connection if one is None else one, redelivered, by)
+        identities = None if (message >= 0).all() else deliveries[["publisher", "seq"]]
+        return _Part(here, where, distinct, connection if one is None else one, redelivered, identities, by)
 
     def _make_room(self, sessions: int, moments_ns: Iterable[int]) -> None:
         nothing = np.zeros((3, 0), dtype=np.int64)
@@ -192,6 +206,7 @@ class Received:
         if not completed.all():
             where, done_ns = numbers(where)[completed], done_ns[completed]
             session = session[completed] if np.ndim(session) else session
+        identities = None if part.identities is None else part.identities[completed]
         if not len(done_ns):
             return
         if len(self._marks_ns):
@@ -199,7 +214,8 @@ class Received:
         if isinstance(where, np.ndarray) and int(where.min()) < 0:
             real = where >= 0
             invented = where == -1
-            self._invent(np.broadcast_to(session, len(where))[invented], done_ns[invented])
+            if identities is not None:
+                self._invent(np.broadcast_to(session, len(where))[invented], done_ns[invented], identities[invented])
             where, done_ns = where[real], done_ns[real]
             session = session[real] if np.ndim(session) else session
         self._complete(where, done_ns, session, distinct=part.distinct)
@@ -227,10 +243,13 @@ class Received:
             session = session[first] if np.ndim(session) else session
         self.completed_in[where] = session
 
-    def _invent(self, session: np.ndarray, done_ns: np.ndarray) -> None:
+    def _invent(self, session: np.ndarray, done_ns: np.ndarray, identities: np.ndarray) -> None:
         self._invented += len(session)
         room = LISTED_MESSAGES - len(self._inventions)
-        self._inventions += zip(session[:room].tolist(), done_ns[:room].tolist(), strict=True)
+        columns = (session, done_ns, identities["publisher"], identities["seq"])
+        self._inventions += (
+            Invention(*row) for row in zip(*(column[:room].tolist() for column in columns), strict=True)
+        )
 
     def flow(self) -> Flow:
         """Return what happened on each session."""

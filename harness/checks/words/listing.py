@@ -93,10 +93,11 @@ class Listing:
         for each in tally.misrouted:
             text = f"delivered from queue {each.queue}, where nothing leads it"
             yield Anomaly("misrouted", MessageId(*tally.messages.name(each.message)), text, self._life(each.message))
-        for session, completed_ns in tally.flow.inventions:
-            actor = tally.sessions[session].actor
-            at_s = tally.seconds(completed_ns)
-            yield Anomaly("phantom", NOBODY, f"{actor} processed a message that nobody published, at {at_s:.3f} s", ())
+        for invention in tally.flow.inventions:
+            actor, at_s = tally.sessions[invention.session].actor, tally.seconds(invention.completed_ns)
+            publisher = tally.messages.publisher_names.get(invention.publisher)
+            who = NOBODY if publisher is None else MessageId(publisher, invention.seq)
+            yield Anomaly("phantom", who, f"{actor} processed a message that nobody published, at {at_s:.3f} s", ())
 
     def _life(self, message: int) -> tuple[LifeEvent, ...]:
         rows = self._lives.of(*self._tally.messages.name(message))
