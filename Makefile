@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 3
 SPREAD  = --numprocesses $(JOBS) --dist loadgroup
 
-.PHONY: demo test check unit integration format lint types bench bench-light bench-judging bench-precision bench-report bench-turnaround screenshot schema docs lock clean help
+.PHONY: demo test nightly check unit integration format lint types bench bench-light bench-judging bench-precision bench-report bench-turnaround screenshot schema docs lock clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -30,6 +30,9 @@ demo: $(STAMP) ## set everything up and run the broker restart scenario
 test: $(STAMP) ## set everything up and run all tests
 	@$(BIN)/chaos setup --if-needed
 	$(BIN)/python -m pytest $(SPREAD)
+
+nightly: $(STAMP) ## tests that take many minutes: cases and drawn scenarios on real brokers, held against the oracle
+	$(BIN)/python -m pytest $(SPREAD) -m nightly
 
 check: $(STAMP) lint types unit ## format, lint, types and unit tests, in seconds
 

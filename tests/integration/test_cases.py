@@ -23,6 +23,8 @@ from tests.integration.backends import BACKENDS
 from tests.integration.cases import ACCUSES, CASES, Case, Range, Want
 from tests.integration.lent import lent
 
+pytestmark = pytest.mark.nightly
+
 TOGETHER = [
     pytest.param(*each.values, marks=[*each.marks, pytest.mark.xdist_group(f"lent {each.values[0]}")])
     for each in BACKENDS

@@ -21,6 +21,8 @@ from tests.oracle.judged import disagreements
 from tests.oracle.oracle import Oracle
 from tests.oracle.real import draw_real
 
+pytestmark = pytest.mark.nightly
+
 FIRST = int(os.environ.get("DRAWN_FIRST_SEED", "0"))
 SEEDS = range(FIRST, FIRST + int(os.environ.get("DRAWN_RUNS", "8")))
 

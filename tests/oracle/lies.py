@@ -21,7 +21,7 @@ from tests.oracle.simulator.truth import Key
 from tests.oracle.simulator.world import MS, S
 
 FAULT_AT_NS = 4 * S
-QUIET_NS = 3 * S // 2
+QUIET_NS = 5 * S // 2
 """How long before and after a fault nothing is lied about: what happens close to one may be its doing."""
 LAST_NS = 7 * S
 """No lies from then on: the traffic goes on for a second, so that what is done much later still comes before the end."""
