@@ -155,8 +155,8 @@ def test_a_machine_that_is_lost_makes_no_loss_and_no_violation(engine: DaskEngin
     assert "Traceback" not in errors
     verdict = verdict_of(tmp_path)
     assert verdict["outcome"] == Outcome.INFRASTRUCTURE
-    assert "the machine doomed was lost in the middle of the run: it is gone" in verdict["headline"]
     (variant,) = verdict["variants"]
+    assert "the machine doomed was lost in the middle of the run: it is gone" in " ".join(variant["reasons"])
     assert variant["causes"] == []
     lost = {each["name"]: each["lost"] for each in variant["machines"]}
     assert lost == {"doomed": "it is gone", "here": ""}

@@ -99,5 +99,6 @@ def test_a_run_behind_tls_comes_out_as_any_other(secured: Secured, tmp_path: Pat
 def test_a_certificate_that_nobody_vouches_for_is_told_in_one_sentence(secured: Secured, tmp_path: Path) -> None:
     done = run(secured, tmp_path, trusting=False)
     assert done.returncode == 3
-    assert "certificate" in json.loads(done.stdout)["headline"]
+    (variant,) = json.loads(done.stdout)["variants"]
+    assert "certificate" in " ".join(variant["reasons"])
     assert "Traceback" not in done.stderr

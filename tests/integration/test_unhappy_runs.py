@@ -179,7 +179,7 @@ def test_logs_that_fill_the_disk_are_told_of_in_a_report_on_that_disk(tmp_path: 
     (directory,) = kept.glob("2*")
     verdict = json.loads((directory / "verdict.json").read_text())
     assert verdict["outcome"] == "infrastructure"
-    assert "No space left on device; make room" in verdict["headline"]
+    assert "No space left on device; make room" in " ".join(verdict["variants"][0]["reasons"])
     assert verdict["variants"][0]["counts"]["published"] >= 100
     assert (directory / "report.html").stat().st_size > 0
     assert list((directory / "variants" / "guarantee" / "logs").glob("publisher-1.*.log"))
@@ -224,7 +224,7 @@ def test_an_engine_that_dies_in_the_run_ends_it_and_leaves_the_ledger(tmp_path: 
     result = run(load(tmp_path / "scenario.yaml", actions()), reports=tmp_path / "reports", seed=1, make_broker=make)  # type: ignore[arg-type]
     (variant,) = result.verdict.variants
     assert result.verdict.outcome is Outcome.INFRASTRUCTURE
-    assert "the Docker engine does not answer" in variant.headline
+    assert "the Docker engine does not answer" in " ".join(variant.reasons)
     assert variant.counts.published < 60 * 200 / 2, "it must not go on to the end of its traffic"
     meta = json.loads((result.directory.path / "run.json").read_text())
     assert [path.stem for path in state.glob("*.json")] == [meta["run"]]
