@@ -20,7 +20,7 @@ from harness.events import (
     TrafficStarted,
 )
 from harness.faults.registry import actions
-from harness.history.events_io import EVENTS_FILE, to_line
+from harness.history.events_io import EVENTS_FILE, FIRST_LINE, to_line
 from harness.history.history import LOGS_FOLDER
 from harness.history.read import DTYPE
 from harness.history.records import HEADER_BYTES, Kind, LogHeader
@@ -50,7 +50,7 @@ def make(folder: Path, messages: int) -> None:
     for number in range(1, WORKERS + 1):
         _write(folder, "worker", number, _received(number, each))
     events = folder / EVENTS_FILE
-    events.write_text("".join(to_line(event) + "\n" for event in _events(each)), encoding="utf-8")
+    events.write_text(FIRST_LINE + "".join(to_line(event) + "\n" for event in _events(each)), encoding="utf-8")
 
 
 def scenario(messages: int) -> Scenario:

@@ -142,15 +142,18 @@ class LocalHost:
         """Start a process; see Host."""
         # A command imports these while its broker boots.
         from harness.engine.live_log import LiveLog  # noqa: PLC0415
-        from harness.engine.resume import resume_point  # noqa: PLC0415
+        from harness.engine.resume import given_back, resume_point  # noqa: PLC0415
 
         log = self._logs / f"{process}.log"
         spec = replace(spec, log=str(log))
         role = "worker"
+        past = [self._logs / f"{name}.log" for name in earlier]
         if isinstance(spec, PublisherSpec):
             role = "publisher"
-            point = resume_point([self._logs / f"{name}.log" for name in earlier], confirms=spec.confirms)
+            point = resume_point(past, confirms=spec.confirms)
             spec = replace(spec, start=point.start, republish=point.republish)
+        elif any(failure.attempts is not None for failure in spec.failures):
+            spec = replace(spec, attempted=given_back(past))
         spec_path = self._logs / f"{process}.json"
         write_spec(spec, spec_path)
         errors = self._logs / f"{process}.stderr"

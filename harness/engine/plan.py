@@ -112,6 +112,7 @@ def _worker_spec(
                 every=fails.every,
                 share=fails.share,
                 first_delivery_only=fails.first_delivery_only,
+                attempts=fails.attempts,
             )
             for fails in group.fails
         ),

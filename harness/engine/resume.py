@@ -1,16 +1,18 @@
-"""Where a publisher that was killed takes up its work: as an application with an outbox would."""
+"""Where a process that was killed takes up its work: a publisher as an application with an outbox would, a worker with what it gave back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from harness.history.read import read_log
-from harness.history.records import HEADER_BYTES, Kind
+from harness.history.read import Log, read_log
+from harness.history.records import HEADER_BYTES, Flag, Kind
 from harness.history.tags import indexed
+from harness.traffic.failures import Attempted
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,8 @@ def resume_point(logs: Sequence[Path], *, confirms: bool) -> ResumePoint:
     attempts: dict[int, int] = {}
     unsettled: set[int] = set()
     start = 0
-    for path in logs:
-        if not path.exists() or path.stat().st_size < HEADER_BYTES:
-            continue
-        records = read_log(path).records
+    for log in _begun(logs):
+        records = log.records
         published = records[records["kind"] == Kind.PUBLISHED]
         if not len(published):
             continue
@@ -48,3 +48,28 @@ def resume_point(logs: Sequence[Path], *, confirms: bool) -> ResumePoint:
             else:
                 unsettled.add(seq)
     return ResumePoint(start, tuple((seq, attempts[seq] + 1) for seq in sorted(unsettled)))
+
+
+def given_back(logs: Sequence[Path]) -> tuple[Attempted, ...]:
+    """Count what a worker's earlier incarnations gave back to the queue, by a rejection with requeue or by crashing."""
+    counts: Counter[tuple[int, int, str]] = Counter()
+    for log in _begun(logs):
+        records = log.records
+        deliveries = records[records["kind"] == Kind.DELIVERED]
+        requeued = (records["kind"] == Kind.REJECTED) & ((records["flags"] & Flag.REQUEUE) != 0)
+        back = records[requeued | (records["kind"] == Kind.CRASHING)]
+        place = indexed(deliveries).find(back["connection"], back["tag"])
+        deaths = deliveries["death"][place[place >= 0]]
+        rows = back[place >= 0]
+        for publisher, seq, death in zip(
+            rows["publisher"].tolist(), rows["seq"].tolist(), deaths.tolist(), strict=True
+        ):
+            counts[publisher, seq, log.deaths[death].first_queue] += 1
+    return tuple(Attempted(*copy, count) for copy, count in sorted(counts.items()))
+
+
+def _begun(logs: Sequence[Path]) -> Iterator[Log]:
+    """Read the logs that were begun."""
+    for path in logs:
+        if path.exists() and path.stat().st_size >= HEADER_BYTES:
+            yield read_log(path)

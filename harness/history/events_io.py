@@ -1,10 +1,14 @@
-"""Run events as JSON lines, exactly there and back, by the name of the event's class."""
+"""Run events as JSON lines, exactly there and back, by the name of the event's class.
+
+The first line of a file names the format and its version. A file of version 1 has no such line.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +22,11 @@ from harness.events import Event
 from harness.history.upgrade_v1 import Upgrade
 
 EVENTS_FILE = "events.jsonl"
+EVENTS_VERSION = 2
+"""In version 1 faults did not declare what they may do (see upgrade_v1), and the broker was not asked what it says."""
+_FORMAT = "chaos events"
+FIRST_LINE = json.dumps({"format": _FORMAT, "version": EVENTS_VERSION}) + "\n"
+_NEWER = "a newer version of the harness may have written it"
 
 
 @cache
@@ -36,10 +45,23 @@ def to_line(event: Event) -> str:
 
 
 def from_line(line: str, upgrade: Upgrade | None = None) -> Event:
-    """Read a line back; `upgrade` has seen the lines before it. Raises ValueError for what is not an event."""
-    data = json.loads(line)
+    """Read a line back; for one of version 1 `upgrade` has seen the lines before it. Raises ValueError for what is not an event."""
+    try:
+        data = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"it is not JSON: {error}") from error
+    if not isinstance(data, dict) or not isinstance(data.get("event"), str):
+        raise ValueError("it is not an event")  # noqa: TRY004 - not JSON of this form, as if it were no JSON
     name = data.pop("event")
-    event: Event = _adapters()[name].validate_python((upgrade or Upgrade())(name, data))
+    adapter = _adapters().get(name)
+    if adapter is None:
+        raise ValueError(f"{name!r} is not an event that this harness knows; {_NEWER}")
+    if upgrade is not None:
+        data = upgrade(name, data)
+    event: Event = adapter.validate_python(data)
+    unknown = data.keys() - {field.name for field in fields(event)}
+    if unknown:
+        raise ValueError(f"{name} has a field that this harness does not know, {min(unknown)!r}; {_NEWER}")
     return event
 
 
@@ -53,7 +75,7 @@ class EventWriter:
         """Create the file. Raises OSError."""
         self._path = path
         self._file = path.open("wb", buffering=0)
-        self._pending = b""
+        self._pending = FIRST_LINE.encode()
         self._told = False
 
     def __call__(self, event: Event) -> None:
@@ -95,18 +117,38 @@ def read_events(path: Path) -> Iterator[Event]:
         lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise HistoryError(f"cannot read the run's events {path}: {error.strerror}") from error
-    complete, torn, upgrade = lines[:-1], lines[-1], Upgrade()
+    complete, torn = lines[:-1], lines[-1]
+    version = _version(path, complete[0]) if complete else 1
+    upgrade = Upgrade() if version == 1 else None
     for number, line in enumerate(complete, start=1):
+        if number == 1 and version > 1:
+            continue
         try:
             yield from_line(line, upgrade)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-            raise HistoryError(f"{path}:{number}: not an event of this version: {reason}") from error
-        except (ValueError, KeyError) as error:
-            raise HistoryError(f"{path}:{number}: not an event of this version: {error}") from error
-    if torn:
-        try:
+            raise HistoryError(f"{path}:{number}: not an event of version {version}: {reason}") from error
+        except ValueError as error:
+            raise HistoryError(f"{path}:{number}: {error}") from error
+    if torn and complete:
+        with suppress(ValueError):
             yield from_line(torn, upgrade)
-        except (ValueError, KeyError, ValidationError):
-            return
+
+
+def _version(path: Path, first_line: str) -> int:
+    """Read the version of a file of events from its first line. Raises HistoryError for one that this harness does not read."""
+    try:
+        first = json.loads(first_line)
+    except ValueError:
+        return 1
+    if not isinstance(first, dict) or "format" not in first:
+        return 1
+    version = first.get("version")
+    if first["format"] != _FORMAT or not isinstance(version, int):
+        raise HistoryError(f"{path}:1: it is not a file of a run's events")
+    if not 1 < version <= EVENTS_VERSION:
+        raise HistoryError(
+            f"{path} has events of version {version}; this harness reads 1 to {EVENTS_VERSION}: read it with the version that wrote it"
+        )
+    return version

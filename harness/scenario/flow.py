@@ -107,10 +107,12 @@ class Flow:
     def _most_returns(self, failing: Sequence[Fails]) -> float:
         """Return how often a delivery can come back to its queue."""
         again = [fails for fails in failing if fails.by != "reject"]
-        if any(not fails.first_delivery_only for fails in again):
+        if any(not fails.first_delivery_only and fails.attempts is None for fails in again):
             return math.inf
         steps = (step.action for step in self._scenario.timeline)
-        return len(again) + sum(step.strikes() for step in steps if step.effects().cuts is not Cuts.NOBODY)
+        return sum(fails.attempts or 1 for fails in again) + sum(
+            step.strikes() for step in steps if step.effects().cuts is not Cuts.NOBODY
+        )
 
     @cached_property
     def most_copies(self) -> int | None:

@@ -127,12 +127,13 @@ class DotsWork(Model):
     """How long for each dot."""
 
 
+_CONDITIONS = ("text", "every", "share", "attempts")
+
+
 class Fails(Model):
     """Deliveries that fail, and how. All the conditions given must hold."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"anyOf": [{"required": ["text"]}, {"required": ["every"]}, {"required": ["share"]}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [condition]} for condition in _CONDITIONS]})
 
     text: str | None = None
     """The body contains this text."""
@@ -140,15 +141,18 @@ class Fails(Model):
     """Every so many messages of a publisher."""
     share: Annotated[float, Field(gt=0, le=1)] | None = None
     """This share of the messages, chosen by the seed."""
-    by: Literal["reject", "requeue", "crash"]
+    attempts: Annotated[int, Field(ge=1, le=99)] | None = None
+    """So many attempts at a message fail, the first ones; later ones succeed. By reject they are counted by what x-death says of rejections in
+    this queue; else by a quorum queue's x-delivery-count, and in a classic queue by each worker for itself."""
+    by: Literal["reject", "requeue", "crash"] = "reject"
     """Reject without requeue, reject with requeue, or the worker's process dies."""
     first_delivery_only: bool = False
     """Only where the delivery is not marked as redelivered."""
 
     @model_validator(mode="after")
     def _condition(self) -> Self:
-        if self.text is None and self.every is None and self.share is None:
-            raise ValueError("say which deliveries fail: text, every or share")
+        if all(getattr(self, condition) is None for condition in _CONDITIONS):
+            raise ValueError("say which deliveries fail: text, every, share or attempts")
         return self
 
 

@@ -128,6 +128,8 @@ class Failure:
     """This share of messages, chosen by seed, publisher and sequence number (the same message always)."""
     first_delivery_only: bool = False
     """Not when the redelivered bit is set."""
+    attempts: int | None = None
+    """So many attempts at a message fail, the first ones: see failures.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,8 @@ class WorkerSpec:
     """
     work: Work = field(default_factory=Work)
     failures: tuple[Failure, ...] = ()
+    attempted: tuple[tuple[int, int, str, int], ...] = ()
+    """What its earlier processes gave back: see `failures.Attempted`."""
     token: str = ""
     """Names the run in message identities; deliveries of others are recorded as foreign."""
     seed: int = 0
@@ -184,6 +188,7 @@ def read_worker_spec(path: Path) -> WorkerSpec:
     data["acks"] = Acks(data["acks"])
     data["work"] = Work(**data["work"])
     data["failures"] = tuple(Failure(**failure) for failure in data["failures"])
+    data["attempted"] = tuple((publisher, seq, queue, count) for publisher, seq, queue, count in data["attempted"])
     return WorkerSpec(**data)
 
 

@@ -10,7 +10,6 @@ import os
 import random
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from harness.history.records import FOREIGN, AckMode, Flag, Kind, LogHeader, Tab
 from harness.traffic import identity
 from harness.traffic.connection import Client, serve
 from harness.traffic.deaths import death_of, delivery_count
+from harness.traffic.failures import Attempted, Failures, Task
 from harness.traffic.log import EventLog
 from harness.traffic.spec import CRASH_EXIT_CODE, Acks, Failure, WorkerSpec, read_worker_spec
 from harness.traffic.wire import destination, exchange_and_key
@@ -41,17 +41,6 @@ _REDELIVERED, _DEAD_LETTERED, _CORRUPT, _DONE = map(
 _ACK_MODES = {Acks.MANUAL: AckMode.MANUAL, Acks.AUTOMATIC: AckMode.AUTOMATIC, Acks.EARLY: AckMode.EARLY}
 
 
-@dataclass(slots=True)
-class _Delivery:
-    publisher: int
-    seq: int
-    attempt: int
-    tag: int
-    connection: int
-    body: bytes
-    redelivered: bool
-
-
 class Worker(Client):
     """One incarnation of a worker."""
 
@@ -60,7 +49,8 @@ class Worker(Client):
         super().__init__(spec.target, log, f"{spec.seed}/{spec.actor}/{spec.incarnation}", spec.client)
         self._spec = spec
         self._queue_index = log.define(Table.NAMES, spec.queue)
-        self._waiting: deque[_Delivery] = deque()
+        self._waiting: deque[Task] = deque()
+        self._failures = Failures(spec, (Attempted(*each) for each in spec.attempted))
         self._busy = False
         self._unacked_first = 0
         self._unacked_count = 0
@@ -182,6 +172,7 @@ class Worker(Client):
     ) -> None:
         flags = _REDELIVERED if redelivered else 0
         death = count = 0
+        died = None
         if headers:
             count = delivery_count(headers)
             died = death_of(headers)
@@ -213,7 +204,8 @@ class Worker(Client):
         if self._spec.acks is Acks.EARLY:
             self._ack(tag, 1)
         if not self._at_once:
-            self._waiting.append(_Delivery(publisher, seq, attempt, tag, self.connection_number, body, redelivered))
+            number = self.connection_number
+            self._waiting.append(Task(publisher, seq, attempt, tag, number, body, redelivered, died, count))
 
     def _next(self) -> None:
         if self._busy:
@@ -227,7 +219,7 @@ class Worker(Client):
         self._busy = True
         self.call_later(self._work_s(delivery), lambda: self._work_done(delivery))
 
-    def _work_s(self, delivery: _Delivery) -> float:
+    def _work_s(self, delivery: Task) -> float:
         work = self._spec.work
         match work.kind:
             case "dots":
@@ -237,9 +229,9 @@ class Worker(Client):
             case _:
                 return work.fixed_s
 
-    def _work_done(self, delivery: _Delivery) -> None:
+    def _work_done(self, delivery: Task) -> None:
         self._busy = False
-        failure = self._failure_of(delivery)
+        failure = self._failures.of(delivery)
         if failure is not None:
             self._fail_delivery(delivery, failure)
         else:
@@ -256,22 +248,7 @@ class Worker(Client):
                 self._settle(delivery.tag, 1)
         self._next()
 
-    def _failure_of(self, delivery: _Delivery) -> Failure | None:
-        return next((failure for failure in self._spec.failures if self._fails(failure, delivery)), None)
-
-    def _fails(self, failure: Failure, delivery: _Delivery) -> bool:
-        if failure.first_delivery_only and delivery.redelivered:
-            return False
-        if failure.text is not None and failure.text.encode() not in delivery.body:
-            return False
-        if failure.every is not None and (delivery.seq + 1) % failure.every:
-            return False
-        if failure.share is not None:
-            drawn = random.Random(f"{self._spec.seed}/{delivery.publisher}/{delivery.seq}").random()  # noqa: S311
-            return drawn < failure.share
-        return True
-
-    def _fail_delivery(self, delivery: _Delivery, failure: Failure) -> None:
+    def _fail_delivery(self, delivery: Task, failure: Failure) -> None:
         def record(kind: Kind, flags: Flag = Flag.NONE) -> None:
             self.log.write(
                 kind,
@@ -284,6 +261,8 @@ class Worker(Client):
                 flags=flags,
             )
 
+        if failure.how != "reject":
+            self._failures.give_back(delivery)
         if failure.how == "crash":
             record(Kind.CRASHING)
             os._exit(CRASH_EXIT_CODE)
@@ -300,7 +279,7 @@ class Worker(Client):
 
     # Acknowledgements.
 
-    def _settles(self, delivery: _Delivery) -> bool:
+    def _settles(self, delivery: Task) -> bool:
         """Whether the delivery can still be settled: manual acks, and the channel it came on is open."""
         return (
             self._spec.acks is Acks.MANUAL

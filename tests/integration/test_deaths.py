@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,33 @@ def test_each_round_of_a_retry_loop_counts_its_deaths(stage: Stage, kind: str) -
         *(Death(work, ((work, "rejected", count), (delay, "expired", count))) for count in (1, 2, 3)),
     ]
     assert deaths(log, Kind.DELIVERED)[int(np.flatnonzero(rows["seq"] == 0)[0])] == NEVER_DIED
+
+
+@KINDS
+def test_work_that_fails_the_first_three_times_is_done_after_three_rounds(stage: Stage, kind: str) -> None:
+    work = stage.queue
+    delay = stage.declare(queue=f"{work}-delay", message_ttl=50, **into(work))
+    stage.declare(queue_type=kind, **into(delay))
+    failures = (Failure("reject", every=2, attempts=3),)
+    workers = [stage.worker(failures=failures, prefetch=1) for _ in range(2)]
+    stage.publish(20)
+    wait_until(lambda: sum(len(worker.processed()) for worker in workers) == 20, "all work")
+    assert all(worker.stop() == 0 for worker in workers)
+    rejected = [seq for worker in workers for seq in worker.of(Kind.REJECTED)["seq"].tolist()]
+    assert Counter(rejected) == dict.fromkeys(range(1, 20, 2), 3)
+    assert sorted(seq for worker in workers for seq in worker.processed()) == list(range(20))
+
+
+@pytest.mark.parametrize(("kind", "workers"), [("classic", 1), ("quorum", 2)])
+def test_work_that_is_given_back_twice_is_done_the_third_time(stage: Stage, kind: str, workers: int) -> None:
+    stage.declare(queue_type=kind)
+    failures = (Failure("requeue", every=2, attempts=2),)
+    started = [stage.worker(failures=failures, prefetch=1) for _ in range(workers)]
+    stage.publish(10)
+    wait_until(lambda: sum(len(worker.processed()) for worker in started) == 10, "all work")
+    assert all(worker.stop() == 0 for worker in started)
+    given_back = [seq for worker in started for seq in worker.of(Kind.REJECTED)["seq"].tolist()]
+    assert Counter(given_back) == dict.fromkeys(range(1, 10, 2), 2)
 
 
 @KINDS

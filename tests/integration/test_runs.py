@@ -251,6 +251,38 @@ expect: {dead_lettered: 1, processed: 3}
     assert variant.workers[0].incarnations == 4
 
 
+def test_a_poison_message_of_two_attempts_is_done_by_the_third_process(run_text: Run) -> None:
+    variant = only(
+        run_text(
+            """
+name: poison twice
+publishers: {tasks: [fine, poison, fine, fine]}
+workers: {count: 1, prefetch: 1, fails: {text: poison, by: crash, attempts: 2}, back_after: 50ms}
+expect: {processed: 4}
+"""
+        )
+    )
+    assert variant.outcome is Outcome.AS_EXPECTED, variant.headline
+    assert variant.workers[0].incarnations == 3
+
+
+def test_work_that_fails_three_times_is_done_after_three_rounds_of_a_retry_loop(run_text: Run) -> None:
+    result = run_text(
+        """
+name: retry loop
+queues:
+  tasks: {dead_letter: delay}
+  delay: {message_ttl: 100ms, dead_letter: tasks}
+publishers: {messages: 40}
+workers: {count: 2, fails: {every: 4, attempts: 3}}
+expect: {processed: 40}
+"""
+    )
+    variant = only(result)
+    assert variant.outcome is Outcome.AS_EXPECTED, variant.headline
+    assert sum(worker.rejected for worker in variant.workers) == 30
+
+
 def test_an_idle_kill_is_inconclusive(run_text: Run) -> None:
     variant = only(
         run_text(

@@ -495,7 +495,7 @@ MISTAKES: tuple[Case, ...] = (
         publishers: {messages: 5}
         workers: {fails: {by: crash}}
         """,
-        "3:18: workers.fails: say which deliveries fail: text, every or share",
+        "3:18: workers.fails: say which deliveries fail: text, every, share or attempts",
         schema=True,
     ),
     _case(

@@ -13,6 +13,7 @@ from harness.checks.judge import judge
 from harness.effects import HARMLESS, UNDECLARED, AtRisk, Becomes, Cuts, Effects, Takes
 from harness.events import FaultHealed, FaultInjected, ProcessStarted
 from harness.history.events_io import EVENTS_FILE, from_line, read_events, to_line
+from harness.history.upgrade_v1 import Upgrade
 from harness.verdict.data import LossCause, Outcome, Place, VariantVerdict
 from tests.unit.histories import Story, V, a_fault, scenario
 
@@ -89,7 +90,7 @@ def test_a_fault_of_version_1_gets_the_effects_that_it_declares_today(
 def test_a_fault_of_version_1_that_another_package_brought_may_have_done_anything() -> None:
     data = json.loads(to_line(replace(injected("close", on_node=False), action="disk_alarm", family="broker")))
     del data["effects"], data["noun"]
-    found = from_line(json.dumps(data))
+    found = from_line(json.dumps(data), Upgrade())
     assert isinstance(found, FaultInjected)
     assert found.effects == UNDECLARED
     assert found.noun == ("disk_alarm", "disk_alarms")
