@@ -8,6 +8,7 @@ import numpy as np
 
 from harness.checks.rules.acknowledged import kept_after_ack
 from harness.checks.rules.causes import NO_CAUSES, Causes, find_causes
+from harness.checks.rules.controls import TakenAway
 from harness.checks.rules.distribution import (
     deliveries_each,
     fairness,
@@ -84,6 +85,7 @@ def judge(
         errors=tuple(event for event in events if isinstance(event, ErrorObserved)),
         in_turn=strictly_in_turn(seen) if scenario.expect.round_robin is not None else (False, ""),
         speed_ups=_speed_ups(seen, scenario, events),
+        shown=TakenAway(settings, scenario).shown(causes, fates.taken, seen) if settings else {},
     )
     expectations = evaluate(scenario, observed)
     if gone:

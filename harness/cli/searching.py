@@ -21,6 +21,7 @@ from harness.scenario.expectations import BESIDE_DONE, Expectations
 from harness.scenario.load import Loaded
 from harness.scenario.resolve import canonical
 from harness.scenario.scenario import GUARANTEE
+from harness.scenario.setting_paths import SettingPaths
 from harness.scenario.variants import Variant
 from harness.search.draw import Step, draw_timeline
 from harness.search.exploration import Exploration, Ran, Searched, steps_in_words
@@ -62,7 +63,11 @@ class Search:
         self._exploration = Exploration(
             loaded.scenario.name,
             Searched(GUARANTEE),
-            [Searched(name) for name, variant in self._variants.items() if _loses(variant)],
+            [
+                Searched(name, takes_away=SettingPaths(variant.settings, variant.scenario))
+                for name, variant in self._variants.items()
+                if _loses(variant)
+            ],
         )
         self._longest_s = 0.0
 

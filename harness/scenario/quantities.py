@@ -113,6 +113,14 @@ class Comparison:
         """No value below it fulfils the comparison: its lower bound, 0 if it has none."""
         return max((bound for sign, bound in self.bounds if sign in (">", ">=", "==")), default=0.0)
 
+    @property
+    def at_least(self) -> Comparison:
+        """What it asks for at the least: its lower bounds alone."""
+        lower = tuple(
+            (">=" if sign == "==" else sign, bound) for sign, bound in self.bounds if sign in (">", ">=", "==")
+        )
+        return Comparison(self.text, lower)
+
     def __str__(self) -> str:
         """Give the comparison as it was written."""
         return self.text

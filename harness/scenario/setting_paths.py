@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from harness.scenario.base import Model
 from harness.scenario.grammar import fields
@@ -31,6 +31,29 @@ class SettingPath:
         """Whether one of the two is the other, or a part of it."""
         same = self.section == other.section and (self.member == other.member or None in (self.member, other.member))
         return same and all(one == two for one, two in zip(self.setting, other.setting, strict=False))
+
+
+class SettingPaths:
+    """Several settings of a scenario, such as those that a control takes away."""
+
+    def __init__(self, paths: Iterable[str], scenario: Scenario) -> None:
+        """`paths` as in a control's `set`; `scenario` is what it makes."""
+        self._scenario = scenario
+        self._paths = tuple(setting_path(path, scenario) for path in paths)
+
+    def have(self, path: str, groups: Mapping[str, str | None] | None = None) -> bool:
+        """Whether a setting is among them.
+
+        `groups` names the group that is meant, by section, where a path leaves it open; for all groups of a section if not given.
+        """
+        wanted = setting_path(path, self._scenario)
+        if wanted.member is None and groups is not None:
+            wanted = replace(wanted, member=groups.get(wanted.section))
+        return any(wanted.meets(own) for own in self._paths)
+
+    def have_all_of_one(self, ways: Iterable[Sequence[str]], groups: Mapping[str, str | None] | None = None) -> bool:
+        """Whether all settings of one of several ways are among them."""
+        return any(all(self.have(path, groups) for path in way) for way in ways)
 
 
 def setting_path(path: str, scenario: Scenario) -> SettingPath:

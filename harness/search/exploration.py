@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from harness.scenario.setting_paths import SettingPaths
 from harness.search.draw import Step
 from harness.search.trial_outcome import TrialOutcome, standing
 from harness.verdict.data import Outcome, RunVerdict
@@ -32,6 +33,8 @@ class Searched:
 
     variant: str
     ran: list[Ran] = field(default_factory=list)
+    takes_away: SettingPaths | None = None
+    """What a control takes away: only a loss that this would have prevented shows that the search can catch it. None for the guarantee."""
 
     def count(self, standing: TrialOutcome) -> int:
         """How many runs stand so."""
@@ -40,8 +43,12 @@ class Searched:
     @property
     def found(self) -> Ran | None:
         """The schedule that broke it; of several the one with the fewest steps, then the lowest number."""
-        broken = [each for each in self.ran if each.standing is TrialOutcome.BROKEN]
+        broken = [each for each in self.ran if each.standing is TrialOutcome.BROKEN and self._shows(each.verdict)]
         return min(broken, key=lambda each: (len(each.steps), each.number), default=None)
+
+    def _shows(self, verdict: RunVerdict) -> bool:
+        causes = (cause for variant in verdict.variants for cause in variant.causes)
+        return self.takes_away is None or any(self.takes_away.have_all_of_one(cause.settings) for cause in causes)
 
 
 @dataclass(slots=True)

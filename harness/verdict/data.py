@@ -136,6 +136,9 @@ class LossCause:
     fault: int | None
     fault_title: str
     setting: str
+    """What would have kept them, in words; why nothing is named, where nothing is."""
+    settings: tuple[tuple[str, ...], ...]
+    """The same as paths: each entry would have kept them, all of its settings together. Empty where nothing is named."""
     count: int
     sentence: str
     """One sentence: how many, where, taken by what and when, what would have kept them."""

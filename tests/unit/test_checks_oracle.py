@@ -204,7 +204,7 @@ def test_a_cause_does_not_depend_on_what_else_was_lost(
         only = fates.taken.chosen(fates.taken.copy == copy)
         alone = find_causes(Fates(fates.codes, only), seen, history.events)
         (cause,) = alone.causes
-        assert (cause.place, cause.actor, cause.fault, cause.setting) == (
+        assert (cause.place, cause.actor, cause.fault, cause.remedy.text) == (
             together.causes[place].place,
             together.causes[place].actor,
             together.causes[place].fault,

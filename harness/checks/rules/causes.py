@@ -28,6 +28,23 @@ from harness.checks.rules.arrival import WITHIN_NS as ARRIVES_WITHIN_NS
 from harness.checks.rules.arrival import arrived
 from harness.checks.rules.fates import Fates
 from harness.checks.rules.latest import last_deliveries, last_publishes
+from harness.checks.rules.remedies import (
+    BROKEN_PROMISE,
+    CONFIRMS,
+    FAILED_WORK,
+    MANDATORY,
+    MANUAL_ACKS,
+    NO_CAUSE,
+    SETTLE,
+    UNBOUND,
+    UNDECLARED_TAKER,
+    Remedy,
+    durable,
+    persistent,
+    reachable,
+    together,
+    without_step,
+)
 from harness.checks.tally.fault_records import FaultRecord, fault_records, on_disk_ns, over_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.sessions import Session
@@ -35,16 +52,8 @@ from harness.checks.tally.times import NEVER
 from harness.effects import Takes
 from harness.events import BrokerStarted, Drained, Event, ProcessExited
 from harness.history.records import AckMode
-from harness.scenario.scenario import QUORUM_SETTLE_S
 from harness.verdict.data import Place
 
-BROKEN_PROMISE = "none: durable, persistent and confirmed, and the broker did not keep it"
-NO_CAUSE = "unknown: no fault of this run explains it"
-UNDECLARED_TAKER = "unknown: the fault declares no effects"
-MANUAL_ACKS = "workers.acks: manual"
-CONFIRMS = "publishers.confirms: true"
-UNBOUND = "a binding"
-FAILED_WORK = "workers.acks: manual, and a reject to a dead letter target"
 BACK_NS = 2_000_000_000
 """So long after a node is back, a classic queue that it is the home of may still be unreachable from the others."""
 NOTICED_AFTER_NS = 2_000_000_000
@@ -58,7 +67,7 @@ class Cause:
     place: Place
     actor: str
     fault: int | None
-    setting: str
+    remedy: Remedy
     at_ns: int = NEVER
     """When they were taken; NEVER if that is not known."""
 
@@ -216,8 +225,8 @@ class _Finder:
     def cause(self, evidence: _Evidence) -> Cause:
         """Decide."""
         if not evidence.queue:
-            kept = UNBOUND if evidence.mandatory else f"publishers.mandatory: true (or {UNBOUND})"
-            return Cause(Place.EXCHANGE, "", None, kept, evidence.sent_ns)
+            remedy = UNBOUND if evidence.mandatory else MANDATORY
+            return Cause(Place.EXCHANGE, "", None, remedy, evidence.sent_ns)
         if evidence.worker is not None and (evidence.released or evidence.failed):
             return self._at_worker(evidence.worker, failed=evidence.failed)
         if evidence.worker is None and not evidence.moved:
@@ -236,12 +245,10 @@ class _Finder:
     def _before_delivery(self, evidence: _Evidence) -> Cause:
         gone = self._queue_gone_before(evidence.queue, evidence.sent_ns)
         if gone is not None:
-            setting = f"queues.{evidence.queue}.durable: true"
-            return Cause(Place.EXCHANGE, "", gone.fault, setting, evidence.sent_ns)
+            return Cause(Place.EXCHANGE, "", gone.fault, durable(evidence.queue), evidence.sent_ns)
         away = self._home_away(evidence.queue, evidence.sent_ns)
         if away is not None:
-            setting = f"publishers.mandatory: true (or queues.{evidence.queue}.type: quorum)"
-            return Cause(Place.EXCHANGE, "", away.fault, setting, evidence.sent_ns)
+            return Cause(Place.EXCHANGE, "", away.fault, reachable(evidence.queue), evidence.sent_ns)
         session = evidence.publisher
         if evidence.arrived or session.lost_ns == NEVER:
             return self._in_queue(evidence, evidence.sent_ns)
@@ -251,8 +258,8 @@ class _Finder:
             missing = self._missing(evidence, fault_record)
             if missing and fault_record.at_ns - evidence.sent_ns >= ARRIVES_WITHIN_NS:
                 return self._in_queue(evidence, evidence.sent_ns)  # long enough ago to have been written to the queue
-            setting = " and ".join([CONFIRMS, *missing])
-            return Cause(Place.PUBLISHER, session.actor, fault, setting, fault_record.struck_ns)
+            remedy = together([CONFIRMS, *missing])
+            return Cause(Place.PUBLISHER, session.actor, fault, remedy, fault_record.struck_ns)
         return Cause(Place.PUBLISHER, session.actor, fault, CONFIRMS, session.lost_ns)
 
     def _in_queue(self, evidence: _Evidence, since_ns: int) -> Cause:
@@ -278,7 +285,7 @@ class _Finder:
         if pushed_to is not None:
             return self._on_its_way_to(pushed_to, since_ns)
         if taker is not None and taker.effects.takes is Takes.WAITING:
-            return Cause(Place.BROKER, queue, taker.fault, f"no {taker.noun[0]}", taker.struck_ns)
+            return Cause(Place.BROKER, queue, taker.fault, without_step(taker.noun[0], taker.fault), taker.struck_ns)
         undeclared = next((each for each in happenings if not each.effects.declared), None)
         if taker is None and undeclared is not None:
             return Cause(Place.BROKER, queue, undeclared.fault, UNDECLARED_TAKER, undeclared.struck_ns)
@@ -289,9 +296,10 @@ class _Finder:
         if not evidence.confirmed and not missing:
             missing = [CONFIRMS]
         if not missing and guilty.is_early(self._on_disk_ns):
-            missing = [f"settle: {QUORUM_SETTLE_S:g}s"]
+            missing = [SETTLE]
         node = guilty.targets[0] if guilty.targets else ""
-        return Cause(Place.BROKER, node, guilty.fault, " and ".join(missing) or BROKEN_PROMISE, guilty.struck_ns)
+        remedy = together(missing) if missing else BROKEN_PROMISE
+        return Cause(Place.BROKER, node, guilty.fault, remedy, guilty.struck_ns)
 
     def _pushed_to(self, evidence: _Evidence, since_ns: int, taker: FaultRecord | None) -> Session | None:
         """Find the worker that needs no acks and whose end took what the broker had pushed to it: an end before a fault, or just noticed."""
@@ -305,14 +313,14 @@ class _Finder:
             (end for end in ends if end.over_ns >= since_ns and (taker is None or end.over_ns < taker.at_ns)), None
         )
 
-    def _missing(self, evidence: _Evidence, fault_record: FaultRecord) -> list[str]:
+    def _missing(self, evidence: _Evidence, fault_record: FaultRecord) -> list[Remedy]:
         """Name the settings without which the end of a node takes a message from its queue."""
         settings = self._settings(evidence.queue)
         missing = []
         if fault_record.ends_node and not settings.durable:
-            missing.append(f"queues.{evidence.queue}.durable: true")
+            missing.append(durable(evidence.queue))
         if fault_record.ends_node and not evidence.persistent and settings.type == "classic":
-            missing.append("publishers.persistent: true")
+            missing.append(persistent(evidence.queue))
         return missing
 
     def _on_its_way_to(self, session: Session, since_ns: int) -> Cause:

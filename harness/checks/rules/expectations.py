@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from harness.checks.rules.distribution import texts_processed
@@ -90,13 +91,20 @@ def too_few(scenario: Scenario, observed: Observed) -> frozenset[str]:
     expect, found = scenario.expect, set()
     for name, count in COUNTS.items():
         comparison: Comparison | None = getattr(expect, name)
-        if comparison is not None and _is_short(count(observed.counts), comparison):
+        if comparison is not None and _too_little(name, count(observed.counts), comparison, observed):
             found.add(name)
     for place in Place:
         comparison = getattr(expect.lost_at, place.value) if expect.lost_at is not None else None
-        if comparison is not None and _is_short(observed.lost_at[place], comparison):
-            found.add(f"lost_at.{place.value}")
+        path = f"lost_at.{place.value}"
+        if comparison is not None and _too_little(path, observed.lost_at[place], comparison, observed):
+            found.add(path)
     return frozenset(found)
+
+
+def _too_little(path: str, value: int, comparison: Comparison, observed: Observed) -> bool:
+    """Whether a figure falls short of a comparison, or what of it is owed to a control's settings does."""
+    own = observed.shown.get(path)
+    return _is_short(value, comparison) or (own is not None and _is_short(own.most, comparison.at_least))
 
 
 def _is_short(value: int, comparison: Comparison) -> bool:
@@ -113,10 +121,27 @@ def _counts(expect: Expectations, observed: Observed) -> Iterator[ExpectationRes
         if comparison is None:
             continue
         low, high = _least(name, observed.counts), _most(name, observed.counts)
-        holds = _holds(comparison, low, high)
-        explanation = "" if holds else _why(name, observed)
-        seen = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-        yield ExpectationResult(name, str(comparison), seen, holds, stated, explanation)
+        result = ExpectationResult(name, str(comparison), _interval(low, high), _holds(comparison, low, high), stated)
+        if not result.holds:
+            result = replace(result, explanation=_why(name, observed))
+        yield _as_control(result, comparison, observed)
+
+
+def _as_control(result: ExpectationResult, comparison: Comparison, observed: Observed) -> ExpectationResult:
+    """Hold a count that a control expects some of against what of it is owed to the settings that the control takes away."""
+    own = observed.shown.get(result.path)
+    if own is None or comparison.holds(0) or result.holds is False:
+        return result
+    shows = _holds(comparison.at_least, own.least, own.most)
+    if shows:
+        return result
+    seen = f"{result.observed}, of which {_interval(own.least, own.most)} for want of what the control takes away"
+    why = "a control is shown by what its own settings would have prevented; see why the others were not done"
+    return replace(result, observed=seen, holds=shows, explanation=why)
+
+
+def _interval(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _least(name: str, counts: Counts) -> int:
@@ -170,9 +195,10 @@ def _lost_at(expect: Expectations, observed: Observed) -> Iterator[ExpectationRe
         comparison: Comparison | None = getattr(expect.lost_at, place.value)
         if comparison is not None:
             value = places[place]
-            yield ExpectationResult(
+            result = ExpectationResult(
                 f"lost_at.{place.value}", str(comparison), f"{value:,}", comparison.holds(value), stated=True
             )
+            yield _as_control(result, comparison, observed)
 
 
 def _order(expect: Expectations, observed: Observed) -> Iterator[ExpectationResult]:

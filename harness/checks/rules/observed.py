@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from harness.checks.rules.controls import Shown
 from harness.checks.rules.timing import Outages
 from harness.checks.tally.message_table import MessageTable
 from harness.events import ErrorObserved
@@ -26,3 +28,5 @@ class Observed:
     in_turn: tuple[bool, str]
     speed_ups: dict[str, float | None]
     """By action: how the rate of completed work changed after its first such step."""
+    shown: Mapping[str, Shown] = field(default_factory=dict)
+    """Of a control, by the path of an expectation: how much of a count is owed to what it takes away."""

@@ -65,7 +65,7 @@ class Listing:
                 place=cause.place,
                 actor=cause.actor,
                 fault=cause.fault,
-                setting=cause.setting,
+                setting=cause.remedy.text,
                 last_seen_s=self._tally.seconds(at_ns),
                 life=self._life(message),
             )

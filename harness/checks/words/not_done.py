@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from harness.checks.rules.remedies import of_not_done
 from harness.checks.rules.taken import FATES, Reason, Taken
 from harness.checks.tally.fault_records import FaultRecord
 from harness.checks.tally.message_table import MessageTable
@@ -41,7 +42,7 @@ def _group(key: Sequence[int], count: int, tally: MessageTable, titles: dict[int
     number, place, fault, possible = key
     reason, queue = Reason(number), tally.queues[place] if place >= 0 else ""
     by = _by(reason, queue, titles.get(fault, ""), tally.topology)
-    settings = tuple(_settings(reason, queue, tally.topology))
+    settings = tuple(remedy.text for remedy in of_not_done(reason, queue, tally.topology))
     were = "was" if count == 1 else "were"
     verb = f"{were} {_VERBS[reason]}" if not possible else f"may have been {_VERBS[reason]}"
     kept = f" Would have kept {'it' if count == 1 else 'them'}: {' or '.join(settings)}." if settings else ""
@@ -76,31 +77,3 @@ def _by(reason: Reason, queue: str, fault: str, topology: RunTopology) -> str:
     """Say by what, as in `dropped by the length limit of tasks`; a policy that set it is named."""
     policy = topology.policy_behind(queue, _FIELDS[reason]) if reason in _FIELDS else ""
     return _BY[reason].format(queue=queue, fault=fault) + (f" (policy {policy})" if policy else "")
-
-
-def _settings(reason: Reason, queue: str, topology: RunTopology) -> Iterator[str]:
-    """Name what would have kept them; nothing that is in force already."""
-    at = f"queues.{queue}"
-    match reason:
-        case Reason.TTL:
-            yield f"{at}.dead_letter"
-            yield f"a longer {at}.message_ttl"
-        case Reason.LENGTH:
-            if topology.policy(queue).overflow is None:
-                yield f"{at}.overflow: reject-publish with publishers.confirms: true"
-            yield f"a greater {at}.max_length"
-        case Reason.DELIVERY_LIMIT:
-            yield f"{at}.dead_letter"
-            yield f"a greater {at}.delivery_limit"
-        case Reason.REJECTED:
-            yield f"{at}.dead_letter"
-        case Reason.NO_TARGET:
-            yield f"{at}.dead_letter: a queue that exists"
-        case Reason.CYCLE:
-            yield f"{at}.dead_letter: a queue outside the cycle"
-        case Reason.QUEUE_GONE if topology.policy(queue).expires_s is not None:
-            yield f"{at} without x-expires"
-        case Reason.HELD:
-            yield from (f"a greater queues.{each}.max_length" for each in topology.targets(queue))
-        case _:
-            return

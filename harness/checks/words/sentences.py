@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from harness.checks.rules.causes import BROKEN_PROMISE, NO_CAUSE, UNDECLARED_TAKER, Cause, Causes
+from harness.checks.rules.causes import Cause, Causes
 from harness.checks.rules.last_seen import last_seen_ns
+from harness.checks.rules.remedies import BROKEN_PROMISE, NO_CAUSE, UNDECLARED_TAKER
 from harness.checks.tally.fault_records import FaultRecord, fault_records
 from harness.checks.tally.message_table import MessageTable
 from harness.events import Event
@@ -20,14 +21,14 @@ SEEN_TIMES = 40
 def group_causes(causes: Causes, tally: MessageTable, events: Sequence[Event]) -> tuple[LossCause, ...]:
     """Group the lost messages by place, holder, fault and remedy, with one sentence each; the largest group first."""
     titles = {fault_record.fault: fault_record for fault_record in fault_records(events)}
-    keys = [(cause.place, cause.actor, cause.fault, cause.setting) for cause in causes.causes]
+    keys = [(cause.place, cause.actor, cause.fault, cause.remedy) for cause in causes.causes]
     distinct = list(dict.fromkeys(keys))
     group = np.array([distinct.index(key) for key in keys], dtype=np.int64)[causes.of]
     counts = np.bincount(group, minlength=len(distinct)).tolist()
     seen_ns = last_seen_ns(causes.copies, tally)
     result = []
     for number, count in sorted(enumerate(counts), key=lambda item: -item[1]):
-        place, actor, fault, setting = distinct[number]
+        place, actor, fault, remedy = distinct[number]
         fault_record = titles.get(fault) if fault is not None else None
         result.append(
             LossCause(
@@ -35,9 +36,10 @@ def group_causes(causes: Causes, tally: MessageTable, events: Sequence[Event]) -
                 actor=actor,
                 fault=fault,
                 fault_title=fault_record.title if fault_record else "",
-                setting=setting,
+                setting=remedy.text,
+                settings=remedy.ways,
                 count=count,
-                sentence=_sentence(Cause(place, actor, fault, setting), count, fault_record, tally),
+                sentence=_sentence(Cause(place, actor, fault, remedy), count, fault_record, tally),
                 last_seen=_put_together((seen_ns[group == number] - tally.zero_ns) / 1e9),
             )
         )
@@ -77,13 +79,13 @@ def _sentence(cause: Cause, count: int, fault_record: FaultRecord | None, tally:
     elif cause.place is Place.WORKER:
         when = " when it died"
     kept = ""
-    if cause.setting == BROKEN_PROMISE:
+    if cause.remedy == BROKEN_PROMISE:
         them = "It was" if count == 1 else "They were"
         kept = f". {them} durable, persistent and confirmed: the broker broke its promise"
-    elif cause.setting == UNDECLARED_TAKER:
+    elif cause.remedy == UNDECLARED_TAKER:
         kept = ". It declares no effects, so it may have taken anything"
-    elif cause.setting != NO_CAUSE:
-        kept = f". Would have kept {'it' if count == 1 else 'them'}: {cause.setting}"
+    elif cause.remedy != NO_CAUSE:
+        kept = f". Would have kept {'it' if count == 1 else 'them'}: {cause.remedy.text}"
     elif cause.place is Place.UNKNOWN:
         kept = ". This is what a fault of the broker itself looks like"
     return f"{were} {holder}{when}{kept}."

@@ -1,0 +1,99 @@
+"""What would have kept a copy: the settings, as they are said and as the paths that a control's `set` could name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Final
+
+from harness.checks.rules.taken import Reason
+from harness.checks.tally.topology import RunTopology
+from harness.scenario.scenario import QUORUM_SETTLE_S
+
+Ways = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What would have kept a copy, or why nothing is named."""
+
+    text: str
+    """As it is said: `workers.acks: manual`."""
+    ways: Ways = ()
+    """Each of them would have kept it, by all of its settings together: their paths. Empty where nothing is named."""
+
+
+BROKEN_PROMISE: Final = Remedy("none: durable, persistent and confirmed, and the broker did not keep it")
+NO_CAUSE: Final = Remedy("unknown: no fault of this run explains it")
+UNDECLARED_TAKER: Final = Remedy("unknown: the fault declares no effects")
+MANUAL_ACKS: Final = Remedy("workers.acks: manual", (("workers.acks",),))
+FAILED_WORK: Final = Remedy("workers.acks: manual, and a reject to a dead letter target", (("workers.acks",),))
+CONFIRMS: Final = Remedy("publishers.confirms: true", (("publishers.confirms",),))
+SETTLE: Final = Remedy(f"settle: {QUORUM_SETTLE_S:g}s", (("settle",),))
+_ROUTING: Final[Ways] = (
+    ("bindings",),
+    ("exchanges",),
+    ("publishers.exchange",),
+    ("publishers.routing_key",),
+    ("publishers.to",),
+)
+UNBOUND: Final = Remedy("a binding", _ROUTING)
+MANDATORY: Final = Remedy("publishers.mandatory: true (or a binding)", (("publishers.mandatory",), *_ROUTING))
+
+
+def durable(queue: str) -> Remedy:
+    """A queue that survives the end of its node; a quorum queue always does."""
+    return Remedy(f"queues.{queue}.durable: true", ((f"queues.{queue}.durable",), (f"queues.{queue}.type",)))
+
+
+def persistent(queue: str) -> Remedy:
+    """Messages that survive the end of a node; in a quorum queue all do."""
+    return Remedy("publishers.persistent: true", (("publishers.persistent",), (f"queues.{queue}.type",)))
+
+
+def reachable(queue: str) -> Remedy:
+    """For a message that is sent while the home node of its classic queue is away."""
+    text = f"publishers.mandatory: true (or queues.{queue}.type: quorum)"
+    return Remedy(text, (("publishers.mandatory",), (f"queues.{queue}.type",)))
+
+
+def without_step(noun: str, fault: int) -> Remedy:
+    """For what a step took that takes messages whatever is set: not to do it."""
+    return Remedy(f"no {noun}", ((f"timeline.{fault}",),))
+
+
+def together(remedies: Sequence[Remedy]) -> Remedy:
+    """Put remedies together of which only all would have kept a copy."""
+    ways = (tuple(path for way in chosen for path in way) for chosen in product(*(each.ways for each in remedies)))
+    return Remedy(" and ".join(each.text for each in remedies), tuple(ways))
+
+
+def of_not_done(reason: Reason, queue: str, topology: RunTopology) -> Iterator[Remedy]:
+    """Name what would have kept what a queue threw away or gave up; each alone, and nothing that is in force already."""
+    at = f"queues.{queue}"
+    to_target = Remedy(f"{at}.dead_letter", ((f"{at}.dead_letter",),))
+    match reason:
+        case Reason.TTL:
+            yield to_target
+            yield Remedy(f"a longer {at}.message_ttl", ((f"{at}.message_ttl",),))
+        case Reason.LENGTH:
+            if not topology.policy(queue).refuses_when_full:
+                yield Remedy(f"{at}.overflow: reject-publish with publishers.confirms: true", ((f"{at}.overflow",),))
+            yield Remedy(f"a greater {at}.max_length", ((f"{at}.max_length",),))
+        case Reason.DELIVERY_LIMIT:
+            yield to_target
+            yield Remedy(f"a greater {at}.delivery_limit", ((f"{at}.delivery_limit",),))
+        case Reason.REJECTED:
+            yield to_target
+        case Reason.NO_TARGET:
+            yield Remedy(f"{at}.dead_letter: a queue that exists", (*to_target.ways, *_ROUTING))
+        case Reason.CYCLE:
+            yield Remedy(f"{at}.dead_letter: a queue outside the cycle", to_target.ways)
+        case Reason.QUEUE_GONE if topology.policy(queue).expires_s is not None:
+            yield Remedy(f"{at} without x-expires", ((f"{at}.arguments.x-expires",),))
+        case Reason.HELD:
+            for target in topology.targets(queue):
+                yield Remedy(f"a greater queues.{target}.max_length", ((f"queues.{target}.max_length",),))
+        case _:
+            return

@@ -1,0 +1,190 @@
+"""A control is shown by the losses that a setting would have prevented which it takes away, and by no others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.checks.judge import judge
+from harness.verdict.data import ExpectationResult, Outcome, VariantVerdict
+from tests.unit.histories import Story, scenario
+
+AUTOMATIC: dict[str, Any] = {"workers": {"count": 2, "acks": "automatic"}}
+
+
+def control(story: Story, *paths: str, expect: dict[str, Any], **sections: Any) -> VariantVerdict:
+    """Judge a control that sets some paths; the sections are those of the scenario that it makes."""
+    return judge(
+        story.history(), scenario(**sections, expect=expect), name="a control", settings=dict.fromkeys(paths, "x")
+    )
+
+
+def held(verdict: VariantVerdict, path: str) -> ExpectationResult:
+    (found,) = (result for result in verdict.expectations if result.path == path)
+    return found
+
+
+def lost_at_a_worker() -> Story:
+    """One of two messages is at worker-1 when it is killed, acknowledged by the broker on sending."""
+    story = Story()
+    story.sent(0)
+    story.sent(1)
+    story.process(0, to=2)
+    story.deliver(1)
+    story.kill_worker()
+    return story
+
+
+@pytest.mark.parametrize("path", ["workers.acks", "workers.0.acks", "workers.worker.acks", "workers", "workers.0"])
+def test_a_loss_shows_a_control_that_takes_its_remedy_away(path: str) -> None:
+    verdict = control(lost_at_a_worker(), path, expect={"lost": ">= 1", "lost_at": {"worker": 1}}, **AUTOMATIC)
+    assert verdict.outcome is Outcome.AS_EXPECTED
+    assert verdict.causes[0].settings == (("workers.acks",),)
+
+
+@pytest.mark.parametrize("path", ["publishers.persistent", "workers.prefetch", "queues.tasks.durable"])
+def test_a_loss_for_another_reason_does_not(path: str) -> None:
+    verdict = control(lost_at_a_worker(), path, expect={"lost": ">= 1"}, **AUTOMATIC)
+    assert verdict.outcome is Outcome.VIOLATED
+    assert held(verdict, "lost").observed == "1, of which 0 for want of what the control takes away"
+
+
+def test_a_place_where_messages_are_lost_is_asked_of_the_control_s_own_losses_too() -> None:
+    verdict = control(
+        lost_at_a_worker(), "publishers.persistent", expect={"lost": ">= 0", "lost_at": {"worker": ">= 1"}}, **AUTOMATIC
+    )
+    assert held(verdict, "lost").holds
+    assert held(verdict, "lost_at.worker").holds is False
+
+
+def test_an_exact_number_is_of_all_losses_and_asks_for_as_many_of_its_own() -> None:
+    story = lost_at_a_worker()
+    assert control(story, "workers.acks", expect={"lost": 1}, **AUTOMATIC).outcome is Outcome.AS_EXPECTED
+    assert held(control(story, "workers.acks", expect={"lost": 2}, **AUTOMATIC), "lost").observed == "1"
+
+
+def test_the_guarantee_is_shown_by_any_loss() -> None:
+    made = scenario(expect={"lost": ">= 1"}, **AUTOMATIC)
+    assert judge(lost_at_a_worker().history(), made, name="guarantee").outcome is Outcome.AS_EXPECTED
+
+
+def test_a_control_that_expects_no_loss_is_not_asked_why_there_is_none() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    assert control(story, "workers.prefetch", expect={"lost": 0, "processed": 1}).outcome is Outcome.AS_EXPECTED
+
+
+def test_a_loss_at_one_group_of_workers_does_not_show_a_control_of_another_group() -> None:
+    groups = {"workers": [{"name": "worker", "acks": "automatic"}, {"name": "other", "acks": "automatic"}]}
+    story = lost_at_a_worker()
+    assert control(story, "workers.worker.acks", expect={"lost": 1}, **groups).outcome is Outcome.AS_EXPECTED
+    assert control(story, "workers.other.acks", expect={"lost": 1}, **groups).outcome is Outcome.VIOLATED
+    assert control(story, "workers.1.acks", expect={"lost": 1}, **groups).outcome is Outcome.VIOLATED
+
+
+def gone_with_a_restart(*, persistent: bool = False, confirms: bool = True) -> Story:
+    story = Story()
+    for seq in range(2):
+        tag = story.publish(seq, persistent=persistent, confirms=confirms)
+        if confirms:
+            story.confirm(tag)
+    story.process(0)
+    story.restart_broker()
+    return story
+
+
+@pytest.mark.parametrize(
+    ("path", "outcome"),
+    [
+        ("publishers.persistent", Outcome.AS_EXPECTED),
+        ("publishers.publisher.persistent", Outcome.AS_EXPECTED),
+        ("queues.tasks.type", Outcome.AS_EXPECTED),
+        ("queues.tasks.arguments", Outcome.AS_EXPECTED),
+        ("queues.tasks.durable", Outcome.VIOLATED),
+        ("publishers.confirms", Outcome.VIOLATED),
+    ],
+)
+def test_transient_messages_are_kept_by_their_mark_or_by_a_quorum_queue(path: str, outcome: Outcome) -> None:
+    assert control(gone_with_a_restart(), path, expect={"lost": 1}).outcome is outcome
+
+
+def test_of_a_remedy_that_takes_two_settings_a_control_takes_both_away() -> None:
+    queues: dict[str, Any] = {"queues": {"tasks": {"durable": False}}}
+    story = gone_with_a_restart()
+    both = "publishers.persistent", "queues.tasks.durable"
+    assert held(control(story, *both, expect={"lost": ">= 1"}, **queues), "lost").holds
+    for one in both:
+        assert held(control(story, one, expect={"lost": ">= 1"}, **queues), "lost").holds is False
+
+
+def test_a_loss_at_one_group_of_publishers_does_not_show_a_control_of_another_group() -> None:
+    groups = {"publishers": [{"name": "publisher", "messages": 2}, {"name": "other", "messages": 2}]}
+    story = gone_with_a_restart()
+    assert (
+        control(story, "publishers.publisher.persistent", expect={"lost": 1}, **groups).outcome is Outcome.AS_EXPECTED
+    )
+    assert control(story, "publishers.other.persistent", expect={"lost": 1}, **groups).outcome is Outcome.VIOLATED
+
+
+def test_what_a_step_of_the_control_s_own_timeline_took_shows_it() -> None:
+    story = gone_with_a_restart()
+    for path in ("timeline", "timeline.0", "timeline.0.restart.broker"):
+        assert control(story, path, expect={"lost": 1}).outcome is Outcome.AS_EXPECTED
+    assert control(story, "timeline.1", expect={"lost": 1}).outcome is Outcome.VIOLATED
+
+
+def test_a_broken_promise_shows_no_control() -> None:
+    story = gone_with_a_restart(persistent=True)
+    for path in ("timeline", "publishers.persistent", "queues.tasks.type"):
+        assert control(story, path, expect={"lost": 1}).outcome is Outcome.VIOLATED
+
+
+def rejected() -> Story:
+    """A message is rejected, and its queue has no dead letter target."""
+    story = Story()
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    return story
+
+
+@pytest.mark.parametrize(
+    ("path", "outcome"),
+    [("queues.tasks.dead_letter", Outcome.AS_EXPECTED), ("queues.tasks.max_length", Outcome.VIOLATED)],
+)
+def test_what_was_dropped_shows_a_control_that_takes_its_remedy_away(path: str, outcome: Outcome) -> None:
+    verdict = control(rejected(), path, expect={"dropped": 1}, workers={"fails": {"every": 1, "by": "reject"}})
+    assert verdict.outcome is outcome
+
+
+def full(overflow: str) -> dict[str, Any]:
+    return {"queues": {"tasks": {"max_length": 1, "overflow": overflow}}}
+
+
+@pytest.mark.parametrize(
+    "path", ["queues.tasks.overflow", "queues.tasks.max_length", "queues.tasks.arguments.x-overflow"]
+)
+def test_what_a_full_queue_dropped_shows_a_control_of_its_length_or_of_what_it_does_then(path: str) -> None:
+    story = Story()
+    for seq in range(3):
+        story.sent(seq)
+    story.process(2)
+    verdict = control(story, path, expect={"dropped": ">= 1"}, **full("drop-head"))
+    assert verdict.counts.fates
+    assert held(verdict, "dropped").holds
+    assert (
+        held(
+            control(story, "queues.tasks.message_ttl", expect={"dropped": ">= 1"}, **full("drop-head")), "dropped"
+        ).holds
+        is False
+    )
+
+
+def test_a_control_that_is_not_shown_where_nothing_was_at_risk_is_inconclusive() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.kill_worker()
+    verdict = control(story, "workers.acks", expect={"lost": ">= 1"}, **AUTOMATIC)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
