@@ -27,7 +27,7 @@ def dropped(count: int, by: str = "by the length limit of tasks", queue: str = "
 
 
 def lost(count: int, actor: str, title: str = "", place: Place = Place.WORKER) -> LossCause:
-    return LossCause(place, actor, 0 if title else None, title, "", count, "", ())
+    return LossCause(place, actor, 0 if title else None, title, "", (), count, "", ())
 
 
 def failing(path: str, expected: str, observed: str) -> ExpectationResult:
