@@ -110,6 +110,20 @@ def phantom(history: History, random: Random) -> Planted:
     )
 
 
+def misroute(history: History, random: Random) -> Planted:
+    """A message that was delivered from a queue that it was never put in."""
+    pick = _pick(history, random)
+    log = history.logs[pick.log]
+    records = log.records.copy()
+    records["queue"][[pick.delivery, pick.completion]] = len(log.names)
+    texts = replace(log.texts, names=(*log.texts.names, "a queue of somebody else"))
+    return Planted(
+        _with_log(history, pick.log, replace(log, records=records, texts=texts)),
+        f"message {pick.seq} of publisher {pick.publisher} delivered from another queue",
+        lambda before, after: after.counts.misrouted == before.counts.misrouted + 1,
+    )
+
+
 def resurrect(history: History, random: Random) -> Planted:
     """A message that the broker refused (nacked), and that was processed all the same, late."""
     pick = _pick(history, random)
@@ -145,6 +159,7 @@ KINDS: dict[str, Callable[[History, Random], Planted]] = {
     "reorder": reorder,
     "corrupt": corrupt,
     "phantom": phantom,
+    "misrouted": misroute,
     "resurrection": resurrect,
     "acknowledged, not done": unfinished,
 }
