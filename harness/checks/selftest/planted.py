@@ -138,6 +138,23 @@ def resurrect(history: History, random: Random) -> Planted:
     )
 
 
+def kept(history: History, random: Random) -> Planted:
+    """A message that was done and acknowledged, and is in its queue at the end all the same."""
+    pick = _pick(history, random)
+    worker = history.logs[pick.log]
+    index = next(index for index, log in enumerate(history.logs) if log.header.role == "collector")
+    collector = history.logs[index]
+    end_ns = max(int(log.records["at_ns"].max()) for log in history.logs if len(log.records))
+    found = worker.records[[pick.delivery]].copy()
+    found["kind"], found["at_ns"], found["tag"], found["flags"] = Kind.FOUND, end_ns + 1000, 0, 0
+    found["queue"] = collector.names.index(worker.names[int(found["queue"][0])])
+    return Planted(
+        _with_log(history, index, _inserted(collector, found)),
+        f"message {pick.seq} of publisher {pick.publisher} acknowledged, and in its queue at the end",
+        lambda before, after: after.counts.kept_after_ack == before.counts.kept_after_ack + 1,
+    )
+
+
 def unfinished(history: History, random: Random) -> Planted:
     """A message acknowledged, whose work was never done: counting at receipt or at the ack would hide it."""
     pick = _pick(history, random)
@@ -162,6 +179,7 @@ KINDS: dict[str, Callable[[History, Random], Planted]] = {
     "misrouted": misroute,
     "resurrection": resurrect,
     "acknowledged, not done": unfinished,
+    "acknowledged and still there": kept,
 }
 
 
