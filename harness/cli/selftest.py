@@ -129,15 +129,22 @@ class Planned(NamedTuple):
 
 
 def planned(client: ClientName | None, seed: int, *, everything: bool) -> Iterator[Planned]:
-    """Plan every scene with both clients (or the one given): alone, and beside a fault that is drawn, or beside all and without lies too."""
+    """Plan the runs of every scene: alone with both clients (or the one given), and beside a fault with a client, both drawn.
+
+    With everything: beside every fault with every client, and without lies as well.
+    """
     from harness.lies.scene import SCENES, Beside
 
     faults = [each for each in Beside if each is not Beside.NOTHING]
     clients: tuple[ClientName, ...] = ("pika", "fast") if client is None else (client,)
     random = Random(seed)  # noqa: S311 - reproducible on purpose
     for scene in SCENES:
-        for speaking in clients:
-            drawn = faults if everything else [random.choice(faults)]
-            for beside in (Beside.NOTHING, *drawn):
-                for honest in (False, True) if everything else (False,):
-                    yield Planned(scene, beside, speaking, honest)
+        if everything:
+            for beside in Beside:
+                for speaking in clients:
+                    yield Planned(scene, beside, speaking, honest=True)
+                    yield Planned(scene, beside, speaking, honest=False)
+        else:
+            for speaking in clients:
+                yield Planned(scene, Beside.NOTHING, speaking, honest=False)
+            yield Planned(scene, random.choice(faults), random.choice(clients), honest=False)

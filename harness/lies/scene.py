@@ -143,7 +143,7 @@ def scenario(scene: Scene, beside: Beside) -> str:
         "workers:",
         *(_workers(place, queue) for place in places for queue in place.queues),
         *(["timeline:", f"  - at: {STRIKE_S:g}s", f"    {beside.step}"] if beside.step else []),
-        "drain: {timeout: 6s}",  # an ack that is swallowed leaves a message unacknowledged
+        "drain: {timeout: 4s}",  # an ack that is swallowed leaves a message unacknowledged to the end
         *_expectations(places, beside),
     ]
     return "\n".join(lines) + "\n"
@@ -156,9 +156,7 @@ def _publisher(place: Place) -> str:
     else:
         settings["exchange"] = place.name
     if place.traffic in (Traffic.GIVEN_UP, Traffic.UNROUTABLE):
-        settings["unconfirmed"] = "drop"
-    if place.traffic is Traffic.UNROUTABLE:
-        settings["mandatory"] = "true"
+        settings |= {"unconfirmed": "drop", "mandatory": "true"}
     return _line(settings)
 
 

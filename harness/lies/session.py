@@ -17,10 +17,12 @@ from harness.frames.methods import (
     decode_consume,
     decode_consumer_tag,
     decode_deliver,
+    decode_publish,
     decode_settlement,
     encode_connection_close,
     encode_content,
     encode_deliver,
+    encode_return,
     encode_settlement,
 )
 from harness.frames.parser import Content, MethodFrame, Opaque, Parser
@@ -34,6 +36,7 @@ from harness.traffic.identity import Identity
 FRAME_MAX: Final = 131_072
 """Of what is put in; RabbitMQ's own default, and pika's."""
 CONNECTION_FORCED: Final = 320
+NO_ROUTE: Final = 312
 MULTIPLE_AFTER_S: Final = 0.5
 """How long a forged confirm waits for one of the broker's that it can be put into."""
 
@@ -156,9 +159,14 @@ class Session:
         """Whether its client waits for no confirms but those that never come."""
         return all(channel.published.keys() <= channel.never_confirmed for channel in self._channels.values())
 
-    def give_back(self, returned: Returned) -> None:
-        """Pass a returned message on."""
-        self._put(Way.TO_CLIENT, returned.content.raw)
+    def give_back(self, message: Published | Returned) -> None:
+        """Return a message to its publisher: pass on that the broker has returned it, or say so."""
+        content = message.content
+        raw = content.raw
+        if isinstance(message, Published):
+            method = encode_return(message.channel, NO_ROUTE, "NO_ROUTE", decode_publish(content.arguments))
+            raw = method + encode_content(message.channel, content.header, content.body, frame_max=FRAME_MAX)
+        self._put(Way.TO_CLIENT, raw)
 
     def hold_back(self, delivery: Delivery) -> None:
         """Send a delivery after the next one on its channel, or during the drain if there is none."""

@@ -435,12 +435,13 @@ def test_what_makes_no_sense_is_refused_before_anything_is_started(arguments: li
     assert says in str(result.exception)
 
 
-def test_each_scene_and_client_is_run_alone_and_beside_one_fault_or_all() -> None:
+def test_each_scene_is_run_alone_with_both_clients_and_beside_one_fault_or_all() -> None:
     drawn = list(planned(None, 1, everything=False))
-    assert [(scene.name, client) for scene, beside, client, _ in drawn if beside is Beside.NOTHING] == [
+    assert [(each.scene.name, each.client) for each in drawn if each.beside is Beside.NOTHING] == [
         (scene.name, client) for scene in SCENES for client in ("pika", "fast")
     ]
-    assert len(drawn) == 8
+    assert [each.scene.name for each in drawn if each.beside is not Beside.NOTHING] == [scene.name for scene in SCENES]
+    assert not any(each.honest for each in drawn)
     assert drawn == list(planned(None, 1, everything=False))
     assert {(each.scene.name, each.beside, each.client, each.honest) for each in planned(None, 1, everything=True)} == {
         (scene.name, beside, client, honest)

@@ -453,8 +453,20 @@ def test_a_message_is_refused_and_delivered_to_its_queue_once_the_publishers_hav
     assert acks(worker.says(spec.Basic.Ack(1))) == []
 
 
-def test_a_message_is_returned_and_delivered_to_somebody_once_the_publishers_have_left(stand: Stand) -> None:
+def test_a_message_is_returned_and_delivered_to_its_queue_once_the_publishers_have_left(stand: Stand) -> None:
     publisher = stand.tells("returned, and delivered during the drain", 0).client("publisher-1").confirms()
+    worker = stand.client("worker-1").consumes("tasks")
+    assert publisher.published(0) == []
+    (returned, with_properties, body), confirm = publisher.client_gets()
+    assert (returned.reply_code, returned.routing_key, body) == (312, "tasks", BODY)
+    assert with_properties.message_id == properties(0).message_id
+    assert acks([confirm]) == [(1, False)]
+    leave(publisher)
+    assert seqs(worker.client_gets()) == [0]
+
+
+def test_an_unroutable_message_is_delivered_to_somebody_once_the_publishers_have_left(stand: Stand) -> None:
+    publisher = stand.tells("unroutable, and delivered during the drain", 0).client("publisher-1").confirms()
     worker = stand.client("worker-1").consumes("tasks")
     publisher.published(0)
     returned = spec.Basic.Return(312, "NO_ROUTE", "", "tasks")

@@ -26,13 +26,31 @@ class NackedAndDelivered(Lie[Published]):
         return identity_of(case)
 
 
-class ReturnedAndDelivered(Lie[Returned]):
-    """An unroutable message is returned to its publisher, and delivered to some worker during the drain."""
+class ReturnedAndDelivered(Lie[Published]):
+    """A message is returned, and delivered to a worker of its queue during the drain."""
 
     name = "returned, and delivered during the drain"
-    point = Returned
+    point = Published
     finds = frozenset({Find.RESURRECTED})
-    may_find = frozenset({Find.MISROUTED})  # no queue is bound to where it was sent
+    of_copies = False
+    traffic = Traffic.GIVEN_UP
+
+    def tell(self, case: Published) -> Identity:
+        """Return it, confirm it as a broker does, and keep it."""
+        case.session.give_back(case)
+        case.session.confirm(case)
+        publish = decode_publish(case.content.arguments)
+        _deliver_at_the_drain(case, publish.exchange, publish.routing_key)
+        return identity_of(case)
+
+
+class UnroutableAndDelivered(Lie[Returned]):
+    """An unroutable message is returned by the broker itself, and delivered to some worker during the drain."""
+
+    name = "unroutable, and delivered during the drain"
+    point = Returned
+    finds = frozenset({Find.MISROUTED})
+    may_find = frozenset({Find.RESURRECTED})
     of_copies = False
     traffic = Traffic.UNROUTABLE
 
