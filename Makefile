@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 3
 SPREAD  = --numprocesses $(JOBS) --dist loadgroup
 
-.PHONY: demo test nightly check unit integration format lint types bench bench-light bench-judging bench-precision bench-report bench-turnaround screenshot schema docs lock clean help
+.PHONY: demo test nightly check unit integration format lint types lies bench bench-light bench-judging bench-precision bench-report bench-turnaround screenshot schema docs lock clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -52,6 +52,9 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+lies: $(STAMP) ## tell every lie beside every fault on a native broker, and refresh the table in docs/verdicts.md
+	$(BIN)/python -m tools.lies_table
 
 bench: $(STAMP) ## measure load and recording beside a C and a Java client, and refresh docs/performance.md
 	$(BIN)/python -m benchmarks --suite trixie --footprint

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness import __version__
-from harness.cli import byhand, explore, inspect, machine, matrix, nightly, running, trend
+from harness.cli import byhand, explore, inspect, machine, matrix, nightly, running, selftest, trend
 
 app = typer.Typer(
     name="chaos",
@@ -49,7 +49,7 @@ for command in (
     inspect.compare,
     inspect.history,
     inspect.trace,
-    inspect.selftest,
+    selftest.selftest,
     trend.trend,
     machine.setup,
     machine.doctor,

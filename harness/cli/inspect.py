@@ -1,4 +1,4 @@
-"""report, compare, history, trace, selftest: everything that begins with a run directory."""
+"""report, compare, history, trace: everything that begins with a run directory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def report(
     from harness.cli.suite import write_reports
     from harness.engine.run import judge_again
 
-    directory, loaded = _open(run, reports)
+    directory, loaded = open_run(run, reports)
     result = judge_again(directory, loaded)
     problems = write_reports(result, loaded)
     for problem in problems:
@@ -86,8 +86,8 @@ def history(
     """Open a run's history as a pandas DataFrame: a summary, CSV, or a prompt."""
     from harness.history.parquet import to_frame
 
-    directory, _ = _open(run, reports)
-    frame = to_frame(_variant_folder(directory, variant))
+    directory, _ = open_run(run, reports)
+    frame = to_frame(variant_folder(directory, variant))
     if csv:
         typer.echo(frame.to_csv(index=False), nl=False)
         return
@@ -110,39 +110,13 @@ def trace(
     from harness.history.history import load
     from harness.history.trace import life, parse_message
 
-    directory, _ = _open(run, reports)
-    found = load(_variant_folder(directory, variant))
+    directory, _ = open_run(run, reports)
+    found = load(variant_folder(directory, variant))
     rows = life(found, *parse_message(message))
     if not rows:
         raise UsageError(f"{message} was never published and never delivered in this run")
     for at_ns, what, actor, detail in rows:
         typer.echo(f"{(at_ns - found.zero_ns) / 1e9:10.6f} s  {actor:16} {what}" + (f" ({detail})" if detail else ""))
-
-
-def selftest(
-    run: Annotated[
-        str | None, typer.Argument(help="A run directory to plant faults in; a recorded one if not given.")
-    ] = None,
-    reports: Reports = REPORTS,
-    seed: Annotated[int, typer.Option(help="Seed of what is planted.")] = 1,
-    rounds: Annotated[int, typer.Option(min=1, max=1000, help="How often each kind is planted.")] = 5,
-) -> None:
-    """Plant faults in a recorded history (drop, duplicate, reorder, corrupt, ...): the checks must find every one."""
-    from harness.checks.selftest.selftest import recorded
-    from harness.checks.selftest.selftest import selftest as check
-    from harness.history.history import load
-
-    if run is None:
-        found, scenario = recorded()
-    else:
-        directory, loaded = _open(run, reports)
-        found, scenario = load(_variant_folder(directory, None)), loaded.variants()[0].scenario
-    result = check(found, scenario, seed=seed, rounds=rounds)
-    for row in result.rows:
-        typer.echo(f"{'found ' if row.found else 'MISSED'}  {row.kind}: {row.what}")
-    missed = sum(not row.found for row in result.rows)
-    say(f"{len(result.rows) - missed} of {len(result.rows)} planted faults found")
-    raise typer.Exit(int(ExitCode.VIOLATED) if missed else 0)
 
 
 def _side(run: str, reports: Path) -> Side:
@@ -152,7 +126,7 @@ def _side(run: str, reports: Path) -> Side:
     from harness.scenario.resolve import flat, resolve
     from harness.verdict.as_json import from_json
 
-    directory, loaded = _open(run, reports)
+    directory, loaded = open_run(run, reports)
     try:
         verdict = from_json((directory.path / VERDICT_FILE).read_text(encoding="utf-8"))
     except OSError as error:
@@ -162,7 +136,8 @@ def _side(run: str, reports: Path) -> Side:
     return Side(directory.path.name, verdict, flat(resolve(loaded.scenario, seed=verdict.seed)))
 
 
-def _open(run: str, reports: Path) -> tuple[RunDirectory, Loaded]:
+def open_run(run: str, reports: Path) -> tuple[RunDirectory, Loaded]:
+    """Find a run and load the scenario that it holds. Raises UsageError, ScenarioError."""
     from harness.engine.rundir import SCENARIO_FILE, RunDirectory
     from harness.faults.registry import actions
     from harness.scenario.load import load
@@ -177,7 +152,8 @@ def _every_ability() -> tuple[str, ...]:
     return tuple(str(ability) for ability in Ability)
 
 
-def _variant_folder(directory: RunDirectory, variant: str | None) -> Path:
+def variant_folder(directory: RunDirectory, variant: str | None) -> Path:
+    """Return the folder of a variant, the guarantee's without a name. Raises UsageError."""
     from harness.scenario.scenario import GUARANTEE
 
     folder = directory.variant(variant or GUARANTEE)

@@ -20,6 +20,7 @@ from harness.frames.layout import (
     NACK,
     OVERHEAD,
     REJECT,
+    RETURN,
     SETTLEMENT,
     SETTLEMENT_PAYLOAD,
     START,
@@ -156,6 +157,12 @@ def encode_deliver(channel: int, deliver: Deliver) -> bytes:
     tag = TAG.pack(deliver.delivery_tag, deliver.redelivered)
     strings = _short_string(deliver.exchange) + _short_string(deliver.routing_key)
     return _method_frame(channel, DELIVER, _short_string(deliver.consumer_tag) + tag + strings)
+
+
+def encode_return(channel: int, code: int, text: str, publish: Publish) -> bytes:
+    """Encode a frame of basic.return for a publish; its header and body follow (`encode_content`)."""
+    strings = _short_string(text) + _short_string(publish.exchange) + _short_string(publish.routing_key)
+    return _method_frame(channel, RETURN, _SHORT.pack(code) + strings)
 
 
 def encode_connection_close(code: int, text: str) -> bytes:

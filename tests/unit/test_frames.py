@@ -25,6 +25,7 @@ from harness.frames.methods import (
     encode_connection_close,
     encode_content,
     encode_deliver,
+    encode_return,
     encode_settlement,
 )
 from harness.frames.parser import Content, Item, Opaque, Parser
@@ -276,6 +277,12 @@ def test_publishes_and_consumers_are_those_of_pika(one: str, other: str, flag: b
     assert decode_consume(b"".join(consume.encode())) == Consume(one, other, flag)
     assert decode_consumer_tag(b"".join(spec.Basic.ConsumeOk(other).encode())) == other
     assert decode_consumer_tag(b"".join(spec.Basic.Cancel(other).encode())) == other
+
+
+@given(short_texts, short_texts)
+def test_a_return_is_that_of_pika(exchange: str, key: str) -> None:
+    pikas = Method(3, spec.Basic.Return(312, "NO_ROUTE", exchange, key)).marshal()
+    assert encode_return(3, 312, "NO_ROUTE", Publish(exchange, key, mandatory=True)) == pikas
 
 
 def test_a_close_is_that_of_pika() -> None:

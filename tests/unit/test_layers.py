@@ -43,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "verdict": {"errors", "verdict"},
     "checks": CHECKS,
     "engine": BELOW_ENGINE | {"verdict", "checks", "engine", "version"},
+    "lies": BELOW_ENGINE | {"frames", "proxy", "verdict", "checks", "engine", "lies"},
     "scale": BELOW_ENGINE | {"verdict", "checks", "engine", "scale", "version"},
     "trend": {"errors", "scenario", "history", "verdict", "checks", "trend"},
     "search": {"errors", "scenario", "faults", "verdict", "search"},
@@ -95,9 +96,9 @@ def test_the_checks_know_no_clock_no_files_and_no_chance() -> None:
     assert not {name for name in found if not name.startswith(("planted", "selftest"))}
 
 
-@pytest.mark.parametrize("program", ["publisher", "worker"])
-def test_the_traffic_programs_stay_light(program: str) -> None:
-    code = f"import harness.traffic.{program}, sys; print(' '.join(sys.modules))"
+@pytest.mark.parametrize("program", ["traffic.publisher", "traffic.worker", "lies.liar"])
+def test_the_programs_beside_the_broker_stay_light(program: str) -> None:
+    code = f"import harness.{program}, sys; print(' '.join(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {"numpy", "pandas", "pydantic", "docker", "bokeh", "rich"} & set(loaded) == set()
 

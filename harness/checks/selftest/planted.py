@@ -110,6 +110,20 @@ def phantom(history: History, random: Random) -> Planted:
     )
 
 
+def misroute(history: History, random: Random) -> Planted:
+    """A message that was delivered from a queue that it was never put in."""
+    pick = _pick(history, random)
+    log = history.logs[pick.log]
+    records = log.records.copy()
+    records["queue"][[pick.delivery, pick.completion]] = len(log.names)
+    texts = replace(log.texts, names=(*log.texts.names, "a queue of somebody else"))
+    return Planted(
+        _with_log(history, pick.log, replace(log, records=records, texts=texts)),
+        f"message {pick.seq} of publisher {pick.publisher} delivered from another queue",
+        lambda before, after: after.counts.misrouted == before.counts.misrouted + 1,
+    )
+
+
 def resurrect(history: History, random: Random) -> Planted:
     """A message that the broker refused (nacked), and that was processed all the same, late."""
     pick = _pick(history, random)
@@ -121,6 +135,23 @@ def resurrect(history: History, random: Random) -> Planted:
         replace(history, logs=logs),
         f"message {pick.seq} of publisher {pick.publisher} nacked, and processed",
         lambda before, after: _fate(after, Fate.RESURRECTED) == _fate(before, Fate.RESURRECTED) + 1,
+    )
+
+
+def kept(history: History, random: Random) -> Planted:
+    """A message that was done and acknowledged, and is in its queue at the end all the same."""
+    pick = _pick(history, random)
+    worker = history.logs[pick.log]
+    index = next(index for index, log in enumerate(history.logs) if log.header.role == "collector")
+    collector = history.logs[index]
+    end_ns = max(int(log.records["at_ns"].max()) for log in history.logs if len(log.records))
+    found = worker.records[[pick.delivery]].copy()
+    found["kind"], found["at_ns"], found["tag"], found["flags"] = Kind.FOUND, end_ns + 1000, 0, 0
+    found["queue"] = collector.names.index(worker.names[int(found["queue"][0])])
+    return Planted(
+        _with_log(history, index, _inserted(collector, found)),
+        f"message {pick.seq} of publisher {pick.publisher} acknowledged, and in its queue at the end",
+        lambda before, after: after.counts.kept_after_ack == before.counts.kept_after_ack + 1,
     )
 
 
@@ -145,8 +176,10 @@ KINDS: dict[str, Callable[[History, Random], Planted]] = {
     "reorder": reorder,
     "corrupt": corrupt,
     "phantom": phantom,
+    "misrouted": misroute,
     "resurrection": resurrect,
     "acknowledged, not done": unfinished,
+    "acknowledged and still there": kept,
 }
 
 
