@@ -3,7 +3,8 @@
 Each entry of x-death stands for a queue and a reason; the one that was updated last comes first. The same on 3.8.9, 3.10.8, 4.0.5 and
 4.3.6, classic and quorum: a retry loop raises the counts of its entries, and x-first-death-queue names the queue of the first death.
 x-delivery-count is a quorum queue's: from 3.8 to 3.10 it begins anew in the next queue, with 0 on the first delivery; from 4.0 on a
-message keeps its count when it is dead-lettered, a first delivery has none, and 4.3 counts a reject with requeue, not a nack with requeue.
+message keeps its count when it is dead-lettered, and a first delivery has none. It counts lost connections, and what was requeued by
+basic.reject; what was requeued by basic.nack or basic.recover up to 4.0, on 4.3 not.
 Headers are whatever their publisher wrote until the broker changes them, so all that is not of the form is passed over.
 """
 
