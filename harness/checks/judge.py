@@ -63,7 +63,7 @@ def judge(
     )
     fates = find_fates(seen, events)
     twice = find_duplicates(seen, events)
-    kept = kept_after_ack(seen, struck)
+    kept = kept_after_ack(seen, events)
     counts = _counts(seen, fates, twice=len(twice.copy), unexplained=len(twice.unexplained), kept=len(kept))
     gone = tuple(what_is_gone(events))
     causes = NO_CAUSES if gone else find_causes(fates, seen, events)
