@@ -81,7 +81,8 @@ def judge(
         outages=without_service,
         confirm_latency=confirm,
         completion_latency=completion,
-        errors=tuple(event for event in events if isinstance(event, ErrorObserved)),
+        errors=(*(event for event in events if isinstance(event, ErrorObserved)), *seen.errors),
+        undisturbed_out_of_order=out_of_order(seen, undisturbed=True) if counts.out_of_order else 0,
         in_turn=strictly_in_turn(seen) if scenario.expect.round_robin is not None else (False, ""),
         speed_ups=_speed_ups(seen, scenario, events),
     )
