@@ -64,7 +64,7 @@ def judge(
     )
     fates = find_fates(seen, events)
     twice = find_duplicates(seen, events)
-    kept = kept_after_ack(seen, struck, events)
+    kept = kept_after_ack(seen, events)
     counts = _counts(seen, fates, twice=len(twice.copy), unexplained=len(twice.unexplained), kept=len(kept))
     gone = tuple(what_is_gone(events))
     causes = NO_CAUSES if gone else find_causes(fates, seen, events)
@@ -82,7 +82,8 @@ def judge(
         outages=without_service,
         confirm_latency=confirm,
         completion_latency=completion,
-        errors=tuple(event for event in events if isinstance(event, ErrorObserved)),
+        errors=(*(event for event in events if isinstance(event, ErrorObserved)), *seen.errors),
+        undisturbed_out_of_order=out_of_order(seen, undisturbed=True) if counts.out_of_order else 0,
         in_turn=strictly_in_turn(seen) if scenario.expect.round_robin is not None else (False, ""),
         speed_ups=_speed_ups(seen, scenario, events),
         shown=TakenAway(settings, scenario).shown(causes, fates.taken, seen) if settings else {},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -76,6 +76,15 @@ class Outage(Model):
     """Longest time in which work was waiting and none was completed."""
 
 
+class Order(Model):
+    """Order, with something left out."""
+
+    ignore: Literal["redelivered"]
+    """What does not count: messages that were delivered again, or marked as redelivered, or published again."""
+    kept: bool = True
+    """Whether the others must be in order, or out of it."""
+
+
 class ExpectedError(Model):
     """An AMQP error that must occur."""
 
@@ -142,8 +151,9 @@ class Expectations(Model):
     """Indeterminate (never confirmed), and done all the same."""
     resurrected: CountComparison | None = None
     """Nacked or returned, and delivered all the same. 0 if not given."""
-    order: bool | None = None
-    """Whether every publisher's messages are first completed in the order of their sequence numbers."""
+    order: bool | Order | None = None
+    """Whether every publisher's messages are first completed in the order of their sequence numbers, those that came back to their queue
+    and those that were published again included."""
     round_robin: bool | None = None
     """Whether deliveries went to the workers strictly in turn."""
     processed_by: dict[str, CountComparison | Many[str]] = Field(default_factory=dict)
@@ -163,4 +173,4 @@ class Expectations(Model):
     faster_after: dict[str, RatioComparison] = Field(default_factory=dict)
     """By action: the rate of completed work after such a step divided by the rate before it."""
     errors: OneOrMany[ExpectedError] = ()
-    """AMQP errors that must occur."""
+    """AMQP errors that must occur: of steps, and where the broker closes a channel or connection of a publisher or worker, or refuses one."""

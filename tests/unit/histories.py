@@ -277,8 +277,20 @@ class Story:
             "worker", number, 1, kind=Kind.CHANNEL_CLOSED, arg=code, queue=len(self.reasons) - 1, connection=connection
         )
 
-    def lose_connection(self, role: str, number: int = 1, *, connection: int = 1, incarnation: int = 1) -> None:
-        self._add(role, number, incarnation, kind=Kind.CONNECTION_LOST, connection=connection)
+    def lose_connection(
+        self,
+        role: str,
+        number: int = 1,
+        *,
+        connection: int = 1,
+        incarnation: int = 1,
+        code: int = 0,
+        reason: str = "",
+        kind: Kind = Kind.CONNECTION_LOST,
+    ) -> None:
+        self.reasons.append(reason)
+        place = len(self.reasons) - 1 if reason else 0
+        self._add(role, number, incarnation, kind=kind, connection=connection, arg=code, queue=place)
 
     def connect(self, role: str, number: int = 1, *, connection: int = 1, incarnation: int = 1) -> None:
         self._add(role, number, incarnation, kind=Kind.CONNECTED, connection=connection)

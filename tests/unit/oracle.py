@@ -6,9 +6,10 @@ of the broker (times without service and causes have tests of their own), with c
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from harness.events import ProcessExited
 from harness.history.history import History
@@ -19,7 +20,8 @@ from harness.verdict.data import Fate
 Key = tuple[int, int]
 """Publisher's number and sequence number."""
 
-LAG_NS = 30_000_000_000
+LAG_NS = 1_000_000_000
+LONG_AGO = -(1 << 62)
 
 
 @dataclass
@@ -49,7 +51,17 @@ class Delivery:
     completed_ns: int | None = None
     rejected: bool = False
     requeued: bool = False
-    acked: bool = False
+    died: bool = False
+    rejected_ns: int | None = None
+    acked_ns: int | None = None
+
+    @property
+    def acked(self) -> bool:
+        return self.acked_ns is not None
+
+    @property
+    def settled_ns(self) -> int | None:
+        return min((each for each in (self.acked_ns, self.rejected_ns) if each is not None), default=None)
 
 
 @dataclass
@@ -60,12 +72,14 @@ class Oracle:
     reaches: Mapping[str, Sequence[str]]
     dead_letter: Mapping[str, str] = field(default_factory=dict)
     """Queue to the queue that gets what it dead-letters; no worker consumes from these."""
+    prefetch: int = 20
 
     def __post_init__(self) -> None:
         self.publishes: dict[Key, list[Publish]] = defaultdict(list)
         self.deliveries: list[Delivery] = []
         self.found: list[tuple[Key, int, str, bool]] = []
         self.lost_ns: dict[tuple[str, int, int], int] = {}
+        self.died: set[tuple[str, int, int]] = set()
         for log in self.history.logs:
             match log.header.role:
                 case "publisher":
@@ -121,6 +135,7 @@ class Oracle:
                         session=(actor, incarnation, place[0]),
                         redelivered=bool(flags & Flag.REDELIVERED),
                         corrupt=bool(flags & Flag.CORRUPT),
+                        died=bool(flags & Flag.DEAD_LETTERED),
                         completed_ns=int(row["at_ns"]) if flags & Flag.DONE else None,
                     )
                     self.deliveries.append(held[place])
@@ -128,6 +143,7 @@ class Oracle:
                     held[place].completed_ns = int(row["at_ns"])
                 case Kind.REJECTED:
                     held[place].rejected = True
+                    held[place].rejected_ns = int(row["at_ns"])
                     held[place].requeued = bool(int(row["flags"]) & Flag.REQUEUE)
                 case Kind.CONNECTION_LOST:
                     self.lost_ns.setdefault((actor, incarnation, place[0]), int(row["at_ns"]))
@@ -135,14 +151,19 @@ class Oracle:
             if row["kind"] == Kind.ACKED:
                 for tag in range(int(row["tag"]), int(row["tag"]) + int(row["arg"])):
                     if (int(row["connection"]), tag) in held:
-                        held[int(row["connection"]), tag].acked = True
+                        delivery = held[int(row["connection"]), tag]
+                        delivery.acked_ns = min(delivery.acked_ns or int(row["at_ns"]), int(row["at_ns"]))
 
     def _died(self) -> None:
         for event in self.history.events:
             if isinstance(event, ProcessExited) and event.exit_code != 0:
                 for delivery in self.deliveries:
-                    if delivery.session[:2] == (event.actor, event.incarnation):
-                        self.lost_ns.setdefault(delivery.session, event.at_ns)
+                    if (
+                        delivery.session[:2] == (event.actor, event.incarnation)
+                        and delivery.session not in self.lost_ns
+                    ):
+                        self.lost_ns[delivery.session] = event.at_ns
+                        self.died.add(delivery.session)
 
     # What is asked.
 
@@ -222,41 +243,55 @@ class Oracle:
         return {copy for copy, completed in self.completions().items() if len(completed) > 1}
 
     def unexplained(self) -> set[tuple[Key, str]]:
+        """Copies of which an attempt was done, and after that delivered and done again though nothing gave it back."""
         found = set()
         for (key, first), completed in self.completions().items():
-            attempts: Counter[int] = Counter()
-            for delivery in completed:
-                attempts[delivery.attempt] += 1
-                earlier = [
+            for attempt in {each.attempt for each in completed}:
+                mine = [
                     each
-                    for each in self.real()
-                    if each.key == key
-                    and each.attempt == delivery.attempt
-                    and self.came_to(key, each.queue, first)
-                    and each.at_ns < delivery.at_ns
+                    for each in sorted(self.real(), key=lambda each: each.at_ns)
+                    if each.key == key and each.attempt == attempt and self.came_to(key, each.queue, first)
                 ]
-                explained = delivery.redelivered or any(self._explains(each, delivery) for each in earlier)
-                if attempts[delivery.attempt] > 1 and not explained:
-                    found.add((key, first))
+                done = [place for place, each in enumerate(mine) if each.completed_ns is not None]
+                for earlier, later in pairwise(done):
+                    pairs = zip(mine[earlier:later], mine[earlier + 1 : later + 1], strict=True)
+                    if not all(self._came_back(before, after) for before, after in pairs):
+                        found.add((key, first))
         return found
 
-    def _explains(self, earlier: Delivery, later: Delivery) -> bool:
-        if earlier.rejected:
+    def _came_back(self, before: Delivery, after: Delivery) -> bool:
+        if before.rejected_ns is not None and before.rejected_ns <= after.at_ns and (before.requeued or after.died):
             return True
-        lost_ns = self.lost_ns.get(earlier.session)
-        if lost_ns is None or lost_ns - LAG_NS > later.at_ns:
+        return self._given_up(before, after.at_ns) or self._given_up(after, before.at_ns)
+
+    def _given_up(self, delivery: Delivery, by_ns: int) -> bool:
+        """Whether the broker may have taken it back by some time, for its connection was over, and the ack had not surely come."""
+        lost_ns = self.lost_ns.get(delivery.session)
+        if lost_ns is None:
             return False
-        return earlier.completed_ns is None or earlier.completed_ns >= lost_ns - 2 * LAG_NS
+        mine = [each for each in self.deliveries if each.session == delivery.session]
+        times = [time for each in mine for time in (each.at_ns, each.completed_ns, each.settled_ns) if time is not None]
+        alive_ns = max(times) if delivery.session in self.died else lost_ns
+        gone_ns = alive_ns if delivery.session in self.died else lost_ns - LAG_NS
+        settled = sorted(each.settled_ns for each in mine if each.settled_ns is not None)
+        made_room = min(len(mine) - self.prefetch, len(settled))
+        room_ns = settled[made_room - 1] if made_room > 0 else LONG_AGO
+        arrived = delivery.acked_ns is not None and (
+            delivery.acked_ns < alive_ns - LAG_NS or delivery.acked_ns <= room_ns
+        )
+        return gone_ns <= by_ns and not arrived
 
     def out_of_order(self) -> int:
         count = 0
         times: dict[tuple[int, str, str], list[tuple[int, int]]] = defaultdict(list)
         for key, first in self.copies():
-            publishes = self.publishes[key]
-            mine = [each for each in self.real() if each.key == key and self.came_to(key, each.queue, first)]
-            once = len(publishes) == len(mine) == 1 and not mine[0].redelivered
-            if once and mine[0].completed_ns is not None:
-                times[key[0], publishes[0].route, first].append((key[1], mine[0].completed_ns))
+            done = [
+                each.completed_ns
+                for each in self.real()
+                if each.key == key and self.came_to(key, each.queue, first) and each.completed_ns is not None
+            ]
+            if done:
+                times[key[0], self.publishes[key][-1].route, first].append((key[1], min(done)))
         for completed in times.values():
             ordered = [at_ns for _, at_ns in sorted(completed)]
             count += sum(any(before > at_ns for before in ordered[:place]) for place, at_ns in enumerate(ordered))

@@ -96,7 +96,7 @@ expectations = _some(
     {
         "duplicates": counts,
         "redelivered": counts,
-        "order": st.booleans(),
+        "order": st.booleans() | st.booleans().map(lambda kept: {"ignore": "redelivered", "kept": kept}),
         "fairness": st.sampled_from(["<= 1.5", 2, "1..3"]),
         "shares": st.just({"worker": ">= 60%", "worker-2": "10%..90%"}),
         "processed_by": st.just({"worker-1": ">= 1"}),

@@ -9,6 +9,7 @@ import pytest
 
 from harness.checks.judge import judge
 from harness.events import BrokerLook, QueueFacts
+from harness.history.records import Kind
 from harness.scenario.expectations import Expectations, LostAt, Percentiles
 from harness.verdict.data import ExpectationResult, Outcome
 from tests.unit.histories import FOREIGN, MS, Story, scenario
@@ -250,3 +251,49 @@ def test_with_nothing_said_nothing_may_be_lost_invented_corrupted_or_doubled() -
 def test_what_an_expectation_says_of_nobody_is_explained() -> None:
     (result,) = (each for each in results(busy(), {"processed_by": {"worker-9": 1}}, DEAD) if each.stated)
     assert (result.holds, result.explanation) == (False, "there was no worker or group 'worker-9' in this run")
+
+
+FORCED = "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'"
+
+
+def errors(story: Story, expected: object) -> tuple[bool | None, str]:
+    verdict = judge(story.history(), scenario(expect={"errors": expected}), name="x")
+    (result,) = (each for each in verdict.expectations if each.path == "errors.0")
+    return result.holds, result.observed
+
+
+def test_errors_of_publishers_and_workers_count_like_those_of_steps() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.error(406, "PRECONDITION_FAILED - inequivalent arg 'durable'")
+    story.close_channel(code=406, reason="PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out")
+    story.lose_connection("publisher", code=320, reason=FORCED)
+    story.lose_connection(
+        "worker", 2, code=403, reason="ACCESS_REFUSED - login refused", kind=Kind.CONNECT_FAILED, connection=0
+    )
+    assert errors(story, {"code": 406, "count": 2}) == (True, "2 times")
+    assert errors(story, {"code": 406, "text": "timed out", "count": 1}) == (True, "1 time")
+    assert errors(story, {"code": 320, "text": "shutdown"}) == (True, "1 time")
+    assert errors(story, {"code": 403}) == (True, "1 time")
+
+
+def test_a_socket_that_breaks_and_an_end_in_order_are_no_errors() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.lose_connection("publisher")
+    story.lose_connection("worker", code=200, reason="Normal shutdown")
+    assert errors(story, {"code": 200}) == (False, "no error")
+
+
+def test_of_many_errors_that_were_not_expected_some_are_named() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    for number in range(9):
+        story.lose_connection(
+            "worker", 1 + number // 2, code=320 + number, reason=f"reason {number // 2}", connection=number
+        )
+    holds, observed = errors(story, {"code": 406})
+    assert (holds, observed) == (False, "320 reason 0, 321 reason 0, 322 reason 1, and 6 others")

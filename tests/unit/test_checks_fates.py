@@ -185,15 +185,38 @@ def test_a_corrupt_body_is_told_even_when_it_was_processed() -> None:
     assert found.outcome is Outcome.VIOLATED
 
 
-def test_order_counts_only_what_was_not_redelivered() -> None:
+def out_of_order() -> Story:
+    """Of six messages, 2 overtakes 1, and 4 and 5 overtake 3, which is requeued."""
     story = Story()
-    for seq in range(4):
+    for seq in range(6):
         story.sent(seq)
     for seq in (0, 2, 1):
         story.process(seq)
-    story.deliver(3)
+    story.reject(3, story.deliver(3), requeue=True)
+    for seq in (4, 5):
+        story.process(seq)
     story.process(3, redelivered=True)
-    assert verdict(story).counts.out_of_order == 1
+    return story
+
+
+def test_order_counts_what_came_back_to_its_queue() -> None:
+    assert verdict(out_of_order()).counts.out_of_order == 3
+
+
+@pytest.mark.parametrize(
+    ("order", "holds", "observed"),
+    [
+        (True, False, "3 out of order"),
+        (False, True, "3 out of order"),
+        ({"ignore": "redelivered"}, False, "1 out of order"),
+        ({"ignore": "redelivered", "kept": False}, True, "1 out of order"),
+    ],
+)
+def test_order_leaves_out_what_came_back_where_it_is_told_to(order: object, holds: bool, observed: str) -> None:
+    (result,) = (
+        each for each in verdict(out_of_order(), scenario(expect={"order": order})).expectations if each.path == "order"
+    )
+    assert (result.holds, result.observed) == (holds, observed)
 
 
 # Causes.

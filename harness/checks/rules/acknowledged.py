@@ -1,7 +1,7 @@
 """Copies that the broker still had though they were acknowledged.
 
-It is a matter of attempts: each publish of a message is one of its own to the broker. An ack that had not surely arrived when its
-connection ended (`endings.py`) may explain it, and so may one that a killed node had not written.
+It is a matter of attempts: each publish of a message is one of its own to the broker. An ack that had not surely arrived before its connection
+was lost (see `endings`), or was sent shortly before a node was killed, may never have been written; any other one was.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.endings import LAG_NS, find_endings
-from harness.checks.tally.fault_records import FaultRecord
+from harness.checks.rules.endings import find_endings, may_be_unwritten
+from harness.checks.tally.fault_records import fault_records
 from harness.checks.tally.message_table import MessageTable
-from harness.checks.tally.times import NEVER
-from harness.effects import Becomes
 from harness.events import Event
 
 
-def kept_after_ack(tally: MessageTable, struck: Sequence[FaultRecord], events: Sequence[Event]) -> NDArray[np.int64]:
+def kept_after_ack(tally: MessageTable, events: Sequence[Event]) -> NDArray[np.int64]:
     """Return the copies of which an attempt was acknowledged and found in a queue at the end."""
     found, deliveries = tally.found, tally.deliveries
     there = found.copy >= 0
@@ -31,7 +29,7 @@ def kept_after_ack(tally: MessageTable, struck: Sequence[FaultRecord], events: S
     session, acked_ns = deliveries.session[acked], deliveries.acked_ns[acked]
     wanted = np.zeros(len(tally.sessions), dtype=bool)
     wanted[session] = True
-    arrived = find_endings(wanted, tally, events).arrived(session, acked_ns)
-    killed_ns = np.array(sorted({each.at_ns for each in struck if each.effects.node is Becomes.KILLED}), dtype=np.int64)
-    written = np.append(killed_ns, NEVER)[np.searchsorted(killed_ns, acked_ns)] - acked_ns > LAG_NS
-    return np.unique(deliveries.copy[acked[arrived & written]])
+    written = find_endings(wanted, tally, events).arrived(session, acked_ns)
+    for each in fault_records(events):
+        written &= ~may_be_unwritten(each, acked_ns)
+    return np.unique(deliveries.copy[acked[written]])

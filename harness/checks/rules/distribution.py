@@ -145,23 +145,24 @@ def strictly_in_turn(tally: MessageTable) -> tuple[bool, str]:
     return bool(len(known)), seen
 
 
-def out_of_order(tally: MessageTable) -> int:
+def out_of_order(tally: MessageTable, *, undisturbed: bool = False) -> int:
     """Count the copies that were first completed before an earlier one of the same publisher and route, in the same queue.
 
-    Only messages published once, delivered once and without the redelivered mark count: redelivered ones may come in any order.
+    With `undisturbed`, only messages published once, delivered once and without the redelivered mark count.
     """
-    return sum(_out_of_order(span, tally) for span in tally.copies.spans)
+    return sum(_out_of_order(span, tally, undisturbed=undisturbed) for span in tally.copies.spans)
 
 
-def _out_of_order(span: Span, tally: MessageTable) -> int:
+def _out_of_order(span: Span, tally: MessageTable, *, undisturbed: bool) -> int:
     total, latest = 0, [-NEVER] * len(tally.routes)
     for place in range(span.begin, span.end, AT_ONCE):
         here = slice(place, min(place + AT_ONCE, span.end))
-        plain = tally.completions.some[here] & tally.published.single(here) & tally.delivered.single(here)
-        plain &= ~tally.redelivered[here]
+        counted = tally.completions.some[here]
+        if undisturbed:
+            counted = counted & tally.published.single(here) & tally.delivered.single(here) & ~tally.redelivered[here]
         completed_ns = tally.first_completed_ns[here]
         for route in range(len(tally.routes)):
-            mine = plain & (tally.route[here] == route) if len(tally.routes) > 1 else plain
+            mine = counted & (tally.route[here] == route) if len(tally.routes) > 1 else counted
             times = completed_ns if mine.all() else completed_ns[mine]
             # A later message that was completed before the latest completion of all earlier ones.
             if len(times):

@@ -24,13 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.checks.rules.done_twice import Reason
-from harness.checks.rules.endings import LAG_NS, find_endings
+from harness.checks.rules.endings import LAG_NS, find_endings, may_be_unwritten
 from harness.checks.rules.latest import rows_of
 from harness.checks.tally.deliveries import REJECTED, REQUEUED
 from harness.checks.tally.fault_records import FaultRecord, fault_records
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
-from harness.effects import Becomes
 from harness.events import BrokerStarted, Event
 from harness.history.records import AckMode
 
@@ -193,14 +192,8 @@ class _Pairs:
 
     def _unwritten(self, fault_record: FaultRecord) -> NDArray[np.bool_]:
         """Return what was acknowledged shortly before a node was killed."""
-        killed = fault_record.effects.node is Becomes.KILLED or (fault_record.ends_node and fault_record.clean is False)
-        settled_ns, at_ns = self._settled_ns(), self._tally.deliveries.at_ns[self._rows]
-        found: NDArray[np.bool_] = (
-            killed
-            & (settled_ns >= fault_record.at_ns - LAG_NS)
-            & (settled_ns <= fault_record.struck_ns)
-            & (fault_record.at_ns <= at_ns)
-        )
+        came_after = self._tally.deliveries.at_ns[self._rows] >= fault_record.at_ns
+        found: NDArray[np.bool_] = came_after & may_be_unwritten(fault_record, self._settled_ns())
         return found
 
     def _taken_for_gone(self, fault_record: FaultRecord) -> NDArray[np.bool_]:

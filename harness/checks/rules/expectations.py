@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -14,6 +14,9 @@ from harness.scenario.quantities import Comparison, format_duration
 from harness.scenario.scenario import Scenario
 from harness.verdict.data import Counts, ExpectationResult, Fate, Percentiles, Place
 from harness.verdict.words import plural
+
+SHOWN_ERRORS: Final = 3
+"""Most different errors that are named where those that were expected did not occur."""
 
 NOTHING: Final = Comparison("0", (("==", 0.0),))
 ALWAYS: Final = (
@@ -203,10 +206,13 @@ def _lost_at(expect: Expectations, observed: Observed) -> Iterator[ExpectationRe
 
 def _order(expect: Expectations, observed: Observed) -> Iterator[ExpectationResult]:
     if expect.order is not None:
-        count = observed.counts.out_of_order
+        kept = expect.order if isinstance(expect.order, bool) else expect.order.kept
+        count = observed.counts.out_of_order if isinstance(expect.order, bool) else observed.undisturbed_out_of_order
         seen = "in order" if count == 0 else f"{count:,} out of order"
-        wanted = "in order" if expect.order else "out of order"
-        yield ExpectationResult("order", wanted, seen, (count == 0) is expect.order, stated=True)
+        wanted = "in order" if kept else "out of order"
+        if not isinstance(expect.order, bool):
+            wanted += ", redelivered ones left out"
+        yield ExpectationResult("order", wanted, seen, (count == 0) is kept, stated=True)
     if expect.round_robin is not None:
         in_turn, seen = observed.in_turn
         wanted = "strictly in turn" if expect.round_robin else "not in turn"
@@ -305,6 +311,13 @@ def _errors(expect: Expectations, observed: Observed) -> Iterator[ExpectationRes
         count = wanted.count
         expected = f"{wanted.code} {wanted.text or ''}".strip() + (f" (how often: {count})" if count else "")
         holds = count.holds(len(seen)) if count else bool(seen)
-        others = ", ".join(f"{error.code} {error.text}" for error in observed.errors) or "no error"
+        others = _listed(f"{error.code} {error.text}" for error in observed.errors) or "no error"
         observed_text = plural(len(seen), "time") if seen else others
         yield ExpectationResult(f"errors.{index}", expected, observed_text, holds, stated=True)
+
+
+def _listed(texts: Iterable[str]) -> str:
+    """List different texts, the first ones only where they are many."""
+    different = list(dict.fromkeys(texts))
+    more = f", and {len(different) - SHOWN_ERRORS} others" if len(different) > SHOWN_ERRORS else ""
+    return ", ".join(different[:SHOWN_ERRORS]) + more

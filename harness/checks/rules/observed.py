@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from harness.checks.rules.controls import Shown
 from harness.checks.rules.timing import Outages
 from harness.checks.tally.message_table import MessageTable
+from harness.checks.tally.sessions import TrafficError
 from harness.events import ErrorObserved
 from harness.verdict.data import Counts, FaultOutcome, Percentiles, Place, WorkerFigures
 
@@ -24,7 +25,10 @@ class Observed:
     outages: Outages
     confirm_latency: Percentiles | None
     completion_latency: Percentiles | None
-    errors: tuple[ErrorObserved, ...]
+    errors: tuple[ErrorObserved | TrafficError, ...]
+    """Of steps, then of publishers and workers."""
+    undisturbed_out_of_order: int
+    """Copies out of order among those that were published once and delivered once, without the redelivered mark."""
     in_turn: tuple[bool, str]
     speed_ups: dict[str, float | None]
     """By action: how the rate of completed work changed after its first such step."""

@@ -37,7 +37,7 @@ from harness.checks.tally.outline import Outline
 from harness.checks.tally.publishes import NO_PUBLISHES, PublisherLog, Publishes, name_numbers
 from harness.checks.tally.received import Flow, Misrouted, Received
 from harness.checks.tally.sent import Sent
-from harness.checks.tally.sessions import Session, Sessions, Survey, has_any
+from harness.checks.tally.sessions import Session, Sessions, Survey, TrafficError, has_any
 from harness.checks.tally.times import NEVER, Times
 from harness.checks.tally.topology import RunTopology
 from harness.history.history import History
@@ -82,6 +82,8 @@ class MessageTable:
     routes: tuple[str, ...]
     queues: tuple[str, ...]
     sessions: tuple[Session, ...]
+    errors: tuple[TrafficError, ...]
+    """What publishers and workers met, in no order of time."""
     attempts: int
     """Publishes, republishes included."""
     flow: Flow
@@ -340,6 +342,7 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
         routes=routes,
         queues=queues,
         sessions=tuple(sessions.all),
+        errors=tuple(sessions.errors),
         attempts=sent.attempts,
         flow=received.flow(),
         found=found,

@@ -54,6 +54,15 @@ class Session:
     """What the broker said when it ended it."""
 
 
+@dataclass(frozen=True, slots=True)
+class TrafficError:
+    """An AMQP error that a publisher or worker met: the broker closed its channel or connection, or refused one."""
+
+    code: int
+    text: str
+    actor: str
+
+
 def deaths(events: Sequence[Event]) -> dict[tuple[str, int], ProcessExited]:
     """Return the incarnations that did not end in order."""
     return {
@@ -77,6 +86,8 @@ class Survey:
         """By number of a connection, the reply code that it was first lost with, and its reason's index."""
         self.cancelled: dict[int, list[int]] = {}
         """By number of a connection, when the broker cancelled a consumer on it."""
+        self.errors: list[tuple[int, int]] = []
+        """Reply code and reason's index of each end, and each refusal, that the broker gave a code for."""
         self.channels: set[int] = set()
         """The numbers of connections whose channel the broker closed."""
         self.consuming: dict[int, list[tuple[int, int, int, int]]] = {}
@@ -92,6 +103,8 @@ class Survey:
             self._present |= {least, most} if most - least < 2 else set(np.unique(named).tolist())
         for row in np.flatnonzero(kinds - _FIRST <= _LAST - _FIRST):
             number, at_ns = int(connection[row]), int(block["at_ns"][row])
+            if kinds[row] in _TELLING and block["arg"][row] not in _NO_ERRORS:
+                self.errors.append((int(block["arg"][row]), int(block["queue"][row])))
             if kinds[row] in _LOST:
                 self.lost.setdefault(number, at_ns)
                 self.codes.setdefault(number, (int(block["arg"][row]), int(block["queue"][row])))
@@ -114,6 +127,9 @@ class Survey:
 
 
 _LOST = (Kind.CONNECTION_LOST, Kind.CHANNEL_CLOSED)
+_TELLING = (*_LOST, Kind.CONNECT_FAILED)
+_NO_ERRORS = (0, 200)
+"""Reply codes of what is no error: a socket that broke, and an end in order (reply-success)."""
 _ENDED = (Kind.FINISHED, Kind.EXHAUSTED)
 _FIRST, _LAST = np.uint8(min(_LOST + _ENDED)), np.uint8(max(_LOST + _ENDED))
 
@@ -131,10 +147,12 @@ class Sessions:
             if isinstance(event, ProcessExited) and event.exit_code == 0
         }
         self.all: list[Session] = []
+        self.errors: list[TrafficError] = []
 
     def add(self, log: Log, survey: Survey) -> np.ndarray:
         """Add those of a log; return a table from its connection numbers to their places among all."""
         header = log.header
+        self.errors += [TrafficError(code, log.reasons[reason], header.actor) for code, reason in survey.errors]
         who, numbers = (header.actor, header.incarnation), survey.connections
         table = np.full(numbers[-1] + 1 if numbers else 0, -1, dtype=np.int32)
         for number in numbers:
