@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 
 from harness.checks.tally.times import Times
 from harness.effects import UNDECLARED
 from harness.events import (
+    BrokerLook,
     BrokerStarted,
     Drained,
     ErrorObserved,
@@ -19,6 +20,7 @@ from harness.events import (
     FaultInjected,
     ProcessExited,
     ProcessStarted,
+    QueueFacts,
     Role,
     TrafficStarted,
 )
@@ -27,11 +29,12 @@ from harness.faults.registry import actions
 from harness.faults.targets import Targeted
 from harness.history.history import History
 from harness.history.read import DTYPE, Log
-from harness.history.records import FOREIGN, AckMode, Flag, Kind, LogHeader
-from harness.history.texts import NO_TEXTS
+from harness.history.records import FOREIGN, NEVER_DIED, AckMode, Death, Flag, Kind, LogHeader
+from harness.history.texts import LogTexts
 from harness.scenario.scenario import Scenario
 
 V = "guarantee"
+Moment = Literal["before the traffic", "after the drain"]
 MS = 1_000_000
 
 
@@ -60,6 +63,26 @@ def a_fault(action: str, target: str, *, on_node: bool) -> Fault | None:
     return kind.model_validate({"scale": {"to": 2}, "close": {}, "declare": {"queue": target}}.get(action, target))
 
 
+def queue_facts(name: str = "tasks", **changes: Any) -> QueueFacts:
+    """What the broker says of an empty classic queue that nobody consumes from, changed as given."""
+    plain: dict[str, Any] = {
+        "type": "classic",
+        "durable": True,
+        "arguments": {},
+        "policy": {},
+        "policy_name": "",
+        "operator_policy_name": "",
+        "consumers": 0,
+        "foreign_consumers": 0,
+        "ready": 0,
+        "unacknowledged": 0,
+        "held": 0,
+        "node": "n1",
+        "state": "running",
+    }
+    return QueueFacts(name=name, **plain | changes)
+
+
 @dataclass
 class Story:
     """Collects records and events; every call takes the next moment of the clock (1 ms each)."""
@@ -71,6 +94,7 @@ class Story:
     rows: dict[tuple[str, str, int, int], list[dict[str, int]]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     tags: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    deaths: list[Death] = field(default_factory=lambda: [NEVER_DIED])
     ended: bool = False
 
     reasons: list[str] = field(default_factory=lambda: [""])
@@ -119,7 +143,9 @@ class Story:
         connection: int = 1,
         incarnation: int = 1,
         route: int = 0,
+        carried: int = 0,
     ) -> int:
+        """`carried` says how many x-death entries it has from the start."""
         tag = self._tag("publisher", by, incarnation, connection) if confirms else 0
         flags = int(Flag.PERSISTENT) if persistent else 0
         self._add(
@@ -134,6 +160,7 @@ class Story:
             connection=connection,
             flags=flags,
             queue=route,
+            arg=carried,
         )
         return tag
 
@@ -166,10 +193,13 @@ class Story:
         incarnation: int = 1,
         queue: int = 0,
         died: bool = False,
+        death: Death | None = None,
+        count: int = 0,
     ) -> int:
+        """`death` tells how it came to the queue, `count` is its x-delivery-count."""
         tag = self._tag("worker", to, incarnation, connection)
         flags = (Flag.REDELIVERED if redelivered else 0) | (Flag.CORRUPT if corrupt else 0) | (Flag.DONE if done else 0)
-        flags |= Flag.DEAD_LETTERED if died else 0
+        flags |= Flag.DEAD_LETTERED if died or death else 0
         self._add(
             "worker",
             to,
@@ -182,6 +212,8 @@ class Story:
             connection=connection,
             flags=int(flags),
             queue=queue,
+            death=self._death(death),
+            arg=count,
         )
         return tag
 
@@ -277,18 +309,35 @@ class Story:
             "worker", number, 1, kind=Kind.CHANNEL_CLOSED, arg=code, queue=len(self.reasons) - 1, connection=connection
         )
 
+    def fail(self, seq: int, tag: int, *, to: int = 1, of: int = 1, connection: int = 1, incarnation: int = 1) -> None:
+        """The work fails, and the broker has taken it for acknowledged."""
+        fields = {"seq": seq, "tag": tag, "publisher": of, "attempt": 1, "connection": connection}
+        self._add("worker", to, incarnation, kind=Kind.FAILED, **fields)
+
     def lose_connection(self, role: str, number: int = 1, *, connection: int = 1, incarnation: int = 1) -> None:
         self._add(role, number, incarnation, kind=Kind.CONNECTION_LOST, connection=connection)
 
-    def connect(self, role: str, number: int = 1, *, connection: int = 1, incarnation: int = 1) -> None:
-        self._add(role, number, incarnation, kind=Kind.CONNECTED, connection=connection)
+    def connect(
+        self, role: str, number: int = 1, *, connection: int = 1, incarnation: int = 1, window: int = 0
+    ) -> None:
+        """`window` is a publisher's, of unconfirmed messages; 0 without confirms."""
+        self._add(role, number, incarnation, kind=Kind.CONNECTED, connection=connection, arg=window)
 
     def finish(self, role: str, number: int = 1, *, connection: int = 1, incarnation: int = 1) -> None:
         """End in order."""
         self._add(role, number, incarnation, kind=Kind.FINISHED, connection=connection)
 
     def find(
-        self, seq: int, *, of: int = 1, queue: int = 0, attempt: int = 1, corrupt: bool = False, died: bool = False
+        self,
+        seq: int,
+        *,
+        of: int = 1,
+        queue: int = 0,
+        attempt: int = 1,
+        corrupt: bool = False,
+        died: bool = False,
+        death: Death | None = None,
+        count: int = 0,
     ) -> None:
         self.rows.setdefault(("collector", "collector", 0, 1), []).append(
             {
@@ -298,9 +347,24 @@ class Story:
                 "publisher": of,
                 "attempt": attempt,
                 "queue": queue,
-                "flags": int((Flag.CORRUPT if corrupt else 0) | (Flag.DEAD_LETTERED if died else 0)),
+                "flags": int((Flag.CORRUPT if corrupt else 0) | (Flag.DEAD_LETTERED if died or death else 0)),
+                "death": self._death(death),
+                "arg": count,
             }
         )
+
+    def _death(self, death: Death | None) -> int:
+        if death is None:
+            return 0
+        if death not in self.deaths:
+            self.deaths.append(death)
+        return self.deaths.index(death)
+
+    # What the broker says of itself.
+
+    def look(self, moment: Moment, *queues: QueueFacts, **fields: Any) -> None:
+        """A look at a virtual host of the run's own, unless said otherwise."""
+        self.event(BrokerLook, moment=moment, queues=queues, **{"own_virtual_host": True} | fields)
 
     # Faults.
 
@@ -370,7 +434,7 @@ class Story:
                 for name, value in row.items():
                     records[name][index] = value
             names = self.routes if role == "publisher" and self.routes else self.queues
-            texts = replace(NO_TEXTS, reasons=tuple(self.reasons))
+            texts = LogTexts(deaths=tuple(self.deaths), reasons=tuple(self.reasons))
             logs.append(Log(LogHeader(role, actor, number, incarnation, 1, names), records, texts=texts))
             if role == "worker":
                 self.events.append(
@@ -379,4 +443,4 @@ class Story:
         return History(tuple(logs), tuple(sorted(self.events, key=lambda event: event.at_ns)))
 
 
-__all__ = ["FOREIGN", "MS", "Story", "V", "noted", "scenario"]
+__all__ = ["FOREIGN", "MS", "Story", "V", "noted", "queue_facts", "scenario"]
