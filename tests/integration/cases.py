@@ -490,7 +490,7 @@ bindings: [{exchange: dlx, queue: dead, routing_key: y}]
 publishers: {messages: 100, confirms: true, to: tasks}
 workers: {queue: tasks, fails: {every: 5, by: reject}}
 """,
-        Want(RED, {DONE: 80, DROPPED: 20}, says=("nowhere",)),
+        Want(RED, {DONE: 80, DROPPED: 20}, says=("dead letter target",)),
     ),
 )
 
@@ -698,8 +698,8 @@ expect: {lost: 0}
 queues: {a: {}, b: {type: quorum, arguments: {x-expires: 800}}}
 exchanges: {ex: {type: fanout}}
 bindings: [{exchange: ex, queue: a}, {exchange: ex, queue: b}]
-publishers: {messages: 100, exchange: ex, confirms: true}
-workers: {queue: a, work: 20ms, prefetch: 1}
+publishers: {messages: 100, rate: 50, exchange: ex, confirms: true}
+workers: {queue: a}
 expect: {removed: 100}
 """,
         Want(GREEN, {DONE: 100, REMOVED: 100}),

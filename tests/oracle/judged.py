@@ -31,7 +31,7 @@ def disagreements(verdict: VariantVerdict, oracle: Oracle) -> list[str]:
     """Where the judge says something else than the oracle; a sentence each."""
     return [
         *_messages(verdict, oracle),
-        *_fates("all copies", verdict.counts.fates, oracle.decisions),
+        *_fates("all copies", verdict.counts.fates, verdict.counts.possible, oracle.decisions),
         *_by_queue(verdict, oracle),
         *_lost(verdict, oracle),
         *_causes(verdict, oracle),
@@ -68,12 +68,17 @@ def _bounds(decisions: dict[Name, Decision]) -> dict[Fate, tuple[int, int]]:
     return {fate: (sure[fate], may[fate]) for fate in Fate}
 
 
-def _fates(where: str, judged: dict[Fate, int], decisions: dict[Name, Decision]) -> list[str]:
+def _fates(
+    where: str, judged: dict[Fate, int], possible: dict[Fate, int], decisions: dict[Name, Decision]
+) -> list[str]:
+    """Figures that cannot both be true. `possible` are those of a fate that may as well have been lost."""
     found = []
     for fate, (low, high) in _bounds(decisions).items():
-        count = judged.get(fate, 0)
-        if not low <= count <= high:
-            found.append(f"{where}, {fate}: the judge says {count}, the oracle {low} to {high}")
+        least, most = judged.get(fate, 0) - possible.get(fate, 0), judged.get(fate, 0)
+        if fate is Fate.LOST:
+            least, most = judged.get(fate, 0), judged.get(fate, 0) + sum(possible.values())
+        if most < low or least > high:
+            found.append(f"{where}, {fate}: the judge says {least} to {most}, the oracle {low} to {high}")
     return found
 
 
@@ -84,7 +89,10 @@ def _by_queue(verdict: VariantVerdict, oracle: Oracle) -> list[str]:
         begins = oracle.lives.of[name].from_queue or oracle.records.publishes[name.key][-1].route
         by_queue[begins][name] = decision
     for queue in oracle.topology.queues:
-        found += _fates(f"queue {queue}", verdict.by_queue.get(queue, {}), by_queue.get(queue, {}))
+        # What is possible is not said by queue: any of a fate may be.
+        judged, may = verdict.by_queue.get(queue, {}), verdict.counts.possible
+        possible = {fate: min(count, judged.get(fate, 0)) for fate, count in may.items()}
+        found += _fates(f"queue {queue}", judged, possible, by_queue.get(queue, {}))
     return found
 
 

@@ -38,6 +38,8 @@ class Oracle:
 
     def __init__(self, history: History, scenario: Scenario) -> None:
         self.history, self.scenario = history, scenario
+        self.lost_beyond_counters = 0
+        """How many copies are lost, beside those that are named, because the broker's counters do not cover them."""
         self.records = Records(history)
         self.topology = Topology(scenario, history)
         self.lives = Lives(self.records, self.topology)
@@ -48,7 +50,10 @@ class Oracle:
         """The fate of every copy that counts."""
         first = {name: self._decide(life) for name, life in self.lives.of.items()}
         decided = {name: each for name, each in first.items() if each is not None}
-        return Shown(self, decided).decide()
+        shown = Shown(self, decided)
+        found = shown.decide()
+        self.lost_beyond_counters = shown.lost_at_least
+        return found
 
     def _decide(self, life: Life) -> Decision | None:
         promised = any(each.promised for each in life.publishes)
@@ -142,6 +147,8 @@ class Shown:
     def __init__(self, oracle: Oracle, decisions: dict[Name, Decision]) -> None:
         self.oracle, self.decisions = oracle, decisions
         self.capacity = self._capacity(oracle.topology.first, oracle.topology.last)
+        self.lost_at_least = 0
+        """How many of those that may have expired or been dropped cannot have been: the broker counted fewer."""
 
     def _capacity(self, first: BrokerLook | None, last: BrokerLook | None) -> dict[str, int] | None:
         """How many died unseen, by type, strategy and reason; None where the broker's counters say nothing."""
@@ -225,10 +232,12 @@ class Shown:
                 groups[self.kind(*option.deaths[-1])].append(name)
             self.decisions[name] = Decision(decision.fate, not others, others, option, decision.options)
         for kind, names in groups.items():
+            if self.capacity is not None:
+                self.lost_at_least += max(0, len(names) - self.capacity.get(kind, 0))
             covered = self.capacity is not None and len(names) <= self.capacity.get(kind, 0)
             for name in names:
                 decision = self.decisions[name]
-                sure = covered or self._proved(decision)
+                sure = covered or (self.capacity is None and self._proved(decision))
                 others = frozenset() if sure else decision.others | {"lost"}
                 self.decisions[name] = Decision(decision.fate, sure, others, decision.option, decision.options)
         return self.decisions

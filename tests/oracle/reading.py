@@ -193,7 +193,7 @@ class Records:
                             publish.confirmed_ns = int(row["at_ns"])
             if row["kind"] == Kind.RETURNED:
                 for publish in self.publishes.get((int(row["publisher"]), int(row["seq"])), []):
-                    publish.returned |= publish.attempt == row["attempt"]
+                    publish.returned |= publish.attempt == int(row["attempt"])
 
     def _worker(self, log: Log) -> None:
         texts = tables(log)

@@ -6,5 +6,5 @@ from __future__ import annotations
 import os
 
 FIRST = int(os.environ.get("ORACLE_FIRST_SEED", "0"))
-SEEDS = range(FIRST, FIRST + int(os.environ.get("ORACLE_SEEDS", "60")))
+SEEDS = range(FIRST, FIRST + int(os.environ.get("ORACLE_SEEDS", "30")))
 SHAPE = os.environ.get("ORACLE_SHAPE")
