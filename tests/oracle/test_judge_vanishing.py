@@ -15,7 +15,7 @@ from tests.oracle.simulator.run import Simulation
 from tests.oracle.simulator.world import NEVER
 from tests.oracle.test_judge_bounds import mistakes
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 
 @pytest.mark.parametrize("lie", [Lie.DROP_BEFORE, Lie.DROP_AFTER])
