@@ -19,6 +19,7 @@ from harness.broker.compose_contents import Contents, contents
 from harness.broker.compose_project import compose_command
 from harness.broker.docker_engine import LABEL_OWNER, connect
 from harness.broker.docker_leftovers import sweep
+from harness.broker.erlang import evaluate
 from harness.broker.flush import flush_metadata
 from harness.broker.image_choice import choose
 from harness.broker.ports import free_port
@@ -135,7 +136,7 @@ def test_the_shipped_project_is_started_struck_and_taken_down(
     broker = make(config={"heartbeat": "17"})
     broker.start()
     assert (broker.endpoint().host, str(broker.endpoint().port)) == ("127.0.0.1", os.environ["CHAOS_AMQP_PORT"])
-    assert broker.control("eval", "application:get_env(rabbit, heartbeat).").stdout.strip() == "{ok,17}"
+    assert evaluate(broker, "application:get_env(rabbit, heartbeat)") == ("ok", 17)
     assert broker.versions().rabbitmq.startswith(("3.", "4."))
     assert broker.versions().image == os.environ["CHAOS_IMAGE"]
     topology.declare(target(broker), (), (topology.QueueDeclaration("kept"),), ())

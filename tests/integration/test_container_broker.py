@@ -20,6 +20,7 @@ from harness.broker import doctor, ports
 from harness.broker.container import ContainerBroker
 from harness.broker.docker_engine import LABEL_MADE, LABEL_OWNER, LABEL_RUN, connect
 from harness.broker.docker_leftovers import left_behind, sweep
+from harness.broker.erlang import evaluate
 from harness.broker.flush import flush_metadata
 from harness.broker.image_choice import choose
 from harness.broker.protocol import BrokerSettings
@@ -106,7 +107,7 @@ def test_everything_names_its_run_and_its_owner(one: ContainerBroker, client: do
 
 
 def test_configuration_plugins_and_permissions_reach_the_node(one: ContainerBroker) -> None:
-    assert one.control("eval", "application:get_env(rabbit, heartbeat).").stdout.strip() == "{ok,17}"
+    assert evaluate(one, "application:get_env(rabbit, heartbeat)") == ("ok", 17)
     permitted = one.control("eval", "application:get_env(rabbit, permit_deprecated_features).").stdout
     assert "transient_nonexcl_queues => true" in permitted
     running = one.control("eval", "[App || {App, _, _} <- application:which_applications()].").stdout

@@ -15,6 +15,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from harness.broker.container import BUILT_IMAGE, ContainerBroker
 from harness.broker.docker_engine import LABEL_RUN, connect
+from harness.broker.erlang import evaluate
 from harness.broker.flush import flush_metadata
 from harness.broker.image import REPOSITORY, VERSION_LABEL, is_current
 from harness.broker.protocol import BrokerSettings, Endpoint
@@ -130,7 +131,7 @@ def test_the_erlang_vm_is_the_main_process_and_no_root(booted: Booted, client: d
 
 
 def test_configuration_in_conf_d_is_read(booted: Booted) -> None:
-    assert booted.broker.control("eval", "application:get_env(rabbit, heartbeat).").stdout.strip() == "{ok,17}"
+    assert evaluate(booted.broker, "application:get_env(rabbit, heartbeat)") == ("ok", 17)
 
 
 def test_management_answers(booted: Booted, client: docker.DockerClient) -> None:

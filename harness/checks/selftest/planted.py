@@ -219,9 +219,23 @@ def _pick(history: History, random: Random, *, early: bool = False) -> _Pick:
     if not once:
         raise ValueError("the history holds no message that was published, delivered and completed exactly once")
     if early:
-        once.sort(key=lambda found: found[1].seq)
+        once = _before_the_latest(once, seen, history)
         once = once[: max(1, len(once) // 2)]
     return random.choice(once)[1]
+
+
+def _before_the_latest(
+    picks: list[tuple[tuple[int, int], _Pick]], seen: dict[tuple[int, int], list[_Pick]], history: History
+) -> list[tuple[tuple[int, int], _Pick]]:
+    """Return those that some later message of their publisher follows in order, by sequence number: what comes late already moves nothing."""
+    latest: dict[int, tuple[int, int]] = {}
+    for (publisher, seq), completions in seen.items():
+        at_ns = min(int(history.logs[each.log].records["at_ns"][each.completion]) for each in completions)
+        latest[publisher] = max(latest.get(publisher, (0, 0)), (at_ns, seq))
+    found = sorted((pick for pick in picks if pick[1].seq < latest[pick[1].publisher][1]), key=lambda pick: pick[1].seq)
+    if not found:
+        raise ValueError("the history holds no message that another one of its publisher follows in order")
+    return found
 
 
 def _completed_in(index: int, log: Log) -> list[_Pick]:
