@@ -13,7 +13,7 @@ counters leave no other way to explain; a copy that may as well have been lost i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from functools import cache
 
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.checks.rules.arrival import WITHIN_NS, arrived
+from harness.checks.rules.counted import EXPIRED, MAXLEN, Counters, Pool, pool_of
 from harness.checks.rules.latest import last_deliveries, last_publishes, rows_of
 from harness.checks.rules.overtaken import Overtaken
 from harness.checks.rules.stays import (
@@ -35,7 +36,7 @@ from harness.checks.tally.fault_records import FaultRecord, fault_records, on_di
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
 from harness.effects import Takes
-from harness.events import BrokerLook, BrokerStarted, Event
+from harness.events import Event
 from harness.history.records import AckMode
 from harness.scenario.queue_policy import EffectivePolicy
 from harness.scenario.routing import Position
@@ -108,6 +109,24 @@ def what_took(missing: NDArray[np.int64], tally: MessageTable, events: Sequence[
     return walk.taken
 
 
+@dataclass(frozen=True, slots=True)
+class _InDoubt:
+    """Copies that one reason took from one queue, as it seems."""
+
+    queue: str
+    reason: Reason
+    arrivals: Arrivals
+    """All that came to the queue."""
+    rows: NDArray[np.int64]
+    """Places in `Taken`."""
+    may_expire: NDArray[np.bool_]
+    """Whether each one's time to live was over as well."""
+
+    def chosen(self, which: NDArray[np.bool_]) -> _InDoubt:
+        """Return some of them, which expired instead."""
+        return replace(self, reason=Reason.TTL, rows=self.rows[which], may_expire=np.zeros(which.sum(), dtype=bool))
+
+
 class _Walk:
     """Follows the missing copies, by groups that stand in the same queue."""
 
@@ -132,8 +151,8 @@ class _Walk:
         self._persistent = tally.publishes.persistent[self._sent]
         self._published_into = cache(lambda queue: published_into(queue, tally))
         self._overtaken = cache(lambda queue: Overtaken(queue, tally))
-        self._in_doubt: list[tuple[str, Reason, Arrivals, NDArray[np.int64]]] = []
-        """Groups whose number is to be held against what the queue must have taken: queue, reason, arrivals, rows."""
+        self._in_doubt: list[_InDoubt] = []
+        """Groups whose number is to be held against what the queue must have taken."""
 
     def begin(self) -> None:
         """Put each copy where it was last known to be, and follow it from there."""
@@ -260,7 +279,9 @@ class _Walk:
                 later_ns = np.where(known, sure_ns[chosen] - came_ns[chosen], NEVER - at_ns[chosen]) + at_ns[chosen]
                 risky_ns = np.minimum(self._unwritten_ns(rows, came_ns), np.minimum(struck_ns, purge_ns))
                 self.taken.possible[here] |= risky_ns[chosen] < later_ns
-                self._in_doubt.append((queue, reason, arrivals, here))
+                self._in_doubt.append(
+                    _InDoubt(queue, reason, arrivals, here, expired[chosen] & (reason is Reason.LENGTH))
+                )
                 self._died(here, position, reason, at_ns[chosen], died_in | {queue})
                 left &= ~chosen
         purged = left & (purge_ns <= until_ns)
@@ -401,21 +422,75 @@ class _Walk:
     # Shown or possible.
 
     def weigh(self) -> None:
-        """Decide for what was taken whether it is shown: by the broker's own counters, else by the order of its queue."""
+        """Decide for what was taken whether it is shown: by the broker's own counters, else by the order of its queue.
+
+        Those that outgrew a length are held against the counters first: one of them beyond the count can have expired instead.
+        """
         taken = self.taken
-        counted = _Counters(self._events)
-        for queue, reason, arrivals, rows in self._in_doubt:
-            policy = self._topology.policy(queue)
-            number = None if policy.refuses_when_full else counted.number(policy, reason)
-            if number is not None and not policy.has_dead_letter_target:
-                taken.possible[rows] = np.arange(len(rows)) >= number
-            elif reason is Reason.LENGTH:
-                taken.possible[rows] |= np.arange(len(rows)) >= self._must_have_dropped(queue, policy, arrivals)
+        counters = Counters(taken.copy, self._tally, self._events)
+        by_length, by_ttl = (
+            [each for each in self._in_doubt if each.reason is reason] for reason in (Reason.LENGTH, Reason.TTL)
+        )
+        for group in by_length:
+            must = self._must_have_dropped(group.queue, self._topology.policy(group.queue), group.arrivals)
+            taken.possible[group.rows] |= np.arange(len(group.rows)) >= must
+        for group in self._held_against(counters, by_length):
+            taken.reason[group.rows] = Reason.TTL
+            by_ttl.append(group)
+        self._held_against(counters, by_ttl)
         held = np.flatnonzero(taken.reason == Reason.HELD)
         for place in np.unique(taken.queue[held]).tolist():
             mine = held[taken.queue[held] == place]
             taken.reason[mine[self._held(self._tally.queues[place]) :]] = Reason.NONE
         taken.possible[taken.reason == Reason.NONE] = False
+
+    def _held_against(self, counters: Counters, groups: Sequence[_InDoubt]) -> list[_InDoubt]:
+        """Bound how many copies died for a reason by what the broker counted; return those beyond it that can have expired instead."""
+        taken, expired = self.taken, []
+        pools: dict[Pool, list[_InDoubt]] = {}
+        for group in groups:
+            policy = self._topology.policy(group.queue)
+            if not policy.refuses_when_full:
+                pools.setdefault(pool_of(policy), []).append(group)
+        for pool, mine in pools.items():
+            bounds = counters.bounds(pool, EXPIRED if mine[0].reason is Reason.TTL else MAXLEN)
+            if bounds is None:
+                continue
+            rows = np.concatenate([each.rows for each in mine])
+            rows = rows[np.argsort(taken.possible[rows], kind="stable")]
+            taken.possible[rows[: bounds.least]] = False
+            surely, maybe = self._beyond(rows, bounds.most)
+            taken.possible[maybe] = True
+            for group in mine:
+                beyond = np.isin(group.rows, surely)
+                surely = np.setdiff1d(surely, group.rows)  # at its first death in the pool
+                expired.append(group.chosen(beyond & group.may_expire))
+                self._lost_in(group.rows[beyond & ~group.may_expire], group.queue)
+        return expired
+
+    def _beyond(self, deaths: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which copies did not die as it seems, surely and maybe: together they seem to have died more often than was counted.
+
+        `deaths` holds each copy as often as it seems to have died. One that was lost somewhere on its way has died at most as often as
+        that: fewest are lost if each was lost before its first death, most if each was lost before its last. What is known to be lost
+        comes first.
+        """
+        excess = len(deaths) - most
+        if excess <= 0:
+            return deaths[:0], deaths[:0]
+        rows, place, times = np.unique(deaths, return_index=True, return_counts=True)
+        lost = self.taken.reason[rows] == Reason.NONE
+        order = np.lexsort((place, times, lost))[::-1]
+        rows, times, lost = rows[order], times[order], lost[order]
+        before = np.cumsum(times) - times
+        surely = before < excess
+        maybe = ~surely & ~lost
+        maybe &= np.cumsum(maybe) <= excess - np.count_nonzero(surely & ~lost)
+        return rows[surely], rows[maybe]
+
+    def _lost_in(self, rows: NDArray[np.int64], queue: str) -> None:
+        self.taken.reason[rows] = Reason.NONE
+        self.taken.queue[rows] = self._place.get(queue, -1)
 
     def _must_have_dropped(self, queue: str, policy: EffectivePolicy, arrivals: Arrivals) -> int:
         if policy.refuses_when_full:
@@ -423,40 +498,6 @@ class _Walk:
         if policy.max_length is None or policy.message_ttl_s is not None:
             return 0
         return arrivals.overflow(policy.max_length, most_at_consumers(queue, self._tally.sessions))
-
-
-_COUNTED = {Reason.TTL: "expired", Reason.LENGTH: "maxlen"}
-"""What the broker's counters call it."""
-
-
-class _Counters:
-    """The broker's own counts of what it threw away: exact as long as nobody else uses the node, and it was not started again."""
-
-    def __init__(self, events: Sequence[Event]) -> None:
-        looks = [event for event in events if isinstance(event, BrokerLook) and not event.not_asked]
-        before = next((look for look in looks if look.moment == "before the traffic"), None)
-        after = next((look for look in reversed(looks) if look.moment == "after the drain"), None)
-        own = any(isinstance(event, BrokerStarted) and event.backend in ("container", "native") for event in events)
-        self.known = (
-            own
-            and before is not None
-            and after is not None
-            and bool(before.dead_lettered)
-            and before.node_started == after.node_started
-            and not (before.foreign_connections or after.foreign_connections)
-        )
-        self._before, self._after = (before, after) if self.known else (None, None)
-
-    def number(self, policy: EffectivePolicy, reason: Reason) -> int | None:
-        """Return how many queues like this one, without a dead letter target, have thrown away for a reason; None if that is not known."""
-        if not self.known:
-            return None
-        key = f"{policy.type}/disabled/{_COUNTED[reason]}"
-        return self._sum(self._after, key) - self._sum(self._before, key)
-
-    @staticmethod
-    def _sum(look: BrokerLook | None, key: str) -> int:
-        return 0 if look is None else sum(counts.get(key, 0) for counts in look.dead_lettered.values())
 
 
 def _purges(fault: FaultRecord) -> bool:

@@ -1,0 +1,149 @@
+"""The broker's own counts of what it threw away, as bounds of how many copies can have gone that way.
+
+RabbitMQ 3.10 and later count, on each node since its start, the messages that died in queues, by queue type, dead letter strategy and
+reason (measured to be exact). The difference between two looks bounds from above how many copies died like that: what is missing beyond
+it went another way. It bounds from below as well, as far as no message can have died that is not missing: a second instance of one that
+was done, one that was never promised, a stranger's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.checks.rules.arrival import WITHIN_NS
+from harness.checks.tally.deliveries import REJECTED, REQUEUED
+from harness.checks.tally.message_table import MessageTable
+from harness.checks.tally.times import NEVER
+from harness.events import BrokerLook, BrokerStarted, Event
+from harness.scenario.queue_policy import EffectivePolicy
+
+EXPIRED: Final = "expired"
+MAXLEN: Final = "maxlen"
+"""What the broker's counters call the reasons."""
+DISABLED: Final = "disabled"
+"""What they call the strategy of queues without a dead letter target: there a death is the end."""
+
+
+class Pool(NamedTuple):
+    """Queues that the broker counts together."""
+
+    type: str
+    strategy: str
+    """`disabled` without a dead letter target, else at_most_once or at_least_once."""
+
+
+class Bounds(NamedTuple):
+    """How many of the missing copies died for a reason in the queues of a pool."""
+
+    least: int
+    most: int
+
+
+def pool_of(policy: EffectivePolicy) -> Pool:
+    """Return the pool that a queue belongs to."""
+    if not policy.has_dead_letter_target:
+        return Pool(policy.type, DISABLED)
+    return Pool(policy.type, "at_least_once" if policy.dead_letters_at_least_once else "at_most_once")
+
+
+class Counters:
+    """What died between the look before the traffic and the one after the drain."""
+
+    def __init__(self, missing: NDArray[np.int64], tally: MessageTable, events: Sequence[Event]) -> None:
+        looks = [event for event in events if isinstance(event, BrokerLook) and not event.not_asked]
+        before = next((look for look in looks if look.moment == "before the traffic"), None)
+        after = next((look for look in reversed(looks) if look.moment == "after the drain"), None)
+        self._looks = (
+            (before, after) if before is not None and after is not None and _comparable(before, after) else None
+        )
+        self._alone = self._looks is not None and _is_alone(self._looks, events)
+        self._missing, self._tally = missing, tally
+
+    def bounds(self, pool: Pool, reason: str) -> Bounds | None:
+        """Return how many of the missing copies died in a pool's queues for a reason (EXPIRED, MAXLEN); None if that is not known."""
+        if self._looks is None:
+            return None
+        before, after = self._looks
+        key = f"{pool.type}/{pool.strategy}/{reason}"
+        counted = _sum(after, key) - _sum(before, key)
+        queues = [name for name in self._tally.queues if pool_of(self._tally.topology.policy(name)) == pool]
+        ends = self._alone and pool.strategy == DISABLED
+        least = max(0, counted - self._others(queues)) if ends else 0
+        most = counted + self._afterwards(queues, after) - self._seen(pool, reason)
+        return Bounds(min(least, most), max(0, most))
+
+    def _afterwards(self, queues: Sequence[str], after: BrokerLook) -> int:
+        """Return how many can have died between the last look and the collection: they stood there, and were not found."""
+        found = self._tally.found
+        total = 0
+        for facts in after.queues:
+            if facts.name in queues:
+                there = int(np.count_nonzero(found.queue == self._tally.queues.index(facts.name)))
+                total += max(0, facts.ready + facts.unacknowledged - there)
+        return total
+
+    def _seen(self, pool: Pool, reason: str) -> int:
+        """Return how many copies that are not missing are known to have died in a pool's queues for a reason; at least.
+
+        Only where all that can die and go on dies like that, but for what a worker rejected or a quorum queue counted.
+        """
+        tally, policies = self._tally, [self._tally.topology.policy(name) for name in self._tally.queues]
+        leading = [policy for policy in policies if policy.has_dead_letter_target]
+        others = [
+            policy.has_length_limit if reason == EXPIRED else policy.message_ttl_s is not None for policy in leading
+        ]
+        if any(others) or any(pool_of(policy) != pool for policy in leading):
+            return 0
+        deliveries, found = tally.deliveries, tally.found
+        otherwise = deliveries.copy[(deliveries.rejected == REJECTED) | (deliveries.count > 0)]
+        died = np.concatenate([deliveries.copy[deliveries.died], found.copy[found.died]])
+        return len(np.setdiff1d(died[died >= 0], np.concatenate([otherwise, self._missing])))
+
+    def _others(self, queues: Sequence[str]) -> int:
+        """Return how many instances of messages can have died in some queues that are not among the missing copies."""
+        tally = self._tally
+        places = np.array([tally.queues.index(name) for name in queues], dtype=np.int64)
+        published, deliveries = tally.publishes.message, tally.deliveries
+        again = len(published) - len(np.unique(published))
+        requeued = np.count_nonzero((deliveries.rejected == REQUEUED) & np.isin(deliveries.queue, places))
+        return again + int(requeued) + self._given_back(places) + self._unpromised(places) + tally.found.foreign
+
+    def _given_back(self, places: NDArray[np.int64]) -> int:
+        """Count the deliveries that can have come back with their connection: not acknowledged, or so shortly before that the ack was lost."""
+        tally = self._tally
+        over_ns = np.array([session.over_ns for session in tally.sessions] or [NEVER], dtype=np.int64)
+        total = 0
+        for deliveries in tally.all_deliveries(over_ns != NEVER):
+            ended_ns = over_ns[deliveries.session]
+            unsettled = (ended_ns != NEVER) & (
+                np.minimum(deliveries.acked_ns, deliveries.rejected_ns) > ended_ns - WITHIN_NS
+            )
+            unsettled &= np.isin(deliveries.queue, places) & ~np.isin(deliveries.copy, self._missing)
+            total += int(np.count_nonzero(unsettled))
+        return total
+
+    def _unpromised(self, places: NDArray[np.int64]) -> int:
+        tally, total = self._tally, 0
+        for here in tally.slices():
+            chosen = tally.published.some[here] & ~tally.promised[here] & ~tally.completions.some[here]
+            copies = here.start + np.flatnonzero(chosen)
+            total += int(np.count_nonzero(np.isin(tally.first_queue(copies), places)))
+        return total
+
+
+def _comparable(before: BrokerLook, after: BrokerLook) -> bool:
+    return bool(before.dead_lettered) and before.node_started == after.node_started
+
+
+def _is_alone(looks: tuple[BrokerLook, BrokerLook], events: Sequence[Event]) -> bool:
+    """Whether nobody else uses the node."""
+    own = any(isinstance(event, BrokerStarted) and event.backend in ("container", "native") for event in events)
+    return own and not any(look.foreign_connections for look in looks)
+
+
+def _sum(look: BrokerLook, key: str) -> int:
+    return sum(counts.get(key, 0) for counts in look.dead_lettered.values())
