@@ -94,6 +94,8 @@ class Stay:
     """How often it came back to the queue, as quorum queues count."""
     by_death: bool = False
     confirmed: bool = True
+    came_ns: int | None = None
+    """When it first came there, where that was before `since_ns`: a requeue leaves its time to live as it was."""
     under_way_ns: int = 0
     """How long before `since_ns` the broker may have sent what was received then: a fault may have struck between."""
 
@@ -135,7 +137,15 @@ class Options:
 
     def _seen(self, life: Life, deliveries: list[Delivery]) -> list[Option]:
         last = deliveries[-1]
-        came_back = Stay(life, last.queue, last.at_ns, returns=last.count + 1, under_way_ns=LAG_NS)
+        came_ns = next(each.at_ns for each in life.publishes if each.attempt == last.attempt)
+        came_back = Stay(
+            life,
+            last.queue,
+            last.at_ns,
+            returns=last.count + 1,
+            came_ns=came_ns if last.death is None else None,
+            under_way_ns=LAG_NS,
+        )
         if last.mode in (AckMode.AUTOMATIC, AckMode.EARLY) or last.acked_ns is not None:
             fault = self._fault_of(last.session) if last.failed_ns is None else None
             at_worker = Option("lost", "worker", last.session[0], fault, proved=True)
@@ -259,7 +269,8 @@ class Options:
 
     def _by_settings(self, there: QueueSettings, stay: Stay) -> list[Option]:
         found: list[Option] = []
-        expires_ns = NEVER if there.ttl_ns is None else stay.since_ns + there.ttl_ns
+        came_ns = stay.since_ns if stay.came_ns is None else stay.came_ns
+        expires_ns = NEVER if there.ttl_ns is None else max(stay.since_ns, came_ns + there.ttl_ns)
         if expires_ns <= min(stay.until_ns, self.records.last_ns):
             found += self._dead(replace(stay, since_ns=expires_ns), "expired")
         if there.limit is not None and not self._never_full(there.name):

@@ -144,6 +144,21 @@ def limits(random: Random) -> Shape:
     return {"queues": queues, "to": {"to": "tasks"}, "consumed": ["tasks"]}
 
 
+def limited_dead_letters(random: Random) -> Shape:
+    """The queue of the dead letters is full: it drops its oldest, or refuses what nobody is told of."""
+    source = {"message_ttl": ttl(random)} if random.random() < 0.7 else {}
+    target = {"max_length": random.choice([2, 10]), "overflow": random.choice(["drop-head", "reject-publish"])}
+    queues = {"tasks": queue(random, dead_letter="dead", **source), "dead": queue(random, **target)}
+    return {"queues": queues, "to": {"to": "tasks"}, "consumed": ["tasks"]}
+
+
+def limited_delay(random: Random) -> Shape:
+    """A delay queue that does not hold all that comes to it: the oldest leave it before their time."""
+    parking = {"message_ttl": ttl(random), "max_length": random.choice([2, 10]), "dead_letter": "tasks"}
+    queues = {"tasks": queue(random), "parking": queue(random, **parking)}
+    return {"queues": queues, "to": {"to": "parking"}, "consumed": ["tasks"]}
+
+
 def cycle(random: Random) -> Shape:
     queues = {
         "a": queue(random, message_ttl=ttl(random), dead_letter="b"),
@@ -262,6 +277,8 @@ SHAPES: dict[str, Callable[[Random], Shape]] = {
         delay,
         retry,
         limits,
+        limited_dead_letters,
+        limited_delay,
         cycle,
         delivery_limits,
         nowhere,

@@ -18,7 +18,7 @@ all messages that share them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -122,8 +122,8 @@ class _Evidence:
     """Whether the broker took its last delivery for acknowledged."""
     failed: bool
     """Whether the work of its last delivery failed where nobody could tell the broker."""
-    moved: bool
-    """Whether it was in another queue before."""
+    first_queue: str
+    """Where it stood first: another one than `queue` if it has died since, as it seems."""
 
 
 def find_causes(fates: Fates, tally: MessageTable, events: Sequence[Event]) -> Causes:
@@ -157,7 +157,7 @@ def find_causes(fates: Fates, tally: MessageTable, events: Sequence[Event]) -> C
             np.searchsorted(finder.times, lost.overtaken_ns),
             released,
             failed,
-            lost.queue != tally.first_queue(lost.copy),
+            tally.first_queue(lost.copy),
         ],
         axis=1,
     ).astype(np.int64)
@@ -177,10 +177,10 @@ def find_causes(fates: Fates, tally: MessageTable, events: Sequence[Event]) -> C
                 worker=tally.sessions[worker[each]] if worker[each] >= 0 else None,
                 released=bool(gone),
                 failed=bool(fail),
-                moved=bool(moved),
+                first_queue=tally.queues[begun] if begun >= 0 else "",
             )
         )
-        for each, (queue, _, _, _, persistent, mandatory, confirmed, reached, _, _, _, gone, fail, moved) in zip(
+        for each, (queue, _, _, _, persistent, mandatory, confirmed, reached, _, _, _, gone, fail, begun) in zip(
             first.tolist(), columns[first].tolist(), strict=True
         )
     ]
@@ -229,9 +229,13 @@ class _Finder:
             return Cause(Place.EXCHANGE, "", None, remedy, evidence.sent_ns)
         if evidence.worker is not None and (evidence.released or evidence.failed):
             return self._at_worker(evidence.worker, failed=evidence.failed)
-        if evidence.worker is None and not evidence.moved:
+        if evidence.worker is None and evidence.queue == evidence.first_queue:
             return self._before_delivery(evidence)
-        return self._in_queue(evidence, evidence.since_ns)
+        cause = self._in_queue(evidence, evidence.since_ns)
+        if cause.place is Place.UNKNOWN and evidence.worker is None and evidence.first_queue:
+            # Nobody saw it move on: what was lost on the way to its first queue never did.
+            return self._before_delivery(replace(evidence, queue=evidence.first_queue))
+        return cause
 
     def _at_worker(self, session: Session, *, failed: bool) -> Cause:
         """Acknowledged and not done: its work failed, or its process died with it, or its connection was lost."""

@@ -23,6 +23,7 @@ from harness.scenario.queue_policy import EffectivePolicy
 
 EXPIRED: Final = "expired"
 MAXLEN: Final = "maxlen"
+DELIVERY_LIMIT: Final = "delivery_limit"
 """What the broker's counters call the reasons."""
 DISABLED: Final = "disabled"
 """What they call the strategy of queues without a dead letter target: there a death is the end."""
@@ -64,7 +65,7 @@ class Counters:
         self._missing, self._tally = missing, tally
 
     def bounds(self, pool: Pool, reason: str) -> Bounds | None:
-        """Return how many of the missing copies died in a pool's queues for a reason (EXPIRED, MAXLEN); None if that is not known."""
+        """Return how many of the missing copies died in a pool's queues for a reason (EXPIRED, MAXLEN, DELIVERY_LIMIT); None if that is not known."""
         if self._looks is None:
             return None
         before, after = self._looks
@@ -96,7 +97,7 @@ class Counters:
         others = [
             policy.has_length_limit if reason == EXPIRED else policy.message_ttl_s is not None for policy in leading
         ]
-        if any(others) or any(pool_of(policy) != pool for policy in leading):
+        if reason == DELIVERY_LIMIT or any(others) or any(pool_of(policy) != pool for policy in leading):
             return 0
         deliveries, found = tally.deliveries, tally.found
         otherwise = deliveries.copy[(deliveries.rejected == REJECTED) | (deliveries.count > 0)]

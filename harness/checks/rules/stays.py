@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from harness.checks.tally.times import NEVER
 from harness.history.records import AckMode
 
 Times = NDArray[np.int64]
+
+AT_LAST: Final = NEVER - 1
+"""By when something came that is only known to have come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +57,11 @@ class Arrivals:
         ahead = np.searchsorted(np.sort(known), came_ns, side="left")
         return np.searchsorted(self.came_ns, until_ns, side="right") - ahead - 1  # itself does not come after itself
 
-    def waiting(self, at_ns: Times) -> NDArray[np.int64]:
-        """Return how many can have come by some times, and were not delivered by then; of those that are known to have come."""
+    def waiting(self, since_ns: Times, until_ns: Times) -> NDArray[np.int64]:
+        """Return how many can have waited at once, some time between two; of those that are known to have come."""
         known = (self.sure_ns != NEVER) | (self.left_ns != NEVER)
-        came = np.searchsorted(self.came_ns[known], at_ns, side="right")
-        return came - np.searchsorted(np.sort(self.left_ns), at_ns, side="right")
+        came = np.searchsorted(self.came_ns[known], until_ns, side="right")
+        return came - np.searchsorted(np.sort(self.left_ns), since_ns, side="right")
 
     def overflow(self, length: int, at_consumers: int | None) -> int:
         """Return how many a length limit must have taken: at some time more had surely come than had left and fit in.
@@ -74,6 +78,9 @@ class Arrivals:
         return max(0, int((np.arange(1, len(sure_ns) + 1) - gone).max()) - length)
 
 
+NO_ARRIVALS: Final = Arrivals(*(np.empty(0, dtype=np.int64) for _ in range(3)))
+
+
 def published_into(queue: int, tally: MessageTable) -> Arrivals:
     """Return what publishes put into a queue (an index into `MessageTable.queues`)."""
     parts = []
@@ -85,10 +92,13 @@ def published_into(queue: int, tally: MessageTable) -> Arrivals:
     return Arrivals.of(came_ns, tally.first_confirmed_ns[copies], tally.first_delivered_ns[copies])
 
 
-def dead_lettered_into(queue: int, missing: NDArray[np.int64], came_ns: Times, tally: MessageTable) -> Arrivals:
+def dead_lettered_into(
+    queue: int, missing: NDArray[np.int64], came_ns: Times, sure_ns: Times, tally: MessageTable
+) -> Arrivals:
     """Return what deaths put into a queue: what was delivered from it or found in it as a dead letter, and what is missing there.
 
-    `came_ns` says when the missing ones came. Of what was seen, it came when it was rejected, or else by when it was seen.
+    `came_ns` and `sure_ns` say when the missing ones came. What was seen came when it was rejected; if it never was, after its publish, and
+    before it was delivered or found.
     """
     deliveries, found = tally.deliveries, tally.found
     seen = np.flatnonzero((deliveries.queue == queue) & deliveries.died & (deliveries.copy >= 0))
@@ -99,11 +109,14 @@ def dead_lettered_into(queue: int, missing: NDArray[np.int64], came_ns: Times, t
     rejects = rejects[np.argsort(deliveries.rejected_ns[rejects], kind="stable")]
     rejected_ns = np.full(tally.total, NEVER)
     rejected_ns[deliveries.copy[rejects]] = deliveries.rejected_ns[rejects]
-    came = np.minimum(rejected_ns[copies], left_ns)
-    known = came != NEVER
-    came = np.concatenate([came[known], came_ns])
-    left = np.concatenate([left_ns[known], np.full(len(missing), NEVER)])
-    return Arrivals.of(came, came, left)
+    rejected = rejected_ns[copies] < left_ns
+    came = np.where(rejected, rejected_ns[copies], tally.first_published_ns[copies])
+    sure = np.where(rejected, came, np.minimum(left_ns, AT_LAST))
+    return Arrivals.of(
+        np.concatenate([came, came_ns]),
+        np.concatenate([sure, sure_ns]),
+        np.concatenate([left_ns, np.full(len(missing), NEVER)]),
+    )
 
 
 def given_back_ns(queue: int, tally: MessageTable) -> Times:

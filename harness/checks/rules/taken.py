@@ -16,15 +16,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from functools import cache
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.checks.rules.arrival import WITHIN_NS, arrived
-from harness.checks.rules.counted import EXPIRED, MAXLEN, Counters, Pool, pool_of
+from harness.checks.rules.counted import DELIVERY_LIMIT, EXPIRED, MAXLEN, Counters, Pool, pool_of
 from harness.checks.rules.latest import last_deliveries, last_publishes, rows_of
 from harness.checks.rules.overtaken import Overtaken
 from harness.checks.rules.stays import (
+    AT_LAST,
+    NO_ARRIVALS,
     Arrivals,
     dead_lettered_into,
     given_back_ns,
@@ -36,7 +39,7 @@ from harness.checks.tally.fault_records import FaultRecord, fault_records, on_di
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
 from harness.effects import Takes
-from harness.events import Event
+from harness.events import Drained, Event
 from harness.history.records import AckMode
 from harness.scenario.queue_policy import EffectivePolicy
 from harness.scenario.routing import Position
@@ -121,10 +124,22 @@ class _InDoubt:
     """Places in `Taken`."""
     may_expire: NDArray[np.bool_]
     """Whether each one's time to live was over as well."""
+    purge: NDArray[np.int64]
+    """The fault that may have purged each one as well; -1 for none."""
 
     def chosen(self, which: NDArray[np.bool_]) -> _InDoubt:
         """Return some of them, which expired instead."""
-        return replace(self, reason=Reason.TTL, rows=self.rows[which], may_expire=np.zeros(which.sum(), dtype=bool))
+        return replace(
+            self,
+            reason=Reason.TTL,
+            rows=self.rows[which],
+            may_expire=np.zeros(which.sum(), dtype=bool),
+            purge=self.purge[which],
+        )
+
+
+COUNTED: Final = {Reason.DELIVERY_LIMIT: DELIVERY_LIMIT, Reason.LENGTH: MAXLEN, Reason.TTL: EXPIRED}
+"""What the broker's counters call it."""
 
 
 class _Walk:
@@ -146,6 +161,7 @@ class _Walk:
         self._faults = fault_records(events)
         self._on_disk_ns = on_disk_ns(events)
         self._end_ns = max((event.at_ns for event in events), default=0)
+        self._drained_ns = min((event.at_ns for event in events if isinstance(event, Drained)), default=NEVER)
         self._sent = last_publishes(missing, tally)
         self._last = last_deliveries(missing, tally)
         self._persistent = tally.publishes.persistent[self._sent]
@@ -170,10 +186,10 @@ class _Walk:
             name = tally.queues[place]
             lives = tally.copies.lives[route]
             position = next(each for each in lives.places(slot) if each.queue == name)
-            self._from(rows, position)
+            self._from(rows, position, lives.begun_by(slot))
 
-    def _from(self, rows: NDArray[np.int64], position: Position) -> None:
-        """Follow copies whose last known place is the same."""
+    def _from(self, rows: NDArray[np.int64], position: Position, begun_by: str) -> None:
+        """Follow copies whose last known place is the same; `begun_by` is the queue where the death was that begins them, if any."""
         tally, last = self._tally, self._last[rows]
         deliveries = tally.deliveries
         published_ns = tally.publishes.at_ns[self._sent[rows]]
@@ -188,7 +204,9 @@ class _Walk:
                 ),
                 NEVER,
             )
-            self._in_queue(fresh, position, published_ns[last < 0], sure, frozenset(), again=False)
+            if begun_by:
+                sure[:] = AT_LAST
+            self._in_queue(fresh, position, published_ns[last < 0], sure, frozenset(), died_in=begun_by)
         known = rows[last >= 0]
         if not len(known):
             return
@@ -234,23 +252,25 @@ class _Walk:
         position: Position,
         came_ns: NDArray[np.int64],
         sure_ns: NDArray[np.int64],
-        died_in: frozenset[str],
+        deaths: frozenset[str],
         *,
-        again: bool,
-        died: bool = False,
+        again: bool = False,
+        died_in: str = "",
     ) -> None:
         """Ask what took copies that stand in a queue: since `came_ns` at the earliest, surely by `sure_ns` (NEVER: it is not known to be there).
 
-        `died_in` are the queues that they died in since their last reject; `again` says that they were given back to it, `died` that a
-        death brought them.
+        `deaths` are the queues that they died in since their last reject; `again` says that they were given back to it; `died_in` is the
+        queue where the death was that brought them, if one did.
         """
-        queue = position.queue
+        queue, died = position.queue, bool(died_in)
         self._stand(rows, queue, came_ns)
         there = ~self._gone_before(queue, came_ns)
+        if died:
+            self._take(rows[~there], Reason.NO_TARGET, died_in)
         rows, came_ns, sure_ns = rows[there], came_ns[there], sure_ns[there]
         policy = self._topology.policy(queue)
         ttl_s, limited = policy.message_ttl_s, policy.has_length_limit
-        arrivals = self._arrivals(rows, queue, came_ns, died=died) if limited or ttl_s is not None else None
+        arrivals = self._arrivals(rows, queue, came_ns, sure_ns, died=died) if limited or ttl_s is not None else None
         back_ns = np.where(again, self._given_back_ns(rows), came_ns)
         until_ns = np.full(len(rows), self._end_ns, dtype=np.int64)
         if not again and not died:
@@ -265,7 +285,8 @@ class _Walk:
         expired = expires_ns <= np.minimum(until_ns, purge_ns)
         outgrown = np.zeros(len(rows), dtype=bool)
         if arrivals is not None and limited:
-            outgrown = self._outgrown(rows, queue, policy, arrivals, came_ns, np.minimum(until_ns, expires_ns))
+            until = np.minimum(until_ns, expires_ns)
+            outgrown = self._outgrown(rows, queue, policy, arrivals, came_ns, until, sure_ns, died=died)
         for chosen, reason, at_ns in (
             (outgrown, Reason.LENGTH, came_ns),
             (expired & ~outgrown, Reason.TTL, expires_ns),
@@ -279,10 +300,9 @@ class _Walk:
                 later_ns = np.where(known, sure_ns[chosen] - came_ns[chosen], NEVER - at_ns[chosen]) + at_ns[chosen]
                 risky_ns = np.minimum(self._unwritten_ns(rows, came_ns), np.minimum(struck_ns, purge_ns))
                 self.taken.possible[here] |= risky_ns[chosen] < later_ns
-                self._in_doubt.append(
-                    _InDoubt(queue, reason, arrivals, here, expired[chosen] & (reason is Reason.LENGTH))
-                )
-                self._died(here, position, reason, at_ns[chosen], died_in | {queue})
+                may_expire, purged_by = expired & (reason is Reason.LENGTH), np.where(purge_ns <= until_ns, purge, -1)
+                self._in_doubt.append(_InDoubt(queue, reason, arrivals, here, may_expire[chosen], purged_by[chosen]))
+                self._died(here, position, reason, at_ns[chosen], deaths | {queue})
                 left &= ~chosen
         purged = left & (purge_ns <= until_ns)
         if purged.any():
@@ -296,6 +316,38 @@ class _Walk:
             left &= ~unstruck
         if left.any() and self._topology.has_foreign_consumers(queue):
             self._take(rows[left], Reason.TAKEN, queue)
+            left &= False
+        if left.any():
+            self._unseen_returns(rows[left], position, came_ns[left], deaths)
+
+    def _unseen_returns(
+        self, rows: NDArray[np.int64], position: Position, came_ns: NDArray[np.int64], deaths: frozenset[str]
+    ) -> None:
+        """Say of copies that a quorum queue may have given up on them: they were on their way to workers that ended, more often than it allows."""
+        limit = self._topology.policy(position.queue).most_redeliveries(self._topology.rabbitmq)
+        if limit is None:
+            return
+        ended_ns = np.sort(
+            [
+                session.over_ns
+                for session in self._tally.sessions
+                if session.role == "worker" and position.queue in session.queues and session.over_ns < self._drained_ns
+            ]
+        )
+        delivered = self._last[rows] >= 0
+        counted = np.zeros(len(rows), dtype=np.int64)
+        if delivered.any():
+            counted[delivered] = self._tally.deliveries.count[self._last[rows[delivered]]] + 1
+        unseen = len(ended_ns) - np.searchsorted(ended_ns, came_ns - WITHIN_NS)
+        over = (counted + unseen > limit) & (unseen > 0)
+        if not over.any():
+            return
+        here, none = rows[over], np.zeros(int(over.sum()), dtype=np.int64)
+        self.taken.possible[here] = True
+        self._in_doubt.append(
+            _InDoubt(position.queue, Reason.DELIVERY_LIMIT, NO_ARRIVALS, here, none.astype(bool), none - 1)
+        )
+        self._died(here, position, Reason.DELIVERY_LIMIT, came_ns[over], deaths | {position.queue})
 
     def _died(
         self,
@@ -303,7 +355,7 @@ class _Walk:
         position: Position,
         reason: Reason,
         at_ns: NDArray[np.int64],
-        died_in: frozenset[str],
+        deaths: frozenset[str],
     ) -> None:
         """Follow copies that died in a queue to where that leads."""
         queue, topology = position.queue, self._topology
@@ -319,10 +371,10 @@ class _Walk:
             self._take(rows, Reason.NO_TARGET, queue)
             return
         # Into several: what is missing of all of them is one copy that nobody saw divided; the first one speaks for it.
-        if targets[0].queue in died_in:
+        if targets[0].queue in deaths:
             self._take(rows, Reason.CYCLE, queue)
             return
-        self._in_queue(rows, targets[0], at_ns, at_ns + WITHIN_NS, died_in, again=False, died=True)
+        self._in_queue(rows, targets[0], at_ns, at_ns + WITHIN_NS, deaths, died_in=queue)
 
     def _take(self, rows: NDArray[np.int64], reason: Reason, queue: str) -> None:
         self.taken.reason[rows] = reason
@@ -332,10 +384,18 @@ class _Walk:
         self.taken.queue[rows] = self._place.get(queue, -1)
         self.taken.since_ns[rows] = since_ns
 
-    def _arrivals(self, rows: NDArray[np.int64], queue: str, came_ns: NDArray[np.int64], *, died: bool) -> Arrivals:
+    def _arrivals(
+        self,
+        rows: NDArray[np.int64],
+        queue: str,
+        came_ns: NDArray[np.int64],
+        sure_ns: NDArray[np.int64],
+        *,
+        died: bool,
+    ) -> Arrivals:
         """Return all that came to a queue; `rows` are those that a death brought there, if `died`."""
-        place, few = self._place.get(queue, -1), rows if died else rows[:0]
-        dead = dead_lettered_into(place, self.taken.copy[few], came_ns[: len(few)], self._tally)
+        place, few = self._place.get(queue, -1), len(rows) if died else 0
+        dead = dead_lettered_into(place, self.taken.copy[rows[:few]], came_ns[:few], sure_ns[:few], self._tally)
         return self._published_into(place).joined(dead)
 
     def _given_back_ns(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -391,15 +451,19 @@ class _Walk:
         arrivals: Arrivals,
         came_ns: NDArray[np.int64],
         until_ns: NDArray[np.int64],
+        sure_ns: NDArray[np.int64],
+        *,
+        died: bool,
     ) -> NDArray[np.bool_]:
         """Return which copies a length limit can have taken: as many as it allows came after them while they were there.
 
-        Where the queue refuses instead of dropping, only a publisher without confirms loses what it sends to a full queue.
+        Where the queue refuses instead of dropping, what is lost is what nobody is told of: dead letters, and what is sent without confirms.
         """
         length = policy.max_length
         if policy.refuses_when_full:
-            confirmable = self._tally.publishes.confirmable[self._sent[rows]]
-            full: NDArray[np.bool_] = ~confirmable & (length is not None) & (arrivals.waiting(came_ns) >= (length or 0))
+            unheard = died | ~self._tally.publishes.confirmable[self._sent[rows]]
+            latest_ns = np.where(died, sure_ns, came_ns)
+            full: NDArray[np.bool_] = unheard & (arrivals.waiting(came_ns, latest_ns) >= (length or 0))
             return full
         back_ns = given_back_ns(self._place.get(queue, -1), self._tally)  # what comes back takes room as well
         back = np.searchsorted(back_ns, until_ns, side="right") - np.searchsorted(back_ns, came_ns)
@@ -407,13 +471,9 @@ class _Walk:
         return outgrown
 
     def _is_gone(self, queue: str) -> bool:
-        """Whether the broker did not know a durable queue any more at the end, though it had known it."""
-        after = [look for look in self._topology.looks if look.moment == "after the drain"]
-        return (
-            bool(after)
-            and queue not in {each.name for each in after[-1].queues}
-            and self._topology.settings(queue).durable
-        )
+        """Whether a queue that outlasts everything of the run was gone at the end."""
+        lasts = self._topology.settings(queue).durable or not any(fault.ends_node for fault in self._faults)
+        return lasts and self._topology.is_missing(queue)
 
     def _held(self, queue: str) -> int:
         after = [look for look in self._topology.looks if look.moment == "after the drain"]
@@ -428,9 +488,7 @@ class _Walk:
         """
         taken = self.taken
         counters = Counters(taken.copy, self._tally, self._events)
-        by_length, by_ttl = (
-            [each for each in self._in_doubt if each.reason is reason] for reason in (Reason.LENGTH, Reason.TTL)
-        )
+        by_limit, by_length, by_ttl = ([each for each in self._in_doubt if each.reason is reason] for reason in COUNTED)
         for group in by_length:
             must = self._must_have_dropped(group.queue, self._topology.policy(group.queue), group.arrivals)
             taken.possible[group.rows] |= np.arange(len(group.rows)) >= must
@@ -438,6 +496,9 @@ class _Walk:
             taken.reason[group.rows] = Reason.TTL
             by_ttl.append(group)
         self._held_against(counters, by_ttl)
+        self._held_against(counters, by_limit)
+        for group in self._in_doubt:
+            self._otherwise(group, (taken.reason[group.rows] == Reason.NONE) & (group.purge >= 0))
         held = np.flatnonzero(taken.reason == Reason.HELD)
         for place in np.unique(taken.queue[held]).tolist():
             mine = held[taken.queue[held] == place]
@@ -453,8 +514,9 @@ class _Walk:
             if not policy.refuses_when_full:
                 pools.setdefault(pool_of(policy), []).append(group)
         for pool, mine in pools.items():
-            bounds = counters.bounds(pool, EXPIRED if mine[0].reason is Reason.TTL else MAXLEN)
+            bounds = counters.bounds(pool, COUNTED[mine[0].reason])
             if bounds is None:
+                self._taken_by_others(mine)
                 continue
             rows = np.concatenate([each.rows for each in mine])
             rows = rows[np.argsort(taken.possible[rows], kind="stable")]
@@ -465,7 +527,7 @@ class _Walk:
                 beyond = np.isin(group.rows, surely)
                 surely = np.setdiff1d(surely, group.rows)  # at its first death in the pool
                 expired.append(group.chosen(beyond & group.may_expire))
-                self._lost_in(group.rows[beyond & ~group.may_expire], group.queue)
+                self._otherwise(group, beyond & ~group.may_expire)
         return expired
 
     def _beyond(self, deaths: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -488,15 +550,27 @@ class _Walk:
         maybe &= np.cumsum(maybe) <= excess - np.count_nonzero(surely & ~lost)
         return rows[surely], rows[maybe]
 
-    def _lost_in(self, rows: NDArray[np.int64], queue: str) -> None:
-        self.taken.reason[rows] = Reason.NONE
-        self.taken.queue[rows] = self._place.get(queue, -1)
+    def _taken_by_others(self, groups: Sequence[_InDoubt]) -> None:
+        """Where somebody else consumes, and no counter says what died, anything that may have died may as well have been taken."""
+        for group in groups:
+            if self._topology.has_foreign_consumers(group.queue):
+                self._take(group.rows, Reason.TAKEN, group.queue)
+                self.taken.possible[group.rows] = True
+
+    def _otherwise(self, group: _InDoubt, which: NDArray[np.bool_]) -> None:
+        """Say of copies that did not die in a queue as it seemed that a purge took them; else they are lost there."""
+        rows, purge = group.rows[which], group.purge[which]
+        self._take(rows, Reason.NONE, group.queue)
+        purged = purge >= 0
+        self._take(rows[purged], Reason.PURGED, group.queue)
+        self.taken.fault[rows[purged]] = purge[purged]
+        self.taken.possible[rows[purged]] = True
 
     def _must_have_dropped(self, queue: str, policy: EffectivePolicy, arrivals: Arrivals) -> int:
-        if policy.refuses_when_full:
-            return len(arrivals.came_ns)
         if policy.max_length is None or policy.message_ttl_s is not None:
             return 0
+        if policy.refuses_when_full:
+            return len(arrivals.came_ns)
         return arrivals.overflow(policy.max_length, most_at_consumers(queue, self._tally.sessions))
 
 

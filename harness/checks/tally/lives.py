@@ -96,6 +96,10 @@ class Lives:
         found = {(slot, tuple(children.values())) for (slot, _), children in self._children.items()}
         return tuple(sorted(found))
 
+    def begun_by(self, slot: int) -> str:
+        """Return the queue where the death was that begins a slot; empty for one that a publish begins."""
+        return next((place.queue for (_, place), begun in self._children.items() if slot in begun.values()), "")
+
     def slot(self, queue: str, death: Death | None = None) -> int:
         """Return the slot of what was delivered from (or found in) a queue, MISROUTED if no life leads there."""
         if death is None:

@@ -19,7 +19,11 @@ class RunTopology:
 
     def __init__(self, scenario: Scenario, events: Sequence[Event]) -> None:
         """Know the scenario, and the looks at the broker among the events."""
-        self.looks = tuple(event for event in events if isinstance(event, BrokerLook) and not event.not_asked)
+        looks = [event for event in events if isinstance(event, BrokerLook)]
+        self.looks = tuple(look for look in looks if not look.not_asked)
+        """All that the broker says of itself."""
+        self.glimpses = tuple(look for look in looks if look.queues)
+        """Which queues there were, with how many messages and consumers: passive declares show as much."""
         self.rabbitmq = next((event.rabbitmq for event in events if isinstance(event, BrokerStarted)), "")
         self.consumed = scenario.consumed_queues
         self._declared = scenario.topology
@@ -62,7 +66,12 @@ class RunTopology:
 
     def has_foreign_consumers(self, queue: str) -> bool:
         """Whether the broker knew consumers of a queue that are not the run's."""
-        return any(each.foreign_consumers for look in self.looks for each in look.queues if each.name == queue)
+        return any(each.foreign_consumers for look in self.glimpses for each in look.queues if each.name == queue)
+
+    def is_missing(self, queue: str) -> bool:
+        """Whether the broker did not know a queue any more after the drain."""
+        after = [look for look in self.glimpses if look.moment == "after the drain"]
+        return bool(after) and queue not in {each.name for each in after[-1].queues}
 
     def lives(self, route: str, rounds: int = 1) -> Lives:
         """Return the lives that a route's messages can have, of so many rounds."""
