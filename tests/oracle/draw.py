@@ -6,7 +6,6 @@ from random import Random
 from typing import Any
 
 from harness.scenario.scenario import Scenario
-from tests.oracle.seeds import SHAPE
 from tests.oracle.shapes import SHAPES
 from tests.oracle.simulator.broker import BrokerPlan
 from tests.oracle.simulator.faults import Fault
@@ -15,10 +14,9 @@ from tests.oracle.simulator.run import Plan
 from tests.oracle.simulator.world import MS, S
 
 
-def draw(seed: int, *, faults: bool = True, shape: str | None = SHAPE) -> Plan:
-    """Draw a scenario, what strikes it, and what the broker is like; of one shape, if it is given."""
-    random = Random(f"{seed}/plan")
-    shape = shape or random.choice(sorted(SHAPES))
+def draw(shape: str, seed: int, *, faults: bool = True) -> Plan:
+    """Draw a scenario of a shape, what strikes it, and what the broker is like."""
+    random = Random(f"{shape}/{seed}")
     document = SHAPES[shape](random)
     onward = {group: Onward(to, "", to) for group, to in document.pop("onward", {}).items()}
     document["name"] = f"{shape} {seed}"

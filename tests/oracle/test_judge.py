@@ -8,15 +8,15 @@ from harness.checks.judge import judge
 from tests.oracle.draw import draw
 from tests.oracle.judged import disagreements
 from tests.oracle.oracle import Oracle
-from tests.oracle.seeds import SEEDS
+from tests.oracle.seeds import CASES
 from tests.oracle.simulator.run import Simulation
 from tests.oracle.story import setting
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", SEEDS)
-def test_the_judge_agrees_with_the_oracle(seed: int) -> None:
-    plan = draw(seed)
+@pytest.mark.parametrize(("shape", "seed"), CASES)
+def test_the_judge_agrees_with_the_oracle(shape: str, seed: int) -> None:
+    plan = draw(shape, seed)
     history = Simulation(plan).play()
     verdict = judge(history, plan.scenario, name=plan.scenario.name)
     wrong = disagreements(verdict, Oracle(history, plan.scenario))

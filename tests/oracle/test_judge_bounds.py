@@ -8,7 +8,7 @@ from harness.checks.judge import judge
 from tests.oracle.bounds import outside
 from tests.oracle.draw import draw
 from tests.oracle.oracle import Oracle
-from tests.oracle.seeds import SEEDS
+from tests.oracle.seeds import CASES
 from tests.oracle.simulator.run import Plan, Simulation
 from tests.oracle.story import setting
 
@@ -22,8 +22,8 @@ def mistakes(plan: Plan, simulation: Simulation) -> list[str]:
     return [setting(plan), verdict.headline, *wrong] if wrong else []
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_the_truth_of_an_honest_run_is_within_the_figures(seed: int) -> None:
-    plan = draw(seed)
+@pytest.mark.parametrize(("shape", "seed"), CASES)
+def test_the_truth_of_an_honest_run_is_within_the_figures(shape: str, seed: int) -> None:
+    plan = draw(shape, seed)
     wrong = mistakes(plan, Simulation(plan))
     assert not wrong, "\n".join(wrong)

@@ -7,15 +7,15 @@ import pytest
 from tests.oracle.agreement import differences
 from tests.oracle.draw import draw
 from tests.oracle.oracle import Oracle
-from tests.oracle.seeds import SEEDS
+from tests.oracle.seeds import CASES
 from tests.oracle.simulator.run import Simulation
 from tests.oracle.story import setting
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", SEEDS)
-def test_the_oracle_says_of_every_copy_what_became_of_it(seed: int) -> None:
-    plan = draw(seed)
+@pytest.mark.parametrize(("shape", "seed"), CASES)
+def test_the_oracle_says_of_every_copy_what_became_of_it(shape: str, seed: int) -> None:
+    plan = draw(shape, seed)
     simulation = Simulation(plan)
     oracle = Oracle(simulation.play(), plan.scenario)
     wrong = differences(simulation, oracle)
