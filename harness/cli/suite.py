@@ -191,6 +191,7 @@ def write_reports(result: RunResult, loaded: Loaded) -> tuple[str, ...]:
             resolved_scenario=to_yaml(resolve(loaded.scenario, seed=result.verdict.seed)),
             broker_logs=logs,
             line_of=lambda _run, variant, path: find(variant, path),
+            scenarios={variant.name: variant.scenario for variant in loaded.variants()},
         )
     except ChaosError as error:
         problems.append(str(error))

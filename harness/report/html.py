@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from harness.checks.rules.distribution import MOST_DELIVERIES
 from harness.checks.rules.timing import LISTED_OUTAGE_S
+from harness.checks.tally.topology import RunTopology
 from harness.history.history import History
 from harness.history.series import Series, series
 from harness.report.bokehjs import script
 from harness.report.broker_log import Excerpt, excerpts
-from harness.report.charts import HIDDEN_AT_FIRST, LATENCY, LINES, latency, timeline
+from harness.report.charts import HIDDEN_AT_FIRST, LATENCY, LINES, QueueLine, latency, queue_lines, timeline
+from harness.report.depths import copies_by_route, depths
 from harness.report.lane_plot import LOST, SHOWN_LANES, STATES
 from harness.report.lanes import Span, lanes
 from harness.report.lives import lives
 from harness.report.plain import shortened
 from harness.report.templates import embedded_json, environment, packed_json
+from harness.scenario.scenario import Scenario
 from harness.verdict.data import Fate, FaultOutcome, LossCause, RunVerdict, VariantVerdict
 
 LISTED_MESSAGES = 1000
@@ -40,6 +43,8 @@ class Page:
     chart: dict[str, Any] | None
     lines: tuple[str, ...]
     """What the chart's lines are called."""
+    queues: tuple[QueueLine, ...]
+    """The lines of the depths of queues."""
     latency_chart: dict[str, Any] | None
     table: Series | None
     spans: tuple[Span, ...]
@@ -53,9 +58,10 @@ def html(
     histories: Mapping[str, History],
     resolved_scenario: str,
     broker_logs: Mapping[str, Mapping[str, str]],
+    scenarios: Mapping[str, Scenario] | None = None,
 ) -> str:
-    """Render a run's page."""
-    pages = _pages(run, histories, broker_logs)
+    """Render a run's page. `scenarios` are those of the variants; a variant without one has no chart of its queues."""
+    pages = _pages(run, histories, broker_logs, scenarios or {})
     charts = [
         {"id": f"{page.anchor}-{name}", "item": item}
         for page in pages
@@ -97,7 +103,10 @@ def html(
 
 
 def _pages(
-    run: RunVerdict, histories: Mapping[str, History], broker_logs: Mapping[str, Mapping[str, str]]
+    run: RunVerdict,
+    histories: Mapping[str, History],
+    broker_logs: Mapping[str, Mapping[str, str]],
+    scenarios: Mapping[str, Scenario],
 ) -> tuple[Page, ...]:
     began_ns = min((history.events[0].at_ns for history in histories.values() if history.events), default=0)
     excerpted = sum(len(variant.faults) * len(broker_logs.get(variant.name, {})) for variant in run.variants)
@@ -106,7 +115,7 @@ def _pages(
     pages = []
     for index, variant in enumerate(run.variants):
         history = histories.get(variant.name)
-        data = series(history) if history is not None else None
+        data = _over_time(history, scenarios.get(variant.name)) if history is not None else None
         spans = lanes(history) if history is not None else ()
         log: Sequence[Excerpt] = ()
         if history is not None:
@@ -126,6 +135,7 @@ def _pages(
                 lines=(*(name for name, rate in data.rates.items() if rate.any()), "backlog", "in flight")
                 if data is not None
                 else (),
+                queues=queue_lines(data),
                 table=data.coarser(TIMELINE_ROWS) if data is not None else None,
                 spans=spans,
                 listed=listed,
@@ -134,6 +144,15 @@ def _pages(
             )
         )
     return tuple(pages)
+
+
+def _over_time(history: History, scenario: Scenario | None) -> Series | None:
+    """Aggregate a history for the charts; the depths of the queues only where the scenario is known."""
+    if scenario is None:
+        return series(history)
+    topology = RunTopology(scenario, history.events)
+    data = series(history, copies=copies_by_route(topology, history))
+    return data and replace(data, depths=depths(history, topology, data))
 
 
 def _wall_clock(started_at: str, after_ns: int) -> datetime:
@@ -150,12 +169,13 @@ def _struck_by(variant: VariantVerdict, cause: LossCause) -> FaultOutcome | None
 
 
 def _row_of(data: Series, index: int) -> tuple[float, ...]:
-    """Return a row of the timeline's table: when, messages in the bucket by kind, then backlog and in flight."""
+    """Return a row of the timeline's table: when, messages in the bucket by kind, then backlog, in flight and the depths of queues."""
     return (
         float(data.begin_s[index]),
         *(round(float(rate[index]) * data.width_s) for rate in data.rates.values()),
         int(data.backlog[index]),
         int(data.in_flight[index]),
+        *(int(depth[index]) for depth in data.depths.values()),
     )
 
 
