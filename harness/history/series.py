@@ -222,7 +222,9 @@ def _in_flight(grid: Grid, workers: Sequence[Log], events: Sequence[Event]) -> n
 def sessions(records: np.ndarray) -> list[np.ndarray]:
     """Split a worker's log by its connections; those without a delivery are left out."""
     connection = records["connection"].astype(np.int64)
-    if (np.diff(connection) < 0).any():  # work that was in hand may be completed when the next connection is there already
+    if (
+        np.diff(connection) < 0
+    ).any():  # work that was in hand may be completed when the next connection is there already
         records = records[np.argsort(connection, kind="stable")]
         connection = records["connection"].astype(np.int64)
     changes = np.flatnonzero(np.diff(connection)) + 1

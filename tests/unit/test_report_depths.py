@@ -25,7 +25,10 @@ def waiting(story: Story, **settings: object) -> dict[str, list[int]]:
     assert data is not None
     found = depths(history, topology, data)
     assert all(len(depth) == len(data.begin_s) for depth in found.values())
-    return {queue: [at for at, last in zip(depth, [-1, *depth], strict=False) if at != last] for queue, depth in found.items()}
+    return {
+        queue: [at for at, last in zip(depth, [-1, *depth], strict=False) if at != last]
+        for queue, depth in found.items()
+    }
 
 
 def backlog(story: Story, **settings: object) -> list[int]:

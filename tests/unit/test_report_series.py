@@ -16,15 +16,15 @@ from harness.events import (
 from harness.history.history import History
 from harness.history.read import DTYPE, Log
 from harness.history.records import Kind, LogHeader
-from harness.history.series import Series, series
+from harness.history.series import BUCKETS, Series, series
 from harness.report.lanes import Span, lanes
 from tests.unit.histories import MS, Story, V, a_fault
 
 SECOND = 1_000_000_000
 
 
-def made(story: Story, **options: int) -> Series:
-    data = series(story.history(), **options)
+def made(story: Story, *, buckets: int = BUCKETS) -> Series:
+    data = series(story.history(), buckets=buckets)
     assert data is not None
     return data
 
