@@ -29,12 +29,12 @@ def report(
     open_it: Annotated[bool, typer.Option("--open", help="Open report.html in a browser.")] = False,
 ) -> None:
     """Judge a run's history again and write its reports anew."""
-    from harness.cli.suite import write_reports
+    from harness.cli.suite import broker_logs, write_reports
     from harness.engine.run import judge_again
 
     directory, loaded = open_run(run, reports)
     result = judge_again(directory, loaded)
-    problems = write_reports(result, loaded)
+    problems = write_reports(result, loaded, broker_logs(result))
     for problem in problems:
         say(f"a report could not be written: {problem}")
     say(result.verdict.headline)

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -139,8 +139,16 @@ def _run_one(
 
 def _report(result: RunResult, loaded: Loaded, settings: Settings, console: Console) -> tuple[str, ...]:
     """Write and print all that is told of a run; returns what could not be written."""
-    problems = (*write_reports(result, loaded), *add_to_trend(result, settings.reports, settings.night))
-    print_verdict(result.verdict, console, directory=result.directory.path)
+    from harness.report.broker_log import complaints_by_variant
+
+    logs = broker_logs(result)
+    problems = (*write_reports(result, loaded, logs), *add_to_trend(result, settings.reports, settings.night))
+    print_verdict(
+        result.verdict,
+        console,
+        directory=result.directory.path,
+        complaints=complaints_by_variant(result.verdict, result.histories, logs),
+    )
     for problem in problems:
         say(f"a report could not be written: {problem}")
     if settings.json_output:
@@ -163,7 +171,7 @@ def run_quietly(loaded: Loaded, option: BrokerOption, *, reports: Path, seed: in
             make_broker=lambda wanted, book: option.make(loaded.scenario.broker, loaded.path, wanted, book),
             listeners=[ahead],
         )
-    write_reports(result, loaded)
+    write_reports(result, loaded, broker_logs(result))
     add_to_trend(result, reports, None)
     _add_to_job_summary([result.verdict])
     if result.interrupted:
@@ -171,18 +179,23 @@ def run_quietly(loaded: Loaded, option: BrokerOption, *, reports: Path, seed: in
     return result.verdict, result.directory.path
 
 
-def write_reports(result: RunResult, loaded: Loaded) -> tuple[str, ...]:
-    """Write every artefact of a run's directory; returns what could not be written."""
+def broker_logs(result: RunResult) -> dict[str, dict[str, str]]:
+    """Read the brokers' logs, by variant and node."""
+    logs: dict[str, dict[str, str]] = {}
+    for name in result.histories:
+        found = sorted((result.directory.variant(name) / "broker").glob("*.log"))
+        logs[name] = {path.stem: path.read_text(encoding="utf-8", errors="replace") for path in found}
+    return logs
+
+
+def write_reports(result: RunResult, loaded: Loaded, logs: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+    """Write every artefact of a run's directory; `logs` are the brokers'. Returns what could not be written."""
     from harness.history.parquet import write as write_parquet
     from harness.report.write import write_all
     from harness.scenario.resolve import resolve, to_yaml
 
     problems: list[str] = []
     find = line_of(loaded)
-    logs: dict[str, dict[str, str]] = {}
-    for name in result.histories:
-        found = sorted((result.directory.variant(name) / "broker").glob("*.log"))
-        logs[name] = {path.stem: path.read_text(encoding="utf-8", errors="replace") for path in found}
     try:
         write_all(
             result.verdict,
@@ -191,6 +204,7 @@ def write_reports(result: RunResult, loaded: Loaded) -> tuple[str, ...]:
             resolved_scenario=to_yaml(resolve(loaded.scenario, seed=result.verdict.seed)),
             broker_logs=logs,
             line_of=lambda _run, variant, path: find(variant, path),
+            scenarios={variant.name: variant.scenario for variant in loaded.variants()},
         )
     except ChaosError as error:
         problems.append(str(error))

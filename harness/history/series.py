@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from harness.events import Drained, Event, FaultHealed, FaultInjected, ProcessEx
 from harness.history.history import History
 from harness.history.progress import completed
 from harness.history.read import Log
-from harness.history.records import FOREIGN, Kind
+from harness.history.records import FOREIGN, Flag, Kind
+from harness.history.tags import indexed
 
 BUCKETS = 160
 """Most points a line: as many as can be told apart, few enough to keep batched confirms from looking like noise."""
@@ -31,9 +32,11 @@ class Series:
     rates: dict[str, np.ndarray]
     """Messages a second: published, confirmed, delivered, completed, acknowledged."""
     backlog: np.ndarray
-    """Messages published and not yet completed, at the end of each bucket; lost ones stay in it."""
+    """Copies published and not yet completed, at the end of each bucket; lost ones stay in it."""
     in_flight: np.ndarray
     """At the end of each bucket: deliveries on living connections that are not completed, or not acknowledged."""
+    depths: dict[str, np.ndarray] = field(default_factory=dict)
+    """By queue, the messages that wait in it at the end of each bucket; see `harness.report.depths`."""
 
     def coarser(self, buckets: int) -> Series:
         """Put buckets together until there are at most `buckets`; as if the history had been aggregated into these."""
@@ -50,11 +53,19 @@ class Series:
             rates={name: np.add.reduceat(rate, starts) * (fine / width) for name, rate in self.rates.items()},
             backlog=self.backlog[ends],
             in_flight=self.in_flight[ends],
+            depths={queue: depth[ends] for queue, depth in self.depths.items()},
         )
 
+    def grid(self, zero_ns: int) -> Grid:
+        """Return the buckets on the clock of the records; `zero_ns` is the release of the publishers on it."""
+        return Grid(zero_ns + round(float(self.begin_s[0]) * 1e9), round(self.width_s * 1e9), len(self.begin_s))
 
-def series(history: History, *, buckets: int = BUCKETS) -> Series | None:
-    """Aggregate a history into at most `buckets` buckets; None if neither publisher nor worker did anything."""
+
+def series(history: History, *, buckets: int = BUCKETS, copies: Mapping[str, int] | None = None) -> Series | None:
+    """Aggregate a history into at most `buckets` buckets; None if neither publisher nor worker did anything.
+
+    `copies` says by route in how many queues a message is put; one where it says nothing.
+    """
     publishers, workers = history.of_role("publisher"), history.of_role("worker")
     spans = [span for log in (*publishers, *workers) if (span := _span(log)) is not None]
     if not spans:
@@ -65,7 +76,7 @@ def series(history: History, *, buckets: int = BUCKETS) -> Series | None:
     width = _width_ns(end - begin, buckets)
     first = begin // width
     count = end // width - first + 1
-    grid = _Grid(zero + first * width, width, count)
+    grid = Grid(zero + first * width, width, count)
     return Series(
         width_s=width / 1e9,
         begin_s=(first + np.arange(count)) * (width / 1e9),
@@ -76,13 +87,13 @@ def series(history: History, *, buckets: int = BUCKETS) -> Series | None:
             "completed": grid.rate(workers, None),
             "acknowledged": grid.rate(workers, Kind.ACKED, ranges=True),
         },
-        backlog=_backlog(grid, publishers, workers),
+        backlog=_backlog(grid, publishers, workers, copies or {}),
         in_flight=_in_flight(grid, workers, history.events),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Grid:
+class Grid:
     """Equal buckets on the clock of the records."""
 
     begin_ns: int
@@ -94,9 +105,11 @@ class _Grid:
         found: np.ndarray = np.clip((at_ns - self.begin_ns) // self.width_ns, 0, self.count - 1)
         return found
 
-    def sums(self, records: np.ndarray, chosen: np.ndarray, *, ranges: bool = False) -> np.ndarray:
-        """Count the chosen ones of some records in each bucket; with `ranges`, the messages that they stand for."""
-        weights = records["arg"][chosen].astype(np.float64) if ranges else None
+    def sums(
+        self, records: np.ndarray, chosen: np.ndarray, *, ranges: bool = False, weights: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Count the chosen ones of some records in each bucket, by their weights; with `ranges`, the messages that they stand for."""
+        weights = records["arg"][chosen].astype(np.float64) if ranges else weights
         counted: np.ndarray = np.bincount(self.index(records["at_ns"][chosen]), weights=weights, minlength=self.count)
         return counted
 
@@ -138,13 +151,15 @@ def _span(log: Log) -> tuple[int, int] | None:
     return (int(at_ns.min()), int(at_ns.max())) if len(at_ns) else None
 
 
-def _backlog(grid: _Grid, publishers: Sequence[Log], workers: Sequence[Log]) -> np.ndarray:
+def _backlog(grid: Grid, publishers: Sequence[Log], workers: Sequence[Log], copies: Mapping[str, int]) -> np.ndarray:
     sent = np.zeros(grid.count)
     sequences: dict[int, list[np.ndarray]] = {}
+    several = any(count > 1 for count in copies.values())
     # Log by log: the records of a million messages, all copied at once, would be most of what a report takes.
     for log in publishers:
         first = (log.records["kind"] == Kind.PUBLISHED) & (log.records["attempt"] == 1)
-        sent += grid.sums(log.records, first)
+        times = np.array([copies.get(name, 1) for name in log.names])
+        sent += grid.sums(log.records, first, weights=times[log.records["queue"][first]] if several else None)
         sequences.setdefault(log.header.number, []).append(log.records["seq"][first])
     # A message's place is its publisher's offset plus its sequence number.
     offsets, sizes = np.full(FOREIGN + 1, -1, dtype=np.int64), np.zeros(FOREIGN + 1, dtype=np.int64)
@@ -153,27 +168,47 @@ def _backlog(grid: _Grid, publishers: Sequence[Log], workers: Sequence[Log]) -> 
         offsets[number] = total
         sizes[number] = 1 + max((int(part.max()) for part in parts if len(part)), default=-1)
         total += int(sizes[number])
-    known, done_ns = np.zeros(total, dtype=bool), np.full(total, _NEVER)
+    known = np.zeros(total, dtype=bool)
     for number, parts in sequences.items():
         for part in parts:
             known[offsets[number] + part] = True
+    done_ns: dict[tuple[str, bool] | None, np.ndarray] = {}
     for log in workers:
         done = np.flatnonzero(completed(log.records))
         publisher, seq = log.records["publisher"][done], log.records["seq"][done]
         there = (offsets[publisher] >= 0) & (seq < sizes[publisher])
-        np.minimum.at(done_ns, (offsets[publisher] + seq)[there], log.records["at_ns"][done][there])
-    finished = np.bincount(grid.index(done_ns[known & (done_ns != _NEVER)]), minlength=grid.count)
+        place, at_ns = (offsets[publisher] + seq)[there], log.records["at_ns"][done][there]
+        for copy, mine in _copies_of(log, done[there]) if several else ((None, slice(None)),):
+            first_ns = done_ns.setdefault(copy, np.full(total, _NEVER))
+            np.minimum.at(first_ns, place[mine], at_ns[mine])
+    finished = np.zeros(grid.count, dtype=np.int64)
+    for first_ns in done_ns.values():
+        finished += np.bincount(grid.index(first_ns[known & (first_ns != _NEVER)]), minlength=grid.count)
     backlog: np.ndarray = np.maximum(np.cumsum(sent) - np.cumsum(finished), 0).astype(np.int64)
     return backlog
 
 
-def _in_flight(grid: _Grid, workers: Sequence[Log], events: Sequence[Event]) -> np.ndarray:
+def _copies_of(log: Log, done: np.ndarray) -> Iterator[tuple[tuple[str, bool], np.ndarray]]:
+    """Tell copies of a message apart, where it can have several: by the queue they were completed from, and whether they died before.
+
+    `done` are places of records of completions; yields which of them are of one kind of copy.
+    """
+    delivered = log.records[log.records["kind"] == Kind.DELIVERED]
+    rows = log.records[done]
+    place = indexed(delivered).find(rows["connection"], rows["tag"])
+    died = (place >= 0) & ((delivered["flags"][place] & Flag.DEAD_LETTERED) != 0)
+    queue = np.where(place >= 0, delivered["queue"][place], rows["queue"])
+    for number, dead in sorted(set(zip(queue.tolist(), died.tolist(), strict=True))):
+        yield (log.names[number], dead), np.flatnonzero((queue == number) & (died == dead))
+
+
+def _in_flight(grid: Grid, workers: Sequence[Log], events: Sequence[Event]) -> np.ndarray:
     ends = {(event.actor, event.incarnation): event.at_ns for event in events if isinstance(event, ProcessExited)}
     settling = {log.header.actor for log in workers if (log.records["kind"] == Kind.ACKED).any()}
     total = np.zeros(grid.count)
     for log in workers:
         exited = ends.get((log.header.actor, log.header.incarnation))
-        for records in _sessions(log.events):
+        for records in sessions(log.events):
             held = _held(grid, records, settles=log.header.actor in settling)
             # Work in hand may still be completed after the loss, so its record need not be the session's last.
             over = np.isin(records["kind"], (Kind.CONNECTION_LOST, Kind.CHANNEL_CLOSED, Kind.FINISHED))
@@ -184,13 +219,19 @@ def _in_flight(grid: _Grid, workers: Sequence[Log], events: Sequence[Event]) -> 
     return total.astype(np.int64)
 
 
-def _sessions(records: np.ndarray) -> list[np.ndarray]:
-    """Split a log by its connections."""
-    changes = np.flatnonzero(np.diff(records["connection"].astype(np.int64))) + 1
+def sessions(records: np.ndarray) -> list[np.ndarray]:
+    """Split a worker's log by its connections; those without a delivery are left out."""
+    connection = records["connection"].astype(np.int64)
+    if (
+        np.diff(connection) < 0
+    ).any():  # work that was in hand may be completed when the next connection is there already
+        records = records[np.argsort(connection, kind="stable")]
+        connection = records["connection"].astype(np.int64)
+    changes = np.flatnonzero(np.diff(connection)) + 1
     return [part for part in np.split(records, changes) if (part["kind"] == Kind.DELIVERED).any()]
 
 
-def _held(grid: _Grid, records: np.ndarray, *, settles: bool) -> np.ndarray:
+def _held(grid: Grid, records: np.ndarray, *, settles: bool) -> np.ndarray:
     """Count what one connection holds at the end of each bucket.
 
     A delivery is off the worker's hands when its work is completed or has failed and, where the worker acknowledges, acknowledged:

@@ -1,4 +1,4 @@
-"""What the broker's log says around each fault.
+"""What the broker's log says around each fault, and what the broker complains of, fault or not.
 
 The log has wall-clock times, the run's events monotonic ones. The run's start is known by both, the wall clock to the second,
 so an excerpt is cut generously.
@@ -11,15 +11,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from harness.history.history import History
 from harness.report.plain import shortened
-from harness.verdict.data import FaultOutcome
+from harness.verdict.data import FaultOutcome, RunVerdict
 
 BEFORE = timedelta(seconds=1)
 AFTER = timedelta(seconds=3)
+EARLIER = timedelta(seconds=5)
+"""Publishers and workers connect before the publishers are released."""
 LONGEST = timedelta(seconds=30)
 """A fault that takes longer is shown for its beginning only."""
 LINE_LENGTH = 240
+MOST_COMPLAINTS = 60
+"""Lines of warnings and errors that are shown of one node."""
 
+_LEVEL = re.compile(r"\S+ \S+ ?(?:[+-]\d\d:\d\d)? \[(warn|warning|error|critical|alert|emergency)\]")
+_TRAFFIC = re.compile(r"client-provided name: chaos-[\w-]+/")
+"""What the log says when the first publisher or worker connects. Before that, the harness knocks at the port to see whether the node is up."""
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) ?([+-]\d\d:\d\d)?")
 
 
@@ -33,6 +41,64 @@ class Excerpt:
     head: tuple[str, ...]
     left_out: int
     tail: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Complaints:
+    """The warnings and errors in one node's log, from the first connection of a publisher or worker on."""
+
+    node: str
+    lines: tuple[str, ...]
+    left_out: int
+    """Further lines, that are not shown."""
+
+
+def complaints(
+    logs: Mapping[str, str], *, begin: datetime, end: datetime, local: tzinfo = UTC
+) -> tuple[Complaints, ...]:
+    """Return what each node complained of between two moments of the wall clock; nodes that did not are left out."""
+    found = []
+    for node, text in logs.items():
+        entries = _entries(text, begin, local)
+        first = next((place for place, (_, line) in enumerate(entries) if _TRAFFIC.search(line)), 0)
+        lines: list[str] = []
+        bad = False
+        for at, line in entries[first:]:
+            if _STAMP.match(line):
+                bad = begin <= at <= end and _LEVEL.match(line) is not None
+            if bad:
+                lines.append(shortened(line, LINE_LENGTH))
+        if lines:
+            found.append(Complaints(node, tuple(lines[:MOST_COMPLAINTS]), max(0, len(lines) - MOST_COMPLAINTS)))
+    return tuple(found)
+
+
+def complaints_by_variant(
+    run: RunVerdict, histories: Mapping[str, History], logs: Mapping[str, Mapping[str, str]]
+) -> dict[str, tuple[Complaints, ...]]:
+    """Return what the brokers complained of while the publishers and workers of each variant were there."""
+    return {
+        name: complaints(
+            logs.get(name, {}),
+            begin=zero_of(run, histories, name) - EARLIER,
+            end=zero_of(run, histories, name, at_ns=history.events[-1].at_ns) + AFTER,
+            local=zero_of(run, histories, name).tzinfo or UTC,
+        )
+        for name, history in histories.items()
+        if history.events
+    }
+
+
+def zero_of(run: RunVerdict, histories: Mapping[str, History], variant: str, *, at_ns: int | None = None) -> datetime:
+    """Return the wall clock at the zero of a variant's timeline, or at a moment of its history; right to about a second."""
+    began_ns = min((history.events[0].at_ns for history in histories.values() if history.events), default=0)
+    try:
+        began = datetime.fromisoformat(run.started_at)
+    except ValueError:
+        began = datetime.fromtimestamp(0, UTC)
+    began = began if began.tzinfo is not None else began.replace(tzinfo=UTC)
+    after_ns = (histories[variant].zero_ns if at_ns is None else at_ns) - began_ns
+    return began + timedelta(microseconds=after_ns / 1000)
 
 
 def excerpts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -45,6 +46,10 @@ LATENCY: Final = {
     "max": ("longest", "#d9534f"),
 }
 """The lines of the latency charts: what each is called, and its colour."""
+QUEUES: Final = ("#d9822b", "#4c78a8", "#54a24b", "#b3446c", "#8e6bbf", "#3fa7a0", "#a87b5b", "#d9a514")
+"""The colours of the queues' lines, in the order of the scenario; the first again after the last."""
+SHOWN_QUEUES: Final = 16
+"""Most queues that the chart has a line for: those that were fullest."""
 HIDDEN_AT_FIRST: Final = ("delivered", "acknowledged")
 """Lines that mostly lie on others; the page's legend shows them."""
 _FAULT_ROW_PX: Final = 17
@@ -53,6 +58,27 @@ _NARROW_PX: Final = 640
 """Faults' names are laid out for a plot of this width, so that they do not run into each other on a small screen."""
 _APART: Final = 5
 """Steps without a message that a line of latencies is drawn across; a longer gap is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLine:
+    """A queue's line in the chart of depths."""
+
+    name: str
+    """What the page's script calls it."""
+    queue: str
+    colour: str
+
+
+def queue_lines(data: Series | None) -> tuple[QueueLine, ...]:
+    """Return the lines of the chart of depths, in the order of the scenario."""
+    if data is None:
+        return ()
+    fullest = sorted(data.depths, key=lambda queue: -int(data.depths[queue].max()))[:SHOWN_QUEUES]
+    shown = [queue for queue in data.depths if queue in fullest]
+    return tuple(
+        QueueLine(f"queue {number}", queue, QUEUES[number % len(QUEUES)]) for number, queue in enumerate(shown)
+    )
 
 
 def timeline(variant: VariantVerdict, data: Series | None, spans: Sequence[Span]) -> dict[str, Any] | None:
@@ -71,6 +97,8 @@ def timeline(variant: VariantVerdict, data: Series | None, spans: Sequence[Span]
     plots = [_fault_names(variant.faults, window)] if struck(variant.faults) else []
     if data is not None:
         plots += [_rates(data, window), _stock(data, window)]
+        if data.depths:
+            plots.append(_depths(data, window))
     plots.append(lane_plot(variant, spans, window))
     for plot in plots:
         mark_faults(plot, variant.faults, window)
@@ -132,6 +160,19 @@ def _rates(data: Series, window: Window) -> Plot:
 def _stock(data: Series, window: Window) -> Plot:
     plot = _measures("stock", 150, window, "messages")
     _draw(plot, data, {"backlog": data.backlog, "in flight": data.in_flight}, middle=False)
+    return plot
+
+
+def _depths(data: Series, window: Window) -> Plot:
+    plot = _measures("depths", 150, window, "waiting")
+    lines = queue_lines(data)
+    columns = {"x": (data.begin_s + data.width_s).round(3).tolist()}
+    columns |= {line.name: data.depths[line.queue].tolist() for line in lines}
+    buckets = source(columns)
+    for line in lines:
+        plot.line(buckets, "x", line.name, line_color=line.colour, line_width=1.8, name=line.name)
+    tips = [("at", "@x{0,0.00} s"), *((plain(line.queue), f"@{{{line.name}}}{{0,0}}") for line in lines)]
+    answer(plot, buckets, ("x", lines[0].name), tips)
     return plot
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.scenario.quantities import format_duration
-from harness.verdict.data import DONE, Counts
+from harness.verdict.data import DONE, Counts, Fate
 
 NOTHING = "—"
 """Where there is no figure."""
@@ -36,6 +36,32 @@ def share(part: int, whole: int) -> str:
     if part < whole and percent > 99.9:
         return "> 99.9%"
     return f"{percent:.1f}%" if percent < 99.95 else "100%"
+
+
+def figure(fate: Fate, counts: Counts) -> str:
+    """Write how many copies have a fate: `875`, or what is shown and what is possible, `875 to 877` or `up to 2`."""
+    if fate is Fate.LOST:
+        least = counts.fates.get(fate, 0)
+        return interval(least, least + sum(counts.possible.values()))
+    most = counts.fates.get(fate, 0)
+    return interval(most - counts.possible.get(fate, 0), most)
+
+
+def interval(least: int, most: int) -> str:
+    """Write a figure of which only bounds are known: `875 to 877`, `up to 2`; just the figure where they agree."""
+    if least == most:
+        return f"{most:,}"
+    return f"{least:,} to {most:,}" if least > 0 else f"up to {most:,}"
+
+
+def not_done_otherwise(counts: Counts) -> dict[Fate, str]:
+    """Return the fates of what was neither done nor lost, in their order, each with its figure."""
+    return {fate: figure(fate, counts) for fate in Fate if counts.fates.get(fate) and fate not in (*DONE, Fate.LOST)}
+
+
+def several_copies(counts: Counts) -> bool:
+    """Whether there are more copies, or less, than messages, so that both have to be said."""
+    return counts.copies not in (0, counts.published)
 
 
 def processed(counts: Counts) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from junitparser import Attr, Error, Failure, JUnitXml, Properties, Property, Skipped, TestCase, TestSuite
 
 from harness.report.plain import lines, plain
+from harness.report.summary import standing
 from harness.verdict.data import ExpectationResult, Outcome, RunVerdict, VariantVerdict
 
 LineOf = Callable[[RunVerdict, str, str], int | None]
@@ -77,9 +78,11 @@ def _properties(run: RunVerdict) -> Any:
         figures |= {
             f"{variant.name}.verdict": variant.outcome.value,
             f"{variant.name}.published": counts.published,
+            f"{variant.name}.copies": counts.copies,
             f"{variant.name}.confirmed": counts.confirmed,
             f"{variant.name}.redelivered": counts.redelivered,
             **{f"{variant.name}.{fate.value}": count for fate, count in counts.fates.items() if count},
+            **{f"{variant.name}.{fate.value}, possibly lost": count for fate, count in counts.possible.items()},
             **{f"{variant.name}.{name}": f"{value:.6f}" for name, value in _times(variant)},
         }
     make: Any = Properties
@@ -122,7 +125,7 @@ def _case(run: RunVerdict, variant: VariantVerdict, result: ExpectationResult, s
     if variant.outcome in ENDED_EARLY:
         case.result = [Skipped(plain(variant.headline))]
     elif result.holds is None:
-        case.result = [Skipped(plain(f"not measured: {result.observed}"))]
+        case.result = [Skipped(plain(f"{standing(variant, result)}: {result.observed}"))]
     elif not result.holds:
         failure: Any = Failure(plain(f"expected {result.expected}, observed {result.observed}"), "violated")
         place = f"{run.file}:{line}" if line is not None else run.file

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from harness.report.figures import processed, seconds
+from harness.report.figures import figure, not_done_otherwise, processed, seconds, several_copies
 from harness.report.plain import plain, shortened
-from harness.report.summary import observed_or_asked, standing
-from harness.verdict.data import DONE, ExpectationResult, Fate, Outcome, RunVerdict, VariantVerdict
+from harness.report.summary import expected, observed_or_asked, standing
+from harness.verdict.data import ExpectationResult, Fate, Outcome, RunVerdict, VariantVerdict
 from harness.verdict.words import plural
 
 LIMIT_BYTES: Final = 1024 * 1024
@@ -94,7 +94,7 @@ def _row(variant: VariantVerdict) -> str:
     cells = (
         escaped(variant.name),
         "<br>".join(f"{escaped(path)}: {escaped(value)}" for path, value in variant.settings.items()),
-        "<br>".join(escaped(shortened(f"{each.path} {each.expected}", 200)) for each in shown),
+        "<br>".join(escaped(shortened(f"{each.path} {expected(each)}", 200)) for each in shown),
         "<br>".join(_observed(variant, each) for each in shown),
         f"{SIGNS[variant.outcome]} {variant.outcome.value}",
     )
@@ -123,14 +123,13 @@ def _details(variant: VariantVerdict) -> str:
 
 def _told(variant: VariantVerdict) -> Iterator[str]:
     counts = variant.counts
-    others = {fate: count for fate, count in counts.fates.items() if count and fate not in (*DONE, Fate.LOST)}
     parts = [
         f"{plural(counts.published, 'message')} published",
-        *([plural(counts.copies, "copy", "copies")] if counts.copies not in (0, counts.published) else []),
+        *([plural(counts.copies, "copy", "copies")] if several_copies(counts) else []),
         f"{counts.confirmed:,} confirmed",
         f"{processed(counts):,} processed",
-        f"{counts.fates.get(Fate.LOST, 0):,} lost",
-        *(f"{count:,} {fate.value}" for fate, count in others.items()),
+        f"{figure(Fate.LOST, counts)} lost",
+        *(f"{written} {fate.value}" for fate, written in not_done_otherwise(counts).items()),
         f"{counts.duplicates:,} processed more than once",
     ]
     yield ", ".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -10,9 +11,12 @@ from rich.text import Text
 
 from harness.report.plain import plain, shortened
 from harness.verdict.data import ExpectationResult, Outcome, RunVerdict, VariantVerdict
+from harness.verdict.words import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from harness.report.broker_log import Complaints
 
 STYLES: Final = {
     Outcome.AS_EXPECTED: "bold green",
@@ -23,17 +27,26 @@ STYLES: Final = {
 }
 SHOWN_CAUSES: Final = 5
 SHOWN_REASONS: Final = 8
+SHOWN_LOG_LINES: Final = 6
+LOG_LINE: Final = 160
+"""Characters of a line of a broker's log."""
 
 
-def print_verdict(run: RunVerdict, console: Console, *, directory: Path) -> None:
-    """Print a run's verdict. `directory` is where its reports lie."""
+def print_verdict(
+    run: RunVerdict,
+    console: Console,
+    *,
+    directory: Path,
+    complaints: Mapping[str, Sequence[Complaints]] | None = None,
+) -> None:
+    """Print a run's verdict. `directory` is where its reports lie; `complaints` are those of the brokers, by variant."""
     console.print()
     console.print(Text.assemble((run.outcome.value.upper(), STYLES[run.outcome]), "  ", plain(run.headline)))
     if run.variants:
         console.print()
         console.print(_table(run.variants, wide=console.width >= 100))
     for variant in run.variants:
-        for line in _explanation(variant):
+        for line in _explanation(variant, (complaints or {}).get(variant.name, ())):
             console.print(line)
     console.print()
     console.print(Text.assemble(("report  ", "dim"), plain(str(directory / "report.html"))))
@@ -49,13 +62,19 @@ def observed_or_asked(variant: VariantVerdict) -> tuple[ExpectationResult, ...]:
 
 def standing(
     variant: VariantVerdict, result: ExpectationResult
-) -> Literal["ok", "not ok", "not measured", "not proved"]:
+) -> Literal["ok", "not ok", "undecided", "not measured", "not proved"]:
     """Say how an expectation stands; what holds in a run that proved nothing is not proved."""
-    if result.holds is None:
-        return "not measured"
+    if result.holds is None:  # of an interval it may hold for a part only
+        return "undecided" if any(letter.isdigit() for letter in result.observed) else "not measured"
     if not result.holds:
         return "not ok"
     return "ok" if variant.outcome in (Outcome.AS_EXPECTED, Outcome.VIOLATED) else "not proved"
+
+
+def expected(result: ExpectationResult) -> str:
+    """Write what is expected; what does not hold and is nowhere in the scenario is marked. That nothing may be lost goes without saying."""
+    unstated = not result.stated and result.holds is not True and result.path != "lost"
+    return f"{result.expected} (not stated)" if unstated else result.expected
 
 
 def _table(variants: tuple[VariantVerdict, ...], *, wide: bool) -> Table:
@@ -75,7 +94,7 @@ def _table(variants: tuple[VariantVerdict, ...], *, wide: bool) -> Table:
         for result in observed_or_asked(variant):
             table.add_row(
                 *leading,
-                Text(shortened(plain(f"{result.path} {result.expected}"), 60)),
+                Text(shortened(plain(f"{result.path} {expected(result)}"), 60)),
                 Text(shortened(plain(result.observed), 60)),
                 _mark(variant, result),
             )
@@ -96,8 +115,8 @@ def _mark(variant: VariantVerdict, result: ExpectationResult) -> Text:
             return Text(word, style="yellow")
 
 
-def _explanation(variant: VariantVerdict) -> list[Text]:
-    """Say why a variant is what it is: what took messages, and what did not hold."""
+def _explanation(variant: VariantVerdict, complaints: Sequence[Complaints]) -> list[Text]:
+    """Say why a variant is what it is: what took messages, what did not hold, and what the broker complained of."""
     lines: list[Text] = []
     lines += [Text(f"  {plain(sentence)}") for sentence in variant.explained[:SHOWN_CAUSES]]
     if len(variant.explained) > SHOWN_CAUSES:
@@ -111,4 +130,10 @@ def _explanation(variant: VariantVerdict) -> list[Text]:
             if result.holds is False and result.explanation
         ]
     lines += [Text(f"  note: {plain(note)}", style="yellow") for note in variant.notes]
+    for each in complaints:
+        count = len(each.lines) + each.left_out
+        lines.append(Text(f"  {plural(count, 'line')} of warnings and errors in the log of {plain(each.node)}:"))
+        lines += [Text(f"    {shortened(plain(line), LOG_LINE)}", style="dim") for line in each.lines[:SHOWN_LOG_LINES]]
+        if count > SHOWN_LOG_LINES:
+            lines.append(Text(f"    and {plural(count - SHOWN_LOG_LINES, 'more line')}, in the report", style="dim"))
     return [Text.assemble("\n", (plain(variant.name), "bold")), *lines] if lines else []

@@ -14,8 +14,8 @@ from markupsafe import Markup, escape
 
 from harness.report import figures
 from harness.report.plain import colour, lines, plain, shortened
-from harness.report.summary import observed_or_asked, standing
-from harness.verdict.data import Outcome
+from harness.report.summary import expected, observed_or_asked, standing
+from harness.verdict.data import Fate, Outcome
 from harness.verdict.words import plural, rate_bound
 
 
@@ -38,10 +38,16 @@ def environment() -> Environment:
         "bound": rate_bound,
         "plural": plural,
         "processed": figures.processed,
+        "figure": figures.figure,
+        "lost_figure": lambda counts: figures.figure(Fate.LOST, counts),
+        "otherwise": lambda counts: sum(counts.fates[fate] for fate in figures.not_done_otherwise(counts)),
+        "not_done_otherwise": figures.not_done_otherwise,
+        "several_copies": figures.several_copies,
         "outage_s": lambda outage: outage.end_s - outage.begin_s,
         "mood": mood,
         "told": observed_or_asked,
         "standing": standing,
+        "expected": expected,
         "moment": _moment,
         "sentence": _sentence,
         "several_lines": lambda text: escape(lines(text)),

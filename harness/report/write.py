@@ -13,6 +13,7 @@ from harness.report.index import write_index
 from harness.report.junit import LineOf, junit, nowhere
 from harness.report.markdown import markdown
 from harness.report.openmetrics import openmetrics
+from harness.scenario.scenario import Scenario
 from harness.verdict.as_json import to_json
 from harness.verdict.data import RunVerdict
 
@@ -25,17 +26,24 @@ def write_all(
     resolved_scenario: str,
     broker_logs: Mapping[str, Mapping[str, str]],
     line_of: LineOf = nowhere,
+    scenarios: Mapping[str, Scenario] | None = None,
 ) -> tuple[Path, ...]:
     """Write verdict.json, junit.xml, summary.md, metrics.prom, badge.svg and report.html, each whole or not at all, and the index.
 
-    `line_of` says where in the scenario's file an expectation stands. Returns what was written. Raises HistoryError at the end, naming
+    `line_of` says where in the scenario's file an expectation stands; `scenarios` are those of the variants. Returns what was written. Raises HistoryError at the end, naming
     everything that could not be.
     """
 
     def page() -> str:
         from harness.report.html import html  # noqa: PLC0415 - the chart library takes a second to import
 
-        return html(run, histories=histories, resolved_scenario=resolved_scenario, broker_logs=broker_logs)
+        return html(
+            run,
+            histories=histories,
+            resolved_scenario=resolved_scenario,
+            broker_logs=broker_logs,
+            scenarios=scenarios,
+        )
 
     makers: dict[str, Callable[[], str]] = {
         "verdict.json": lambda: to_json(run) + "\n",

@@ -54,7 +54,7 @@ class Row:
     duplicates: int
     stranded: int
     loss_rate: float | None
-    """Lost messages of those promised."""
+    """Lost copies of those promised."""
     recovery_s: float | None
     """The longest recovery after a fault."""
     outage_publishers_s: float | None
@@ -99,7 +99,7 @@ def rows_of(run: RunVerdict, histories: Mapping[str, History], *, run_id: str, n
             redelivered=variant.counts.redelivered,
             duplicates=variant.counts.duplicates,
             stranded=variant.counts.fates.get(Fate.STRANDED, 0),
-            loss_rate=_lost(variant) / variant.promised if variant.promised else None,
+            loss_rate=_lost(variant) / variant.counts.promised_copies if variant.counts.promised_copies else None,
             recovery_s=max(
                 (fault.recovery_s for fault in variant.faults if fault.recovery_s is not None), default=None
             ),

@@ -349,6 +349,12 @@ class Counts:
     possible: dict[Fate, int] = field(default_factory=dict)
     """Those of a fate that may as well have been lost; fates without any are left out."""
 
+    @property
+    def promised_copies(self) -> int:
+        """Copies of promised messages: the base of the share that was lost."""
+        others = (Fate.NEVER_PROMISED, Fate.RECOVERED, Fate.RESURRECTED)
+        return sum(count for fate, count in self.fates.items() if fate not in others)
+
 
 class Limit(StrEnum):
     """What kept the traffic from being faster."""

@@ -16,15 +16,15 @@ from harness.events import (
 from harness.history.history import History
 from harness.history.read import DTYPE, Log
 from harness.history.records import Kind, LogHeader
-from harness.history.series import Series, series
+from harness.history.series import BUCKETS, Series, series
 from harness.report.lanes import Span, lanes
 from tests.unit.histories import MS, Story, V, a_fault
 
 SECOND = 1_000_000_000
 
 
-def made(story: Story, **options: int) -> Series:
-    data = series(story.history(), **options)
+def made(story: Story, *, buckets: int = BUCKETS) -> Series:
+    data = series(story.history(), buckets=buckets)
     assert data is not None
     return data
 
@@ -104,6 +104,21 @@ def test_work_acknowledged_by_the_broker_itself_is_in_flight_until_it_is_complet
     assert made(story).in_flight[-1] == 1
     story.complete(0, tag)
     assert made(story).in_flight[-1] == 0
+
+
+def test_work_of_a_lost_connection_that_is_completed_later_ends_no_other_connection() -> None:
+    story = Story()
+    late = story.deliver(0)
+    story.lose_connection("worker")
+    tags = [story.deliver(seq, connection=2) for seq in range(1, 4)]
+    story.complete(0, late)
+    story.now += SECOND
+    for seq, tag in enumerate(tags, start=1):
+        story.complete(seq, tag, connection=2)
+        story.ack(tag, connection=2)
+    data = made(story)
+    assert data.in_flight.max() == 3
+    assert data.in_flight[-1] == 0
 
 
 def test_time_counts_from_the_release_of_the_publishers() -> None:
