@@ -38,6 +38,8 @@ def test_small_numbers_are_off_by_one_and_large_ones_by_a_factor() -> None:
     assert mutants("x = 3") == {"x = 4", "x = 2"}
     assert mutants("x = 1_000_000") == {"x = 2000000", "x = 500000"}
     assert mutants("x = True") == {"x = False"}
+    assert mutants("x = -1") == {"x = 1"}
+    assert mutants("x = y[-1]") == {"x = y[1]", "x = y[-2]"}
 
 
 def test_functions_and_sides_are_taken_for_each_other() -> None:

@@ -1,8 +1,8 @@
 """Where a mistake can be planted in a module, found in its syntax tree.
 
 A site is a span of the source and what to write there instead, so that a mutant keeps its lines and is shown as it is. What no test of
-behaviour can see is left out: annotations, decorators, docstrings, f-strings, assertions, numbers of an Enum, `reshape`, `strict=`, `dtype=`. So is what fails
-at first sight, such as a removed assignment of a local name.
+behaviour can see is left out: annotations, decorators, docstrings, f-strings, assertions, numbers of an Enum, `reshape`, `strict=`, `dtype=`. So is another
+negative number, but for an index: -1 stands for none. And what fails at first sight, such as a removed assignment of a local name.
 """
 
 from __future__ import annotations
@@ -189,6 +189,11 @@ class _Finder:
             case ast.Call(func=ast.Attribute(attr="reshape") as function):
                 yield from self._expression(function, here)
                 return
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant()):
+                yield from self._operators(node, here)
+                return
+            case ast.Subscript(slice=ast.UnaryOp(op=ast.USub(), operand=ast.Constant() as last)):
+                yield from self._constant(last, here)
         yield from self._operators(node, here)
         yield from self._names(node, here)
         yield from self._conditions(node, here)
