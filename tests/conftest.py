@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # A loaded machine is slow, and no example is wrong for it.
 settings.register_profile("any machine", deadline=None)
-settings.load_profile("any machine")
+# Whoever runs the same tests again and again asks whether they fail, not what fails at the least.
+settings.register_profile(
+    "repeatable", deadline=None, derandomize=True, database=None, phases=(Phase.explicit, Phase.generate)
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "any machine"))
 
 # Started in the background or under nohup, pytest would hand down to every process under test that it ignores these.
 for number in (signal.SIGINT, signal.SIGHUP):

@@ -15,6 +15,7 @@ from harness.checks.rules.fates import Fates, find_fates
 from harness.checks.tally.message_table import tabulate
 from harness.history.read import Log
 from harness.verdict.data import Fate
+from tests.examples import examples
 from tests.unit.histories import FOREIGN, MS, Story, scenario
 from tests.unit.oracle import Oracle
 
@@ -127,7 +128,7 @@ def shuffled(story: Story, order: list[int]) -> Story:
     return story
 
 
-@settings(max_examples=3000)
+@settings(max_examples=examples(3000))
 @given(st.lists(step, max_size=70), st.booleans(), st.lists(st.integers(0, 9), max_size=6))
 def test_the_judge_agrees_with_the_oracle(steps: list[Step], confirms: bool, order: list[int]) -> None:
     history = shuffled(tell(steps, confirms=confirms), order).history()
@@ -170,7 +171,7 @@ faulty = st.one_of(
 )
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(st.lists(faulty, max_size=60), st.booleans(), st.sampled_from(["manual", "automatic", "early"]), st.booleans())
 def test_a_cause_does_not_depend_on_what_else_was_lost(
     steps: list[Step], confirms: bool, acks: str, durable: bool
@@ -208,14 +209,14 @@ def test_a_cause_does_not_depend_on_what_else_was_lost(
             together.causes[place].place,
             together.causes[place].actor,
             together.causes[place].fault,
-            together.causes[place].setting,
+            together.causes[place].remedy.text,
         )
 
 
 _FAULTS = ("kill", "restart", "purge", "close", "pause")
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(step, max_size=40))
 def test_records_in_a_torn_tail_change_nothing(steps: list[Step]) -> None:
     """A log that was cut before its last record is judged as if that had not happened, and never fails."""

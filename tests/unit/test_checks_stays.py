@@ -1,0 +1,233 @@
+"""How long copies can have stood in a queue, and how many a length limit must have taken: by the order of what came and left."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness.checks.rules.stays import (
+    Arrivals,
+    dead_lettered_into,
+    given_back_ns,
+    most_at_consumers,
+    published_into,
+)
+from harness.checks.tally.message_table import MessageTable, tabulate
+from harness.checks.tally.times import NEVER
+from harness.history.records import AckMode
+from harness.scenario.scenario import Scenario
+from tests.unit.histories import MS, Story, scenario
+
+
+def ns(*times: int) -> np.ndarray:
+    return np.array(times, dtype=np.int64)
+
+
+def arrivals(*came_sure_left: tuple[int, int, int]) -> Arrivals:
+    came, sure, left = zip(*came_sure_left, strict=True)
+    return Arrivals.of(ns(*came), ns(*sure), ns(*left))
+
+
+def read(story: Story, of: Scenario | None = None) -> MessageTable:
+    return tabulate(story.history(), of or scenario())
+
+
+# What came after a copy.
+
+
+def test_what_came_after_a_copy_until_some_time_is_counted() -> None:
+    four = arrivals((10, 12, NEVER), (20, 22, NEVER), (30, 32, NEVER), (40, 42, NEVER))
+    assert four.after(ns(10, 10, 20, 40), ns(40, 29, 30, 99)).tolist() == [3, 1, 1, 0]
+
+
+def test_one_that_surely_came_at_the_same_moment_may_have_come_after() -> None:
+    both = arrivals((10, 22, NEVER), (22, 25, NEVER))
+    assert both.after(ns(22), ns(22)).tolist() == [1]
+
+
+def test_one_that_is_not_known_to_have_come_is_ahead_if_it_was_sent_before() -> None:
+    both = arrivals((10, NEVER, NEVER), (20, 22, NEVER))
+    assert both.after(ns(20), ns(30)).tolist() == [0]
+
+
+# What waits.
+
+
+def test_what_came_and_was_not_delivered_by_then_waits() -> None:
+    three = arrivals((10, 12, 50), (20, 22, 30), (40, 42, NEVER))
+    assert three.waiting(ns(9, 10, 29, 30, 40, 50)).tolist() == [0, 1, 2, 1, 2, 1]
+
+
+def test_what_is_not_known_to_have_come_does_not_wait_but_what_was_delivered_did() -> None:
+    four = arrivals((10, NEVER, NEVER), (15, NEVER, NEVER), (20, NEVER, 50), (30, 32, NEVER))
+    assert four.waiting(ns(40)).tolist() == [2]
+
+
+# What a length limit must have taken.
+
+
+def test_a_queue_without_consumers_dropped_all_that_did_not_fit() -> None:
+    five = arrivals(*((at, at + 1, NEVER) for at in range(10, 60, 10)))
+    assert five.overflow(3, 0) == 2
+    assert five.overflow(5, 0) == five.overflow(9, 0) == 0
+
+
+def test_what_left_before_the_next_came_made_room() -> None:
+    four = arrivals((10, 12, 15), (20, 22, NEVER), (30, 32, 40), (40, 42, NEVER))
+    assert four.overflow(1, 0) == 1
+    assert four.overflow(2, 0) == 0
+
+
+def test_what_left_at_the_very_moment_made_room() -> None:
+    assert arrivals((10, 12, 22), (20, 22, NEVER)).overflow(1, 0) == 0
+    assert arrivals((10, 12, 23), (20, 22, NEVER)).overflow(1, 0) == 1
+
+
+def test_what_may_have_been_on_its_way_to_consumers_made_room() -> None:
+    """It was delivered in the end, so it was not dropped; when it left the queue is not known."""
+    five = arrivals(*((at, at + 1, 90 if at < 40 else NEVER) for at in range(10, 60, 10)))
+    assert [five.overflow(1, at_consumers) for at_consumers in (0, 1, 2, 3, 9)] == [4, 3, 2, 1, 1]
+    assert five.overflow(1, None) == 1
+
+
+def test_what_is_not_known_to_have_come_takes_no_room() -> None:
+    assert arrivals((10, NEVER, NEVER), (20, 22, NEVER), (30, 32, NEVER)).overflow(1, 0) == 1
+    assert arrivals((10, NEVER, NEVER), (20, NEVER, NEVER)).overflow(0, 0) == 0
+
+
+# Where arrivals are read from.
+
+
+TWO = scenario(queues={"tasks": {"dead_letter": "second"}, "second": {}})
+
+
+def two_queues() -> Story:
+    story = Story(queues=("tasks", "second"))
+    story.now = 0
+    return story
+
+
+def columns(found: Arrivals) -> list[list[int]]:
+    """When each came, surely had come, and left, in milliseconds."""
+    return [
+        [at if at == NEVER else at // MS for at in each.tolist()]
+        for each in (found.came_ns, found.sure_ns, found.left_ns)
+    ]
+
+
+def test_publishes_come_when_they_are_sent_surely_when_confirmed_and_leave_when_delivered() -> None:
+    story = two_queues()
+    story.confirm(story.publish(0))
+    story.publish(1, route=1)
+    story.publish(2)
+    story.deliver(0)
+    table = read(story, TWO)
+    assert columns(published_into(table.queues.index("tasks"), table)) == [[1, 4], [2, NEVER], [5, NEVER]]
+
+
+def dead(
+    story: Story, queue: str = "second", missing: tuple[int, ...] = (), came_ms: tuple[int, ...] = ()
+) -> list[list[int]]:
+    table = read(story, TWO)
+    came_ns = ns(*(each * MS for each in came_ms))
+    return columns(dead_lettered_into(table.queues.index(queue), ns(*missing), came_ns, table))
+
+
+def test_a_dead_letter_comes_when_it_is_rejected_and_leaves_when_it_is_delivered() -> None:
+    story = two_queues()
+    story.sent(0)
+    story.reject(0, story.deliver(0))  # at 4 ms
+    story.deliver(0, queue=1, died=True)
+    assert dead(story) == [[4], [4], [5]]
+    assert dead(story, "tasks") == [[], [], []]
+
+
+def test_a_dead_letter_that_nobody_rejected_comes_when_it_is_seen() -> None:
+    story = two_queues()
+    story.sent(0)
+    story.deliver(0, queue=1, died=True)
+    assert dead(story) == [[3], [3], [3]]
+
+
+def test_a_dead_letter_that_rests_there_came_if_it_is_known_when() -> None:
+    story = two_queues()
+    story.sent(0)
+    story.reject(0, story.deliver(0))  # at 4 ms
+    story.find(0, queue=1, died=True)
+    story.sent(1)
+    story.find(1, queue=1, died=True)  # it may have expired at any time
+    assert dead(story) == [[4], [4], [NEVER]]
+
+
+def test_what_rests_elsewhere_or_is_no_dead_letter_did_not_die_into_the_queue() -> None:
+    story = two_queues()
+    for seq in range(3):
+        story.sent(seq)
+        story.reject(seq, story.deliver(seq))
+    story.find(0, queue=0, died=True)
+    story.find(1, queue=1)
+    story.find(2, queue=1, died=True)
+    assert dead(story) == [[12], [12], [NEVER]]
+
+
+def test_the_last_reject_brought_it_there() -> None:
+    story = two_queues()
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    story.reject(0, story.deliver(0, to=2), to=2)  # at 6 ms
+    story.reject(0, story.deliver(0, queue=1, died=True))  # this one leads away
+    assert dead(story) == [[6], [6], [7]]
+
+
+def test_missing_ones_come_as_told_and_never_leave() -> None:
+    story = two_queues()
+    story.sent(0)
+    story.reject(0, story.deliver(0))  # at 4 ms
+    story.deliver(0, queue=1, died=True)
+    story.sent(1)
+    assert dead(story, missing=(1,), came_ms=(2,)) == [[2, 4], [2, 4], [NEVER, 5]]
+
+
+def given_back(story: Story) -> list[int]:
+    table = read(story, TWO)
+    return [at // MS for at in given_back_ns(table.queues.index("tasks"), table).tolist()]
+
+
+def test_what_a_worker_requeues_comes_back_then_and_what_it_rejects_does_not() -> None:
+    story = two_queues()
+    for seq in range(3):
+        story.sent(seq)
+    story.reject(0, story.deliver(0), requeue=True)  # at 8 ms
+    story.reject(1, story.deliver(1))
+    story.reject(2, story.deliver(2, to=2), to=2, requeue=True)  # at 12 ms
+    story.deliver(0, queue=1, died=True)
+    assert given_back(story) == [8, 12]
+
+
+def test_what_is_held_comes_back_with_its_connection_and_what_is_acknowledged_does_not() -> None:
+    story = two_queues()
+    story.sent(0)
+    story.sent(1)
+    story.deliver(0)
+    story.ack(story.deliver(1))
+    story.deliver(0, queue=1, died=True)
+    story.lose_connection("worker")  # at 9 ms
+    assert given_back(story) == [9]
+
+
+@pytest.mark.parametrize(
+    ("prefetches", "acks", "most"),
+    [
+        ((3,), AckMode.MANUAL, 3),
+        ((3, 4), AckMode.MANUAL, 7),
+        ((3, 0), AckMode.MANUAL, None),
+        ((3,), AckMode.AUTOMATIC, None),
+    ],
+)
+def test_consumers_hold_at_most_their_prefetch(prefetches: tuple[int, ...], acks: AckMode, most: int | None) -> None:
+    story = two_queues()
+    story.sent(0)
+    for worker, prefetch in enumerate(prefetches, 1):
+        story.consume(worker, prefetch=prefetch, acks=acks)
+    story.consume(9, prefetch=0, queue=1)
+    assert most_at_consumers("tasks", read(story, TWO).sessions) == most
