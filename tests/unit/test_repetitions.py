@@ -71,7 +71,7 @@ def test_the_summary_begins_with_the_verdict_and_a_table_of_the_scenarios() -> N
     assert lines[0] == "## ❌ nightly: violated"
     assert lines[2] == "**1 of 2 scenarios as expected, 1 violated; flaky: worker kill** (6 runs)"
     assert lines[6].startswith(
-        "| worker kill | ❌ violated **flaky** (violated 2, as expected 2) | 4 | 3 messages were lost"
+        "| worker kill | ❌ violated **flaky** (violated 2, as expected 2) | 4 | 23 tasks: 20 done, 3 lost at worker-1"
     )
     assert lines[7].startswith("| unroutable | ✅ as expected | 2 | ")
     text = "\n".join(lines)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.checks.rules.arrival import WITHIN_NS
-from harness.checks.rules.taken import FATES, Reason, Taken, what_took
+from harness.checks.rules.taken import FATES, Reason, Taken
+from harness.checks.rules.walk import what_took
 from harness.checks.tally.fault_records import fault_records, over_ns
 from harness.checks.tally.lives import Lives
 from harness.checks.tally.message_table import AT_ONCE, MessageTable

@@ -73,6 +73,11 @@ class RunTopology:
         after = [look for look in self.glimpses if look.moment == "after the drain"]
         return bool(after) and queue not in {each.name for each in after[-1].queues}
 
+    def held(self, queue: str) -> int:
+        """Return how many messages a queue held after the drain for a target that refuses them."""
+        after = [look for look in self.looks if look.moment == "after the drain"]
+        return next((each.held for look in after for each in look.queues if each.name == queue), 0)
+
     def lives(self, route: str, rounds: int = 1) -> Lives:
         """Return the lives that a route's messages can have, of so many rounds."""
         return Lives(self.topology.start(route), self.topology.deaths, rounds)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from harness.checks.tally.fault_records import FaultRecord
 from harness.verdict.data import (
     DONE,
     Counts,
@@ -20,6 +19,9 @@ from harness.verdict.data import (
     VariantVerdict,
 )
 from harness.verdict.words import plural, rate_bound
+
+if TYPE_CHECKING:
+    from harness.checks.tally.fault_records import FaultRecord
 
 LONGEST: Final = 120
 """Characters of a headline at most."""

@@ -1,0 +1,404 @@
+"""What the configuration of its queues took from copies that are missing: a time to live, a limit, a reject, a purge, a deletion.
+
+Each missing copy is followed from where it was last known to be: the queue that it was published into, or the one of its last delivery.
+There it stands from some time on, until the first of these took it: a fault, a purge, its time to live, the length limit, the delivery
+limit. A death leads to the next queue, where the same is asked, or nowhere: then the copy expired or was dropped. What nothing took
+stands in its last queue, and is lost there (`causes.py` says to what). The walk ends: a copy that comes round to a queue without a reject
+is dropped by the broker as a cycle.
+
+Evidence decides between *shown* and *possible*. Shown is what a reject, a delivery count, the order of the queue or the broker's own
+counters leave no other way to explain; a copy that may as well have been lost is possible only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.checks.rules.arrival import WITHIN_NS, arrived
+from harness.checks.rules.latest import last_deliveries, last_publishes, rows_of
+from harness.checks.rules.overtaken import Overtaken
+from harness.checks.rules.stays import (
+    AT_LAST,
+    NO_ARRIVALS,
+    Arrivals,
+    dead_lettered_into,
+    given_back_ns,
+    published_into,
+)
+from harness.checks.rules.taken import Reason, Taken
+from harness.checks.rules.weigh import InDoubt, weigh
+from harness.checks.tally.deliveries import REJECTED
+from harness.checks.tally.fault_records import FaultRecord, fault_records, on_disk_ns
+from harness.checks.tally.message_table import MessageTable
+from harness.checks.tally.times import NEVER
+from harness.effects import Takes
+from harness.events import Drained, Event
+from harness.history.records import AckMode
+from harness.scenario.queue_policy import EffectivePolicy
+from harness.scenario.routing import Position
+
+
+def what_took(missing: NDArray[np.int64], tally: MessageTable, events: Sequence[Event]) -> Taken:
+    """Follow missing copies to what took them."""
+    walk = _Walk(missing, tally, events)
+    walk.begin()
+    weigh(walk.taken, walk.in_doubt, tally, events)
+    return walk.taken
+
+
+class _Walk:
+    """Follows the missing copies, by groups that stand in the same queue."""
+
+    def __init__(self, missing: NDArray[np.int64], tally: MessageTable, events: Sequence[Event]) -> None:
+        size = len(missing)
+        self.taken = Taken(
+            missing,
+            np.zeros(size, dtype=np.int8),
+            np.zeros(size, dtype=bool),
+            np.full(size, -1, dtype=np.int64),
+            np.zeros(size, dtype=np.int64),
+            np.full(size, NEVER),
+            np.full(size, -1, dtype=np.int64),
+        )
+        self._tally, self._events, self._topology = tally, events, tally.topology
+        self._place = {name: number for number, name in enumerate(tally.queues)}
+        self._faults = fault_records(events)
+        self._on_disk_ns = on_disk_ns(events)
+        self._end_ns = max((event.at_ns for event in events), default=0)
+        self._drained_ns = min((event.at_ns for event in events if isinstance(event, Drained)), default=NEVER)
+        self._sent = last_publishes(missing, tally)
+        self._last = last_deliveries(missing, tally)
+        self._persistent = tally.publishes.persistent[self._sent]
+        self._published_into = cache(lambda queue: published_into(queue, tally))
+        self._overtaken = cache(lambda queue: Overtaken(queue, tally))
+        self.in_doubt: list[InDoubt] = []
+        """Groups whose number is to be held against what the queue must have taken."""
+
+    def begin(self) -> None:
+        """Put each copy where it was last known to be, and follow it from there."""
+        tally, last = self._tally, self._last
+        slots, routes = tally.copies.slots(self.taken.copy), tally.route[self.taken.copy]
+        queue = tally.first_queue(self.taken.copy)
+        delivered = np.flatnonzero(last >= 0)
+        queue[delivered] = tally.deliveries.queue[last[delivered]]
+        groups, of = np.unique(np.stack([routes, slots, queue], axis=1), axis=0, return_inverse=True)
+        for number, (route, slot, place) in enumerate(groups.tolist()):
+            rows = np.flatnonzero(of.reshape(-1) == number)
+            if place < 0:
+                self.taken.since_ns[rows] = tally.publishes.at_ns[self._sent[rows]]
+                continue
+            name = tally.queues[place]
+            lives = tally.copies.lives[route]
+            position = next(each for each in lives.places(slot) if each.queue == name)
+            self._from(rows, position, lives.begun_by(slot))
+
+    def _from(self, rows: NDArray[np.int64], position: Position, begun_by: str) -> None:
+        """Follow copies whose last known place is the same; `begun_by` is the queue where the death was that begins them, if any."""
+        tally, last = self._tally, self._last[rows]
+        deliveries = tally.deliveries
+        published_ns = tally.publishes.at_ns[self._sent[rows]]
+        fresh = rows[last < 0]
+        if len(fresh):
+            sure = np.where(
+                arrived(self._sent[fresh], tally),
+                np.where(
+                    tally.publishes.confirmed_ns[self._sent[fresh]] != NEVER,
+                    tally.publishes.confirmed_ns[self._sent[fresh]],
+                    published_ns[last < 0] + WITHIN_NS,
+                ),
+                NEVER,
+            )
+            if begun_by:
+                sure[:] = AT_LAST
+            self._in_queue(fresh, position, published_ns[last < 0], sure, frozenset(), died_in=begun_by)
+        known = rows[last >= 0]
+        if not len(known):
+            return
+        last = self._last[known]
+        self._stand(known, position.queue, deliveries.at_ns[last])
+        rejected = deliveries.rejected[last] == REJECTED
+        gone = deliveries.acked[last] | deliveries.failed[last] | _automatic(tally)[deliveries.session[last]]
+        died = known[rejected]
+        if len(died):
+            at_ns = deliveries.rejected_ns[self._last[died]]
+            lost_ns = np.array([session.lost_ns for session in tally.sessions], dtype=np.int64)
+            self.taken.possible[died] = lost_ns[deliveries.session[self._last[died]]] - at_ns < WITHIN_NS
+            self._died(died, position, Reason.REJECTED, at_ns, frozenset())
+        back = known[~rejected & ~gone]
+        if len(back):
+            limited = self._over_the_limit(back, position.queue)
+            at_ns = deliveries.at_ns[self._last[back]]
+            if limited.any():
+                self._died(back[limited], position, Reason.DELIVERY_LIMIT, at_ns[limited], frozenset({position.queue}))
+            back, at_ns = back[~limited], at_ns[~limited]
+        if len(back):
+            came_ns = np.where(deliveries.died[self._last[back]], at_ns, published_ns[np.searchsorted(rows, back)])
+            self._in_queue(back, position, came_ns, at_ns, frozenset(), again=True)
+
+    def _over_the_limit(self, rows: NDArray[np.int64], queue: str) -> NDArray[np.bool_]:
+        """Return which copies their queue had to give up on when their last delivery came back."""
+        limit = self._topology.policy(queue).most_redeliveries(self._topology.rabbitmq)
+        if limit is None:
+            return np.zeros(len(rows), dtype=bool)
+        deliveries, copies = self._tally.deliveries, self.taken.copy[rows]
+        mine = rows_of(copies, deliveries.copy, self._tally.total)
+        mine = mine[deliveries.queue[mine] == self._place[queue]]
+        attempt = np.zeros(self._tally.total, dtype=np.uint16)
+        attempt[copies] = deliveries.attempt[self._last[rows]]  # a message that was published again begins anew
+        mine = mine[deliveries.attempt[mine] == attempt[deliveries.copy[mine]]]
+        times = np.bincount(deliveries.copy[mine], minlength=self._tally.total)[copies]
+        found: NDArray[np.bool_] = np.maximum(times, deliveries.count[self._last[rows]] + 1) > limit
+        return found
+
+    def _in_queue(
+        self,
+        rows: NDArray[np.int64],
+        position: Position,
+        came_ns: NDArray[np.int64],
+        sure_ns: NDArray[np.int64],
+        deaths: frozenset[str],
+        *,
+        again: bool = False,
+        died_in: str = "",
+    ) -> None:
+        """Ask what took copies that stand in a queue: since `came_ns` at the earliest, surely by `sure_ns` (NEVER: it is not known to be there).
+
+        `deaths` are the queues that they died in since their last reject; `again` says that they were given back to it; `died_in` is the
+        queue where the death was that brought them, if one did.
+        """
+        queue, died = position.queue, bool(died_in)
+        self._stand(rows, queue, came_ns)
+        there = ~self._gone_before(queue, came_ns)
+        if died:
+            self._take(rows[~there], Reason.NO_TARGET, died_in)
+        rows, came_ns, sure_ns = rows[there], came_ns[there], sure_ns[there]
+        policy = self._topology.policy(queue)
+        ttl_s = policy.message_ttl_s
+        back_ns = np.where(again, self._given_back_ns(rows), came_ns)
+        until_ns = np.full(len(rows), self._end_ns, dtype=np.int64)
+        if not again and not died:
+            # One that was given back came to its place again when others had passed it.
+            self.taken.overtaken_ns[rows] = self._overtaken(queue).since_ns(sure_ns)
+            until_ns = np.minimum(until_ns, self.taken.overtaken_ns[rows])
+        struck_ns = self._struck_ns(rows, queue, came_ns)
+        until_ns = np.minimum(until_ns, struck_ns)
+        purge_ns, purge = self._purged_ns(queue, back_ns)
+        purge[purge_ns > until_ns] = -1
+        left = np.ones(len(rows), dtype=bool)
+        if ttl_s is not None or policy.has_length_limit:
+            expires_ns = np.full(len(rows), NEVER) if ttl_s is None else came_ns + round(ttl_s * 1e9)
+            arrivals = self._arrivals(rows, queue, came_ns, sure_ns, died=died)
+            outgrown = left & False
+            if policy.has_length_limit:
+                until = np.minimum(until_ns, expires_ns)
+                outgrown = self._outgrown(rows, queue, policy, arrivals, came_ns, until, sure_ns, died=died)
+            expired = expires_ns <= np.minimum(until_ns, purge_ns)
+            # A fault may have struck before it came, or before it died.
+            risky_ns = np.minimum(self._unwritten_ns(rows, came_ns), np.minimum(struck_ns, purge_ns))
+            for chosen, reason, at_ns in (
+                (outgrown, Reason.LENGTH, came_ns),
+                (expired & ~outgrown, Reason.TTL, expires_ns),
+            ):
+                if chosen.any():
+                    known = (sure_ns != NEVER) & (not policy.refuses_when_full)
+                    later_ns = np.where(known, sure_ns - came_ns, NEVER - at_ns) + at_ns
+                    self.taken.possible[rows[chosen & (risky_ns < later_ns)]] = True
+                    self.taken.possible[rows[chosen & (sure_ns == NEVER)]] |= not policy.refuses_when_full
+                    may_expire = expired & (reason is Reason.LENGTH)
+                    self.in_doubt.append(
+                        InDoubt(queue, reason, arrivals, rows[chosen], may_expire[chosen], purge[chosen])
+                    )
+                    self._died(rows[chosen], position, reason, at_ns[chosen], deaths | {queue})
+            left = ~outgrown & ~expired
+        self._removed(rows[left], queue, purge[left], sure_ns[left], unstruck=until_ns[left] == self._end_ns)
+        left[left] = self.taken.reason[rows[left]] == Reason.NONE
+        if left.any():
+            self._unseen_returns(rows[left], position, came_ns[left], deaths)
+
+    def _removed(
+        self,
+        rows: NDArray[np.int64],
+        queue: str,
+        purge: NDArray[np.int64],
+        sure_ns: NDArray[np.int64],
+        *,
+        unstruck: NDArray[np.bool_],
+    ) -> None:
+        """Ask whether a purge, the queue's deletion, or somebody else's consumer took copies out of it."""
+        purged = purge >= 0
+        self._take(rows[purged], Reason.PURGED, queue)
+        self.taken.fault[rows[purged]] = purge[purged]
+        self.taken.possible[rows[purged]] |= sure_ns[purged] == NEVER
+        left = ~purged
+        if left.any() and self._is_gone(queue):
+            self._take(rows[left & unstruck], Reason.QUEUE_GONE, queue)
+            left &= ~unstruck
+        if left.any() and self._topology.has_foreign_consumers(queue):
+            self._take(rows[left], Reason.TAKEN, queue)
+
+    def _unseen_returns(
+        self, rows: NDArray[np.int64], position: Position, came_ns: NDArray[np.int64], deaths: frozenset[str]
+    ) -> None:
+        """Say of copies that a quorum queue may have given up on them: they were on their way to workers that ended, more often than it allows."""
+        limit = self._topology.policy(position.queue).most_redeliveries(self._topology.rabbitmq)
+        if limit is None:
+            return
+        ended_ns = np.sort(
+            [
+                session.over_ns
+                for session in self._tally.sessions
+                if session.role == "worker" and position.queue in session.queues and session.over_ns < self._drained_ns
+            ]
+        )
+        delivered = self._last[rows] >= 0
+        counted = np.zeros(len(rows), dtype=np.int64)
+        if delivered.any():
+            counted[delivered] = self._tally.deliveries.count[self._last[rows[delivered]]] + 1
+        unseen = len(ended_ns) - np.searchsorted(ended_ns, came_ns - WITHIN_NS)
+        over = (counted + unseen > limit) & (unseen > 0)
+        if not over.any():
+            return
+        here, none = rows[over], np.zeros(int(over.sum()), dtype=np.int64)
+        self.taken.possible[here] = True
+        self.in_doubt.append(
+            InDoubt(position.queue, Reason.DELIVERY_LIMIT, NO_ARRIVALS, here, none.astype(bool), none - 1)
+        )
+        self._died(here, position, Reason.DELIVERY_LIMIT, came_ns[over], deaths | {position.queue})
+
+    def _died(
+        self,
+        rows: NDArray[np.int64],
+        position: Position,
+        reason: Reason,
+        at_ns: NDArray[np.int64],
+        deaths: frozenset[str],
+    ) -> None:
+        """Follow copies that died in a queue to where that leads."""
+        queue, topology = position.queue, self._topology
+        policy = topology.policy(queue)
+        if not policy.has_dead_letter_target:
+            self._take(rows, reason, queue)
+            return
+        if policy.dead_letters_at_least_once and self._topology.held(queue):
+            self._take(rows, Reason.HELD, queue)
+            return
+        targets = topology.topology.deaths(position)
+        if not targets:
+            self._take(rows, Reason.NO_TARGET, queue)
+            return
+        # Into several: what is missing of all of them is one copy that nobody saw divided; the first one speaks for it.
+        if targets[0].queue in deaths:
+            self._take(rows, Reason.CYCLE, queue)
+            return
+        self._in_queue(rows, targets[0], at_ns, at_ns + WITHIN_NS, deaths, died_in=queue)
+
+    def _take(self, rows: NDArray[np.int64], reason: Reason, queue: str) -> None:
+        self.taken.put(rows, reason, self._place.get(queue, -1))
+
+    def _stand(self, rows: NDArray[np.int64], queue: str, since_ns: NDArray[np.int64]) -> None:
+        self.taken.queue[rows] = self._place.get(queue, -1)
+        self.taken.since_ns[rows] = since_ns
+
+    def _arrivals(
+        self,
+        rows: NDArray[np.int64],
+        queue: str,
+        came_ns: NDArray[np.int64],
+        sure_ns: NDArray[np.int64],
+        *,
+        died: bool,
+    ) -> Arrivals:
+        """Return all that came to a queue; `rows` are those that a death brought there, if `died`."""
+        place, few = self._place.get(queue, -1), len(rows) if died else 0
+        dead = dead_lettered_into(place, self.taken.copy[rows[:few]], came_ns[:few], sure_ns[:few], self._tally)
+        return self._published_into(place).joined(dead)
+
+    def _given_back_ns(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return when the last deliveries came back to their queue, at the earliest."""
+        over_ns = np.array([session.over_ns for session in self._tally.sessions] or [NEVER], dtype=np.int64)
+        deliveries, last = self._tally.deliveries, np.maximum(self._last[rows], 0)
+        if not len(deliveries.session):
+            return np.full(len(rows), NEVER)
+        back_ns: NDArray[np.int64] = np.minimum(over_ns[deliveries.session[last]], deliveries.rejected_ns[last])
+        return back_ns
+
+    def _struck_ns(self, rows: NDArray[np.int64], queue: str, since_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return when a fault other than a purge took what stood in a queue since then; NEVER where none did."""
+        settings, struck_ns = self._topology.settings(queue), np.full(len(rows), NEVER)
+        persistent = self._persistent[rows]
+        for lasting in (False, True):
+            for fault in self._faults:
+                if _purges(fault) or not fault.can_take(
+                    queue, settings, persistent=lasting, on_disk_ns=self._on_disk_ns
+                ):
+                    continue
+                there = (persistent == lasting) & (since_ns <= fault.struck_ns)
+                struck_ns[there] = np.minimum(struck_ns[there], fault.struck_ns)
+        return struck_ns
+
+    def _unwritten_ns(self, rows: NDArray[np.int64], since_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return when a node ended after copies were sent that were never confirmed, and need not have been written; NEVER for others."""
+        ended_ns = np.array([*sorted(fault.struck_ns for fault in self._faults if fault.ends_node), NEVER])
+        first_ns: NDArray[np.int64] = ended_ns[np.searchsorted(ended_ns, since_ns)]
+        confirmed = self._tally.publishes.confirmed_ns[self._sent[rows]] != NEVER
+        return np.where(confirmed, NEVER, first_ns)
+
+    def _gone_before(self, queue: str, came_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which copies came when their queue was gone: it was not durable, and nothing declares it again after a node's end."""
+        if self._topology.settings(queue).durable:
+            return np.zeros(len(came_ns), dtype=bool)
+        return came_ns > min((fault.struck_ns for fault in self._faults if fault.ends_node), default=NEVER)
+
+    def _purged_ns(self, queue: str, since_ns: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return when a purge took what stood ready in a queue since then, and which one; NEVER where none did."""
+        purged_ns, by = np.full(len(since_ns), NEVER), np.full(len(since_ns), -1)
+        for fault in self._faults:
+            if _purges(fault) and queue in fault.targets:
+                there = (since_ns <= fault.struck_ns) & (fault.struck_ns < purged_ns)
+                purged_ns[there], by[there] = fault.struck_ns, fault.fault
+        return purged_ns, by
+
+    def _outgrown(
+        self,
+        rows: NDArray[np.int64],
+        queue: str,
+        policy: EffectivePolicy,
+        arrivals: Arrivals,
+        came_ns: NDArray[np.int64],
+        until_ns: NDArray[np.int64],
+        sure_ns: NDArray[np.int64],
+        *,
+        died: bool,
+    ) -> NDArray[np.bool_]:
+        """Return which copies a length limit can have taken: as many as it allows came after them while they were there.
+
+        Where the queue refuses instead of dropping, what is lost is what nobody is told of: dead letters, and what is sent without confirms.
+        """
+        length = policy.max_length
+        if policy.refuses_when_full:
+            unheard = died | ~self._tally.publishes.confirmable[self._sent[rows]]
+            latest_ns = np.where(died, sure_ns, came_ns)
+            full: NDArray[np.bool_] = unheard & (arrivals.waiting(came_ns, latest_ns) >= (length or 0))
+            return full
+        back_ns = given_back_ns(self._place.get(queue, -1), self._tally)  # what comes back takes room as well
+        back = np.searchsorted(back_ns, until_ns, side="right") - np.searchsorted(back_ns, came_ns)
+        outgrown: NDArray[np.bool_] = arrivals.after(came_ns, until_ns) + back >= (1 if length is None else length)
+        return outgrown
+
+    def _is_gone(self, queue: str) -> bool:
+        """Whether a queue that outlasts everything of the run was gone at the end."""
+        lasts = self._topology.settings(queue).durable or not any(fault.ends_node for fault in self._faults)
+        return lasts and self._topology.is_missing(queue)
+
+
+def _purges(fault: FaultRecord) -> bool:
+    return fault.effects.takes is Takes.WAITING
+
+
+def _automatic(tally: MessageTable) -> NDArray[np.bool_]:
+    """Return by session whether the broker takes its deliveries for acknowledged as it sends them."""
+    return np.array([session.acks is AckMode.AUTOMATIC for session in tally.sessions] or [False])

@@ -1,0 +1,155 @@
+"""Whether what seems to have taken missing copies is shown, or only possible.
+
+What died in a queue is shown where the broker's own counters cover it (`counted.py`), or the order of the queue proves it (`stays.py`).
+Copies beyond what was counted did not die like that: a purge took them, or they are lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.checks.rules.counted import DELIVERY_LIMIT, EXPIRED, MAXLEN, Counters, Pool, pool_of
+from harness.checks.rules.stays import Arrivals, most_at_consumers
+from harness.checks.rules.taken import Reason, Taken
+from harness.checks.tally.message_table import MessageTable
+from harness.events import Event
+from harness.scenario.queue_policy import EffectivePolicy
+
+COUNTED: Final = {Reason.DELIVERY_LIMIT: DELIVERY_LIMIT, Reason.LENGTH: MAXLEN, Reason.TTL: EXPIRED}
+"""What the broker's counters call it."""
+
+
+@dataclass(frozen=True, slots=True)
+class InDoubt:
+    """Copies that one reason took from one queue, as it seems."""
+
+    queue: str
+    reason: Reason
+    arrivals: Arrivals
+    """All that came to the queue."""
+    rows: NDArray[np.int64]
+    """Places in `Taken`."""
+    may_expire: NDArray[np.bool_]
+    """Whether each one's time to live was over as well."""
+    purge: NDArray[np.int64]
+    """The fault that may have purged each one as well; -1 for none."""
+
+    def chosen(self, which: NDArray[np.bool_]) -> InDoubt:
+        """Return some of them, which expired instead."""
+        return replace(
+            self,
+            reason=Reason.TTL,
+            rows=self.rows[which],
+            may_expire=np.zeros(which.sum(), dtype=bool),
+            purge=self.purge[which],
+        )
+
+
+def weigh(taken: Taken, groups: Sequence[InDoubt], tally: MessageTable, events: Sequence[Event]) -> None:
+    """Decide for what was taken whether it is shown, in `taken` itself."""
+    _Weighing(taken, groups, tally, events).all()
+
+
+class _Weighing:
+    """Holds what seems to have died against what can have."""
+
+    def __init__(self, taken: Taken, groups: Sequence[InDoubt], tally: MessageTable, events: Sequence[Event]) -> None:
+        self.taken, self._groups, self._tally, self._topology = taken, groups, tally, tally.topology
+        self._counters = Counters(taken.copy, tally, events)
+        self._places = {name: number for number, name in enumerate(tally.queues)}
+
+    def all(self) -> None:
+        """Decide for what was taken whether it is shown: by the broker's own counters, else by the order of its queue.
+
+        Those that outgrew a length are held against the counters first: one of them beyond the count can have expired instead.
+        """
+        taken = self.taken
+        by_limit, by_length, by_ttl = ([each for each in self._groups if each.reason is reason] for reason in COUNTED)
+        for group in by_length:
+            must = self._must_have_dropped(group.queue, self._topology.policy(group.queue), group.arrivals)
+            taken.possible[group.rows] |= np.arange(len(group.rows)) >= must
+        for group in self._held_against(by_length):
+            taken.reason[group.rows] = Reason.TTL
+            by_ttl.append(group)
+        self._held_against(by_ttl)
+        self._held_against(by_limit)
+        for group in self._groups:
+            self._otherwise(group, (taken.reason[group.rows] == Reason.NONE) & (group.purge >= 0))
+        held = np.flatnonzero(taken.reason == Reason.HELD)
+        for place in np.unique(taken.queue[held]).tolist():
+            mine = held[taken.queue[held] == place]
+            taken.reason[mine[self._topology.held(self._tally.queues[place]) :]] = Reason.NONE
+        taken.possible[taken.reason == Reason.NONE] = False
+
+    def _held_against(self, groups: Sequence[InDoubt]) -> list[InDoubt]:
+        """Bound how many copies died for a reason by what the broker counted; return those beyond it that can have expired instead."""
+        taken, expired = self.taken, []
+        pools: dict[Pool, list[InDoubt]] = {}
+        for group in groups:
+            policy = self._topology.policy(group.queue)
+            if not policy.refuses_when_full:
+                pools.setdefault(pool_of(policy), []).append(group)
+        for pool, mine in pools.items():
+            bounds = self._counters.bounds(pool, COUNTED[mine[0].reason])
+            if bounds is None:
+                self._taken_by_others(mine)
+                continue
+            rows = np.concatenate([each.rows for each in mine])
+            rows = rows[np.argsort(taken.possible[rows], kind="stable")]
+            taken.possible[rows[: bounds.least]] = False
+            surely, maybe = self._beyond(rows, bounds.most)
+            taken.possible[maybe] = True
+            for group in mine:
+                beyond = np.isin(group.rows, surely)
+                surely = np.setdiff1d(surely, group.rows)  # at its first death in the pool
+                expired.append(group.chosen(beyond & group.may_expire))
+                self._otherwise(group, beyond & ~group.may_expire)
+        return expired
+
+    def _beyond(self, deaths: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which copies did not die as it seems, surely and maybe: together they seem to have died more often than was counted.
+
+        `deaths` holds each copy as often as it seems to have died. One that was lost somewhere on its way has died at most as often as
+        that: fewest are lost if each was lost before its first death, most if each was lost before its last. What is known to be lost
+        comes first.
+        """
+        excess = len(deaths) - most
+        if excess <= 0:
+            return deaths[:0], deaths[:0]
+        rows, place, times = np.unique(deaths, return_index=True, return_counts=True)
+        lost = self.taken.reason[rows] == Reason.NONE
+        order = np.lexsort((place, times, lost))[::-1]
+        rows, times, lost = rows[order], times[order], lost[order]
+        before = np.cumsum(times) - times
+        surely = before < excess
+        maybe = ~surely & ~lost
+        maybe &= np.cumsum(maybe) <= excess - np.count_nonzero(surely & ~lost)
+        return rows[surely], rows[maybe]
+
+    def _taken_by_others(self, groups: Sequence[InDoubt]) -> None:
+        """Where somebody else consumes, and no counter says what died, anything that may have died may as well have been taken."""
+        for group in groups:
+            if self._topology.has_foreign_consumers(group.queue):
+                self.taken.put(group.rows, Reason.TAKEN, self._places[group.queue])
+                self.taken.possible[group.rows] = True
+
+    def _otherwise(self, group: InDoubt, which: NDArray[np.bool_]) -> None:
+        """Say of copies that did not die in a queue as it seemed that a purge took them; else they are lost there."""
+        rows, purge = group.rows[which], group.purge[which]
+        purged, place = purge >= 0, self._places[group.queue]
+        self.taken.put(rows, Reason.NONE, place)
+        self.taken.put(rows[purged], Reason.PURGED, place)
+        self.taken.fault[rows[purged]] = purge[purged]
+        self.taken.possible[rows[purged]] = True
+
+    def _must_have_dropped(self, queue: str, policy: EffectivePolicy, arrivals: Arrivals) -> int:
+        if policy.max_length is None or policy.message_ttl_s is not None:
+            return 0
+        if policy.refuses_when_full:
+            return len(arrivals.came_ns)
+        return arrivals.overflow(policy.max_length, most_at_consumers(queue, self._tally.sessions))
