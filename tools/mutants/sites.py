@@ -1,7 +1,8 @@
 """Where a mistake can be planted in a module, found in its syntax tree.
 
 A site is a span of the source and what to write there instead, so that a mutant keeps its lines and is shown as it is. What no test of
-behaviour can see is left out: annotations, decorators, docstrings, f-strings, assertions, numbers of an Enum, `reshape`, `strict=`, `dtype=`. So is another
+behaviour can see is left out: annotations, decorators, docstrings, f-strings, assertions, numbers of an Enum, shapes
+(`reshape`, `empty`, `strict=`, `dtype=`). So is another
 negative number, but for an index: -1 stands for none. And what fails at first sight, such as a removed assignment of a local name.
 """
 
@@ -186,7 +187,7 @@ class _Finder:
                 return
             case ast.keyword() if node.arg in UNSEEN_KEYWORDS:
                 return
-            case ast.Call(func=ast.Attribute(attr="reshape") as function):
+            case ast.Call(func=ast.Attribute(attr="reshape" | "empty") as function):
                 yield from self._expression(function, here)
                 return
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant()):

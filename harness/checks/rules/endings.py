@@ -144,7 +144,7 @@ def _seen(wanted: NDArray[np.bool_], tally: MessageTable) -> _Seen:
         settled.append((session[settled_ns != NEVER], settled_ns[settled_ns != NEVER]))
     session, settled_ns = (np.concatenate(parts) for parts in zip(*settled, strict=True))
     room_ns = np.full(count, -NEVER)
-    for number in np.flatnonzero(wanted & (delivered > 0)).tolist():
+    for number in np.flatnonzero(delivered).tolist():
         prefetch = tally.sessions[number].prefetch * max(1, len(tally.sessions[number].queues))
         mine = np.sort(settled_ns[session == number])
         made_room = min(int(delivered[number]) - prefetch, len(mine))
