@@ -70,7 +70,8 @@ class Kind(IntEnum):
 
     # Publishers.
     PUBLISHED = 1
-    """Recorded before the send, so it is an intent: seq, attempt, tag (0 without confirms), queue = route index."""
+    """Recorded before the send, so it is an intent: seq, attempt, tag (0 without confirms), queue = route index; arg = how many x-death
+    entries it carried: more than 0 where a delivery was published again with its headers."""
     CONFIRMED = 2
     """basic.ack from the broker for the tags [tag, tag + arg)."""
     NACKED = 3

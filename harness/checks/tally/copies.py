@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from harness.checks.tally.lives import MISROUTED, Lives
 from harness.checks.tally.numbering import Numbering
 from harness.history.read import Log
-from harness.history.records import FOREIGN, Flag
+from harness.history.records import FOREIGN, Death, Flag
 
 AT_ONCE = 1 << 16
 """Messages or copies that are looked at at once: a processor's cache holds what that takes."""
@@ -119,9 +119,16 @@ class Copies:
 class DeliveredCopies:
     """Finds the messages and copies that the deliveries of one log are of, or that the collector found."""
 
-    def __init__(self, log: Log, numbering: Numbering, copies: Copies, route: NDArray[np.unsignedinteger]) -> None:
-        """`route` is by message."""
-        self._log, self._numbering, self._copies, self._route = log, numbering, copies, route
+    def __init__(
+        self,
+        log: Log,
+        numbering: Numbering,
+        copies: Copies,
+        route: NDArray[np.unsignedinteger],
+        carried: NDArray[np.uint8] | None = None,
+    ) -> None:
+        """`route` and `carried` are by message: how many x-death entries its publish had, None if none had any."""
+        self._log, self._numbering, self._copies, self._route, self._carried = log, numbering, copies, route, carried
         self._known: dict[int, NDArray[np.int64]] = {}
 
     def messages(self, records: np.ndarray) -> NDArray[np.int64]:
@@ -141,8 +148,10 @@ class DeliveredCopies:
         if not len(known):
             return copy
         rows = records[known]
-        keys = rows["queue"].astype(np.int64) << 17 | rows["death"].astype(np.int64) << 1
+        keys = rows["queue"].astype(np.int64) << 25 | rows["death"].astype(np.int64) << 9
         keys |= (rows["flags"] & Flag.DEAD_LETTERED) != 0
+        if self._carried is not None:
+            keys |= self._carried[message[known]].astype(np.int64) << 1
         if (keys == keys[0]).all():
             slot = self._slots(int(keys[0]))[self._route[message[known]]]
         else:
@@ -158,18 +167,20 @@ class DeliveredCopies:
         if not len(records) or (records["flags"] & Flag.DEAD_LETTERED).any():
             return False
         queue = int(records["queue"][0])
-        return not self._slots(queue << 17).any() and bool((records["queue"] == queue).all())
+        return not self._slots(queue << 25).any() and bool((records["queue"] == queue).all())
 
     def _slots(self, key: int) -> NDArray[np.int64]:
         """Return by route the slot of what came from a queue by a death: see `copies` for the key."""
         if key not in self._known:
-            queue, death, died = self._log.names[key >> 17], key >> 1 & 0xFFFF, bool(key & 1)
+            queue, death, carried, died = self._log.names[key >> 25], key >> 9 & 0xFFFF, key >> 1 & 0xFF, bool(key & 1)
             how = self._log.deaths[death] if death else None
             self._known[key] = np.array(
-                [
-                    each.slot_of_dead_letter(queue) if died and how is None else each.slot(queue, how)
-                    for each in self._copies.lives
-                ],
-                dtype=np.int64,
+                [_slot(each, queue, how, carried, died=died) for each in self._copies.lives], dtype=np.int64
             )
         return self._known[key]
+
+
+def _slot(lives: Lives, queue: str, how: Death | None, carried: int, *, died: bool) -> int:
+    if carried and how is not None:
+        return lives.slot_of_republished(queue, how.path, carried)
+    return lives.slot_of_dead_letter(queue) if died and how is None else lives.slot(queue, how)

@@ -24,6 +24,8 @@ MOST_SLOTS = 256
 """How many slots of a route begin new rounds."""
 
 
+DeathPath = tuple[tuple[str, str, int], ...]
+"""Queue, reason and count of each entry of x-death."""
 Targets = Callable[[Position], tuple[Position, ...]]
 """Where a death leads to; nothing where no queue gets it."""
 
@@ -107,9 +109,7 @@ class Lives:
         place = self._first.get(death.first_queue)
         if place is None:
             return MISROUTED
-        deaths: dict[str, int] = {}
-        for name, _, count in death.path:
-            deaths[name] = deaths.get(name, 0) + count
+        deaths = _times(death.path)
         exact = self._after(place, deaths, queue)
         if exact is not None:
             return exact[0]
@@ -118,6 +118,21 @@ class Lives:
             if place is not None and place[1].queue != name:
                 place = self._way(place, name)
         return MISROUTED if place is None else place[0]
+
+    def slot_of_republished(self, queue: str, path: DeathPath, carried: int) -> int:
+        """Return the slot of what came from a queue, and was published with so many x-death entries of an earlier life.
+
+        Only the deaths beyond those count. Some versions of RabbitMQ go on with the entries that they find, others begin anew; where neither
+        fits, it came by the shortest way.
+        """
+        for beyond in ([path[carried:]] if len(path) > carried else []) + [path[-carried:]]:
+            for first, place in self._first.items():
+                died = len(path) > carried or first != queue
+                found = self._after(place, _times(beyond if died else ()), queue)
+                if found is not None:
+                    return found[0]
+        ways = (self._way(place, queue) for place in self._first.values())
+        return next((way[0] for way in ways if way is not None), MISROUTED)
 
     def _after(self, place: tuple[int, Position], deaths: dict[str, int], queue: str) -> tuple[int, Position] | None:
         """Follow a life that died so often in each queue, and came to `queue`; None where there is no such life."""
@@ -159,3 +174,11 @@ class Lives:
                     seen.add(place)
                     waiting.append(place)
         return None
+
+
+def _times(path: DeathPath) -> dict[str, int]:
+    """Return how often a message died in each queue."""
+    times: dict[str, int] = {}
+    for name, _, count in path:
+        times[name] = times.get(name, 0) + count
+    return times

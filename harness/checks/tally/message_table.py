@@ -316,11 +316,12 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
     struck = fault_records(history.events)
     marks = sent.marks if copies.single else Marks(copies.total)
     received = Received(copies.total, sessions, marks, [over_ns(each) for each in struck], _moments_ns(struck))
+    carried = sent.carried()
     worker_logs = []
     for log in workers:
-        finder = DeliveredCopies(log, numbering, copies, sent.route)
+        finder = DeliveredCopies(log, numbering, copies, sent.route, carried)
         worker_logs.append(WorkerLog(log, finder, name_numbers(log, queues), *received.read(log, finder)))
-    found = _found(collectors, numbering, copies, sent.route, queues)
+    found = _found(collectors, numbering, copies, sent, queues)
     messages = Messages(
         publisher_names={log.header.number: log.header.actor for log in publishers},
         offsets=offsets,
@@ -405,9 +406,7 @@ def _moments_ns(struck: Iterable[FaultRecord]) -> dict[str, set[int]]:
     return moments
 
 
-def _found(
-    logs: tuple[Log, ...], numbering: Numbering, copies: Copies, route: np.ndarray, queues: tuple[str, ...]
-) -> Found:
+def _found(logs: tuple[Log, ...], numbering: Numbering, copies: Copies, sent: Sent, queues: tuple[str, ...]) -> Found:
     none = np.empty(0, dtype=np.int64)
     no = none.astype(bool)
     found, foreign = [Found(none, none, none.astype(np.uint16), none, no, no, 0)], 0
@@ -418,7 +417,7 @@ def _found(
         rows, message = rows[message >= 0], message[message >= 0]
         found.append(
             Found(
-                copy=DeliveredCopies(log, numbering, copies, route).copies(rows, message),
+                copy=DeliveredCopies(log, numbering, copies, sent.route, sent.carried()).copies(rows, message),
                 message=message,
                 attempt=rows["attempt"],
                 queue=name_numbers(log, queues)[rows["queue"]],

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.checks.tally.counting import Counts, Marks, are_distinct, consecutive, numbers, resized
 from harness.checks.tally.numbering import attempt_key
@@ -14,6 +15,7 @@ from harness.checks.tally.publishes import PublishSettlements, name_numbers, set
 from harness.checks.tally.sessions import Survey
 from harness.checks.tally.times import NEVER, Times
 from harness.history.read import Log
+from harness.history.records import MOST_DEATHS
 
 
 class Sent:
@@ -39,6 +41,7 @@ class Sent:
         """Whether its first attempt was published."""
         self.again: list[np.ndarray] = []
         """Keys of all other attempts."""
+        self._carried: list[tuple[np.ndarray, np.ndarray]] = []
         self.route = np.zeros(most, dtype=np.min_scalar_type(len(routes)))
         self._routes = routes
         self._room = most
@@ -71,6 +74,8 @@ class Sent:
         self.first_published_ns.least(where, publishes["at_ns"])
         if len(self._routes) > 1:
             self.route[where] = routes[publishes["queue"]]
+        if publishes["arg"].any():
+            self._carried.append((message, publishes["arg"]))
         attempt = publishes["attempt"]
         first = attempt == 1
         self.first_attempt.put_some(where, first)
@@ -98,6 +103,15 @@ class Sent:
         self.total = max(self.total, needed)
         if needed > self._room:
             self._resize(needed + needed // 2)
+
+    def carried(self) -> NDArray[np.uint8] | None:
+        """Return by message how many x-death entries its publish had; None if none had any."""
+        if not self._carried:
+            return None
+        found = np.zeros(self.total, dtype=np.uint8)
+        for message, count in self._carried:
+            found[message] = np.minimum(count, MOST_DEATHS)
+        return found
 
     def close(self) -> None:
         """Give back the room that was not needed."""
