@@ -46,9 +46,10 @@ def draw(shape: str, seed: int, *, faults: bool = True) -> Plan:
     struck = tuple(sorted(_faults(scenario, span, random), key=lambda each: each.at_ns)) if faults else ()
     version = random.choice(["4.0.5", "4.0.5", "3.10.8", "3.8.9"])
     policies: dict[str, dict[str, Any]] = {}
-    if random.random() < 0.1:
+    answers = random.random() < 0.9
+    if answers and random.random() < 0.1:  # nobody can know of a policy that the broker does not say
         policies[random.choice(list(scenario.queues))] = random.choice([{"max-length": 3}, {"message-ttl": 15}])
-    broker = BrokerPlan(version, policies, counts=not version.startswith("3.8"), answers=random.random() < 0.9)
+    broker = BrokerPlan(version, policies, counts=not version.startswith("3.8"), answers=answers)
     others = (random.choice(list(scenario.queues)),) if random.random() < 0.04 else ()
     return Plan(scenario, seed, struck, broker, others, drain_ns=400 * MS * min(slower, 8), onward=onward)
 

@@ -98,6 +98,11 @@ class Lives:
         found = {(slot, tuple(children.values())) for (slot, _), children in self._children.items()}
         return tuple(sorted(found))
 
+    def begun_in(self, slot: int, queue: str) -> tuple[int, ...]:
+        """Return the slots that a death in a queue begins, of a copy of a slot; none where it moves the copy on."""
+        found = (begun for (parent, place), begun in self._children.items() if (parent, place.queue) == (slot, queue))
+        return tuple(next(found, {}).values())
+
     def begun_by(self, slot: int) -> str:
         """Return the queue where the death was that begins a slot; empty for one that a publish begins."""
         return next((place.queue for (_, place), begun in self._children.items() if slot in begun.values()), "")
