@@ -48,6 +48,8 @@ class Case:
     own_broker: bool = False
     """Whether it needs a broker of its own: a cluster, or settings of its own."""
     slow: bool = False
+    since: str = ""
+    """The first version of RabbitMQ that knows what it needs."""
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.what}"
@@ -615,7 +617,7 @@ publishers: {messages: 200, confirms: true}
 workers: {count: 1, prefetch: 10, fails: {every: 20, by: requeue, first_delivery_only: true}}
 expect: {order: {ignore: redelivered}}
 controls:
-  counted: {set: {workers.count: 1}, expect: {order: false}}
+  counted: {set: {workers.prefetch: 9}, expect: {order: false}}
 """,
         Want(GREEN, {DONE: 200}),
         controls={"counted": Want(GREEN, {DONE: 200}, figures={"out_of_order": (1, 200)})},
@@ -695,11 +697,11 @@ expect: {lost: 0}
         "queue that expires",
         "in a fan-out",
         """
-queues: {a: {}, b: {type: quorum, arguments: {x-expires: 800}}}
+queues: {a: {}, b: {arguments: {x-expires: 1500}}}
 exchanges: {ex: {type: fanout}}
 bindings: [{exchange: ex, queue: a}, {exchange: ex, queue: b}]
-publishers: {messages: 100, rate: 50, exchange: ex, confirms: true}
-workers: {queue: a}
+publishers: {messages: 100, exchange: ex, confirms: true}
+workers: {queue: a, prefetch: 1, work: 40ms}
 expect: {removed: 100}
 """,
         Want(GREEN, {DONE: 100, REMOVED: 100}),
@@ -849,6 +851,7 @@ expect: {lost: 0, duplicates: ">= 1"}
         ),
         own_broker=True,
         slow=True,
+        since="3.12",
     ),
 )
 

@@ -18,7 +18,7 @@ from harness.checks.rules.arrival import WITHIN_NS
 from harness.checks.tally.deliveries import REJECTED, REQUEUED
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
-from harness.events import BrokerLook, BrokerStarted, Event
+from harness.events import BrokerLook, Event
 from harness.scenario.queue_policy import EffectivePolicy
 
 EXPIRED: Final = "expired"
@@ -61,7 +61,7 @@ class Counters:
         self._looks = (
             (before, after) if before is not None and after is not None and _comparable(before, after) else None
         )
-        self._alone = self._looks is not None and _is_alone(self._looks, events)
+        self._alone = self._looks is not None and not any(look.foreign_connections for look in self._looks)
         self._missing, self._tally = missing, tally
 
     def bounds(self, pool: Pool, reason: str) -> Bounds | None:
@@ -138,12 +138,6 @@ class Counters:
 
 def _comparable(before: BrokerLook, after: BrokerLook) -> bool:
     return bool(before.dead_lettered) and before.node_started == after.node_started
-
-
-def _is_alone(looks: tuple[BrokerLook, BrokerLook], events: Sequence[Event]) -> bool:
-    """Whether nobody else uses the node."""
-    own = any(isinstance(event, BrokerStarted) and event.backend in ("container", "native") for event in events)
-    return own and not any(look.foreign_connections for look in looks)
 
 
 def _sum(look: BrokerLook, key: str) -> int:

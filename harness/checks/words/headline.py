@@ -150,6 +150,10 @@ def _why(
     for number in range(max(len(taken), len(others))):
         yield from taken[number : number + 1]
         yield from others[number : number + 1]
+    unpromised = counts.fates.get(Fate.NEVER_PROMISED, 0)
+    heard = [word for word, count in (("nacked", counts.nacked), ("returned", counts.returned)) if count]
+    if unpromised and heard:
+        yield Reason(f"({' or '.join(heard)})", Fate.NEVER_PROMISED, unpromised)
 
 
 def _taken_by(cause: LossCause) -> str:

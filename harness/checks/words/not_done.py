@@ -64,7 +64,7 @@ _BY = {
     Reason.DELIVERY_LIMIT: "by the delivery limit of {queue}",
     Reason.REJECTED: "by a reject, and {queue} has no dead letter target",
     Reason.NO_TARGET: "as dead letters of {queue}, whose dead letter target leads to no queue",
-    Reason.CYCLE: "as dead letters of {queue} that came round to a queue again with no reject on the way",
+    Reason.CYCLE: "in a dead letter cycle: with no reject on the way, {queue} led back to where they had died",
     Reason.PURGED: "from {queue} by `{fault}`",
     Reason.QUEUE_GONE: "with their queue {queue}",
     Reason.HELD: "by {queue} for its dead letter target, which refuses them",
@@ -76,4 +76,5 @@ _FIELDS = {Reason.TTL: "message_ttl_s", Reason.LENGTH: "max_length", Reason.DELI
 def _by(reason: Reason, queue: str, fault: str, topology: RunTopology) -> str:
     """Say by what, as in `dropped by the length limit of tasks`; a policy that set it is named."""
     policy = topology.policy_behind(queue, _FIELDS[reason]) if reason in _FIELDS else ""
-    return _BY[reason].format(queue=queue, fault=fault) + (f" (policy {policy})" if policy else "")
+    expired = ", which expired" if reason is Reason.QUEUE_GONE and topology.policy(queue).expires_s is not None else ""
+    return _BY[reason].format(queue=queue, fault=fault) + expired + (f" (policy {policy})" if policy else "")
