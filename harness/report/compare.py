@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.figures import NOTHING, clock, seconds
+from harness.report.figures import NOTHING, clock, figure, seconds
 from harness.report.plain import plain, shortened
 from harness.verdict.data import Fate, Percentiles, RunVerdict, VariantVerdict
 
@@ -62,7 +62,9 @@ def comparison(left: Side, right: Side) -> tuple[Section, ...]:
     across = left.run.schema_version != right.run.schema_version
     if across:
         units = (_unit(side.run) for side in (left, right))
-        sections.append(Section("Not compared", (Row("fates, duplicates, and losses by step", *units),)))
+        sections.append(
+            Section("Not compared", (Row("fates, duplicates, losses by step, completion latency", *units),))
+        )
     mine = {variant.name: variant for variant in left.run.variants}
     theirs = {variant.name: variant for variant in right.run.variants}
     for name in dict.fromkeys((*mine, *theirs)):
@@ -128,8 +130,8 @@ def _of_variant(variant: VariantVerdict | None, *, across: bool) -> dict[str, st
     found["published"] = f"{counts.published:,}"
     if not across:
         found["copies"] = f"{counts.copies:,}"
-        found |= {fate.value: f"{counts.fates[fate]:,}" for fate in Fate if counts.fates.get(fate)}
-        found["lost"] = f"{counts.fates.get(Fate.LOST, 0):,}"
+        found |= {fate.value: figure(fate, counts) for fate in Fate if counts.fates.get(fate)}
+        found["lost"] = figure(Fate.LOST, counts)
         found["processed twice or more"] = f"{counts.duplicates:,}"
     found["deliveries"] = f"{counts.deliveries:,}"
     found["redelivered"] = f"{counts.redelivered:,}"
@@ -137,6 +139,9 @@ def _of_variant(variant: VariantVerdict | None, *, across: bool) -> dict[str, st
         ("confirm", variant.confirm_latency, variant.confirm_latency_detail),
         ("completion", variant.completion_latency, variant.completion_latency_detail),
     ):
+        # Of a message with several copies, version 1 knew the first completion only.
+        if across and kind == "completion":
+            continue
         found |= _latency(f"publish to {kind}", figures)
         if detail is not None and variant.faults:
             found |= _latency(f"publish to {kind}, during faults", detail.during_faults)

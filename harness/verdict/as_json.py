@@ -47,6 +47,8 @@ def from_json(text: str) -> RunVerdict:
             for variant in data["variants"]:
                 variant.setdefault("not_done", [])
                 variant.setdefault("duplicate_causes", [])
+                for cause in variant["causes"]:
+                    cause.setdefault("settings", [])
             return _adapter().validate_json(json.dumps(data))
         if version != SCHEMA_VERSION:
             raise HistoryError(f"the verdict has schema version {version}; this harness reads 1 to {SCHEMA_VERSION}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.checks.combine import combine
@@ -14,13 +14,26 @@ from harness.faults.registry import actions
 from harness.history.history import History
 from harness.scenario.load import load
 from harness.scenario.resolve import resolve, to_yaml
-from harness.verdict.data import Fate, Machine, RunVerdict, VariantVerdict
+from harness.scenario.scenario import Scenario
+from harness.verdict.data import (
+    DoneTwice,
+    DuplicateCause,
+    ExpectationResult,
+    Fate,
+    Machine,
+    NotDone,
+    RunVerdict,
+    VariantVerdict,
+)
 from tests.unit.histories import Story, V, scenario
 
 HOSTILE = (
     "<script>document.title='hacked'</script></script><!--\"'`&lt;\x1b[31mred\x00\x07\u202eevil\u2066 \ufffe"
     "[bold]rich[/bold] {{ 7*7 }} $$x^2$$ |pipe\n::error::line\r\nnext @everyone #1 https://evil.example"
 )
+
+HOSTILE_QUEUE = HOSTILE.replace("\x00", "").encode(errors="ignore").decode()[:120]
+"""What the name of a queue may be at worst."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,7 @@ class Sample:
     histories: Mapping[str, History]
     logs: Mapping[str, Mapping[str, str]]
     resolved: str = "name: sample\n"
+    scenarios: Mapping[str, Scenario] = field(default_factory=dict)
 
 
 def passing() -> Sample:
@@ -66,8 +80,9 @@ def failing(lost: int = 312) -> Sample:
     busy = {"publisher-1": 0.2, "worker-1": 0.4, "worker-2": 0.4}
     story.event(LoadMeasured, span_s=1.0, processors=2, machine_s=1.9, harness_s=0.1, actors_s=busy)
     history = story.history()
-    verdict = judge(history, scenario(workers={"count": 2, "acks": "automatic"}), name=V)
-    return _sample([(history, verdict)], "worker kill")
+    asked = scenario(workers={"count": 2, "acks": "automatic"})
+    sample = _sample([(history, judge(history, asked, name=V))], "worker kill")
+    return replace(sample, scenarios={V: asked})
 
 
 def interrupted() -> Sample:
@@ -149,7 +164,89 @@ def hostile() -> Sample:
         variants=(variant,),
     )
     log = f"2026-11-24 09:00:00.000000+00:00 [info] {HOSTILE}\n"
-    return Sample(run, {HOSTILE: History(logs, events)}, {HOSTILE: {HOSTILE: log}}, HOSTILE)
+    asked = scenario(queues={HOSTILE_QUEUE: {}})
+    return Sample(run, {HOSTILE: History(logs, events)}, {HOSTILE: {HOSTILE: log}}, HOSTILE, {HOSTILE: asked})
+
+
+def fan_out() -> Sample:
+    """Each message goes to two queues, and the worker of one of them is killed with what it held."""
+    asked = scenario(
+        queues={"bills": {}, "counts": {}},
+        exchanges={"orders": {"type": "fanout"}},
+        bindings=[{"exchange": "orders", "queue": queue} for queue in ("bills", "counts")],
+        publishers={"messages": 20, "exchange": "orders", "routing_key": "k"},
+        workers=[
+            {"name": "worker", "queue": "bills", "count": 1},
+            {"name": "counter", "queue": "counts", "acks": "automatic"},
+        ],
+    )
+    story = Story(queues=("bills", "counts"), routes=("orders/k",))
+    for seq in range(20):
+        story.sent(seq)
+    for seq in range(20):
+        story.process(seq, to=2)
+    for seq in range(20):
+        tag = story.deliver(seq, to=1, queue=1)
+        if seq < 13:
+            story.complete(seq, tag)
+    story.kill_worker(1)
+    history = story.history()
+    return replace(_sample([(history, judge(history, asked, name=V))], "fan-out"), scenarios={V: asked})
+
+
+NOT_DONE = {
+    Fate.EXPIRED: ("by the time to live of tasks", ("a longer queues.tasks.message_ttl",)),
+    Fate.DROPPED: ("by the length limit of tasks", ("queues.tasks.overflow: reject-publish", "a greater limit")),
+    Fate.REMOVED: ("from tasks by `purge tasks`", ()),
+    Fate.RETAINED: ("by tasks for its dead letter target, which refuses them", ()),
+}
+"""By what copies were not done, and what would have kept them."""
+
+
+def every_fate() -> Sample:
+    """A run in which copies have every fate, some are only possible, and some were done twice."""
+    sample = failing(3)
+    variant = sample.run.variants[0]
+    fates = {fate: 10 + number for number, fate in enumerate(Fate)} | {Fate.LOST: 3}
+    found = []
+    for fate, (by, settings) in NOT_DONE.items():
+        for count, possible in (
+            ((fates[fate] - 2, False), (2, True)) if fate is Fate.DROPPED else ((fates[fate], False),)
+        ):
+            said = f"{count} messages {'may have been' if possible else 'were'} {fate.value} {by}."
+            found.append(NotDone(fate, "tasks", None, possible, by, settings, count, said))
+    broken = [Fate.EXPIRED, Fate.DROPPED, Fate.REMOVED, Fate.RETAINED, Fate.DEAD_LETTERED]
+    expectations = [
+        ExpectationResult(fate.value.replace("-", "_"), "0", f"{fates[fate]}", holds=False, stated=False)
+        for fate in broken
+    ]
+    twice = (
+        DuplicateCause(
+            DoneTwice.CONNECTION, "worker-1", 0, "kill worker-1", ("workers.acks: early",), 4, "4 done twice."
+        ),
+        DuplicateCause(DoneTwice.UNEXPLAINED, "", None, "", (), 1, "1 with no reason."),
+    )
+    counts = replace(
+        variant.counts,
+        published=sum(fates.values()),
+        copies=sum(fates.values()),
+        fates=fates,
+        possible={Fate.DROPPED: 2},
+        duplicates=5,
+        unexplained_duplicates=1,
+    )
+    changed = replace(
+        variant,
+        counts=counts,
+        not_done=tuple(found),
+        duplicate_causes=twice,
+        expectations=(
+            *(each for each in variant.expectations if each.path not in {e.path for e in expectations}),
+            *expectations,
+        ),
+        by_queue={"tasks": fates},
+    )
+    return replace(sample, run=replace(sample.run, variants=(changed,)))
 
 
 def huge() -> Sample:
@@ -202,6 +299,8 @@ ALL = {
     "infrastructure": infrastructure,
     "without variants": without_variants,
     "hostile": hostile,
+    "fan-out": fan_out,
+    "every fate": every_fate,
     "huge": huge,
 }
 

@@ -38,7 +38,13 @@ def written(name: str, folder: Path) -> Path:
 def page_of(sample: samples.Sample, folder: Path) -> Path:
     page = folder / "report.html"
     page.write_text(
-        html(sample.run, histories=sample.histories, resolved_scenario=sample.resolved, broker_logs=sample.logs),
+        html(
+            sample.run,
+            histories=sample.histories,
+            resolved_scenario=sample.resolved,
+            broker_logs=sample.logs,
+            scenarios=sample.scenarios,
+        ),
         encoding="utf-8",
     )
     return page

@@ -53,6 +53,47 @@ def test_a_variant_that_one_run_lacks_is_shown_with_dashes() -> None:
     assert left.run.variants[0].name == "guarantee"
 
 
+CHANGED = {
+    "copies",
+    "processed",
+    "lost",
+    "dropped",
+    "processed twice or more",
+    "step 1 (kill): lost to it",
+    "publish to completion: 99%",
+}
+"""What a run of version 1 counts in messages, and one of version 2 in copies."""
+
+
+def test_what_counts_messages_in_one_run_and_copies_in_the_other_is_not_compared() -> None:
+    _, right = both()
+    old = replace(samples.every_fate().run, schema_version=1)
+    new = {row.what for row in sections(right, Side("new", samples.every_fate().run, {}))["guarantee"].rows}
+    assert new >= CHANGED, "of one version, they are"
+    found = sections(Side("old", old, {}), right)
+    rows = {row.what for row in found["guarantee"].rows}
+    assert not rows & CHANGED
+    assert {"published", "deliveries", "publish to confirm: 99%", "step 1 (kill): recovered in"} <= rows
+    (row,) = found["Not compared"].rows
+    assert (row.left, row.right) == (
+        "counts messages (verdict version 1)",
+        "counts copies (verdict version 2)",
+    )
+
+
+def test_two_runs_of_version_1_are_compared_in_full() -> None:
+    old = Side("old", replace(samples.failing(3).run, schema_version=1), {})
+    found = sections(old, old)
+    assert "Not compared" not in found
+    assert Row("lost", "3", "3") in found["guarantee"].rows
+
+
+def test_what_is_only_possible_is_compared_as_an_interval() -> None:
+    side = Side("one", samples.every_fate().run, {})
+    rows = {row.what: row.left for row in sections(side, side)["guarantee"].rows}
+    assert (rows["dropped"], rows["lost"], rows["expired"]) == ("16 to 18", "3 to 5", "17")
+
+
 def test_a_run_beside_itself_differs_in_nothing() -> None:
     left, _ = both()
     found = comparison(left, left)

@@ -63,7 +63,13 @@ def unpacked(charts: str) -> Any:
 
 
 def rendered(sample: samples.Sample) -> str:
-    return html(sample.run, histories=sample.histories, resolved_scenario=sample.resolved, broker_logs=sample.logs)
+    return html(
+        sample.run,
+        histories=sample.histories,
+        resolved_scenario=sample.resolved,
+        broker_logs=sample.logs,
+        scenarios=sample.scenarios,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ def write(sample: samples.Sample, directory: Path) -> tuple[Path, ...]:
         histories=sample.histories,
         resolved_scenario=sample.resolved,
         broker_logs=sample.logs,
+        scenarios=sample.scenarios,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harness.trend.changes import changes, fisher_p, holm, rank_sum_p
+from harness.trend.rows import Row
 from harness.trend.table import MEASURES, table
 from harness.verdict.data import Outcome
 from tests.unit.trend_samples import drawn_table, nights, noise, shifted
@@ -170,3 +171,33 @@ def test_lines_begin_with_the_guarantee_and_know_where_they_did_not_run() -> Non
     ]
     assert found.lines[3].outcomes[1] is None
     assert found.lines[3].figures["throughput"][1] is None
+
+
+def mixed(before: float, after: float, *, older: int) -> list[Row]:
+    """Make 35 nights whose loss rate changes in the newest seven, as the version of the rows may."""
+
+    def draw(generator: np.random.Generator, night: int, column: str) -> float:
+        if column == "loss_rate":
+            return (before if night < 28 else after) + float(generator.uniform(0, 0.01))
+        return noise(generator, night, column)
+
+    return [
+        replace(row, schema_version=older if row.night < "night 028" else 2)
+        for row in nights(35, seed=1, scenarios=1, draw=draw)
+    ]
+
+
+def test_a_loss_rate_that_counts_messages_is_not_compared_with_one_that_counts_copies() -> None:
+    def changed(older: int) -> set[str]:
+        found = changes(table(mixed(0.3, 0.1, older=older)))
+        return {each.measure.column for each in found.changed if each.measure is not None}
+
+    assert changed(2) == {"loss_rate"}, "among rows of one version the change is found"
+    assert changed(1) == set()
+
+
+def test_nights_of_an_older_version_keep_their_other_figures() -> None:
+    line = table(mixed(0.3, 0.1, older=1)).lines[0]
+    assert line.figures["loss_rate"][:28] == (None,) * 28
+    assert None not in line.figures["loss_rate"][28:]
+    assert None not in line.figures["recovery_s"]

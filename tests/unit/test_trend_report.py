@@ -178,3 +178,21 @@ def test_the_command_prints_the_trend_writes_the_page_and_warns_of_what_it_left_
 def test_the_command_says_that_there_is_nothing_yet(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no runs yet"):
         run_trend("--reports", str(tmp_path))
+
+
+def test_nights_of_both_versions_show_no_change_of_the_loss_where_only_its_unit_changed() -> None:
+    def said(older: int) -> tuple[str, str]:
+        rows = [
+            replace(row, schema_version=older, loss_rate=0.5)
+            if row.night < "night 028"
+            else replace(row, loss_rate=0.1)
+            for row in nights(35, seed=1, scenarios=1)
+        ]
+        found = table(rows)
+        return text_of(found), trend_page(found, changes(found))
+
+    for text, page in (said(1), said(2)):
+        assert "10%" in text
+        assert "10%" in page
+    assert not any("was 50%" in each or "loss is lower" in each for each in said(1))
+    assert all("was 50%" in each and "loss is lower" in each for each in said(2)), "of one version, it is a change"

@@ -43,6 +43,12 @@ def test_a_row_for_each_variant_with_the_verdicts_figures() -> None:
     assert guarantee.started_at == datetime(2026, 11, 24, 9, tzinfo=UTC)
 
 
+def test_the_loss_rate_is_that_of_copies_where_a_message_has_several() -> None:
+    sample = samples.fan_out()
+    (row,) = rows_of(sample.run, sample.histories, run_id="one", night="n1")
+    assert (row.published, row.promised, row.processed, row.lost, row.loss_rate) == (20, 20, 33, 7, 7 / 40)
+
+
 def test_throughput_is_completions_over_the_time_that_they_took() -> None:
     sample = samples.passing()
     history = sample.histories["guarantee"]

@@ -100,9 +100,14 @@ def test_it_stands_beside_itself_judged_anew(run: Path, tmp_path: Path) -> None:
     again = shutil.copytree(run, tmp_path / "again")
     chaos("report", again)
     assert json.loads((run / "verdict.json").read_text())["schema_version"] == 1
-    compared = chaos("compare", run, again)
+    page = tmp_path / "compared.html"
+    compared = chaos("compare", run, again, "--html", page)
     assert "first version" in compared
     assert "without acks" in compared
+    assert "counts messages (verdict version 1)" in page.read_text()
+    assert "lost to it" not in page.read_text()
+    chaos("compare", again, again, "--html", page)
+    assert "lost to it" in page.read_text()
 
 
 def test_its_row_of_the_trend_is_read_beside_new_ones(tmp_path: Path) -> None:
