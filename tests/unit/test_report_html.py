@@ -158,6 +158,17 @@ def test_faults_and_the_brokers_log_around_them_are_shown(pages: dict[str, str])
     assert "[info] started" in text
 
 
+def test_the_brokers_warnings_and_errors_are_shown_without_a_fault_and_open(pages: dict[str, str]) -> None:
+    sample = samples.fan_out()
+    variant = sample.run.variants[0]
+    quiet = replace(sample.run, variants=(replace(variant, faults=()),))
+    logs = {V: {"n1": "2026-11-24 09:00:00.100000+00:00 [error] <0.1.0> Channel error on connection <0.2.0>"}}
+    page = Page(rendered(replace(sample, run=quiet, logs=logs)))
+    assert "Warnings and errors in the log of n1: 1 line 2026-11-24 09:00:00.100000+00:00 [error]" in page.text
+    assert "open" in [each for tag, each in page.elements if tag == "details"][-2]
+    assert "Warnings and errors" not in Page(pages["failing"]).text, "what was logged is no complaint"
+
+
 def test_what_holds_in_a_run_that_proved_nothing_is_not_called_ok(pages: dict[str, str]) -> None:
     text = Page(pages["infrastructure"]).text
     assert "? not proved" in text
@@ -260,7 +271,7 @@ def test_every_queue_has_a_line_and_a_column_of_what_waited_in_it(pages: dict[st
     assert heads.endswith("in flight after waiting in bills ")
     assert re.match(r" 0\.00 s( \d+){9}", cells), "five rates, backlog, in flight and two queues"
     charts = next(text for text in page.scripts if text.startswith("H4sI"))
-    assert {"queue 0", "queue 1"} <= {each for each in re.findall(r'"(queue \d)"', json.dumps(unpacked(charts)))}
+    assert {"queue 0", "queue 1"} <= set(re.findall(r'"(queue \d)"', json.dumps(unpacked(charts))))
     assert "waiting in tasks" not in Page(pages["infrastructure"]).text, "nothing is known of its scenario"
 
 
