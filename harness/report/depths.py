@@ -2,8 +2,8 @@
 
 Nobody asks the broker for this while the traffic runs: it is worked out from the records and from what is in force on each queue. A queue
 gets what publishers are known to have put in it, what workers gave back, and the dead letters of other queues. It loses what is
-delivered, then what has outlived its time to live, then what is over its length limit, the oldest first. What was lost in the broker
-stays: no record says when it went.
+delivered, then what has outlived its time to live, then what is over its length limit, the oldest first. What was lost before a worker
+received it stays: no record says when it went.
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ _FLOW: Final = (
     "phantom",
     "corrupt",
     "misrouted",
+    "kept_after_ack",
     "out_of_order",
 )
 
@@ -88,6 +89,16 @@ def _families(run: RunVerdict) -> Iterator[Family]:
             (labels | {"fate": fate.value}, variant.counts.fates.get(fate, 0))
             for labels, variant in variants
             for fate in Fate
+        ),
+        "messages",
+    )
+    yield Family(
+        "chaos_possibly_lost_messages",
+        "Copies of a fate that may as well have been lost.",
+        tuple(
+            (labels | {"fate": fate.value}, count)
+            for labels, variant in variants
+            for fate, count in variant.counts.possible.items()
         ),
         "messages",
     )

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from harness.report.broker_log import Excerpt, excerpts
+from harness.report.broker_log import MOST_COMPLAINTS, Excerpt, complaints, complaints_by_variant, excerpts
 from harness.verdict.data import FaultOutcome
+from tests.unit import report_samples as samples
 
 ZERO = datetime(2026, 11, 24, 9, 0, 0, tzinfo=UTC)
 
@@ -70,3 +71,63 @@ def test_a_fault_that_never_struck_and_a_log_without_times_have_no_excerpt() -> 
 def test_a_long_line_is_cut() -> None:
     (excerpt,) = cut(log(10) + "x" * 10_000, fault(10))
     assert len(excerpt.head[0]) == 240
+
+
+NAMED = "connection <0.9.0> (127.0.0.1:1 -> 127.0.0.1:2) has a client-provided name: chaos-0a1b2c-0/worker-1.1"
+
+
+def entry(at_s: float, level: str, text: str, *, zone: str = "+00:00") -> str:
+    return f"{ZERO + timedelta(seconds=at_s):%Y-%m-%d %H:%M:%S.%f}{zone} [{level}] <0.1.0> {text}"
+
+
+def complained(*entries: str) -> list[str]:
+    found = complaints({"n1": "\n".join(entries)}, begin=ZERO - timedelta(seconds=5), end=ZERO + timedelta(seconds=60))
+    return [line.partition("> ")[2] or line for each in found for line in each.lines]
+
+
+def test_warnings_and_errors_are_complaints_whether_or_not_there_was_a_fault() -> None:
+    lines = [
+        entry(1, "info", "accepting"),
+        entry(2, "warning", "Consumer 60 on channel 1 has timed out"),
+        entry(3, "notice", "queue created"),
+        entry(4, "error", "Channel error on connection:"),
+        "  operation none caused a channel exception",
+        entry(5, "info", "closing"),
+        "  of another entry",
+        entry(6, "critical", "disk"),
+    ]
+    assert complained(*lines) == [
+        "Consumer 60 on channel 1 has timed out",
+        "Channel error on connection:",
+        "  operation none caused a channel exception",
+        "disk",
+    ]
+
+
+def test_what_the_harness_itself_did_before_the_traffic_is_no_complaint() -> None:
+    knock = entry(-1, "warning", "client unexpectedly closed TCP connection")
+    bad = entry(2, "error", "bad")
+    assert complained(knock, entry(-0.5, "info", NAMED), bad) == ["bad"]
+    assert complained(knock, bad) == ["client unexpectedly closed TCP connection", "bad"], "no publisher or worker came"
+
+
+def test_complaints_of_another_time_are_left_out() -> None:
+    assert complained(entry(-6, "error", "before"), entry(0, "error", "in"), entry(61, "error", "after")) == ["in"]
+
+
+def test_levels_of_a_log_without_a_zone_are_understood() -> None:
+    assert complained(entry(1, "error", "old", zone="")) == ["old"]
+
+
+def test_a_node_without_complaints_is_left_out_and_too_many_are_counted() -> None:
+    log = "\n".join(entry(each / 10, "error", f"{each}") for each in range(MOST_COMPLAINTS + 5))
+    quiet = entry(1, "info", "fine")
+    (found,) = complaints({"n1": log, "n2": quiet}, begin=ZERO, end=ZERO + timedelta(seconds=60))
+    assert (found.node, len(found.lines), found.left_out) == ("n1", MOST_COMPLAINTS, 5)
+
+
+def test_a_runs_complaints_are_those_of_its_variants_own_time() -> None:
+    sample = samples.failing(3)
+    logs = {"guarantee": {"n1": "\n".join((entry(0.1, "error", "mine"), entry(500, "error", "later")))}}
+    found = complaints_by_variant(sample.run, sample.histories, logs)
+    assert [each.lines for each in found["guarantee"]] == [(entry(0.1, "error", "mine"),)]

@@ -51,7 +51,16 @@ def page_of(sample: samples.Sample, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "charts"), [("passing", 6), ("failing", 2), ("hostile", 2), ("infrastructure", 1), ("huge", 2)]
+    ("name", "charts"),
+    [
+        ("passing", 6),
+        ("failing", 2),
+        ("hostile", 2),
+        ("infrastructure", 1),
+        ("huge", 2),
+        ("fan-out", 2),
+        ("every fate", 2),
+    ],
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_page_opens_from_disk_draws_every_chart_and_is_accessible(

@@ -158,6 +158,17 @@ def test_faults_and_the_brokers_log_around_them_are_shown(pages: dict[str, str])
     assert "[info] started" in text
 
 
+def test_the_brokers_warnings_and_errors_are_shown_without_a_fault_and_open(pages: dict[str, str]) -> None:
+    sample = samples.fan_out()
+    variant = sample.run.variants[0]
+    quiet = replace(sample.run, variants=(replace(variant, faults=()),))
+    logs = {V: {"n1": "2026-11-24 09:00:00.100000+00:00 [error] <0.1.0> Channel error on connection <0.2.0>"}}
+    page = Page(rendered(replace(sample, run=quiet, logs=logs)))
+    assert "Warnings and errors in the log of n1: 1 line 2026-11-24 09:00:00.100000+00:00 [error]" in page.text
+    assert "open" in [each for tag, each in page.elements if tag == "details"][-2]
+    assert "Warnings and errors" not in Page(pages["failing"]).text, "what was logged is no complaint"
+
+
 def test_what_holds_in_a_run_that_proved_nothing_is_not_called_ok(pages: dict[str, str]) -> None:
     text = Page(pages["infrastructure"]).text
     assert "? not proved" in text
@@ -193,6 +204,75 @@ def test_a_failed_page_says_first_what_was_lost_where_when_why_and_what_to_chang
         said,
     )
     assert "What was lost, and what to change" not in Page(pages["passing"]).text
+
+
+def test_a_failed_page_says_first_what_was_not_done_and_what_to_change(pages: dict[str, str]) -> None:
+    text = Page(pages["every fate"]).text
+    first = text[: text.index("Replay")]
+    assert "What was not done, and what to change" in first
+    assert "3 lost of" in first
+    assert re.search(
+        r"16 to 18 dropped of [\d,]+ tasks — by the length limit of tasks queues.tasks.overflow: reject-publish or a greater limit",
+        first,
+    )
+    assert re.search(r"20 removed of [\d,]+ tasks — from tasks by purge tasks —", first)
+    assert "What was lost, and what to change" in Page(pages["failing"]).text
+
+
+def test_every_fate_has_a_row_a_column_and_its_bounds(pages: dict[str, str]) -> None:
+    text = Page(pages["every fate"]).text
+    assert "Lost 3 to 5" in text
+    assert re.search(r"Not done otherwise 140 14 never promised, 15 stranded, .*16 to 18 dropped", text)
+    for fate in Fate:
+        assert re.search(rf" {fate.value} (2 of them possibly lost )?\d", text)
+    head = text[text.index("By queue") :]
+    assert " ".join(fate.value for fate in Fate) + " sum" in head.replace("Queue ", "")
+
+
+def test_the_flow_counts_what_was_acknowledged_and_is_still_there() -> None:
+    sample = samples.failing(3)
+    variant = sample.run.variants[0]
+    kept = replace(variant, counts=replace(variant.counts, kept_after_ack=4))
+    text = Page(rendered(replace(sample, run=replace(sample.run, variants=(kept,))))).text
+    assert "acknowledged and still there 4" in text
+
+
+def test_what_was_done_twice_stands_in_a_table_with_its_reason(pages: dict[str, str]) -> None:
+    text = Page(pages["every fate"]).text
+    assert re.search(
+        r"4 connection lost worker-1 1, kill worker-1 at [\d.]+ s workers.acks: early 1 unexplained — — —", text
+    )
+    assert "4 done twice. 1 with no reason." in text
+
+
+def test_messages_and_copies_are_both_said_where_they_differ(pages: dict[str, str]) -> None:
+    text = Page(pages["fan-out"]).text
+    for said in (
+        "20 tasks in 40 copies: 33 done, 7 lost",
+        "7 of 40 copies",
+        "33 82.5% of 40 copies",
+        "17.5% of 40 promised copies",
+        "What became of every copy",
+        "7 lost copies, by cause",
+        "How often copies were delivered",
+        "bills 20 0 20 counts 13 7 20",
+    ):
+        assert said in text
+    assert not re.search("copies:|every copy|lost copies|promised copies", Page(pages["failing"]).text)
+
+
+def test_every_queue_has_a_line_and_a_column_of_what_waited_in_it(pages: dict[str, str]) -> None:
+    page = Page(pages["fan-out"])
+    lines = [each["data-line"] for tag, each in page.elements if tag == "button" and "data-line" in each]
+    assert lines[-2:] == ["queue 0", "queue 1"]
+    assert "waiting in bills counts" in page.text
+    lines_as_table = page.text[page.text.index("The lines as a table") : page.text.index("The lanes as a table")]
+    heads, cells = lines_as_table.split("waiting in counts")
+    assert heads.endswith("in flight after waiting in bills ")
+    assert re.match(r" 0\.00 s( \d+){9}", cells), "five rates, backlog, in flight and two queues"
+    charts = next(text for text in page.scripts if text.startswith("H4sI"))
+    assert {"queue 0", "queue 1"} <= set(re.findall(r'"(queue \d)"', json.dumps(unpacked(charts))))
+    assert "waiting in tasks" not in Page(pages["infrastructure"]).text, "nothing is known of its scenario"
 
 
 def test_the_tables_by_queue_publisher_and_worker_add_up(pages: dict[str, str]) -> None:

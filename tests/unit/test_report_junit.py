@@ -55,6 +55,36 @@ def test_a_failure_has_the_cause_and_the_command_that_replays_it() -> None:
     assert "replay: chaos run scenarios/sample.yaml --seed 42" in (failure.text or "")
 
 
+def test_every_fate_is_a_property_and_every_reason_stands_in_the_failure() -> None:
+    root = parsed("every fate")
+    found = {each.attrib["name"]: each.attrib["value"] for each in root.iter("property")}
+    run = samples.every_fate().run
+    for fate, count in run.variants[0].counts.fates.items():
+        assert found[f"guarantee.{fate.value}"] == str(count)
+    assert found["guarantee.copies"] == found["guarantee.published"]
+    assert found["guarantee.dropped, possibly lost"] == "2"
+    failure = cases(root)["guarantee: dropped 0"]
+    assert failure is not None
+    assert failure.attrib["message"] == "expected 0, observed 18"
+    for sentence in run.variants[0].explained:
+        assert sentence in (failure.text or "")
+
+
+def test_copies_are_a_property_of_their_own() -> None:
+    found = {each.attrib["name"]: each.attrib["value"] for each in parsed("fan-out").iter("property")}
+    assert (found["guarantee.published"], found["guarantee.copies"]) == ("20", "40")
+
+
+def test_an_interval_that_decides_nothing_is_skipped_as_undecided() -> None:
+    run = samples.failing(3).run
+    variant = run.variants[0]
+    unsure = tuple(replace(each, holds=None, observed="0 to 2") for each in variant.expectations if each.path == "lost")
+    root = ET.fromstring(junit(replace(run, variants=(replace(variant, expectations=unsure),))))  # noqa: S314 - ours
+    skipped = cases(root)["guarantee: lost 0"]
+    assert skipped is not None
+    assert (skipped.tag, skipped.attrib["message"]) == ("skipped", "undecided: 0 to 2")
+
+
 def test_a_failure_names_its_line_where_it_is_known() -> None:
     run = samples.failing().run
     text = junit(run, line_of=lambda _run, variant, path: {("guarantee", "lost"): 17}.get((variant, path)))

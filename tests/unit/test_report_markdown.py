@@ -27,6 +27,39 @@ def test_a_violation_is_told_with_its_cause() -> None:
     assert "- 312 messages were lost at worker-1" in text
 
 
+def test_every_fate_has_its_figure_and_what_is_only_possible_its_bounds() -> None:
+    text = markdown(samples.every_fate().run)
+    (line,) = [line for line in text.splitlines() if line.startswith("- ") and " published, " in line]
+    for said in (
+        "3 to 5 lost",
+        "14 never promised",
+        "15 stranded",
+        "16 dead-lettered",
+        "17 expired",
+        "16 to 18 dropped",
+        "19 in transit",
+        "20 removed",
+        "21 retained",
+    ):
+        assert f" {said}," in line
+    assert "- 17 messages were expired by the time to live of tasks." in text
+    assert "- 4 done twice." in text
+
+
+def test_what_the_scenario_does_not_state_is_marked_where_it_does_not_hold() -> None:
+    text = markdown(samples.every_fate().run)
+    assert "dropped 0 (not stated)<br>" in text
+    assert "lost 0<br>" in text, "that nothing may be lost goes without saying"
+
+
+def test_messages_and_copies_are_both_said_where_they_differ() -> None:
+    text = markdown(samples.fan_out().run)
+    assert "**20 tasks in 40 copies: 33 done, 7 lost" in text
+    assert "- 20 messages published, 40 copies, 20 confirmed, 33 processed, 7 lost, " in text
+    assert "- bills: 20 processed\n- counts: 13 processed, 7 lost\n" in text
+    assert "copies" not in markdown(samples.failing().run)
+
+
 @pytest.mark.parametrize("name", samples.ALL)
 def test_details_are_balanced_in_every_run(name: str) -> None:
     text = markdown(samples.ALL[name]().run)
@@ -112,6 +145,20 @@ def test_a_failed_expectation_is_annotated_at_its_line() -> None:
 def test_an_expectation_without_a_line_is_annotated_at_the_first() -> None:
     (line,) = annotation_lines(samples.failing().run, lambda _variant, _path: None)
     assert ",line=1," in line
+
+
+def test_what_was_not_done_is_annotated_with_its_own_sentences() -> None:
+    found = {
+        line.split("::")[2].split(":")[1].strip(): line for line in annotation_lines(samples.every_fate().run, line_of)
+    }
+    assert found.keys() == {"lost", "expired", "dropped", "removed", "retained", "dead_lettered"}
+    assert found["dropped"].endswith(
+        "guarantee: dropped: expected 0, observed 18%0A"
+        "16 messages were dropped by the length limit of tasks.%0A2 messages may have been dropped by the length limit of tasks."
+    )
+    assert found["removed"].endswith("20 messages were removed from tasks by `purge tasks`.")
+    assert "were lost at worker-1" in found["lost"]
+    assert "dropped" not in found["lost"]
 
 
 def test_what_is_as_expected_is_not_annotated() -> None:

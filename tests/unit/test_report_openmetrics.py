@@ -52,6 +52,13 @@ def test_the_openmetrics_reader_would_refuse_a_text_cut_short() -> None:
         read(text.removesuffix("# EOF\n"))
 
 
+def test_what_may_as_well_have_been_lost_is_a_figure_of_its_own() -> None:
+    text = openmetrics(samples.every_fate().run)
+    assert values("chaos_fate_messages", text, fate="dropped") == [18]
+    assert values("chaos_possibly_lost_messages", text, fate="dropped") == [2]
+    assert values("chaos_possibly_lost_messages", text, fate="expired") == []
+
+
 def test_the_figures_are_those_of_the_verdict() -> None:
     run = samples.failing().run
     text = openmetrics(run)

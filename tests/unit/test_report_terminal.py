@@ -26,7 +26,9 @@ from harness.events import (
     VariantFinished,
     VariantStarted,
 )
+from harness.report.broker_log import Complaints
 from harness.report.progress import Follower
+from harness.report.summary import standing
 from harness.report.terminal import LiveProgress, print_verdict
 from harness.verdict.data import Outcome
 from tests.unit import report_samples as samples
@@ -248,6 +250,38 @@ def test_a_hostile_verdict_steers_no_terminal() -> None:
     text = verdict_of("hostile", width=2000)
     assert not set("\x1b\x00\x07\u202e\u2066\r") & set(text)
     assert "[bold]rich[/bold]" in text
+
+
+def test_what_was_not_done_or_done_twice_is_told_with_its_cause() -> None:
+    text = " ".join(verdict_of("every fate").split())
+    for said in (
+        "dropped 0 (not stated) 18 NOT OK",
+        "17 messages were expired by the time to live of tasks.",
+        "2 messages may have been dropped by the length limit of tasks.",
+    ):
+        assert said in text
+    assert "and 3 more causes, in the report" in text
+
+
+def test_an_interval_that_decides_nothing_is_undecided() -> None:
+    result = samples.failing(3).run.variants[0].expectations[0]
+    variant = samples.failing(3).run.variants[0]
+    assert standing(variant, replace(result, holds=None, observed="0 to 2")) == "undecided"
+    assert standing(variant, replace(result, holds=None, observed="nothing")) == "not measured"
+
+
+def test_the_brokers_complaints_are_printed_fault_or_not() -> None:
+    sample = samples.passing()
+    run = replace(sample.run, variants=tuple(replace(each, faults=(), notes=()) for each in sample.run.variants))
+    lines = tuple(f"2026-11-24 09:00:00+00:00 [warning] <0.1.0> number {number}" for number in range(9))
+    out = io.StringIO()
+    found = {"guarantee": (Complaints("n1", lines, 1),)}
+    print_verdict(run, Console(file=out, width=140), directory=Path("x"), complaints=found)
+    text = out.getvalue()
+    assert "guarantee\n  10 lines of warnings and errors in the log of n1:\n    2026-11-24" in text
+    assert "number 5" in text
+    assert "number 6" not in text
+    assert "and 4 more lines, in the report" in text
 
 
 def test_many_causes_are_counted_not_listed() -> None:

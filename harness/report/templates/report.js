@@ -15,7 +15,7 @@
       else card.removeAttribute("tabindex");
     }
   });
-  for (const card of document.querySelectorAll(".card")) sized.observe(card);
+  for (const card of document.querySelectorAll(".card, .by > details")) sized.observe(card);
 
   const opened = [];
   addEventListener("beforeprint", () => {
