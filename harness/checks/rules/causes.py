@@ -24,8 +24,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.checks.rules.arrival import BACK_NS, arrived, unroutable
 from harness.checks.rules.arrival import WITHIN_NS as ARRIVES_WITHIN_NS
-from harness.checks.rules.arrival import arrived
 from harness.checks.rules.fates import Fates
 from harness.checks.rules.latest import last_deliveries, last_publishes
 from harness.checks.rules.remedies import (
@@ -50,12 +50,10 @@ from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.sessions import Session
 from harness.checks.tally.times import NEVER
 from harness.effects import Takes
-from harness.events import BrokerStarted, Drained, Event, ProcessExited
+from harness.events import Drained, Event, ProcessExited
 from harness.history.records import AckMode
 from harness.verdict.data import Place
 
-BACK_NS = 2_000_000_000
-"""So long after a node is back, a classic queue that it is the home of may still be unreachable from the others."""
 NOTICED_AFTER_NS = 2_000_000_000
 """The broker goes on pushing to a worker that has ended until it notices; measured: 43 ms on a machine under load."""
 
@@ -202,8 +200,7 @@ class _Finder:
 
     def __init__(self, tally: MessageTable, events: Sequence[Event]) -> None:
         """Collect what can take copies."""
-        self._settings, self._facts = tally.topology.settings, tally.topology.facts
-        self._nodes = max((len(event.nodes) for event in events if isinstance(event, BrokerStarted)), default=1)
+        self._topology, self._settings = tally.topology, tally.topology.settings
         self._happenings = fault_records(events)
         self._on_disk_ns = on_disk_ns(events)
         self._ends = {
@@ -344,14 +341,8 @@ class _Finder:
 
     def _home_away(self, queue: str, at_ns: int) -> FaultRecord | None:
         """Return the fault that had a classic queue's node down at a time: messages to it are unroutable then, on the other nodes."""
-        facts = self._facts.get(queue)
-        if self._nodes < 2 or facts is None or facts.type != "classic":
-            return None
-        return self._first(
-            lambda each: (
-                each.ends_node and facts.node in each.targets and each.at_ns <= at_ns <= over_ns(each) + BACK_NS
-            )
-        )
+        away = unroutable(queue, self._happenings, self._topology)
+        return next((each for each in away if each.at_ns <= at_ns <= over_ns(each) + BACK_NS), None)
 
     def _first(self, fits: Callable[[FaultRecord], bool]) -> FaultRecord | None:
         return next((fault_record for fault_record in self._happenings if fits(fault_record)), None)

@@ -18,7 +18,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import WITHIN_NS, arrived
+from harness.checks.rules.arrival import BACK_NS, WITHIN_NS, arrived, unroutable
 from harness.checks.rules.latest import last_deliveries, last_publishes, rows_of
 from harness.checks.rules.overtaken import Overtaken
 from harness.checks.rules.stays import (
@@ -32,7 +32,7 @@ from harness.checks.rules.stays import (
 from harness.checks.rules.taken import Reason, Taken
 from harness.checks.rules.weigh import InDoubt, weigh
 from harness.checks.tally.deliveries import REJECTED
-from harness.checks.tally.fault_records import FaultRecord, fault_records, on_disk_ns
+from harness.checks.tally.fault_records import FaultRecord, fault_records, on_disk_ns, over_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
 from harness.effects import Takes
@@ -75,6 +75,7 @@ class _Walk:
         self._persistent = tally.publishes.persistent[self._sent]
         self._published_into = cache(lambda queue: published_into(queue, tally))
         self._overtaken = cache(lambda queue: Overtaken(queue, tally))
+        self._maybe_unrouted = np.zeros(size, dtype=bool)
         self.in_doubt: list[InDoubt] = []
         """Groups whose number is to be held against what the queue must have taken."""
 
@@ -95,6 +96,7 @@ class _Walk:
             lives = tally.copies.lives[route]
             position = next(each for each in lives.places(slot) if each.queue == name)
             self._from(rows, position, lives.begun_by(slot))
+        self.taken.possible[self._maybe_unrouted] = True
 
     def _from(self, rows: NDArray[np.int64], position: Position, begun_by: str) -> None:
         """Follow copies whose last known place is the same; `begun_by` is the queue where the death was that begins them, if any."""
@@ -175,6 +177,8 @@ class _Walk:
         there = ~self._gone_before(queue, came_ns)
         if died:
             self._take(rows[~there], Reason.NO_TARGET, died_in)
+        elif not again:
+            there &= self._routable(rows, queue, came_ns)
         rows, came_ns, sure_ns = rows[there], came_ns[there], sure_ns[there]
         policy = self._topology.policy(queue)
         ttl_s = policy.message_ttl_s
@@ -352,6 +356,16 @@ class _Walk:
         if self._topology.settings(queue).durable:
             return np.zeros(len(came_ns), dtype=bool)
         return came_ns > min((fault.struck_ns for fault in self._faults if fault.ends_node), default=NEVER)
+
+    def _routable(self, rows: NDArray[np.int64], queue: str, sent_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which copies an exchange had a queue for: not while the queue's node was away. Shortly before and after, it is possible only."""
+        routable = np.ones(len(rows), dtype=bool)
+        for away in unroutable(queue, self._faults, self._topology):
+            surely = (sent_ns >= away.struck_ns) & (sent_ns <= over_ns(away)) & (queue in self._topology.facts)
+            routable &= ~surely
+            maybe = ~surely & (sent_ns >= away.at_ns - WITHIN_NS) & (sent_ns <= over_ns(away) + BACK_NS)
+            self._maybe_unrouted[rows[maybe]] = True
+        return routable
 
     def _purged_ns(self, queue: str, since_ns: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return when a purge took what stood ready in a queue since then, and which one; NEVER where none did."""

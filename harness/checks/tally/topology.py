@@ -25,6 +25,7 @@ class RunTopology:
         self.glimpses = tuple(look for look in looks if look.queues)
         """Which queues there were, with how many messages and consumers: passive declares show as much."""
         self.rabbitmq = next((event.rabbitmq for event in events if isinstance(event, BrokerStarted)), "")
+        self.nodes = max((len(event.nodes) for event in events if isinstance(event, BrokerStarted)), default=1)
         self.consumed = scenario.consumed_queues
         self._declared = scenario.topology
         self._routes = scenario.routes
@@ -63,6 +64,13 @@ class RunTopology:
         if facts is None or getattr(self.policy(queue), field) == getattr(self.declared(queue), field):
             return ""
         return facts.policy_name or facts.operator_policy_name
+
+    def may_live_on(self, queue: str, nodes: Sequence[str]) -> bool:
+        """Whether a classic queue of a cluster may have its home on one of some nodes: without it, messages to the queue are unroutable."""
+        facts = self.facts.get(queue)
+        if self.nodes < 2 or self.policy(queue).type != "classic":
+            return False
+        return facts is None or facts.node in nodes
 
     def has_foreign_consumers(self, queue: str) -> bool:
         """Whether the broker knew consumers of a queue that are not the run's."""
