@@ -93,8 +93,8 @@ def judge(
         expectations = tuple(unless_gone(result) for result in expectations)
     outcome, reasons = decide(events, counts, faults, expectations, too_few(scenario, observed))
     promised = messages.count(messages.promised)
-    lost = len(causes.copies)
-    bound = 1 - (1 - CONFIDENCE) ** (1 / promised) if promised and not lost and not gone else None
+    may_be_lost = len(causes.copies) + sum(counts.possible.values())
+    bound = 1 - (1 - CONFIDENCE) ** (1 / promised) if promised and not may_be_lost and not gone else None
     started = next((event for event in events if isinstance(event, BrokerStarted)), None)
     drained = next((event for event in events if isinstance(event, Drained)), None)
     listing = Listing(history, seen, causes=causes, unexplained=twice.unexplained, kept=kept, fates=fates)

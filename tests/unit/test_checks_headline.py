@@ -138,10 +138,14 @@ def test_a_runs_sentence_names_the_controls_that_did_not_show_what_they_must() -
     guarantee, shown, _ = passing().run.variants
     violated = replace(shown, name="no confirms", outcome=Outcome.VIOLATED)
     assert run_headline(Outcome.VIOLATED, [guarantee, shown, violated]) == (
-        f"{guarantee.headline}. 1 of 2 controls did not show what it must (no confirms: violated)."
+        f"{guarantee.headline}; 1 of 2 controls did not show what it must"
     )
-    assert run_headline(Outcome.AS_EXPECTED, [guarantee, shown]) == (
-        f"{guarantee.headline}. Its control showed what it must (transient messages)."
+    short = replace(guarantee, headline="40 tasks: all done")
+    assert run_headline(Outcome.VIOLATED, [short, shown, violated]) == (
+        "40 tasks: all done. 1 of 2 controls did not show what it must (no confirms: violated)."
+    )
+    assert run_headline(Outcome.AS_EXPECTED, [short, shown]) == (
+        "40 tasks: all done. Its control showed what it must (transient messages)."
     )
 
 
@@ -190,3 +194,41 @@ def test_a_line_of_anything_has_at_most_120_printable_characters_and_all_counts(
     named = [fate for fate in NOT_DONE if f"{fates.get(fate, 0):,} {fate.value}" in said and fates.get(fate)]
     rest = sum(fates.get(fate, 0) for fate in NOT_DONE) - sum(fates[fate] for fate in named)
     assert not rest or f", {rest:,} not done" in said
+
+
+@given(st.lists(verdicts(), min_size=1, max_size=6), st.lists(NAMES, min_size=6, max_size=6))
+def test_a_runs_line_has_at_most_120_characters_and_counts_the_controls_that_failed(
+    found: list[VariantVerdict], names: list[str]
+) -> None:
+    lines = [
+        line(
+            each.counts,
+            outcome=each.outcome,
+            bound=each.loss_rate_below,
+            causes=each.causes,
+            not_done=each.not_done,
+            expectations=each.expectations,
+            reasons=each.reasons,
+        )
+        for each in found
+    ]
+    variants = [replace(each, name=name, headline=said) for each, name, said in zip(found, names, lines, strict=False)]
+    said = run_headline(Outcome.VIOLATED, variants)
+    assert len(said) <= LONGEST
+    assert said == plain(said)
+    bad = sum(each.outcome is not Outcome.AS_EXPECTED for each in variants[1:])
+    assert not bad or f"{bad} of {len(variants) - 1} control" in said
+
+
+def test_a_runs_line_leaves_the_controls_names_out_where_there_is_no_room() -> None:
+    guarantee, shown, _ = passing().run.variants
+    counted = replace(
+        guarantee, headline="3,000 tasks in 9,000 copies: 8,006 done, 994 lost at counter-1 by `kill counter-1`"
+    )
+    assert run_headline(Outcome.VIOLATED, [counted, replace(shown, name="counting acknowledges when done")]) == (
+        f"{counted.headline}. Its control showed what it must."
+    )
+    long = replace(guarantee, headline="x" * LONGEST)
+    assert run_headline(Outcome.VIOLATED, [long, shown]) == long.headline
+    violated = replace(shown, outcome=Outcome.VIOLATED)
+    assert run_headline(Outcome.VIOLATED, [long, violated]).endswith("x…; 1 of 1 control failed")

@@ -116,13 +116,14 @@ class Counters:
     def _given_back(self, places: NDArray[np.int64]) -> int:
         """Count the deliveries that can have come back with their connection: not acknowledged, or so shortly before that the ack was lost."""
         tally = self._tally
-        over_ns = np.array([session.over_ns for session in tally.sessions] or [NEVER], dtype=np.int64)
+        sessions = tally.sessions
+        over_ns = np.array([session.over_ns for session in sessions] or [NEVER], dtype=np.int64)
+        lost_ns = np.array([session.lost_ns for session in sessions] or [NEVER], dtype=np.int64)
         total = 0
         for deliveries in tally.all_deliveries(over_ns != NEVER):
-            ended_ns = over_ns[deliveries.session]
-            unsettled = (ended_ns != NEVER) & (
-                np.minimum(deliveries.acked_ns, deliveries.rejected_ns) > ended_ns - WITHIN_NS
-            )
+            ended_ns, cut_ns = over_ns[deliveries.session], lost_ns[deliveries.session]
+            settled_ns = np.minimum(deliveries.acked_ns, deliveries.rejected_ns)
+            unsettled = (ended_ns != NEVER) & ((settled_ns == NEVER) | (settled_ns > cut_ns - WITHIN_NS))
             unsettled &= np.isin(deliveries.queue, places) & ~np.isin(deliveries.copy, self._missing)
             total += int(np.count_nonzero(unsettled))
         return total

@@ -114,6 +114,11 @@ class MessageTable:
         """How many copy numbers there are."""
         return self.copies.total
 
+    @property
+    def unit(self) -> tuple[str, str]:
+        """What a copy is called, and several: messages, where each message can have one copy only."""
+        return ("message", "messages") if self.copies.single else ("copy", "copies")
+
     def slices(self) -> Iterator[slice]:
         """Yield slices of copy numbers that cover all of them."""
         return self.copies.slices()

@@ -95,20 +95,33 @@ def headline(
 
 
 def run_headline(outcome: Outcome, variants: Sequence[VariantVerdict]) -> str:
-    """Make the whole run's sentence: the guarantee's line, and whether the controls showed what they must."""
+    """Make the whole run's line, of at most LONGEST characters: the guarantee's, and whether the controls showed what they must.
+
+    Controls that did not show it are named where there is room, and counted in any case; the guarantee's line is cut for that.
+    """
     if not variants:
         return "Interrupted before anything was judged." if outcome is Outcome.INTERRUPTED else "Nothing was judged."
     guarantee, controls = variants[0], variants[1:]
-    if not controls:
-        return guarantee.headline
+    ends = tuple(_of_controls(controls))
+    fitting = (f"{guarantee.headline}{end}" for end in ends if len(guarantee.headline) + len(end) <= LONGEST)
+    bad = any(control.outcome is not Outcome.AS_EXPECTED for control in controls)
+    shortest = ends[-1] if bad else ""
+    return next(fitting, f"{_short(guarantee.headline, LONGEST - len(shortest))}{shortest}")
+
+
+def _of_controls(controls: Sequence[VariantVerdict]) -> Iterator[str]:
+    """Yield what may be said of the controls, the longest first."""
     bad = [control for control in controls if control.outcome is not Outcome.AS_EXPECTED]
     if bad:
-        named = _some([f"{name_in_line(control.name)}: {control.outcome.value}" for control in bad])
         shown = f"{len(bad)} of {plural(len(controls), 'control')} did not show what {'it' if len(bad) == 1 else 'they'} must"
-    else:
-        named = _some([name_in_line(control.name) for control in controls])
+        named = _some([f"{name_in_line(control.name)}: {control.outcome.value}" for control in bad])
+        yield from (f". {shown} ({named}).", f"; {shown}", f"; {len(bad)} of {plural(len(controls), 'control')} failed")
+    elif controls:
         shown = "Its control showed what it must" if len(controls) == 1 else "Its controls showed what they must"
-    return f"{guarantee.headline}. {shown} ({named})."
+        named = _some([name_in_line(control.name) for control in controls])
+        yield from (f". {shown} ({named}).", f". {shown}.")
+    else:
+        yield ""
 
 
 def name_in_line(name: str) -> str:
@@ -140,7 +153,10 @@ def _why(
 ) -> Iterator[Reason]:
     """Yield all reasons, the most important first: what took most, what else failed, and then the others in turn."""
     taken = [Reason(_taken_by(cause), Fate.LOST, cause.count) for cause in causes]
-    taken += [Reason(_by(each), each.fate, each.count) for each in not_done]
+    by: Counter[tuple[str, Fate]] = Counter()
+    for each in not_done:
+        by[_by(each), each.fate] += each.count
+    taken += [Reason(text, fate, count) for (text, fate), count in by.items()]
     others = [Reason(_failed(each)) for each in expectations if each.holds is False and not _said(each, counts)]
     if outcome is Outcome.INCONCLUSIVE:
         others = [Reason(f"inconclusive: {_printable(reasons[0])}")] if reasons else []

@@ -54,7 +54,7 @@ def _group(key: Sequence[int], count: int, tally: MessageTable, titles: dict[int
         by=by,
         settings=settings,
         count=count,
-        sentence=f"{plural(count, 'message')} {verb} {by}.{kept}",
+        sentence=f"{plural(count, *tally.unit)} {verb} {by}.{kept}",
     )
 
 

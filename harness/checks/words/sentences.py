@@ -13,6 +13,7 @@ from harness.checks.tally.fault_records import FaultRecord, fault_records
 from harness.checks.tally.message_table import MessageTable
 from harness.events import Event
 from harness.verdict.data import LossCause, Place, Seen
+from harness.verdict.words import plural
 
 SEEN_TIMES = 40
 """Most times at which the messages of one cause are told to have been last seen."""
@@ -64,7 +65,7 @@ def _put_together(at_s: np.ndarray) -> tuple[Seen, ...]:
 
 
 def _sentence(cause: Cause, count: int, fault_record: FaultRecord | None, tally: MessageTable) -> str:
-    were = f"{count:,} {'message was' if count == 1 else 'messages were'} lost"
+    were = f"{plural(count, *tally.unit)} {'was' if count == 1 else 'were'} lost"
     holder = {
         Place.PUBLISHER: f"on the way from {cause.actor or 'a publisher'} to the queue",
         Place.EXCHANGE: "at the exchange, where no queue was there to take them"
