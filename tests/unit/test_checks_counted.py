@@ -13,7 +13,7 @@ from harness.checks.rules.counted import EXPIRED, MAXLEN, Bounds, Counters, Pool
 from harness.checks.tally.message_table import MessageTable, tabulate
 from harness.events import BrokerLook, BrokerStarted, QueueFacts
 from harness.scenario.scenario import Scenario
-from tests.unit.histories import MS, Story, scenario
+from tests.unit.histories import FOREIGN, MS, Story, scenario
 
 PLAIN = Pool("classic", "disabled")
 LEADING = Pool("classic", "at_most_once")
@@ -196,11 +196,12 @@ def test_what_is_missing_is_not_counted_as_come_back() -> None:
 def test_what_was_never_promised_nor_done_may_have_died() -> None:
     story = a_story()
     story.publish(0)
+    story.process(0)
     story.publish(1)
-    story.process(1)
-    story.publish(2, route=1)
-    story.sent(3)
-    assert bounds(story, missing=(3,)) == (4, 5)
+    story.publish(2)
+    story.publish(3, route=1)
+    story.sent(4)
+    assert bounds(story, missing=(4,)) == (3, 5)
 
 
 def test_no_less_than_nothing_died() -> None:
@@ -208,6 +209,12 @@ def test_no_less_than_nothing_died() -> None:
     for seq in range(4):
         story.publish(seq)
     assert bounds(story, after=2) == (0, 2)
+
+
+def test_what_strangers_sent_may_have_died() -> None:
+    story = a_story()
+    story.find(0, of=FOREIGN)
+    assert bounds(story) == (4, 5)
 
 
 # At most.
@@ -281,6 +288,16 @@ def test_a_dead_letter_tells_its_reason_only_where_there_is_one(reason: str, mor
     settings = {"message_ttl": "1s", "dead_letter": "second", **more}
     of = scenario(queues={"tasks": {key: each for key, each in settings.items() if each}, "second": {}})
     assert bounds(story, LEADING, reason, of=of) == (0, most)
+
+
+def test_one_leading_queue_with_another_reason_or_of_another_pool_leaves_the_reason_open() -> None:
+    leading: dict[str, Any] = {"message_ttl": "1s", "dead_letter": "second"}
+    for other in ({"max_length": 9}, {"type": "quorum"}):
+        story = Story(queues=("tasks", "third", "second"))
+        story.sent(0)
+        story.find(0, queue=2, died=True)
+        of = scenario(queues={"tasks": leading, "third": leading | other, "second": {}})
+        assert bounds(story, LEADING, of=of) == (0, 5)
 
 
 def test_a_dead_letter_of_another_pool_tells_nothing() -> None:
