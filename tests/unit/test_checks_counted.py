@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 from harness.checks.rules.counted import EXPIRED, MAXLEN, Bounds, Counters, Pool, pool_of
 from harness.checks.tally.message_table import MessageTable, tabulate
-from harness.events import BrokerLook, BrokerStarted, QueueFacts
+from harness.events import BrokerLook, QueueFacts
 from harness.scenario.scenario import Scenario
 from tests.unit.histories import FOREIGN, MS, Story, scenario
 
@@ -21,13 +20,8 @@ ENDS = scenario(queues={"tasks": {"message_ttl": "1s"}, "second": {"type": "quor
 LEADS = scenario(queues={"tasks": {"message_ttl": "1s", "dead_letter": "second"}, "second": {}})
 
 
-def a_story(backend: str = "native") -> Story:
-    """On a node that nobody else uses."""
-    story = Story(queues=("tasks", "second"))
-    story.events = [
-        replace(each, backend=backend) if isinstance(each, BrokerStarted) else each for each in story.events
-    ]
-    return story
+def a_story() -> Story:
+    return Story(queues=("tasks", "second"))
 
 
 def look(story: Story, count: int, *, after: bool, key: str = "classic/disabled/expired", **changes: Any) -> None:
@@ -128,11 +122,6 @@ def test_the_last_look_after_the_drain_counts() -> None:
 
 
 # At least.
-
-
-@pytest.mark.parametrize(("backend", "least"), [("native", 5), ("container", 5), ("external", 0)])
-def test_where_others_may_use_the_node_nothing_surely_died(backend: str, least: int) -> None:
-    assert bounds(a_story(backend)) == (least, 5)
 
 
 def test_where_strangers_are_connected_nothing_surely_died() -> None:
