@@ -118,6 +118,33 @@ def test_what_a_worker_requeued_comes_back() -> None:
     assert cause(again(story)).sentence == "1 task was done twice: worker-1 requeued it."
 
 
+def test_a_requeue_is_not_joined_to_a_fault_that_struck_beside_it() -> None:
+    story = held()
+    story.fault("purge", "other", family="topology", fault=0)
+    story.fault("purge", "other", family="topology", fault=1)
+    story.reject(0, 1, requeue=True)
+    assert cause(again(story)).fault is None
+
+
+@pytest.mark.parametrize("died", [True, False])
+def test_what_a_worker_rejected_comes_back_as_a_dead_letter_only(died: bool) -> None:
+    queues = {"tasks": {"dead_letter": "second"}, "second": {"message_ttl": "1s", "dead_letter": "tasks"}}
+    story = held(Story(queues=("tasks", "second")))
+    story.reject(0, 1)
+    story.now += 2 * SECOND
+    tag = story.deliver(0, to=2, died=died)
+    story.complete(0, tag, to=2)
+    story.ack(tag, to=2)
+    assert (cause(story, queues=queues).reason is DoneTwice.DIED) == died
+
+
+def test_what_comes_back_at_the_moment_of_its_requeue_comes_back_by_it() -> None:
+    story = held()
+    story.reject(0, 1, requeue=True)
+    story.now -= MS
+    assert cause(again(story)).reason is DoneTwice.REQUEUED
+
+
 def test_a_requeue_explains_one_delivery_and_no_more() -> None:
     story = held()
     story.reject(0, 1, requeue=True)
@@ -348,7 +375,7 @@ def test_automatic_acks_are_acks_at_the_delivery() -> None:
 
 @pytest.mark.parametrize("becomes", [Becomes.KILLED, Becomes.STOPPED, Becomes.FROZEN, Becomes.ISOLATED])
 def test_in_a_cluster_a_node_that_is_struck_costs_what_is_held(becomes: Becomes) -> None:
-    for nodes, explained in ((("n1", "n2", "n3"), True), (("n1",), False)):
+    for nodes, explained in ((("n1", "n2", "n3"), True), (("n1", "n2"), True), (("n1",), False)):
         story = held(Story(nodes=nodes))
         story.now += 5 * SECOND
         struck(story, on_node(becomes), "n2")

@@ -56,7 +56,13 @@ def test_one_that_is_not_known_to_have_come_is_ahead_if_it_was_sent_before() -> 
 
 def test_what_came_and_was_not_delivered_by_then_waits() -> None:
     three = arrivals((10, 12, 50), (20, 22, 30), (40, 42, NEVER))
-    assert three.waiting(*[ns(9, 10, 29, 30, 40, 50)] * 2).tolist() == [0, 1, 2, 1, 2, 1]
+    moments = ns(9, 10, 29, 30, 40, 50)
+    assert three.waiting(moments, moments).tolist() == [0, 1, 2, 1, 2, 1]
+
+
+def test_what_left_in_a_span_of_time_and_what_came_in_it_may_have_waited_at_once() -> None:
+    three = arrivals((10, 12, 50), (20, 22, 30), (40, 42, NEVER))
+    assert three.waiting(ns(29, 30), ns(40, 39)).tolist() == [3, 1]
 
 
 def test_what_is_not_known_to_have_come_does_not_wait_but_what_was_delivered_did() -> None:
@@ -126,12 +132,9 @@ def test_publishes_come_when_they_are_sent_surely_when_confirmed_and_leave_when_
     assert columns(published_into(table.queues.index("tasks"), table)) == [[1, 4], [2, NEVER], [5, NEVER]]
 
 
-def dead(
-    story: Story, queue: str = "second", missing: tuple[int, ...] = (), came_ms: tuple[int, ...] = ()
-) -> list[list[int]]:
+def dead(story: Story, queue: str = "second") -> list[list[int]]:
     table = read(story, TWO)
-    came_ns = ns(*(each * MS for each in came_ms))
-    return columns(dead_lettered_into(table.queues.index(queue), ns(*missing), came_ns, came_ns, table))
+    return columns(dead_lettered_into(table.queues.index(queue), ns(), ns(), ns(), table))
 
 
 def test_a_dead_letter_comes_when_it_is_rejected_and_leaves_when_it_is_delivered() -> None:
@@ -143,19 +146,19 @@ def test_a_dead_letter_comes_when_it_is_rejected_and_leaves_when_it_is_delivered
     assert dead(story, "tasks") == [[], [], []]
 
 
-def test_a_dead_letter_that_nobody_rejected_comes_between_its_publish_and_its_delivery() -> None:
+def test_a_dead_letter_that_nobody_rejected_came_after_its_publish_and_before_it_was_seen() -> None:
     story = two_queues()
-    story.sent(0)
+    story.sent(0)  # at 1 ms
     story.deliver(0, queue=1, died=True)
     assert dead(story) == [[1], [3], [3]]
 
 
-def test_a_dead_letter_that_rests_there_came_when_it_was_rejected_or_at_some_time() -> None:
+def test_a_dead_letter_that_rests_there_came_when_it_was_rejected_or_some_time_after_its_publish() -> None:
     story = two_queues()
     story.sent(0)
     story.reject(0, story.deliver(0))  # at 4 ms
     story.find(0, queue=1, died=True)
-    story.sent(1)
+    story.sent(1)  # at 6 ms
     story.find(1, queue=1, died=True)  # it may have expired at any time
     assert dead(story) == [[4, 6], [4, AT_LAST // MS], [NEVER, NEVER]]
 
@@ -171,6 +174,16 @@ def test_what_rests_elsewhere_or_is_no_dead_letter_did_not_die_into_the_queue() 
     assert dead(story) == [[12], [12], [NEVER]]
 
 
+def test_what_is_delivered_elsewhere_or_is_no_dead_letter_did_not_die_into_the_queue() -> None:
+    story = two_queues()
+    for seq in range(3):
+        story.sent(seq)
+        story.reject(seq, story.deliver(seq))
+    story.deliver(0, queue=0, died=True)
+    story.deliver(1, queue=1)
+    assert dead(story) == [[], [], []]
+
+
 def test_the_last_reject_brought_it_there() -> None:
     story = two_queues()
     story.sent(0)
@@ -180,13 +193,15 @@ def test_the_last_reject_brought_it_there() -> None:
     assert dead(story) == [[6], [6], [7]]
 
 
-def test_missing_ones_come_as_told_and_never_leave() -> None:
+def test_missing_dead_letters_come_as_they_are_given_and_never_leave() -> None:
     story = two_queues()
     story.sent(0)
     story.reject(0, story.deliver(0))  # at 4 ms
     story.deliver(0, queue=1, died=True)
     story.sent(1)
-    assert dead(story, missing=(1,), came_ms=(2,)) == [[2, 4], [2, 4], [NEVER, 5]]
+    table = read(story, TWO)
+    found = dead_lettered_into(table.queues.index("second"), ns(1), ns(2 * MS), ns(3 * MS), table)
+    assert columns(found) == [[2, 4], [3, 4], [NEVER, 5]]
 
 
 def given_back(story: Story) -> list[int]:

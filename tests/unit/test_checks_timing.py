@@ -129,6 +129,17 @@ def test_recovery_runs_from_the_heal_to_the_next_work() -> None:
     assert fault.recovery_s == pytest.approx(0.499)
 
 
+def test_without_any_work_recovery_runs_to_the_next_confirm() -> None:
+    story = Story()
+    story.sent(0)
+    tag = story.publish(1)
+    story.restart_broker()
+    story.now += 499 * MS
+    story.confirm(tag)
+    (fault,) = judge(story.history(), scenario(), name="x").faults
+    assert fault.recovery_s == pytest.approx(0.5)
+
+
 def test_a_fault_after_which_nothing_was_done_has_no_recovery() -> None:
     story = Story()
     story.sent(0)

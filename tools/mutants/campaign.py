@@ -3,7 +3,7 @@
 pytest collects the tests, then this takes the place of its loop over them. Each trial is a fork: one that runs all tests under
 coverage.py, then one for each mutant, which plants the mistake in the imported module and runs the tests that cover it, the quickest
 first, until one fails. Constants are set at import, so a mutant of one forgets the modules of the project and starts pytest again, in its
-fork. What a trial may take is time of a processor, so that a busy machine kills no mutant.
+fork. What a test may take is time of a processor, so that a busy machine kills no mutant.
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ from tools.mutants.plant import plant_before_import, plant_in_function
 from tools.mutants.sites import Site
 
 PATIENCE: Final = 3
-"""How much longer than without its mistake a mutant may take."""
-LEAST_S: Final = 10
-"""What a mutant may take in any case: imports, and numbers that are noise."""
+"""How much longer than without the mistake a test may take."""
+LEAST_S: Final = 5
+"""What a test may take in any case."""
+IMPORTS_S: Final = 30
+"""What importing all anew may take."""
 
 
 class End(Enum):
@@ -106,21 +108,22 @@ class Campaign:
             if time.monotonic() > self.deadline_s:
                 self._end(Ended(site, End.NOT_TRIED, len(tests)))
                 continue
-            limit_s = LEAST_S + PATIENCE * covering.cost_of(tests)
-            running[fork(partial(self._try, session, site, tests), limit_s)] = (site, len(tests))
+            costs_s = {test: covering.cost_s[test] for test in tests}
+            running[fork(partial(self._try, session, site, costs_s))] = (site, len(tests))
         while running:
             self._wait(running)
 
-    def _try(self, session: pytest.Session, site: Site, tests: Sequence[str]) -> bool:
+    def _try(self, session: pytest.Session, site: Site, costs_s: Mapping[str, float]) -> bool:
         """Run tests on a mutant, in a fork; return whether all pass."""
+        allow(IMPORTS_S)
         source = self.sources[site.file]
         if site.lines is not None:
             plant_in_function(site, source)
-            return run(session, tests)
+            return run(session, costs_s)
         plant_before_import(
             site, source, {Path(each).parts[0] for each in (*self.sources, *self.arguments) if each.endswith(".py")}
         )
-        code = pytest.main([*self.arguments], plugins=[_Again(tests)])
+        code = pytest.main([*self.arguments], plugins=[_Again(costs_s)])
         # A mutant that cannot even be imported is noticed by every test.
         return code is pytest.ExitCode.OK
 
@@ -135,7 +138,7 @@ class Campaign:
 
 
 def _end_of(status: int, site: Site) -> End:
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL):
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
         return End.TIMED_OUT
     code = os.waitstatus_to_exitcode(status)
     if code == _BROKEN:
@@ -147,21 +150,22 @@ def _end_of(status: int, site: Site) -> End:
 class _Again:
     """A pytest plugin: chosen tests in a given order, until one fails."""
 
-    tests: Sequence[str]
+    costs_s: Mapping[str, float]
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run them."""
-        session.testsfailed += not run(session, self.tests)
+        session.testsfailed += not run(session, self.costs_s)
         return True
 
 
-def run(session: pytest.Session, tests: Sequence[str]) -> bool:
-    """Run tests that were collected, in this order, until one fails; return whether none does."""
+def run(session: pytest.Session, costs_s: Mapping[str, float]) -> bool:
+    """Run tests that were collected, in this order, until one fails; return whether none does. A value is what a test costs by itself."""
     by_id = {item.nodeid: item for item in session.items}
-    items = [by_id[test] for test in tests]
+    items = [by_id[test] for test in costs_s]
     seen = _Failures()
     session.config.pluginmanager.register(seen)
     for item, following in zip(items, [*items[1:], None], strict=True):
+        allow(LEAST_S + PATIENCE * costs_s[item.nodeid])
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         if seen.failed:
             return False
@@ -183,7 +187,12 @@ class _Failures:
 # Forks.
 
 
-def fork(trial: Callable[[], bool], limit_s: float | None = None) -> int:
+def allow(seconds: float) -> None:
+    """Have this process killed when it takes more than some seconds of a processor from now on."""
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds), resource.RLIM_INFINITY))
+
+
+def fork(trial: Callable[[], bool]) -> int:
     """Run a trial in a fork of this process, without output; return its process id."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -196,8 +205,6 @@ def fork(trial: Callable[[], bool], limit_s: float | None = None) -> int:
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
-        if limit_s is not None:
-            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(limit_s), math.ceil(limit_s) + 5))
         code = _PASSED if trial() else _FAILED
     except BaseException:  # whatever it was, a fork must not go on as its parent
         complaints.write(traceback.format_exc())

@@ -35,10 +35,6 @@ class Covering:
             found = found or self._between(site.file, self.tests.get(site.file, ()))
         return sorted(found, key=lambda test: (self.cost_s[test], test))
 
-    def cost_of(self, tests: Sequence[str]) -> float:
-        """Return how many seconds of a processor some tests take."""
-        return sum(self.cost_s[test] for test in tests)
-
     def _between(self, file: str, lines: Sequence[int] | frozenset[int] | Mapping[int, object]) -> set[str]:
         of_file = self.tests.get(file, {})
         return {test for line in lines for test in of_file.get(line, ())}

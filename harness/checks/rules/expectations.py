@@ -38,31 +38,29 @@ ALWAYS: Final = (
 """What must be 0 when the scenario says nothing of it."""
 
 COUNTS: Final[dict[str, Callable[[Counts], int]]] = {
-    "lost": lambda counts: counts.fates.get(Fate.LOST, 0),
+    "lost": lambda counts: counts.fates[Fate.LOST],
     "duplicates": lambda counts: counts.duplicates,
     "unexplained_duplicates": lambda counts: counts.unexplained_duplicates,
     "phantom": lambda counts: counts.phantom,
     "corrupt": lambda counts: counts.corrupt,
     "misrouted": lambda counts: counts.misrouted,
     "kept_after_ack": lambda counts: counts.kept_after_ack,
-    "stranded": lambda counts: counts.fates.get(Fate.STRANDED, 0),
-    "in_transit": lambda counts: counts.fates.get(Fate.IN_TRANSIT, 0),
+    "stranded": lambda counts: counts.fates[Fate.STRANDED],
+    "in_transit": lambda counts: counts.fates[Fate.IN_TRANSIT],
     "published": lambda counts: counts.published,
     "confirmed": lambda counts: counts.confirmed,
-    "processed": lambda counts: sum(
-        counts.fates.get(fate, 0) for fate in (Fate.PROCESSED, Fate.RECOVERED, Fate.RESURRECTED)
-    ),
+    "processed": lambda counts: sum(counts.fates[fate] for fate in (Fate.PROCESSED, Fate.RECOVERED, Fate.RESURRECTED)),
     "redelivered": lambda counts: counts.redelivered,
-    "dead_lettered": lambda counts: counts.fates.get(Fate.DEAD_LETTERED, 0),
-    "expired": lambda counts: counts.fates.get(Fate.EXPIRED, 0),
-    "dropped": lambda counts: counts.fates.get(Fate.DROPPED, 0),
-    "removed": lambda counts: counts.fates.get(Fate.REMOVED, 0),
-    "retained": lambda counts: counts.fates.get(Fate.RETAINED, 0),
+    "dead_lettered": lambda counts: counts.fates[Fate.DEAD_LETTERED],
+    "expired": lambda counts: counts.fates[Fate.EXPIRED],
+    "dropped": lambda counts: counts.fates[Fate.DROPPED],
+    "removed": lambda counts: counts.fates[Fate.REMOVED],
+    "retained": lambda counts: counts.fates[Fate.RETAINED],
     "returned": lambda counts: counts.returned,
     "nacked": lambda counts: counts.nacked,
-    "never_promised": lambda counts: counts.fates.get(Fate.NEVER_PROMISED, 0),
-    "recovered": lambda counts: counts.fates.get(Fate.RECOVERED, 0),
-    "resurrected": lambda counts: counts.fates.get(Fate.RESURRECTED, 0),
+    "never_promised": lambda counts: counts.fates[Fate.NEVER_PROMISED],
+    "recovered": lambda counts: counts.fates[Fate.RECOVERED],
+    "resurrected": lambda counts: counts.fates[Fate.RESURRECTED],
 }
 
 
@@ -167,7 +165,7 @@ def _holds(comparison: Comparison, low: int, high: int) -> bool | None:
 def _why(name: str, observed: Observed) -> str:
     """Explain a count that is not as expected, where more is known than the figure."""
     counts = observed.counts
-    lost = counts.fates.get(Fate.LOST, 0)
+    lost = counts.fates[Fate.LOST]
     reasons = {
         "lost": _where_lost(observed) if lost else _not_lost(observed),
         "processed": f"{lost:,} of {counts.published:,} published messages were lost" if lost else "",

@@ -153,14 +153,10 @@ class _Hands:
         self.undone, self.unsafe, self.acks = undone, unsafe, acked > 0
 
     def see_deliveries(self, table: Deliveries) -> None:
-        """Count what a worker held."""
-        mine = self.struck[table.session] & (table.rejected == KEPT)
+        """Count what a worker that lives on held and had not done."""
         when_ns = self.when_ns[table.session]
-        there = mine & (table.at_ns <= when_ns)
-        undone = there & (table.completed_ns > when_ns)
-        self.undone += int(np.count_nonzero(undone))
-        self.unsafe += int(np.count_nonzero(undone | (there & ~table.acked)))
-        self.acks |= bool((mine & table.acked).any())
+        held = self.struck[table.session] & (table.rejected == KEPT) & (table.at_ns <= when_ns)
+        self.undone += int(np.count_nonzero(held & (table.completed_ns > when_ns)))
 
     def see_publishes(self, table: Publishes, tally: MessageTable) -> None:
         """Count what was not settled at a publisher."""

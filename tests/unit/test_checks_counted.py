@@ -1,0 +1,305 @@
+"""How many copies died for a reason, by the broker's own counters: at most what it counted, and at least that without what else can have died."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.checks.rules.counted import EXPIRED, MAXLEN, Bounds, Counters, Pool, pool_of
+from harness.checks.tally.message_table import MessageTable, tabulate
+from harness.events import BrokerLook, QueueFacts
+from harness.scenario.scenario import Scenario
+from tests.unit.histories import FOREIGN, MS, Story, scenario
+
+PLAIN = Pool("classic", "disabled")
+LEADING = Pool("classic", "at_most_once")
+ENDS = scenario(queues={"tasks": {"message_ttl": "1s"}, "second": {"type": "quorum"}})
+LEADS = scenario(queues={"tasks": {"message_ttl": "1s", "dead_letter": "second"}, "second": {}})
+
+
+def a_story() -> Story:
+    return Story(queues=("tasks", "second"))
+
+
+def look(story: Story, count: int, *, after: bool, key: str = "classic/disabled/expired", **changes: Any) -> None:
+    moment = "after the drain" if after else "before the traffic"
+    fields: dict[str, Any] = {"dead_lettered": {"n1": {key: count}}, "node_started": {"n1": "once"}}
+    story.event(BrokerLook, moment=moment, **fields | changes)
+
+
+def bounds(
+    story: Story,
+    pool: Pool = PLAIN,
+    reason: str = EXPIRED,
+    *,
+    before: int = 0,
+    after: int = 5,
+    missing: Sequence[int] = (),
+    of: Scenario = ENDS,
+    **changes: Any,
+) -> Bounds | None:
+    """What the counters say, of a run that begins and ends with a look."""
+    key = "/".join((*pool, reason))
+    look(story, before, after=False, key=key)
+    look(story, after, after=True, key=key, **changes)
+    return of_looks(story, pool, reason, missing=missing, of=of)
+
+
+def of_looks(
+    story: Story, pool: Pool = PLAIN, reason: str = EXPIRED, *, missing: Sequence[int] = (), of: Scenario = ENDS
+) -> Bounds | None:
+    history = story.history()
+    table: MessageTable = tabulate(history, of)
+    return Counters(np.array(missing, dtype=np.int64), table, history.events).bounds(pool, reason)
+
+
+# What is counted.
+
+
+def test_what_was_counted_between_the_looks_died_for_the_reason() -> None:
+    assert bounds(a_story(), before=2, after=7) == (5, 5)
+
+
+def test_nodes_are_added_up_and_other_queues_and_reasons_do_not_count() -> None:
+    story = a_story()
+    look(story, 0, after=False)
+    counts = {"classic/disabled/expired": 2, "classic/disabled/maxlen": 90, "quorum/disabled/expired": 90}
+    look(story, 0, after=True, dead_lettered={"n1": counts, "n2": {"classic/disabled/expired": 1}, "n3": {}})
+    assert of_looks(story) == (3, 3)
+
+
+def test_a_queue_belongs_to_the_pool_of_its_type_and_strategy() -> None:
+    queues = {
+        "tasks": {"type": "quorum"},
+        "leading": {"dead_letter": "tasks"},
+        "safe": {
+            "type": "quorum",
+            "dead_letter": "tasks",
+            "arguments": {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"},
+        },
+    }
+    topology = tabulate(a_story().history(), scenario(queues=queues)).topology
+    assert {name: pool_of(topology.policy(name)) for name in queues} == {
+        "tasks": ("quorum", "disabled"),
+        "leading": ("classic", "at_most_once"),
+        "safe": ("quorum", "at_least_once"),
+    }
+
+
+# What is not known.
+
+
+def test_without_both_looks_nothing_is_known() -> None:
+    only_before, only_after = a_story(), a_story()
+    look(only_before, 0, after=False)
+    look(only_after, 0, after=True)
+    assert of_looks(only_before) is of_looks(only_after) is None
+
+
+@pytest.mark.parametrize(
+    "changes", [{"node_started": {"n1": "twice"}}, {"not_asked": "it is down"}], ids=["restarted", "not asked"]
+)
+def test_looks_that_cannot_be_compared_tell_nothing(changes: dict[str, Any]) -> None:
+    assert bounds(a_story(), **changes) is None
+
+
+def test_a_broker_that_does_not_count_tells_nothing() -> None:
+    story = a_story()
+    look(story, 0, after=False, dead_lettered={})
+    look(story, 0, after=True, dead_lettered={})
+    assert of_looks(story) is None
+
+
+def test_the_last_look_after_the_drain_counts() -> None:
+    story = a_story()
+    look(story, 0, after=False)
+    look(story, 3, after=True)
+    look(story, 4, after=True)
+    assert of_looks(story) == (4, 4)
+
+
+# At least.
+
+
+def test_where_strangers_are_connected_nothing_surely_died() -> None:
+    assert bounds(a_story(), foreign_connections=("somebody",)) == (0, 5)
+
+
+def test_where_the_dead_go_on_nothing_surely_died() -> None:
+    """The same copy may die again in the next queue."""
+    assert bounds(a_story(), LEADING, of=LEADS) == (0, 5)
+
+
+def test_what_was_published_again_may_have_died_twice() -> None:
+    story = a_story()
+    story.publish(0)
+    story.publish(0, attempt=2)
+    story.process(0)
+    assert bounds(story) == (4, 5)
+
+
+def test_what_was_requeued_may_have_died_in_its_queue() -> None:
+    story = a_story()
+    story.sent(0)
+    story.reject(0, story.deliver(0), requeue=True)
+    story.process(0)
+    story.sent(1)
+    story.reject(1, story.deliver(1))
+    assert bounds(story) == (4, 5)
+
+
+def test_what_was_requeued_into_another_queue_did_not_die_in_this_one() -> None:
+    story = a_story()
+    story.publish(0, route=1)
+    story.reject(0, story.deliver(0, queue=1), requeue=True)
+    story.process(0, queue=1)
+    assert bounds(story) == (5, 5)
+
+
+def test_what_was_held_when_its_connection_ended_may_have_come_back_and_died() -> None:
+    story = a_story()
+    for seq in range(4):
+        story.sent(seq)
+    story.complete(0, story.deliver(0))  # never acknowledged
+    early, late = story.deliver(1), story.deliver(2)
+    story.complete(1, early)
+    story.complete(2, late)
+    story.ack(early)
+    story.now += 2000 * MS
+    story.ack(late)  # so late that the broker may have missed it
+    story.lose_connection("worker")
+    assert bounds(story, missing=(3,)) == (3, 5)
+
+
+def test_what_is_missing_is_not_counted_as_come_back() -> None:
+    story = a_story()
+    story.sent(0)
+    story.deliver(0)
+    story.lose_connection("worker")
+    assert bounds(story, missing=(0,)) == (5, 5)
+
+
+def test_what_was_never_promised_nor_done_may_have_died() -> None:
+    story = a_story()
+    story.publish(0)
+    story.process(0)
+    story.publish(1)
+    story.publish(2)
+    story.publish(3, route=1)
+    story.sent(4)
+    assert bounds(story, missing=(4,)) == (3, 5)
+
+
+def test_no_less_than_nothing_died() -> None:
+    story = a_story()
+    for seq in range(4):
+        story.publish(seq)
+    assert bounds(story, after=2) == (0, 2)
+
+
+def test_what_strangers_sent_may_have_died() -> None:
+    story = a_story()
+    story.find(0, of=FOREIGN)
+    assert bounds(story) == (4, 5)
+
+
+# At most.
+
+
+def queue_facts(name: str, ready: int = 0, unacknowledged: int = 0) -> QueueFacts:
+    return QueueFacts(
+        name=name,
+        type="classic",
+        durable=True,
+        arguments={},
+        policy={},
+        policy_name="",
+        operator_policy_name="",
+        consumers=0,
+        foreign_consumers=0,
+        ready=ready,
+        unacknowledged=unacknowledged,
+        held=0,
+        node="n1",
+        state="running",
+    )
+
+
+def test_what_stood_in_a_queue_at_the_last_look_and_was_not_found_may_have_died_since() -> None:
+    story = a_story()
+    story.sent(0)
+    story.find(0)
+    queues = (queue_facts("tasks", ready=3, unacknowledged=2), queue_facts("second", ready=70))
+    assert bounds(story, queues=queues) == (5, 9)
+
+
+def test_what_was_found_and_did_not_stand_there_takes_nothing_away() -> None:
+    story = a_story()
+    story.sent(0)
+    story.find(0)
+    assert bounds(story, queues=(queue_facts("tasks"),)) == (5, 5)
+
+
+def test_what_came_as_a_dead_letter_died_and_is_not_missing() -> None:
+    story = a_story()
+    for seq in range(4):
+        story.sent(seq)
+    story.deliver(0, queue=1, died=True)
+    story.find(1, queue=1, died=True)
+    story.find(2, queue=1)
+    assert bounds(story, LEADING, missing=(3,), of=LEADS) == (0, 3)
+
+
+def test_what_a_worker_rejected_did_not_die_for_the_reason() -> None:
+    story = a_story()
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    story.deliver(0, queue=1, died=True)
+    assert bounds(story, LEADING, of=LEADS) == (0, 5)
+
+
+@pytest.mark.parametrize(
+    ("reason", "more", "most"),
+    [
+        (EXPIRED, {}, 4),
+        (EXPIRED, {"max_length": 9}, 5),
+        (MAXLEN, {}, 5),
+        (MAXLEN, {"max_length": 9, "message_ttl": None}, 4),
+    ],
+)
+def test_a_dead_letter_tells_its_reason_only_where_there_is_one(reason: str, more: dict[str, Any], most: int) -> None:
+    story = a_story()
+    story.sent(0)
+    story.find(0, queue=1, died=True)
+    settings = {"message_ttl": "1s", "dead_letter": "second", **more}
+    of = scenario(queues={"tasks": {key: each for key, each in settings.items() if each}, "second": {}})
+    assert bounds(story, LEADING, reason, of=of) == (0, most)
+
+
+def test_one_leading_queue_with_another_reason_or_of_another_pool_leaves_the_reason_open() -> None:
+    leading: dict[str, Any] = {"message_ttl": "1s", "dead_letter": "second"}
+    for other in ({"max_length": 9}, {"type": "quorum"}):
+        story = Story(queues=("tasks", "third", "second"))
+        story.sent(0)
+        story.find(0, queue=2, died=True)
+        of = scenario(queues={"tasks": leading, "third": leading | other, "second": {}})
+        assert bounds(story, LEADING, of=of) == (0, 5)
+
+
+def test_a_dead_letter_of_another_pool_tells_nothing() -> None:
+    story = a_story()
+    story.sent(0)
+    story.find(0, queue=1, died=True)
+    assert bounds(story, PLAIN, of=LEADS) == (5, 5)
+
+
+def test_no_more_than_nothing_died_where_nothing_was_counted() -> None:
+    story = a_story()
+    story.sent(0)
+    story.find(0, queue=1, died=True)
+    found = bounds(story, LEADING, after=0, of=LEADS)
+    assert found is not None
+    assert found.most == 0
