@@ -24,7 +24,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import BACK_NS, arrived, unroutable
+from harness.checks.rules.arrival import BACK_NS, NOTICED_AFTER_NS, arrived, unroutable
 from harness.checks.rules.arrival import WITHIN_NS as ARRIVES_WITHIN_NS
 from harness.checks.rules.fates import Fates
 from harness.checks.rules.latest import last_deliveries, last_publishes
@@ -53,9 +53,6 @@ from harness.effects import Takes
 from harness.events import Drained, Event, ProcessExited
 from harness.history.records import AckMode
 from harness.verdict.data import Place
-
-NOTICED_AFTER_NS = 2_000_000_000
-"""The broker goes on pushing to a worker that has ended until it notices; measured: 43 ms on a machine under load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,15 +301,22 @@ class _Finder:
 
     def _pushed_to(self, evidence: _Evidence, since_ns: int, taker: FaultRecord | None) -> Session | None:
         """Find the worker that needs no acks and whose end took what the broker had pushed to it: an end before a fault, or just noticed."""
-        if evidence.worker is not None:
+        if evidence.worker is not None and evidence.queue in evidence.worker.queues:
             return None
         ends = [end for end in self._worker_ends if self._consumes(end, evidence.queue)]
-        unnoticed = [end for end in ends if 0 < since_ns - end.over_ns <= NOTICED_AFTER_NS]
+        unnoticed = [
+            end for end in ends if 0 < since_ns - end.over_ns <= NOTICED_AFTER_NS and not self._ended_with_its_node(end)
+        ]
         if unnoticed and taker is None:
             return unnoticed[-1]
         return next(
             (end for end in ends if end.over_ns >= since_ns and (taker is None or end.over_ns < taker.at_ns)), None
         )
+
+    def _ended_with_its_node(self, session: Session) -> bool:
+        """Whether a connection ended because its node did, which then sent nothing more to it."""
+        fault = self._fault_behind(session, session.over_ns)
+        return self._first(lambda each: each.fault == fault and each.ends_node) is not None
 
     def _missing(self, evidence: _Evidence, fault_record: FaultRecord) -> list[Remedy]:
         """Name the settings without which the end of a node takes a message from its queue."""

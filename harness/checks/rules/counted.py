@@ -75,7 +75,7 @@ class Counters:
         ends = self._alone and pool.strategy == DISABLED
         least = max(0, counted - self._others(queues)) if ends else 0
         most = counted + self._afterwards(queues, after) - self._seen(pool, reason)
-        return Bounds(min(least, most), max(0, most))
+        return Bounds(max(0, min(least, most)), max(0, most))
 
     def _afterwards(self, queues: Sequence[str], after: BrokerLook) -> int:
         """Return how many can have died between the last look and the collection: they stood there, and were not found."""

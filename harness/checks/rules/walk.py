@@ -18,7 +18,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import BACK_NS, WITHIN_NS, arrived, unroutable
+from harness.checks.rules.arrival import BACK_NS, NOTICED_AFTER_NS, WITHIN_NS, arrived, unroutable
 from harness.checks.rules.latest import last_deliveries, last_publishes, rows_of
 from harness.checks.rules.overtaken import Overtaken
 from harness.checks.rules.stays import (
@@ -203,6 +203,7 @@ class _Walk:
             expired = expires_ns <= np.minimum(until_ns, purge_ns)
             # A fault may have struck before it came, or before it died.
             risky_ns = np.minimum(self._unwritten_ns(rows, came_ns), np.minimum(struck_ns, purge_ns))
+            risky_ns = np.minimum(risky_ns, self._pushed_ns(queue, came_ns))
             for chosen, reason, at_ns in (
                 (outgrown, Reason.LENGTH, came_ns),
                 (expired & ~outgrown, Reason.TTL, expires_ns),
@@ -239,8 +240,11 @@ class _Walk:
         self.taken.possible[rows[purged]] |= sure_ns[purged] == NEVER
         left = ~purged
         if left.any() and self._is_gone(queue):
-            self._take(rows[left & unstruck], Reason.QUEUE_GONE, queue)
-            left &= ~unstruck
+            # It may have been gone already when a fault struck.
+            gone = left & (unstruck | (self._topology.policy(queue).expires_s is not None))
+            self._take(rows[gone], Reason.QUEUE_GONE, queue)
+            self.taken.possible[rows[gone & ~unstruck]] = True
+            left &= ~gone
         if left.any() and self._topology.has_foreign_consumers(queue):
             self._take(rows[left], Reason.TAKEN, queue)
 
@@ -350,6 +354,20 @@ class _Walk:
         first_ns: NDArray[np.int64] = ended_ns[np.searchsorted(ended_ns, since_ns)]
         confirmed = self._tally.publishes.confirmed_ns[self._sent[rows]] != NEVER
         return np.where(confirmed, NEVER, first_ns)
+
+    def _pushed_ns(self, queue: str, came_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return when copies can have been on their way to a worker that needs no acks and ended before it read them; NEVER for none."""
+        ends_ns = sorted(
+            session.over_ns
+            for session in self._tally.sessions
+            if session.role == "worker"
+            and queue in session.queues
+            and session.acks is AckMode.AUTOMATIC
+            and session.over_ns < self._drained_ns
+        )
+        ends = np.array([*ends_ns, NEVER], dtype=np.int64)
+        first_ns: NDArray[np.int64] = ends[np.searchsorted(ends, came_ns - NOTICED_AFTER_NS)]
+        return np.where(first_ns == NEVER, NEVER, first_ns - WITHIN_NS)
 
     def _gone_before(self, queue: str, came_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which copies came when their queue was gone: it was not durable, and nothing declares it again after a node's end."""

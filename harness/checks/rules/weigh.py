@@ -139,13 +139,14 @@ class _Weighing:
                 self.taken.possible[group.rows] = True
 
     def _otherwise(self, group: InDoubt, which: NDArray[np.bool_]) -> None:
-        """Say of copies that did not die in a queue as it seemed that a purge took them; else they are lost there."""
-        rows, purge = group.rows[which], group.purge[which]
-        purged, place = purge >= 0, self._places[group.queue]
-        self.taken.put(rows, Reason.NONE, place)
+        """Say of copies that did not die in a queue as it seemed that a purge took them, or somebody else's consumer; else they are lost there."""
+        rows, purge, place = group.rows[which], group.purge[which], self._places[group.queue]
+        purged = purge >= 0
         self.taken.put(rows[purged], Reason.PURGED, place)
         self.taken.fault[rows[purged]] = purge[purged]
         self.taken.possible[rows[purged]] = True
+        others = self._topology.has_foreign_consumers(group.queue)
+        self.taken.put(rows[~purged], Reason.TAKEN if others else Reason.NONE, place)
 
     def _must_have_dropped(self, queue: str, policy: EffectivePolicy, arrivals: Arrivals) -> int:
         if policy.max_length is None or policy.message_ttl_s is not None:
