@@ -213,7 +213,8 @@ def every_fate() -> Sample:
         for count, possible in (
             ((fates[fate] - 2, False), (2, True)) if fate is Fate.DROPPED else ((fates[fate], False),)
         ):
-            said = f"{count} messages {'may have been' if possible else 'were'} {fate.value} {by}."
+            verb = "may have been " if possible else "" if fate is Fate.EXPIRED else "were "
+            said = f"{count} messages {verb}{fate.value} {by}."
             found.append(NotDone(fate, "tasks", None, possible, by, settings, count, said))
     broken = [Fate.EXPIRED, Fate.DROPPED, Fate.REMOVED, Fate.RETAINED, Fate.DEAD_LETTERED]
     expectations = [

@@ -42,7 +42,7 @@ def test_a_failed_scenario_says_headline_every_cause_and_the_way_to_the_report(
         "report: reports/run/report.html",
         f"replay: {run.replay}",
     ]
-    assert "17 messages were expired by the time to live of tasks." in str(failure.value)
+    assert "17 messages expired by the time to live of tasks." in str(failure.value)
     assert "1 with no reason." in str(failure.value)
     assert item.repr_failure(pytest.ExceptionInfo.from_exception(failure.value)) == str(failure.value)
 

@@ -42,7 +42,7 @@ def test_every_fate_has_its_figure_and_what_is_only_possible_its_bounds() -> Non
         "21 retained",
     ):
         assert f" {said}," in line
-    assert "- 17 messages were expired by the time to live of tasks." in text
+    assert "- 17 messages expired by the time to live of tasks." in text
     assert "- 4 done twice." in text
 
 

@@ -256,7 +256,7 @@ def test_what_was_not_done_or_done_twice_is_told_with_its_cause() -> None:
     text = " ".join(verdict_of("every fate").split())
     for said in (
         "dropped 0 (not stated) 18 NOT OK",
-        "17 messages were expired by the time to live of tasks.",
+        "17 messages expired by the time to live of tasks.",
         "2 messages may have been dropped by the length limit of tasks.",
     ):
         assert said in text

@@ -95,6 +95,10 @@ class RunTopology:
         """What the queues without workers are for."""
         return queue_roles(self.topology, self._routes, self.consumed)
 
+    def takes_dead_letters(self, queue: str) -> bool:
+        """Whether deaths in some queue lead to this one."""
+        return any(queue in self.targets(source) for source in self._declared.queues)
+
     def targets(self, queue: str) -> tuple[str, ...]:
         """Return the queues that deaths in a queue lead to, for any message that can come there."""
         start = [position for route in self._routes for position in self.topology.start(route)]

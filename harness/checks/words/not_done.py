@@ -43,8 +43,7 @@ def _group(key: Sequence[int], count: int, tally: MessageTable, titles: dict[int
     reason, queue = Reason(number), tally.queues[place] if place >= 0 else ""
     by = _by(reason, queue, titles.get(fault, ""), tally.topology)
     settings = tuple(remedy.text for remedy in of_not_done(reason, queue, tally.topology))
-    were = "was" if count == 1 else "were"
-    verb = f"{were} {_VERBS[reason]}" if not possible else f"may have been {_VERBS[reason]}"
+    verb = _verb(reason, count, possible=bool(possible))
     kept = f" Would have kept {'it' if count == 1 else 'them'}: {' or '.join(settings)}." if settings else ""
     return NotDone(
         fate=FATES[reason],
@@ -56,6 +55,12 @@ def _group(key: Sequence[int], count: int, tally: MessageTable, titles: dict[int
         count=count,
         sentence=f"{plural(count, *tally.unit)} {verb} {by}.{kept}",
     )
+
+
+def _verb(reason: Reason, count: int, *, possible: bool) -> str:
+    if reason is Reason.TTL:
+        return "may have expired" if possible else "expired"
+    return f"{'may have been' if possible else 'was' if count == 1 else 'were'} {_VERBS[reason]}"
 
 
 _BY = {
