@@ -305,7 +305,7 @@ class Options:
         there = self.topology.queues[stay.queue]
         targets, _ = self.topology.after_death(stay.queue, stay.life.key)
         if there.dead_letters is None or not targets:
-            fate = "expired" if reason == "expired" else "dropped"
+            fate = "expired" if reason == "expired" and there.dead_letters is None else "dropped"
             return [Option(fate, "broker", stay.queue, None, deaths, proved=proved)]
         found: list[Option] = []
         if there.at_least_once and self._held(stay.queue):
