@@ -19,6 +19,7 @@ from harness.events import (
     FaultInjected,
     ProcessExited,
     ProcessStarted,
+    QueueFacts,
     Role,
     TrafficStarted,
 )
@@ -58,6 +59,28 @@ def a_fault(action: str, target: str, *, on_node: bool) -> Fault | None:
         role = "broker" if on_node else "publisher" if target.startswith("publisher") else "worker"
         return kind.model_validate({role: 0 if on_node else target})
     return kind.model_validate({"scale": {"to": 2}, "close": {}, "declare": {"queue": target}}.get(action, target))
+
+
+def queue_facts(
+    name: str, ready: int = 0, unacknowledged: int = 0, *, foreign_consumers: int = 0, held: int = 0
+) -> QueueFacts:
+    """What the broker says of a queue."""
+    return QueueFacts(
+        name=name,
+        type="classic",
+        durable=True,
+        arguments={},
+        policy={},
+        policy_name="",
+        operator_policy_name="",
+        consumers=foreign_consumers,
+        foreign_consumers=foreign_consumers,
+        ready=ready,
+        unacknowledged=unacknowledged,
+        held=held,
+        node="n1",
+        state="running",
+    )
 
 
 @dataclass
@@ -391,4 +414,4 @@ class Story:
         return History(tuple(logs), tuple(sorted(self.events, key=lambda event: event.at_ns)))
 
 
-__all__ = ["FOREIGN", "MS", "Story", "V", "noted", "scenario"]
+__all__ = ["FOREIGN", "MS", "Story", "V", "noted", "queue_facts", "scenario"]

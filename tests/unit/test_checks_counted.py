@@ -10,9 +10,9 @@ import pytest
 
 from harness.checks.rules.counted import EXPIRED, MAXLEN, Bounds, Counters, Pool, pool_of
 from harness.checks.tally.message_table import MessageTable, tabulate
-from harness.events import BrokerLook, QueueFacts
+from harness.events import BrokerLook
 from harness.scenario.scenario import Scenario
-from tests.unit.histories import FOREIGN, MS, Story, scenario
+from tests.unit.histories import FOREIGN, MS, Story, queue_facts, scenario
 
 PLAIN = Pool("classic", "disabled")
 LEADING = Pool("classic", "at_most_once")
@@ -207,25 +207,6 @@ def test_what_strangers_sent_may_have_died() -> None:
 
 
 # At most.
-
-
-def queue_facts(name: str, ready: int = 0, unacknowledged: int = 0) -> QueueFacts:
-    return QueueFacts(
-        name=name,
-        type="classic",
-        durable=True,
-        arguments={},
-        policy={},
-        policy_name="",
-        operator_policy_name="",
-        consumers=0,
-        foreign_consumers=0,
-        ready=ready,
-        unacknowledged=unacknowledged,
-        held=0,
-        node="n1",
-        state="running",
-    )
 
 
 def test_what_stood_in_a_queue_at_the_last_look_and_was_not_found_may_have_died_since() -> None:

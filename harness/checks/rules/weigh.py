@@ -119,8 +119,6 @@ class _Weighing:
         comes first.
         """
         excess = len(deaths) - most
-        if excess <= 0:
-            return deaths[:0], deaths[:0]
         rows, place, times = np.unique(deaths, return_index=True, return_counts=True)
         lost = self.taken.reason[rows] == Reason.NONE
         order = np.lexsort((place, times, lost))[::-1]

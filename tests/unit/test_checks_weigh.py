@@ -1,0 +1,321 @@
+"""What copies seem to have died of, held against the broker's counters and the order of the queue: shown, possible, or another end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.checks.rules.stays import NO_ARRIVALS, Arrivals
+from harness.checks.rules.taken import Reason, Taken
+from harness.checks.rules.weigh import InDoubt, weigh
+from harness.checks.tally.message_table import tabulate
+from harness.checks.tally.times import NEVER
+from harness.events import BrokerLook, QueueFacts
+from harness.history.records import AckMode
+from tests.unit.histories import Story, queue_facts, scenario
+
+NONE, TTL, LENGTH, LIMIT, PURGED, HELD, TAKEN = (
+    Reason.NONE,
+    Reason.TTL,
+    Reason.LENGTH,
+    Reason.DELIVERY_LIMIT,
+    Reason.PURGED,
+    Reason.HELD,
+    Reason.TAKEN,
+)
+EXPIRED, MAXLEN = "classic/disabled/expired", "classic/disabled/maxlen"
+A_PURGE = 0
+
+
+def group(
+    rows: Sequence[int],
+    reason: Reason = TTL,
+    *,
+    queue: str = "tasks",
+    may_expire: Sequence[int] = (),
+    purged: Sequence[int] = (),
+    arrivals: Arrivals = NO_ARRIVALS,
+) -> InDoubt:
+    """Copies in doubt: of them `may_expire` may have expired as well, and `purged` may have been purged as well."""
+    places = np.array(rows, dtype=np.int64)
+    purge = np.where(np.isin(places, purged), A_PURGE, -1)
+    return InDoubt(queue, reason, arrivals, places, np.isin(places, may_expire), purge)
+
+
+def weighed(
+    reasons: Sequence[Reason],
+    *groups: InDoubt,
+    queues: Mapping[str, Mapping[str, object]] | None = None,
+    possible: Sequence[int] = (),
+    standing: Sequence[int] = (),
+    counted: Mapping[str, int] | None = None,
+    facts: Sequence[QueueFacts] = (),
+    story: Story | None = None,
+    **look: Any,
+) -> Taken:
+    """Missing copies that were sent and confirmed: `counted` is what the broker counted during the run, None if it does not count."""
+    declared = queues or {"tasks": {"message_ttl": "1s"}, "second": {"message_ttl": "1s"}}
+    size = len(reasons)
+    taken = Taken(
+        np.arange(size),
+        np.array(reasons, dtype=np.int8),
+        np.isin(np.arange(size), possible),
+        np.array(standing or [0] * size),
+        np.zeros(size, dtype=np.int64),
+        np.full(size, NEVER),
+        np.full(size, -1),
+    )
+    story = story or Story(queues=tuple(declared))
+    for seq in range(size):
+        story.sent(seq)
+    nodes = {} if counted is None else {"n1": dict.fromkeys(counted, 0)}
+    story.event(BrokerLook, moment="before the traffic", dead_lettered=nodes, node_started={"n1": "once"})
+    nodes = {} if counted is None else {"n1": dict(counted)}
+    fields: dict[str, Any] = {"dead_lettered": nodes, "node_started": {"n1": "once"}, "queues": tuple(facts)} | look
+    story.event(BrokerLook, moment="after the drain", **fields)
+    history = story.history()
+    table = tabulate(history, scenario(queues=declared))
+    weigh(taken, groups, table, history.events)
+    return taken
+
+
+def ends(found: Taken) -> list[Reason]:
+    return [Reason(each) for each in found.reason]
+
+
+def only_possible(found: Taken) -> list[int]:
+    return np.flatnonzero(found.possible).tolist()
+
+
+# Held against the counters.
+
+
+def test_as_many_as_were_counted_are_shown() -> None:
+    found = weighed([TTL] * 3, group([0, 1, 2]), possible=[0, 2], counted={EXPIRED: 3})
+    assert ends(found) == [TTL] * 3
+    assert only_possible(found) == []
+
+
+def test_what_the_counters_do_not_show_stays_possible() -> None:
+    """Copies of a stranger may be among those that were counted."""
+    found = weighed(
+        [TTL] * 3, group([0, 1, 2]), possible=[0, 2], counted={EXPIRED: 3}, foreign_connections=("somebody",)
+    )
+    assert ends(found) == [TTL] * 3
+    assert only_possible(found) == [0, 2]
+
+
+def test_the_certain_ones_count_before_the_possible_ones() -> None:
+    story = Story(queues=("tasks", "second"))
+    story.publish(9)  # never confirmed: it may be the third that expired
+    found = weighed([TTL] * 3, group([0, 1, 2]), possible=[0, 1], counted={EXPIRED: 3}, story=story)
+    assert only_possible(found) == [1]
+
+
+def test_copies_beyond_the_count_are_lost() -> None:
+    found = weighed([TTL] * 4, group([0, 1, 2, 3]), counted={EXPIRED: 2})
+    assert ends(found) == [TTL, TTL, NONE, NONE]
+    assert only_possible(found) == []
+
+
+def test_possible_ones_are_the_first_to_be_lost() -> None:
+    found = weighed([TTL] * 3, group([0, 1, 2]), possible=[0], counted={EXPIRED: 2})
+    assert ends(found) == [NONE, TTL, TTL]
+    assert only_possible(found) == []
+
+
+def test_without_counters_nothing_is_decided() -> None:
+    found = weighed([TTL] * 3, group([0, 1, 2]), possible=[1])
+    assert ends(found) == [TTL] * 3
+    assert only_possible(found) == [1]
+
+
+def test_each_reason_has_its_own_count() -> None:
+    declared = {"tasks": {"type": "quorum", "max_length": 9}, "second": {"type": "quorum", "message_ttl": "1s"}}
+    groups = (group([0, 1], LENGTH), group([2, 3], queue="second"), group([4, 5], LIMIT))
+    counts = {"quorum/disabled/maxlen": 0, "quorum/disabled/expired": 1, "quorum/disabled/delivery_limit": 1}
+    found = weighed([LENGTH, LENGTH, TTL, TTL, LIMIT, LIMIT], *groups, queues=declared, counted=counts)
+    assert ends(found) == [NONE, NONE, TTL, NONE, LIMIT, NONE]
+
+
+def test_each_pool_of_queues_has_its_own_count() -> None:
+    declared = {"tasks": {"message_ttl": "1s"}, "second": {"type": "quorum", "message_ttl": "1s"}}
+    groups = (group([0, 1]), group([2, 3], queue="second"))
+    counts = {EXPIRED: 2, "quorum/disabled/expired": 1}
+    assert ends(weighed([TTL] * 4, *groups, queues=declared, counted=counts)) == [TTL, TTL, TTL, NONE]
+
+
+def test_queues_of_a_pool_share_its_count() -> None:
+    groups = (group([0, 1]), group([2, 3], queue="second"))
+    found = weighed([TTL] * 4, *groups, standing=[0, 0, 1, 1], counted={EXPIRED: 3})
+    assert ends(found) == [TTL, TTL, TTL, NONE]
+
+
+# A copy that seems to have died several times.
+
+
+def test_one_that_was_lost_before_its_first_death_explains_several_that_were_not_counted() -> None:
+    """Either copy 0 never died, or it died once and another one did not."""
+    groups = (group([0, 1]), group([0, 2], queue="second"))
+    found = weighed([TTL] * 3, *groups, counted={EXPIRED: 2})
+    assert ends(found) == [NONE, TTL, TTL]
+    assert only_possible(found) == [2]
+
+
+def test_one_that_was_lost_on_its_way_stood_where_it_seems_to_have_died_first() -> None:
+    groups = (group([0, 1]), group([0, 2], queue="second"))
+    found = weighed([TTL] * 3, *groups, standing=[1, 0, 1], counted={EXPIRED: 2})
+    assert found.queue.tolist() == [0, 0, 1]
+
+
+def test_as_many_are_possible_as_may_be_lost_beside_those_that_surely_are() -> None:
+    groups = (group([0, 1, 2, 3]), group([0, 1], queue="second"), group([0], queue="third"))
+    declared: dict[str, dict[str, object]] = {name: {"message_ttl": "1s"} for name in ("tasks", "second", "third")}
+    for count, reasons, possible in (
+        (7, [TTL] * 4, []),
+        (6, [NONE, TTL, TTL, TTL], []),
+        (5, [NONE, TTL, TTL, TTL], [1]),
+        (4, [NONE, TTL, TTL, TTL], [1, 3]),
+        (3, [NONE, NONE, TTL, TTL], [2, 3]),
+        (2, [NONE, NONE, TTL, TTL], [2, 3]),
+        (1, [NONE, NONE, TTL, NONE], [2]),
+        (0, [NONE] * 4, []),
+    ):
+        found = weighed([TTL] * 4, *groups, queues=declared, counted={EXPIRED: count})
+        assert (ends(found), only_possible(found)) == (reasons, possible), count
+
+
+def test_one_that_is_known_to_be_lost_is_the_first_that_did_not_die() -> None:
+    """It may have died here and been lost elsewhere: then another one did not die."""
+    found = weighed([NONE, TTL, TTL, TTL], group([0, 1, 2, 3]), counted={EXPIRED: 3})
+    assert ends(found) == [NONE, TTL, TTL, TTL]
+    assert only_possible(found) == [3]
+
+
+# What outgrew a length.
+
+
+BOTH: dict[str, dict[str, object]] = {"tasks": {"max_length": 2, "message_ttl": "1s"}}
+
+
+def test_what_was_not_counted_as_dropped_may_have_expired() -> None:
+    found = weighed(
+        [LENGTH] * 3, group([0, 1, 2], LENGTH, may_expire=[1, 2]), queues=BOTH, counted={MAXLEN: 1, EXPIRED: 2}
+    )
+    assert ends(found) == [LENGTH, TTL, TTL]
+
+
+def test_what_was_counted_neither_as_dropped_nor_as_expired_is_lost() -> None:
+    found = weighed(
+        [LENGTH] * 3, group([0, 1, 2], LENGTH, may_expire=[1, 2]), queues=BOTH, counted={MAXLEN: 1, EXPIRED: 1}
+    )
+    assert ends(found) == [LENGTH, TTL, NONE]
+
+
+def test_what_was_not_counted_as_dropped_and_whose_time_was_not_over_is_lost() -> None:
+    found = weighed(
+        [LENGTH] * 3, group([0, 1, 2], LENGTH, may_expire=[0, 1]), queues=BOTH, counted={MAXLEN: 1, EXPIRED: 9}
+    )
+    assert ends(found) == [LENGTH, TTL, NONE]
+
+
+def test_what_did_not_expire_instead_may_have_been_purged() -> None:
+    doubt = group([0, 1], LENGTH, may_expire=[0, 1], purged=[0])
+    found = weighed([LENGTH] * 2, doubt, queues=BOTH, counted={MAXLEN: 0, EXPIRED: 0})
+    assert ends(found) == [PURGED, NONE]
+
+
+def test_a_queue_that_refuses_has_not_counted_what_it_refused() -> None:
+    declared = {"tasks": {"max_length": 1, "overflow": "reject-publish"}}
+    found = weighed([LENGTH] * 2, group([0, 1], LENGTH), queues=declared, counted={MAXLEN: 0})
+    assert ends(found) == [LENGTH] * 2
+
+
+FIVE_CAME = Arrivals.of(np.arange(5) * 10, np.arange(5) * 10 + 1, np.array([NEVER] * 5))
+
+
+@pytest.mark.parametrize(
+    ("settings", "possible"),
+    [
+        ({"max_length": 2}, [3]),
+        ({"max_length": 5}, [0, 1, 2, 3]),
+        ({"max_length": 2, "message_ttl": "1s"}, [0, 1, 2, 3]),
+        ({"arguments": {"x-max-length-bytes": 1000}}, [0, 1, 2, 3]),
+        ({"max_length": 2, "overflow": "reject-publish"}, []),
+    ],
+    ids=["surely too many", "they fitted in", "some may have expired", "of unknown size", "refused"],
+)
+def test_as_many_as_a_length_must_have_taken_are_shown(settings: dict[str, object], possible: list[int]) -> None:
+    found = weighed([LENGTH] * 4, group([0, 1, 2, 3], LENGTH, arrivals=FIVE_CAME), queues={"tasks": settings})
+    assert ends(found) == [LENGTH] * 4
+    assert only_possible(found) == possible
+
+
+def test_what_may_have_been_on_its_way_to_consumers_was_not_dropped_for_sure() -> None:
+    delivered = np.array([60, NEVER, NEVER, NEVER, NEVER])
+    doubt = group([0, 1, 2, 3], LENGTH, arrivals=Arrivals.of(FIVE_CAME.came_ns, FIVE_CAME.sure_ns, delivered))
+    story = Story()
+    story.consume(prefetch=1, acks=AckMode.MANUAL)
+    limited: dict[str, dict[str, object]] = {"tasks": {"max_length": 2}}
+    assert only_possible(weighed([LENGTH] * 4, doubt, queues=limited)) == [3]
+    assert only_possible(weighed([LENGTH] * 4, doubt, queues=limited, story=story)) == [2, 3]
+
+
+# Somebody else's consumers.
+
+
+def test_without_counters_somebody_else_may_have_taken_what_seems_to_have_expired() -> None:
+    groups = (group([0, 1]), group([2], queue="second"))
+    found = weighed(
+        [TTL] * 3,
+        *groups,
+        standing=[1, 1, 1],
+        facts=[queue_facts("tasks", foreign_consumers=1), queue_facts("second")],
+    )
+    assert ends(found) == [TAKEN, TAKEN, TTL]
+    assert found.queue.tolist() == [0, 0, 1]
+    assert only_possible(found) == [0, 1]
+
+
+def test_somebody_else_took_what_was_not_counted() -> None:
+    doubt = group([0, 1, 2], purged=[1])
+    facts = [queue_facts("tasks", foreign_consumers=1)]
+    found = weighed([TTL] * 3, doubt, standing=[1, 1, 1], counted={EXPIRED: 1}, facts=facts)
+    assert ends(found) == [TTL, PURGED, TAKEN]
+    assert found.queue.tolist() == [1, 0, 0]
+
+
+# A purge.
+
+
+def test_a_purge_may_have_taken_what_was_not_counted() -> None:
+    found = weighed([TTL] * 3, group([0, 1, 2], purged=[0, 2]), standing=[1, 1, 1], counted={EXPIRED: 1})
+    assert ends(found) == [TTL, NONE, PURGED]
+    assert found.fault.tolist() == [-1, -1, A_PURGE]
+    assert found.queue.tolist() == [1, 0, 0]
+    assert only_possible(found) == [2]
+
+
+def test_a_purge_may_have_taken_what_is_lost_by_another_count() -> None:
+    """What is lost for one group may have been purged for the next."""
+    found = weighed([NONE, NONE, TTL], group([0, 1, 2], purged=[1, 2]))
+    assert ends(found) == [NONE, PURGED, TTL]
+    assert found.fault.tolist() == [-1, A_PURGE, -1]
+    assert only_possible(found) == [1]
+
+
+# What is held for a target that refuses it.
+
+
+def test_no_more_are_held_than_the_broker_holds() -> None:
+    facts = [queue_facts("tasks", held=1), queue_facts("second", held=2)]
+    found = weighed([HELD] * 5, standing=[0, 1, 0, 1, 0], facts=facts)
+    assert ends(found) == [HELD, HELD, NONE, HELD, NONE]
+
+
+def test_what_is_lost_is_not_only_possibly_so() -> None:
+    found = weighed([NONE, TTL], possible=[0, 1])
+    assert only_possible(found) == [1]
