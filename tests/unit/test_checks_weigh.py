@@ -134,7 +134,10 @@ def test_without_counters_nothing_is_decided() -> None:
 
 
 def test_each_reason_has_its_own_count() -> None:
-    declared = {"tasks": {"type": "quorum", "max_length": 9}, "second": {"type": "quorum", "message_ttl": "1s"}}
+    declared: dict[str, dict[str, object]] = {
+        "tasks": {"type": "quorum", "max_length": 9},
+        "second": {"type": "quorum", "message_ttl": "1s"},
+    }
     groups = (group([0, 1], LENGTH), group([2, 3], queue="second"), group([4, 5], LIMIT))
     counts = {"quorum/disabled/maxlen": 0, "quorum/disabled/expired": 1, "quorum/disabled/delivery_limit": 1}
     found = weighed([LENGTH, LENGTH, TTL, TTL, LIMIT, LIMIT], *groups, queues=declared, counted=counts)
@@ -142,7 +145,10 @@ def test_each_reason_has_its_own_count() -> None:
 
 
 def test_each_pool_of_queues_has_its_own_count() -> None:
-    declared = {"tasks": {"message_ttl": "1s"}, "second": {"type": "quorum", "message_ttl": "1s"}}
+    declared: dict[str, dict[str, object]] = {
+        "tasks": {"message_ttl": "1s"},
+        "second": {"type": "quorum", "message_ttl": "1s"},
+    }
     groups = (group([0, 1]), group([2, 3], queue="second"))
     counts = {EXPIRED: 2, "quorum/disabled/expired": 1}
     assert ends(weighed([TTL] * 4, *groups, queues=declared, counted=counts)) == [TTL, TTL, TTL, NONE]
@@ -229,7 +235,7 @@ def test_what_did_not_expire_instead_may_have_been_purged() -> None:
 
 
 def test_a_queue_that_refuses_has_not_counted_what_it_refused() -> None:
-    declared = {"tasks": {"max_length": 1, "overflow": "reject-publish"}}
+    declared: dict[str, dict[str, object]] = {"tasks": {"max_length": 1, "overflow": "reject-publish"}}
     found = weighed([LENGTH] * 2, group([0, 1], LENGTH), queues=declared, counted={MAXLEN: 0})
     assert ends(found) == [LENGTH] * 2
 

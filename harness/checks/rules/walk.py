@@ -414,7 +414,8 @@ class _Walk:
         if policy.refuses_when_full:
             unheard = died | ~self._tally.publishes.confirmable[self._sent[rows]]
             latest_ns = np.where(died, sure_ns, came_ns)
-            full: NDArray[np.bool_] = unheard & (arrivals.waiting(came_ns, latest_ns) >= (length or 0))
+            others = arrivals.waiting(came_ns, latest_ns) - died  # a dead letter is among its queue's arrivals itself
+            full: NDArray[np.bool_] = unheard & (others >= (length or 0))
             return full
         back_ns = given_back_ns(self._place.get(queue, -1), self._tally)  # what comes back takes room as well
         back = np.searchsorted(back_ns, until_ns, side="right") - np.searchsorted(back_ns, came_ns)

@@ -1,0 +1,743 @@
+"""Where missing copies are followed to: what can have taken each, from where it was last known to be, and whether that is certain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.checks.rules.taken import Reason, Taken
+from harness.checks.rules.walk import what_took
+from harness.checks.tally.message_table import tabulate
+from harness.events import BrokerLook, QueueFacts
+from harness.history.records import AckMode
+from tests.unit.histories import MS, Story, queue_facts, scenario
+
+SECOND = 1000 * MS
+PLAIN: dict[str, object] = {}
+TTL: dict[str, object] = {"message_ttl": "1s"}
+TRANSIENT = {"persistent": False}
+
+
+def taken(story: Story, *missing: int, facts: Iterable[QueueFacts] | None = None, **queues: object) -> Taken:
+    """What took some messages; `facts` is what the broker said of its queues after the drain, None if nobody asked it."""
+    if facts is not None:
+        story.event(BrokerLook, moment="after the drain", queues=tuple(facts))
+    history = story.history()
+    declared = {name: queues.get(name, {}) for name in story.queues}
+    table = tabulate(history, scenario(queues=declared, publishers={"messages": 10}))
+    return what_took(np.array(missing or (0,)), table, history.events)
+
+
+def ends(story: Story, *missing: int, **queues: Any) -> list[str]:
+    """Reason and queue of each, with a question mark if it may as well have been lost."""
+    found = taken(story, *missing, **queues)
+    return [
+        f"{Reason(reason).name} {story.queues[queue]}{'?' if possible else ''}"
+        for reason, queue, possible in zip(found.reason, found.queue, found.possible, strict=True)
+    ]
+
+
+def stories(*more: str) -> Story:
+    return Story(queues=("tasks", *more))
+
+
+def later(story: Story, seconds: float) -> None:
+    story.now += round(seconds * 1000) * MS
+
+
+def unconfirmed(story: Story, seq: int = 0) -> None:
+    """Sent without confirms, and known to have arrived by the end in order."""
+    story.publish(seq, confirms=False)
+    story.finish("publisher")
+
+
+# A time to live.
+
+
+@pytest.mark.parametrize(("rest_ms", "end"), [(1000, "TTL tasks"), (999, "NONE tasks")])
+def test_a_copy_expires_when_its_time_is_over(rest_ms: int, end: str) -> None:
+    story = stories()
+    story.sent(0)  # published at 3 ms
+    story.now = (2 + rest_ms) * MS
+    assert ends(story, tasks=TTL) == [end]
+
+
+def test_what_is_not_known_to_have_arrived_expired_possibly() -> None:
+    story = stories()
+    story.publish(0, confirms=False)
+    story.sent(1, by=2)
+    later(story, 5)
+    assert ends(story, tasks=TTL) == ["TTL tasks?"]
+
+
+def test_what_arrived_before_the_end_of_its_connection_expired() -> None:
+    story = stories()
+    unconfirmed(story)
+    later(story, 5)
+    assert ends(story, tasks=TTL) == ["TTL tasks"]
+
+
+@pytest.mark.parametrize(
+    ("after_s", "end"), [(0.5, "TTL tasks?"), (1.5, "TTL tasks?"), (2.5, "TTL tasks")], ids=["before", "near", "after"]
+)
+def test_a_node_that_ends_may_take_what_was_never_confirmed_nor_written(after_s: float, end: str) -> None:
+    """It expires a second after it came, which can have been a second after its publish."""
+    story = stories()
+    unconfirmed(story)
+    later(story, after_s)
+    story.restart_broker()
+    later(story, 9)
+    assert ends(story, tasks=TTL) == [end]
+
+
+def test_a_node_that_ended_before_took_nothing_and_a_confirmed_message_outlasts_it() -> None:
+    story = stories()
+    story.restart_broker()
+    unconfirmed(story)
+    later(story, 9)
+    assert ends(story, tasks=TTL) == ["TTL tasks"]
+    story = stories()
+    story.sent(0)
+    story.restart_broker()
+    later(story, 9)
+    assert ends(story, tasks=TTL) == ["TTL tasks"]
+
+
+def test_a_fault_that_ends_no_node_takes_nothing_unwritten() -> None:
+    story = stories()
+    unconfirmed(story)
+    story.kill_worker()
+    later(story, 9)
+    assert ends(story, tasks=TTL) == ["TTL tasks"]
+
+
+def test_a_restart_takes_the_transient_messages_of_a_classic_queue() -> None:
+    story = stories()
+    story.sent(0)
+    story.confirm(story.publish(1, **TRANSIENT))
+    later(story, 0.5)
+    story.restart_broker()
+    later(story, 9)
+    assert ends(story, 0, 1, tasks=TTL) == ["TTL tasks", "NONE tasks"]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_restart_before_it_came_or_after_it_expired_took_nothing(before: bool) -> None:
+    story = stories()
+    if before:
+        story.restart_broker()
+    story.confirm(story.publish(0, **TRANSIENT))
+    if not before:
+        later(story, 1.5)
+        story.restart_broker()
+    later(story, 9)
+    assert ends(story, tasks=TTL) == ["TTL tasks"]
+
+
+def test_the_first_of_several_restarts_takes_it() -> None:
+    story = stories()
+    story.confirm(story.publish(0, **TRANSIENT))
+    later(story, 0.5)
+    story.restart_broker()
+    later(story, 9)
+    story.restart_broker(fault=1)
+    assert ends(story, tasks=TTL) == ["NONE tasks"]
+
+
+# A worker that needs no acks.
+
+
+def pushing(story: Story, *, acks: AckMode = AckMode.AUTOMATIC, queue: int = 0) -> None:
+    story.consume(acks=acks, queue=queue)
+
+
+@pytest.mark.parametrize(
+    ("acks", "queue", "end"),
+    [
+        (AckMode.AUTOMATIC, 0, "TTL tasks?"),
+        (AckMode.MANUAL, 0, "TTL tasks"),
+        (AckMode.AUTOMATIC, 1, "TTL tasks"),
+    ],
+)
+def test_what_may_have_been_on_its_way_to_a_worker_without_acks_expired_possibly(
+    acks: AckMode, queue: int, end: str
+) -> None:
+    story = stories("second")
+    pushing(story, acks=acks, queue=queue)
+    story.sent(0)
+    story.kill_worker()
+    later(story, 9)
+    assert ends(story, tasks=TTL) == [end]
+
+
+@pytest.mark.parametrize(("before_s", "end"), [(1.9, "TTL tasks?"), (2.1, "TTL tasks")])
+def test_the_broker_goes_on_pushing_to_a_worker_until_it_notices_its_end(before_s: float, end: str) -> None:
+    story = stories()
+    pushing(story)
+    story.kill_worker()
+    later(story, before_s)
+    story.sent(0)
+    later(story, 9)
+    assert ends(story, tasks=TTL) == [end]
+
+
+@pytest.mark.parametrize(("after_s", "end"), [(1.9, "TTL tasks?"), (2.1, "TTL tasks")])
+def test_a_worker_that_ends_long_after_it_expired_was_not_sent_it(after_s: float, end: str) -> None:
+    story = stories()
+    pushing(story)
+    story.sent(0)
+    later(story, after_s)
+    story.kill_worker()
+    later(story, 9)
+    assert ends(story, tasks=TTL) == [end]
+
+
+def test_a_worker_that_ends_after_the_drain_was_sent_nothing() -> None:
+    story = stories()
+    pushing(story)
+    story.sent(0)
+    later(story, 9)
+    story.drained()
+    story.kill_worker()
+    assert ends(story, tasks=TTL) == ["TTL tasks"]
+
+
+# A purge.
+
+
+@pytest.mark.parametrize(
+    ("queue", "after_s", "end"),
+    [("tasks", 0.5, "PURGED tasks"), ("tasks", 1.5, "TTL tasks"), ("second", 0.5, "TTL tasks")],
+)
+def test_a_purge_takes_what_waits_in_its_queue_then(queue: str, after_s: float, end: str) -> None:
+    story = stories("second")
+    story.sent(0)
+    later(story, after_s)
+    story.fault("purge", queue, family="topology")
+    later(story, 9)
+    assert ends(story, tasks=TTL) == [end]
+
+
+def test_the_first_purge_after_it_came_takes_it() -> None:
+    story = stories()
+    story.fault("purge", "tasks", family="topology", fault=0)
+    story.sent(0)
+    story.fault("purge", "tasks", family="topology", fault=1)
+    story.fault("purge", "tasks", family="topology", fault=2)
+    found = taken(story)
+    assert (Reason(found.reason[0]), found.fault.tolist(), found.possible.tolist()) == (Reason.PURGED, [1], [False])
+
+
+def test_what_is_not_known_to_have_arrived_was_purged_possibly() -> None:
+    story = stories()
+    story.publish(0, confirms=False)
+    story.fault("purge", "tasks", family="topology")
+    assert ends(story) == ["PURGED tasks?"]
+
+
+def test_a_purge_after_a_restart_that_took_it_took_nothing() -> None:
+    story = stories()
+    story.confirm(story.publish(0, **TRANSIENT))
+    story.restart_broker()
+    story.fault("purge", "tasks", family="topology", fault=1)
+    assert ends(story) == ["NONE tasks"]
+
+
+def test_a_purge_at_the_very_moment_of_another_fault_may_have_been_first() -> None:
+    story = stories()
+    story.confirm(story.publish(0, **TRANSIENT))
+    story.restart_broker()
+    story.now -= 3 * MS
+    story.fault("purge", "tasks", family="topology", fault=1)
+    assert ends(story) == ["PURGED tasks"]
+
+
+@pytest.mark.parametrize(("back_first", "end"), [(True, "PURGED tasks"), (False, "NONE tasks")])
+def test_a_purge_does_not_reach_what_a_worker_holds(back_first: bool, end: str) -> None:
+    story = stories()
+    story.sent(0)
+    story.deliver(0)
+    steps: list[Callable[[], None]] = [
+        lambda: story.lose_connection("worker"),
+        lambda: story.fault("purge", "tasks", family="topology"),
+    ]
+    for step in steps if back_first else reversed(steps):
+        step()
+    assert ends(story) == [end]
+
+
+def test_a_purge_takes_what_was_requeued() -> None:
+    story = stories()
+    story.sent(0)
+    story.reject(0, story.deliver(0), requeue=True)
+    story.fault("purge", "tasks", family="topology")
+    story.lose_connection("worker")
+    assert ends(story) == ["PURGED tasks"]
+
+
+# A queue that is gone.
+
+
+def test_what_stood_in_a_queue_that_is_gone_went_with_it() -> None:
+    story = stories("second")
+    story.sent(0)
+    assert ends(story, facts=[queue_facts("second")]) == ["QUEUE_GONE tasks"]
+
+
+def test_what_stood_in_a_queue_that_is_there_did_not_go() -> None:
+    story = stories()
+    story.sent(0)
+    assert ends(story, facts=[queue_facts("tasks")]) == ["NONE tasks"]
+
+
+def test_a_queue_that_does_not_outlast_a_node_went_with_it_and_nobody_deleted_it() -> None:
+    story = stories("second")
+    story.sent(0)
+    story.restart_broker()
+    assert ends(story, facts=[queue_facts("second")], tasks={"durable": False}) == ["NONE tasks"]
+    story = stories("second")
+    story.sent(0)
+    story.kill_worker()
+    assert ends(story, facts=[queue_facts("second")], tasks={"durable": False}) == ["QUEUE_GONE tasks"]
+
+
+def test_one_fault_of_several_that_ends_the_node_is_enough() -> None:
+    story = stories("second")
+    story.sent(0)
+    story.kill_worker()
+    story.restart_broker(fault=1)
+    assert ends(story, facts=[queue_facts("second")], tasks={"durable": False}) == ["NONE tasks"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        (PLAIN, ["NONE tasks", "QUEUE_GONE tasks"]),
+        ({"arguments": {"x-expires": 1000}}, ["QUEUE_GONE tasks?", "QUEUE_GONE tasks"]),
+    ],
+)
+def test_a_queue_that_expires_may_have_been_gone_when_a_fault_struck(
+    settings: dict[str, object], found: list[str]
+) -> None:
+    story = stories("second")
+    story.confirm(story.publish(0, **TRANSIENT))
+    story.sent(1)
+    later(story, 5)
+    story.restart_broker()
+    assert ends(story, 0, 1, facts=[queue_facts("second")], tasks=settings) == found
+
+
+def test_what_was_purged_before_its_queue_went_was_purged() -> None:
+    story = stories("second")
+    story.sent(0)
+    story.fault("purge", "tasks", family="topology")
+    story.sent(1)
+    assert ends(story, 0, 1, facts=[queue_facts("second")]) == ["PURGED tasks", "QUEUE_GONE tasks"]
+
+
+# Somebody else's consumers.
+
+
+def test_somebody_elses_consumer_took_what_nothing_else_did() -> None:
+    story = stories("second")
+    story.sent(0)
+    story.fault("purge", "tasks", family="topology")
+    story.sent(1)
+    facts = [queue_facts("tasks", foreign_consumers=1), queue_facts("second")]
+    assert ends(story, 0, 1, facts=facts) == ["PURGED tasks", "TAKEN tasks"]
+
+
+def test_a_queue_that_is_gone_took_what_its_strangers_left() -> None:
+    story = stories("second")
+    story.confirm(story.publish(0, **TRANSIENT))
+    story.sent(1)
+    story.restart_broker()
+    story.event(BrokerLook, moment="before the traffic", queues=(queue_facts("tasks", foreign_consumers=1),))
+    assert ends(story, 0, 1, facts=[queue_facts("second")]) == ["TAKEN tasks", "QUEUE_GONE tasks"]
+
+
+# A queue that cannot be reached.
+
+
+def clustered() -> Story:
+    return Story(nodes=("n1", "n2"))
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "end"),
+    [
+        (-1002, "TTL tasks"),
+        (-1001, "TTL tasks?"),
+        (-1, "TTL tasks?"),
+        (0, "NONE tasks"),
+        (1, "NONE tasks"),
+        (2, "TTL tasks?"),
+        (2001, "TTL tasks?"),
+        (2002, "TTL tasks"),
+    ],
+)
+def test_what_is_sent_while_the_home_of_its_queue_is_away_goes_nowhere(at_ms: int, end: str) -> None:
+    story = clustered()
+    story.sent(1)
+    later(story, 5)
+    story.restart_broker()  # begins 1 ms before it strikes and is over 1 ms after
+    story.now += (at_ms - 2) * MS
+    story.sent(0)
+    later(story, 9)
+    assert ends(story, facts=[queue_facts("tasks")], tasks=TTL) == [end]
+
+
+def test_what_is_sent_while_another_node_is_away_arrives() -> None:
+    story = clustered()
+    story.fault("restart", "n2", family="broker")
+    story.now -= 2 * MS
+    story.sent(0)
+    later(story, 9)
+    assert ends(story, facts=[queue_facts("tasks")], tasks=TTL) == ["TTL tasks"]
+
+
+def test_a_queue_whose_home_nobody_knows_may_be_away() -> None:
+    story = clustered()
+    story.restart_broker()
+    story.now -= 2 * MS
+    story.sent(0)
+    later(story, 9)
+    assert ends(story, tasks=TTL) == ["TTL tasks?"]
+
+
+def test_each_time_that_the_home_was_away_counts() -> None:
+    story = clustered()
+    for fault in range(2):
+        story.restart_broker(fault=fault)
+        story.now -= 2 * MS
+        story.sent(fault)
+        later(story, 9)
+    assert ends(story, 0, 1, facts=[queue_facts("tasks")], tasks=TTL) == ["NONE tasks", "NONE tasks"]
+
+
+def test_a_reject_does_not_ask_whether_its_queue_could_be_reached() -> None:
+    story = clustered()
+    story.restart_broker()
+    story.now -= 2 * MS
+    story.sent(0)
+    story.reject(0, story.deliver(0), requeue=True)
+    later(story, 9)
+    assert ends(story, facts=[queue_facts("tasks")], tasks=TTL) == ["TTL tasks"]
+
+
+def test_what_is_sent_to_a_queue_that_went_with_its_node_goes_nowhere() -> None:
+    story = stories()
+    story.kill_worker()
+    story.sent(0)
+    story.restart_broker(fault=1)
+    story.sent(1)
+    later(story, 9)
+    assert ends(story, 0, 1, tasks=TTL | {"durable": False}) == ["NONE tasks", "NONE tasks"]
+    story = stories()
+    story.kill_worker()
+    story.sent(0)
+    later(story, 9)
+    assert ends(story, tasks=TTL | {"durable": False}) == ["TTL tasks"]
+
+
+def test_a_dead_letter_finds_no_target_that_went_with_its_node() -> None:
+    story = stories("second")
+    story.sent(0)
+    story.restart_broker()
+    story.reject(0, story.deliver(0))
+    tasks = {"dead_letter": "second"}
+    assert ends(story, tasks=tasks, second={"durable": False}) == ["NO_TARGET tasks"]
+
+
+# A reject.
+
+
+@pytest.mark.parametrize(("after_ms", "end"), [(999, "REJECTED tasks?"), (1000, "REJECTED tasks")])
+def test_a_reject_shortly_before_its_connection_was_lost_may_have_been_lost(after_ms: int, end: str) -> None:
+    story = stories()
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    story.now += (after_ms - 1) * MS
+    story.lose_connection("worker")
+    assert ends(story) == [end]
+
+
+def test_a_reject_on_a_connection_that_was_not_lost_is_shown() -> None:
+    story = stories()
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    story.finish("worker")
+    assert ends(story) == ["REJECTED tasks"]
+
+
+def test_what_was_acknowledged_or_needed_no_ack_did_not_come_back() -> None:
+    story = stories()
+    for seq in range(3):
+        story.sent(seq)
+    story.ack(story.deliver(0))
+    story.consume(2, acks=AckMode.AUTOMATIC)
+    story.deliver(1, to=2)
+    story.deliver(2, to=3)
+    later(story, 9)
+    assert ends(story, 0, 1, 2, tasks=TTL) == ["NONE tasks", "NONE tasks", "TTL tasks"]
+
+
+# Where a death leads to.
+
+
+def test_what_would_die_again_in_a_queue_without_a_reject_in_between_is_a_cycle() -> None:
+    story = stories("second")
+    story.sent(0)
+    later(story, 5)
+    both = {"tasks": TTL | {"dead_letter": "second"}, "second": TTL | {"dead_letter": "tasks"}}
+    assert ends(story, **both) == ["CYCLE second"]
+
+
+def test_a_reject_begins_a_new_round() -> None:
+    def story() -> Story:
+        story = stories("second")
+        story.sent(0)
+        story.reject(0, story.deliver(0))
+        later(story, 5)
+        return story
+
+    second = TTL | {"dead_letter": "tasks"}
+    assert ends(story(), tasks={"dead_letter": "second"}, second=second) == ["NONE tasks"]
+    assert ends(story(), tasks=TTL | {"dead_letter": "second"}, second=second) == ["CYCLE tasks"]
+
+
+LIMITED: dict[str, object] = {"type": "quorum", "delivery_limit": 1, "dead_letter": "second"}
+
+
+def test_a_delivery_limit_begins_no_new_round() -> None:
+    story = stories("second")
+    story.sent(0)
+    for _ in range(2):
+        story.reject(0, story.deliver(0), requeue=True)
+    later(story, 5)
+    assert ends(story, tasks=LIMITED, second=TTL | {"dead_letter": "tasks"}) == ["CYCLE second"]
+
+
+def test_only_those_over_the_limit_died_of_it() -> None:
+    story = stories()
+    for seq in range(2):
+        story.sent(seq)
+    for seq in (0, 1, 1):
+        story.reject(seq, story.deliver(seq), requeue=True)
+    limited = {"type": "quorum", "delivery_limit": 1}
+    assert ends(story, 0, 1, tasks=limited) == ["NONE tasks", "DELIVERY_LIMIT tasks"]
+
+
+AT_LEAST_ONCE = {
+    "type": "quorum",
+    "overflow": "reject-publish",
+    "dead_letter": "second",
+    "arguments": {"x-dead-letter-strategy": "at-least-once"},
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "held", "end"),
+    [
+        (AT_LEAST_ONCE, 1, "HELD tasks"),
+        (AT_LEAST_ONCE, 0, "NONE second"),
+        ({"type": "quorum", "dead_letter": "second"}, 1, "NONE second"),
+    ],
+)
+def test_the_broker_holds_what_its_target_refuses(settings: dict[str, object], held: int, end: str) -> None:
+    story = stories("second")
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    facts = [queue_facts("tasks", held=held), queue_facts("second")]
+    assert ends(story, facts=facts, tasks=settings) == [end]
+
+
+def test_a_death_that_leads_to_no_queue_ends_there() -> None:
+    story = stories()
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    assert ends(story, tasks={"dead_letter": {"exchange": "", "routing_key": "nowhere"}}) == ["NO_TARGET tasks"]
+
+
+def test_a_dead_letter_expires_as_long_after_its_last_delivery_as_it_may_stand() -> None:
+    def story() -> Story:
+        story = stories("second")
+        story.sent(0)
+        story.reject(0, story.deliver(0))
+        later(story, 5)
+        story.deliver(0, queue=1, died=True)
+        story.lose_connection("worker")
+        return story
+
+    short, long = story(), story()
+    later(short, 0.5)
+    later(long, 1.5)
+    queues = {"tasks": {"dead_letter": "second"}, "second": TTL}
+    assert ends(short, **queues) == ["NONE second"]
+    assert ends(long, **queues) == ["TTL second"]
+
+
+# Deliveries that nobody saw.
+
+
+def ended_workers(*numbers: int) -> Story:
+    story = stories("second")
+    for number in numbers:
+        story.consume(number)
+    story.sent(0)
+    for number in numbers:
+        story.kill_worker(number, fault=number)
+    return story
+
+
+def quorum(limit: int, **more: object) -> dict[str, object]:
+    return {"type": "quorum", "delivery_limit": limit, **more}
+
+
+@pytest.mark.parametrize(
+    ("limit", "end"), [(1, "DELIVERY_LIMIT tasks?"), (2, "NONE tasks")], ids=["more than it allows", "as it allows"]
+)
+def test_a_quorum_queue_may_give_up_on_what_it_sent_to_workers_that_ended(limit: int, end: str) -> None:
+    assert ends(ended_workers(1, 2), tasks=quorum(limit)) == [end]
+
+
+def test_a_queue_without_a_limit_does_not_give_up() -> None:
+    assert ends(ended_workers(1, 2), tasks=PLAIN) == ["NONE tasks"]
+
+
+def test_without_workers_that_ended_nothing_was_given_up() -> None:
+    assert ends(ended_workers(), tasks=quorum(0)) == ["NONE tasks"]
+
+
+def test_workers_of_another_queue_were_not_sent_it() -> None:
+    story = stories("second")
+    story.consume(1, queue=1)
+    story.sent(0)
+    story.kill_worker(1)
+    assert ends(story, tasks=quorum(0)) == ["NONE tasks"]
+
+
+def test_publishers_that_ended_were_not_sent_it() -> None:
+    story = stories()
+    story.sent(0)
+    story.lose_connection("publisher")
+    assert ends(story, tasks=quorum(0)) == ["NONE tasks"]
+
+
+def test_workers_that_ended_after_the_drain_were_not_sent_it() -> None:
+    story = stories()
+    story.consume(1)
+    story.sent(0)
+    story.drained()
+    story.kill_worker(1)
+    assert ends(story, tasks=quorum(0)) == ["NONE tasks"]
+
+
+@pytest.mark.parametrize(("before_s", "end"), [(0.9, "DELIVERY_LIMIT tasks?"), (1.1, "NONE tasks")])
+def test_workers_that_ended_long_before_it_came_were_not_sent_it(before_s: float, end: str) -> None:
+    story = stories()
+    story.consume(1)
+    story.kill_worker(1)
+    later(story, before_s)
+    story.sent(0)
+    assert ends(story, tasks=quorum(0)) == [end]
+
+
+@pytest.mark.parametrize(("limit", "end"), [(2, "DELIVERY_LIMIT tasks?"), (3, "NONE tasks")])
+def test_a_delivery_that_was_seen_counts_beside_those_that_were_not(limit: int, end: str) -> None:
+    story = stories()
+    for worker in (1, 2):
+        story.consume(worker)
+    story.sent(0)
+    story.deliver(0)
+    for worker in (1, 2):
+        story.kill_worker(worker, fault=worker)
+    assert ends(story, tasks=quorum(limit)) == [end]
+
+
+def test_what_may_have_been_given_up_goes_where_its_death_leads() -> None:
+    queues = {"tasks": quorum(1, dead_letter="second"), "second": TTL | {"dead_letter": "tasks"}}
+    story = ended_workers(1, 2)
+    later(story, 9)
+    assert ends(story, **queues) == ["CYCLE second?"]
+    story = ended_workers(1, 2)
+    later(story, 9)
+    assert ends(story, tasks=quorum(1, dead_letter="second"), second=TTL) == ["TTL second?"]
+
+
+# A length limit.
+
+
+@pytest.mark.parametrize(("came", "end"), [(2, "LENGTH tasks"), (1, "NONE tasks")])
+def test_as_many_as_fit_must_have_come_after_it(came: int, end: str) -> None:
+    story = stories()
+    for seq in range(1 + came):
+        story.sent(seq)
+    assert ends(story, tasks={"max_length": 2}) == [end]
+
+
+def test_of_a_length_in_bytes_one_after_it_may_be_enough() -> None:
+    def story(came: int) -> Story:
+        story = stories()
+        for seq in range(1 + came):
+            story.sent(seq)
+        return story
+
+    in_bytes = {"arguments": {"x-max-length-bytes": 1000}}
+    assert ends(story(1), tasks=in_bytes) == ["LENGTH tasks?"]
+    assert ends(story(0), tasks=in_bytes) == ["NONE tasks"]
+
+
+def test_what_comes_back_takes_room_as_well() -> None:
+    story = stories()
+    story.sent(1)
+    tag = story.deliver(1)
+    story.sent(0)
+    story.reject(1, tag, requeue=True)
+    assert ends(story, tasks={"max_length": 1}) == ["LENGTH tasks?"]
+
+
+def test_what_came_back_before_it_came_took_no_room_from_it() -> None:
+    story = stories()
+    story.sent(1)
+    story.reject(1, story.deliver(1), requeue=True)
+    story.sent(0)
+    assert ends(story, tasks={"max_length": 1}) == ["NONE tasks"]
+
+
+def test_a_length_takes_only_what_had_not_expired_before() -> None:
+    story = stories()
+    story.sent(0)
+    later(story, 1.5)
+    story.sent(1)
+    later(story, 9)
+    assert ends(story, 0, 1, tasks={"max_length": 1, "message_ttl": "1s"}) == ["TTL tasks", "TTL tasks"]
+
+
+@pytest.mark.parametrize(("waiting", "end"), [(2, "LENGTH second"), (1, "NONE second")])
+def test_a_full_queue_refuses_dead_letters_and_nobody_hears_of_it(waiting: int, end: str) -> None:
+    story = stories("second")
+    for seq in range(1, 1 + waiting):
+        story.confirm(story.publish(seq, route=1))
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    second = {"max_length": 2, "overflow": "reject-publish"}
+    assert ends(story, tasks={"dead_letter": "second"}, second=second) == [end]
+
+
+# Where and since when.
+
+
+def test_what_nothing_took_stands_where_it_was_last_seen() -> None:
+    story = stories("second")
+    story.sent(0)  # at 3 ms
+    story.sent(1)
+    story.deliver(1)  # at 7 ms
+    story.sent(2)
+    story.reject(2, story.deliver(2))  # at 11 ms
+    found = taken(story, 0, 1, 2, tasks={"dead_letter": "second"})
+    assert (found.since_ns // MS).tolist() == [3, 5, 11]
+    assert found.queue.tolist() == [0, 0, 1]
