@@ -137,6 +137,38 @@ def test_a_restart_before_it_came_or_after_it_expired_took_nothing(before: bool)
     assert ends(story, tasks=TTL) == ["TTL tasks"]
 
 
+def test_a_restart_at_the_very_moment_at_which_it_came_may_have_taken_it() -> None:
+    story = stories()
+    story.restart_broker()  # it strikes 1 ms before its healing
+    story.now -= 2 * MS
+    story.confirm(story.publish(0, **TRANSIENT))
+    unconfirmed(story, 1)
+    later(story, 9)
+    assert ends(story, 0, tasks=TTL) == ["NONE tasks"]
+    story = stories()
+    story.restart_broker()
+    story.now -= 2 * MS
+    unconfirmed(story)
+    later(story, 9)
+    assert ends(story, 0, tasks=TTL) == ["TTL tasks?"]
+
+
+def test_either_a_restart_or_a_purge_may_have_taken_it_before_it_expired() -> None:
+    """What came by its confirm expired within the span of its coming; both faults fall into that."""
+    for fault in ("restart", "purge"):
+        story = stories()
+        tag = story.publish(0, **TRANSIENT)
+        later(story, 1.5)
+        if fault == "restart":
+            story.restart_broker()
+        else:
+            story.fault("purge", "tasks", family="topology")
+        later(story, 0.5)
+        story.confirm(tag)
+        later(story, 9)
+        assert ends(story, tasks=TTL) == ["TTL tasks?"], fault
+
+
 def test_the_first_of_several_restarts_takes_it() -> None:
     story = stories()
     story.confirm(story.publish(0, **TRANSIENT))
@@ -145,6 +177,45 @@ def test_the_first_of_several_restarts_takes_it() -> None:
     later(story, 9)
     story.restart_broker(fault=1)
     assert ends(story, tasks=TTL) == ["NONE tasks"]
+
+
+# What came out later.
+
+
+def overtaken() -> Story:
+    story = stories()
+    story.sent(0)
+    story.sent(1)
+    story.process(1)
+    later(story, 9)
+    return story
+
+
+def test_what_came_out_of_its_queue_later_shows_that_it_was_gone() -> None:
+    assert ends(overtaken(), tasks=TTL) == ["NONE tasks"]
+    assert (taken(overtaken()).overtaken_ns // MS).tolist() == [7]
+
+
+def test_what_came_out_later_says_nothing_of_what_was_given_back() -> None:
+    story = stories()
+    story.sent(0)
+    tag = story.deliver(0)
+    story.sent(1)
+    story.process(1)
+    story.reject(0, tag, requeue=True)
+    later(story, 9)
+    assert ends(story, tasks=TTL) == ["TTL tasks"]
+
+
+def test_what_came_out_later_says_nothing_of_a_dead_letter() -> None:
+    story = stories("second")
+    story.consume(queue=1)
+    story.sent(0)
+    story.reject(0, story.deliver(0, to=2), to=2)
+    story.confirm(story.publish(1, route=1))
+    story.process(1, queue=1)
+    later(story, 9)
+    assert ends(story, tasks={"dead_letter": "second"}, second=TTL) == ["TTL second"]
 
 
 # A worker that needs no acks.
@@ -202,6 +273,25 @@ def test_a_worker_that_ends_after_the_drain_was_sent_nothing() -> None:
     later(story, 9)
     story.drained()
     story.kill_worker()
+    assert ends(story, tasks=TTL) == ["TTL tasks"]
+
+
+def test_a_worker_that_ends_two_seconds_before_it_came_or_with_the_drain() -> None:
+    """The broker may just have noticed the one; the other was sent nothing, as the queues were empty."""
+    story = stories()
+    pushing(story)
+    story.lose_connection("worker")
+    story.now += 1999 * MS
+    story.sent(0)
+    later(story, 9)
+    assert ends(story, tasks=TTL) == ["TTL tasks?"]
+    story = stories()
+    pushing(story)
+    story.sent(0)
+    later(story, 1.2)
+    story.drained()
+    story.now -= MS
+    story.lose_connection("worker")
     assert ends(story, tasks=TTL) == ["TTL tasks"]
 
 
@@ -267,6 +357,43 @@ def test_a_purge_does_not_reach_what_a_worker_holds(back_first: bool, end: str) 
     for step in steps if back_first else reversed(steps):
         step()
     assert ends(story) == [end]
+
+
+def test_a_purge_at_the_very_moment_at_which_it_came_may_have_taken_it() -> None:
+    story = stories()
+    story.fault("purge", "tasks", family="topology")
+    story.now -= 2 * MS
+    story.sent(0)
+    assert ends(story) == ["PURGED tasks"]
+
+
+def test_of_two_purges_at_once_the_first_took_it() -> None:
+    story = stories()
+    story.sent(0)
+    for fault in (3, 4):
+        story.fault("purge", "tasks", family="topology", fault=fault)
+        story.now -= 3 * MS
+    assert taken(story).fault.tolist() == [3]
+
+
+def test_what_no_fault_took_names_none() -> None:
+    story = stories("second")
+    story.sent(0)
+    story.sent(1)
+    found = taken(story, 0, 1, facts=[queue_facts("second")])
+    assert found.fault.tolist() == [-1, -1]
+
+
+def test_the_last_delivery_of_each_says_whether_it_was_back() -> None:
+    story = stories()
+    story.sent(0)
+    story.sent(1)
+    story.deliver(0)
+    story.deliver(1, to=2)
+    story.lose_connection("worker", 1)
+    story.fault("purge", "tasks", family="topology")
+    story.lose_connection("worker", 2)
+    assert ends(story, 0, 1) == ["PURGED tasks", "NONE tasks"]
 
 
 def test_a_purge_takes_what_was_requeued() -> None:
@@ -426,6 +553,32 @@ def test_a_reject_does_not_ask_whether_its_queue_could_be_reached() -> None:
     story.reject(0, story.deliver(0), requeue=True)
     later(story, 9)
     assert ends(story, facts=[queue_facts("tasks")], tasks=TTL) == ["TTL tasks"]
+
+
+def test_what_is_sent_at_the_very_moment_at_which_its_queue_went_may_have_been_in_it() -> None:
+    story = stories("second")
+    story.restart_broker()
+    story.now -= 2 * MS
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    tasks = {"dead_letter": "second"}
+    assert ends(story, tasks=tasks, second={"durable": False}) == ["NO_TARGET tasks"]
+    story = stories("second")
+    story.sent(0)
+    story.restart_broker()
+    story.now -= 3 * MS
+    tag = story.deliver(0)
+    story.reject(0, tag)  # when the restart struck
+    assert ends(story, tasks=tasks, second={"durable": False}) == ["NONE second"]
+
+
+def test_a_queue_is_gone_from_the_first_end_of_its_node_on() -> None:
+    story = stories("second")
+    story.sent(0)
+    story.restart_broker()
+    story.reject(0, story.deliver(0))
+    story.restart_broker(fault=1)
+    assert ends(story, tasks={"dead_letter": "second"}, second={"durable": False}) == ["NO_TARGET tasks"]
 
 
 def test_what_is_sent_to_a_queue_that_went_with_its_node_goes_nowhere() -> None:
@@ -636,6 +789,16 @@ def test_workers_that_ended_after_the_drain_were_not_sent_it() -> None:
     assert ends(story, tasks=quorum(0)) == ["NONE tasks"]
 
 
+def test_a_worker_that_ends_with_the_drain_was_not_sent_it() -> None:
+    story = stories()
+    story.consume(1)
+    story.sent(0)
+    story.drained()
+    story.now -= MS
+    story.lose_connection("worker")
+    assert ends(story, tasks=quorum(0)) == ["NONE tasks"]
+
+
 @pytest.mark.parametrize(("before_s", "end"), [(0.9, "DELIVERY_LIMIT tasks?"), (1.1, "NONE tasks")])
 def test_workers_that_ended_long_before_it_came_were_not_sent_it(before_s: float, end: str) -> None:
     story = stories()
@@ -656,6 +819,45 @@ def test_a_delivery_that_was_seen_counts_beside_those_that_were_not(limit: int, 
     for worker in (1, 2):
         story.kill_worker(worker, fault=worker)
     assert ends(story, tasks=quorum(limit)) == [end]
+
+
+def test_a_worker_that_ends_exactly_a_second_before_it_came_may_have_been_sent_it() -> None:
+    story = stories()
+    story.consume(1)
+    story.kill_worker(1)
+    story.now += 999 * MS
+    story.sent(0)
+    assert ends(story, tasks=quorum(0)) == ["DELIVERY_LIMIT tasks?"]
+
+
+def test_each_copy_counts_its_own_deliveries() -> None:
+    story = stories()
+    story.consume(2)
+    for seq in range(3):
+        story.sent(seq)
+    story.reject(1, story.deliver(1), requeue=True)
+    story.kill_worker(2)
+    assert ends(story, 0, 1, 2, tasks=quorum(1)) == ["NONE tasks", "DELIVERY_LIMIT tasks?", "NONE tasks"]
+
+
+def test_what_was_seen_often_enough_needs_an_unseen_delivery_to_be_given_up() -> None:
+    story = stories()
+    story.sent(0)
+    for _ in range(2):
+        story.reject(0, story.deliver(0), requeue=True)
+    assert ends(story, tasks=quorum(2)) == ["NONE tasks"]
+
+
+def counted(story: Story, count: int) -> Story:
+    key, nodes = "quorum/disabled/delivery_limit", {"n1": "once"}
+    story.event(BrokerLook, moment="before the traffic", dead_lettered={"n1": {key: 0}}, node_started=nodes)
+    story.event(BrokerLook, moment="after the drain", dead_lettered={"n1": {key: count}}, node_started=nodes)
+    return story
+
+
+def test_the_counters_say_how_many_were_given_up() -> None:
+    assert ends(counted(ended_workers(1), 0), tasks=quorum(0)) == ["NONE tasks"]
+    assert ends(counted(ended_workers(1), 1), tasks=quorum(0)) == ["DELIVERY_LIMIT tasks"]
 
 
 def test_what_may_have_been_given_up_goes_where_its_death_leads() -> None:
@@ -691,12 +893,42 @@ def test_of_a_length_in_bytes_one_after_it_may_be_enough() -> None:
     assert ends(story(0), tasks=in_bytes) == ["NONE tasks"]
 
 
+def test_what_a_full_queue_dropped_may_have_expired_instead() -> None:
+    """Three came after it before its time was over, and the broker counted that none was dropped."""
+    story = stories()
+    for seq in range(3):
+        story.sent(seq)
+    later(story, 9)
+    counts = {"classic/disabled/maxlen": 0, "classic/disabled/expired": 2}
+    nodes: dict[str, Any] = {"node_started": {"n1": "once"}}
+    story.event(BrokerLook, moment="before the traffic", dead_lettered={"n1": dict.fromkeys(counts, 0)}, **nodes)
+    story.event(BrokerLook, moment="after the drain", dead_lettered={"n1": counts}, **nodes)
+    limits = {"max_length": 1, "message_ttl": "1s"}
+    assert ends(story, 0, 1, 2, tasks=limits) == ["TTL tasks", "NONE tasks", "TTL tasks"]
+
+
 def test_what_comes_back_takes_room_as_well() -> None:
     story = stories()
     story.sent(1)
     tag = story.deliver(1)
     story.sent(0)
     story.reject(1, tag, requeue=True)
+    assert ends(story, tasks={"max_length": 1}) == ["LENGTH tasks?"]
+
+
+def test_what_comes_back_at_the_very_end_or_at_the_very_beginning_takes_room() -> None:
+    story = stories()
+    story.sent(1)
+    tag = story.deliver(1)
+    story.sent(0)
+    story.reject(1, tag, requeue=True)
+    story.now -= MS
+    assert ends(story, tasks={"max_length": 1}) == ["LENGTH tasks?"]
+    story = stories()
+    story.sent(1)
+    story.reject(1, story.deliver(1), requeue=True)
+    story.now -= MS
+    story.sent(0)
     assert ends(story, tasks={"max_length": 1}) == ["LENGTH tasks?"]
 
 
@@ -728,6 +960,27 @@ def test_a_full_queue_refuses_dead_letters_and_nobody_hears_of_it(waiting: int, 
     assert ends(story, tasks={"dead_letter": "second"}, second=second) == [end]
 
 
+@pytest.mark.parametrize(("confirms", "end"), [(False, "LENGTH tasks"), (True, "NONE tasks")])
+def test_a_full_queue_refuses_what_is_sent_without_confirms(confirms: bool, end: str) -> None:
+    story = stories()
+    for seq in (1, 2):
+        story.sent(seq, by=2)
+    tag = story.publish(0, confirms=confirms)
+    if confirms:
+        story.confirm(tag)
+    refusing = {"max_length": 2, "overflow": "reject-publish"}
+    assert ends(story, tasks=refusing) == [end]
+
+
+def test_a_restart_long_after_does_not_make_a_refusal_doubtful() -> None:
+    story = stories()
+    for seq in (1, 2):
+        story.sent(seq, by=2)
+    unconfirmed(story)
+    later(story, 9)
+    assert ends(story, tasks={"max_length": 2, "overflow": "reject-publish"}) == ["LENGTH tasks"]
+
+
 # Where and since when.
 
 
@@ -741,3 +994,34 @@ def test_what_nothing_took_stands_where_it_was_last_seen() -> None:
     found = taken(story, 0, 1, 2, tasks={"dead_letter": "second"})
     assert (found.since_ns // MS).tolist() == [3, 5, 11]
     assert found.queue.tolist() == [0, 0, 1]
+
+
+def test_what_was_acknowledged_stood_where_it_was_delivered_since_then() -> None:
+    story = stories()
+    story.sent(0)
+    story.ack(story.deliver(0))  # at 5 ms
+    found = taken(story)
+    assert (found.since_ns // MS).tolist() == [5]
+    assert found.queue.tolist() == [0]
+
+
+def test_what_reached_no_queue_stands_nowhere_since_it_was_sent() -> None:
+    story = Story(queues=("nowhere/",))
+    story.sent(0)  # at 3 ms
+    history = story.history()
+    of = scenario(exchanges={"nowhere": {}}, publishers={"messages": 1, "exchange": "nowhere"})
+    found = what_took(np.array([0]), tabulate(history, of), history.events)
+    assert (found.since_ns // MS).tolist() == [3]
+    assert found.queue.tolist() == [-1]
+
+
+def test_the_first_record_of_the_table_is_a_delivery_like_any_other() -> None:
+    story = stories("second")
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    story.reject(0, story.deliver(0, queue=1, died=True))
+    assert ends(story, tasks={"dead_letter": "second"}) == ["REJECTED second"]
+    story = stories("second")
+    story.sent(0)
+    story.deliver(0, queue=1, died=True)
+    assert ends(story, tasks=TTL | {"dead_letter": "second"}) == ["NONE second"]
