@@ -1,0 +1,238 @@
+"""Which of several faults and ends of workers took a lost message: what came before what, and by how much."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from harness.checks.judge import judge
+from harness.scenario.scenario import Scenario
+from harness.verdict.data import Place
+from tests.unit.histories import MS, Story, scenario
+
+MANUAL, CONFIRMS = "workers.acks: manual", "publishers.confirms: true"
+DURABLE, PERSISTENT = "queues.tasks.durable: true", "publishers.persistent: true"
+REACHABLE = "publishers.mandatory: true (or queues.tasks.type: quorum)"
+UNKNOWN: Final = (Place.UNKNOWN, "", None, "unknown: no fault of this run explains it")
+
+AUTOMATIC = scenario(workers={"count": 2, "acks": "automatic"})
+UNCONFIRMED = scenario(publishers={"messages": 10, "confirms": False})
+FLEETING = scenario(queues={"tasks": {"durable": False}})
+
+Found = tuple[Place, str, int | None, str]
+
+
+def causes(story: Story, of: Scenario | None = None) -> dict[Found, int]:
+    found = judge(story.history(), of or scenario(), name="x")
+    return {(cause.place, cause.actor, cause.fault, cause.setting): cause.count for cause in found.causes}
+
+
+def cause(story: Story, of: Scenario | None = None) -> Found:
+    (found,) = causes(story, of)
+    return found
+
+
+def transient(story: Story, seq: int = 0) -> None:
+    story.confirm(story.publish(seq, persistent=False))
+
+
+# In its queue.
+
+
+def test_a_restart_takes_what_came_at_the_very_moment_of_its_strike() -> None:
+    story = Story()
+    story.restart_broker()
+    story.now -= 2 * MS
+    transient(story)
+    assert cause(story) == (Place.BROKER, "n1", 0, PERSISTENT)
+
+
+@pytest.mark.parametrize(
+    ("later_ms", "found"), [(-1, (Place.BROKER, "n1", 0, PERSISTENT)), (0, UNKNOWN)], ids=["just before", "then"]
+)
+def test_a_restart_that_begins_when_it_was_overtaken_did_not_take_it(later_ms: int, found: Found) -> None:
+    story = Story()
+    transient(story)
+    story.sent(1)
+    story.process(1)  # delivered 3 ms before the next moment
+    story.now += (later_ms - 3) * MS
+    story.restart_broker()
+    assert cause(story) == found
+
+
+def test_a_restart_takes_what_a_worker_holds() -> None:
+    """A fault that declares nothing is to blame only where no other can be."""
+    story = Story()
+    transient(story)
+    story.deliver(0)
+    story.restart_broker()
+    story.fault("something", "somewhere", fault=1)
+    story.lose_connection("worker")
+    assert cause(story) == (Place.BROKER, "n1", 0, PERSISTENT)
+
+
+def test_a_fault_that_declares_nothing_is_to_blame_where_no_other_can_be() -> None:
+    story = Story()
+    story.sent(0)
+    story.restart_broker()
+    story.fault("something", "somewhere", fault=1)
+    assert cause(story) == (Place.BROKER, "tasks", 1, "unknown: the fault declares no effects")
+
+
+def test_a_queue_that_went_at_the_very_moment_of_the_publish_took_it_along() -> None:
+    story = Story()
+    story.restart_broker()
+    story.now -= 2 * MS
+    story.sent(0)
+    assert cause(story, FLEETING) == (Place.BROKER, "n1", 0, DURABLE)
+
+
+# On its way to a worker that needs no acks.
+
+
+def test_what_was_sent_just_before_and_just_after_the_broker_must_have_noticed_an_end() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.kill_worker()
+    story.now += 1900 * MS
+    story.sent(1)
+    story.now += 200 * MS
+    story.sent(2)
+    assert causes(story, AUTOMATIC) == {(Place.WORKER, "worker-1", 0, MANUAL): 1, UNKNOWN: 1}
+
+
+def test_a_worker_that_acknowledges_by_hand_took_nothing_that_it_never_got() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.sent(1)
+    story.kill_worker()
+    assert cause(story) == UNKNOWN
+
+
+def test_a_node_that_ends_sends_nothing_more_to_the_workers_that_it_cuts_off() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.restart_broker()
+    story.lose_connection("worker")
+    story.sent(1)
+    assert cause(story, AUTOMATIC) == UNKNOWN
+
+
+def test_a_worker_that_was_killed_long_after_a_restart_did_not_end_with_its_node() -> None:
+    story = Story()
+    story.restart_broker(fault=5)
+    story.sent(0)
+    story.process(0)
+    story.kill_worker(fault=0)
+    story.sent(1)
+    assert cause(story, AUTOMATIC) == (Place.WORKER, "worker-1", 0, MANUAL)
+
+
+def test_what_may_have_been_on_its_way_to_several_workers_names_none() -> None:
+    story = Story()
+    for seq in range(2):
+        story.sent(seq)
+        story.process(seq, to=1 + seq)
+    story.sent(2)
+    for worker in (1, 2):
+        story.kill_worker(worker, fault=worker)
+    assert cause(story, AUTOMATIC) == (Place.WORKER, "", 1, MANUAL)
+
+
+@pytest.mark.parametrize(
+    ("earlier_ms", "found"),
+    [(0, (Place.BROKER, "n1", 0, PERSISTENT)), (1, (Place.WORKER, "worker-1", None, MANUAL))],
+    ids=["then", "just before"],
+)
+def test_a_worker_that_ends_before_a_restart_begins_takes_what_was_on_its_way_to_it(
+    earlier_ms: int, found: Found
+) -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    transient(story, 1)
+    story.now += 10 * MS
+    begins = story.now + MS
+    story.restart_broker()
+    story.now = begins - (1 + earlier_ms) * MS
+    story.lose_connection("worker")
+    story.now += 10 * MS
+    assert cause(story, AUTOMATIC) == found
+
+
+# The fault that ended a connection.
+
+
+def held(story: Story) -> None:
+    story.sent(0)
+    story.deliver(0)
+
+
+@pytest.mark.parametrize(("later_ms", "fault"), [(-1, None), (0, 0), (1, 0)])
+def test_a_connection_is_joined_to_a_fault_that_had_begun(later_ms: int, fault: int | None) -> None:
+    story = Story()
+    held(story)
+    story.now += 10 * MS
+    begins = story.now + MS
+    story.restart_broker()
+    story.now = begins + (later_ms - 1) * MS
+    story.lose_connection("worker")
+    story.now += 10 * MS
+    assert cause(story, AUTOMATIC) == (Place.WORKER, "worker-1", fault, MANUAL)
+
+
+def test_a_connection_is_not_joined_to_a_fault_that_cuts_nobody_off() -> None:
+    story = Story()
+    held(story)
+    story.fault("purge", "tasks", family="topology")
+    story.lose_connection("worker")
+    assert cause(story, AUTOMATIC) == (Place.WORKER, "worker-1", None, MANUAL)
+
+
+# On its way from a publisher.
+
+
+@pytest.mark.parametrize(("before_ms", "place"), [(999, Place.PUBLISHER), (1000, Place.BROKER)])
+def test_what_was_sent_a_second_before_a_node_ended_was_in_its_queue(before_ms: int, place: Place) -> None:
+    story = Story()
+    story.publish(0, confirms=False, persistent=False)
+    story.now += (before_ms - 1) * MS
+    story.restart_broker(action="kill")
+    story.lose_connection("publisher")
+    assert cause(story, UNCONFIRMED)[0] is place
+
+
+@pytest.mark.parametrize(("killed", "found"), [(True, (Place.PUBLISHER, "publisher-1", 0, CONFIRMS)), (False, UNKNOWN)])
+def test_what_never_reached_its_queue_did_not_expire_in_it_and_get_lost_behind(killed: bool, found: Found) -> None:
+    of = scenario(
+        queues={"tasks": {"message_ttl": "1s", "dead_letter": "second"}, "second": {}},
+        publishers={"messages": 10, "confirms": False},
+    )
+    story = Story(queues=("tasks", "second"))
+    story.publish(0, confirms=False)
+    if killed:
+        story.fault("kill", "publisher-1")
+        story.exited("publisher", fault=0)
+    story.now += 9000 * MS
+    assert cause(story, of) == found
+
+
+# To a queue whose home is away.
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "away"), [(-2, False), (-1, True), (0, True), (1, True), (2001, True), (2002, False)]
+)
+def test_what_is_sent_while_the_home_of_its_queue_is_away_is_unroutable(at_ms: int, away: bool) -> None:
+    story = Story(nodes=("n1", "n2"))
+    story.now += 5000 * MS
+    story.restart_broker()  # begins 1 ms before it strikes and is over 1 ms after
+    story.now += (at_ms - 2) * MS
+    story.sent(0)
+    story.now += 5000 * MS
+    found = cause(story)
+    assert found == (Place.EXCHANGE, "", 0, REACHABLE) if away else found[0] is not Place.EXCHANGE
