@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 import pytest
 
 from harness.checks.judge import judge
+from harness.checks.rules.causes import Cause, Causes
+from harness.checks.rules.remedies import NO_CAUSE
+from harness.history.records import AckMode
 from harness.scenario.scenario import Scenario
 from harness.verdict.data import Place
-from tests.unit.histories import MS, Story, scenario
+from tests.unit.histories import FOREIGN, MS, Story, scenario
 
 MANUAL, CONFIRMS = "workers.acks: manual", "publishers.confirms: true"
 DURABLE, PERSISTENT = "queues.tasks.durable: true", "publishers.persistent: true"
@@ -164,6 +168,60 @@ def test_a_worker_that_ends_before_a_restart_begins_takes_what_was_on_its_way_to
     assert cause(story, AUTOMATIC) == found
 
 
+@pytest.mark.parametrize(("after_ms", "found"), [(2000, (Place.WORKER, "worker-1", None, MANUAL)), (2001, UNKNOWN)])
+def test_the_broker_has_noticed_an_end_after_two_seconds(after_ms: int, found: Found) -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.lose_connection("worker")
+    story.now += (after_ms - 1) * MS
+    story.sent(1)
+    assert cause(story, AUTOMATIC) == found
+
+
+def test_messages_on_either_side_of_that_moment_are_told_apart() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.lose_connection("worker")
+    for seq, pause_ms in ((1, 1900), (2, 200)):
+        story.now += pause_ms * MS
+        story.sent(seq)
+    assert causes(story, AUTOMATIC) == {(Place.WORKER, "worker-1", None, MANUAL): 1, UNKNOWN: 1}
+
+
+def test_a_worker_that_ends_at_the_very_moment_of_the_publish_may_have_been_sent_it() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.lose_connection("worker")
+    story.now -= MS
+    story.sent(1)
+    assert cause(story, AUTOMATIC) == (Place.WORKER, "worker-1", None, MANUAL)
+
+
+def test_a_worker_that_ends_with_the_drain_was_sent_nothing() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.sent(1)
+    story.drained()
+    story.now -= MS
+    story.lose_connection("worker")
+    assert cause(story, AUTOMATIC) == UNKNOWN
+
+
+def test_what_came_back_from_a_worker_of_the_queue_was_not_pushed_to_another() -> None:
+    story = Story()
+    story.consume(1, acks=AckMode.MANUAL)
+    story.consume(2, acks=AckMode.AUTOMATIC)
+    story.sent(0)
+    story.deliver(0)
+    story.lose_connection("worker")
+    story.kill_worker(2)
+    assert cause(story) == UNKNOWN
+
+
 # The fault that ended a connection.
 
 
@@ -193,6 +251,31 @@ def test_a_connection_is_not_joined_to_a_fault_that_cuts_nobody_off() -> None:
     assert cause(story, AUTOMATIC) == (Place.WORKER, "worker-1", None, MANUAL)
 
 
+def test_a_connection_that_was_lost_before_its_process_was_killed_is_joined_to_what_cut_it() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.sent(1)
+    story.restart_broker(fault=0)
+    story.lose_connection("worker")
+    story.kill_worker(fault=1)
+    assert cause(story, AUTOMATIC) == (Place.WORKER, "worker-1", 0, MANUAL)
+
+
+def test_the_first_connection_of_the_run_may_be_a_workers() -> None:
+    story = Story()
+    story.deliver(9, of=FOREIGN, to=3)
+    held(story)
+    story.lose_connection("worker")
+    found = causes(story, AUTOMATIC)
+    assert found == {(Place.WORKER, "worker-1", None, MANUAL): 1}
+    story = Story()
+    story.deliver(9, of=FOREIGN)
+    held(story)
+    story.kill_worker()
+    assert cause(story, AUTOMATIC) == (Place.WORKER, "worker-1", 0, MANUAL)
+
+
 # On its way from a publisher.
 
 
@@ -204,6 +287,19 @@ def test_what_was_sent_a_second_before_a_node_ended_was_in_its_queue(before_ms: 
     story.restart_broker(action="kill")
     story.lose_connection("publisher")
     assert cause(story, UNCONFIRMED)[0] is place
+
+
+def test_what_was_sent_longer_and_shorter_before_the_end_of_a_node_is_told_apart() -> None:
+    story = Story()
+    for seq, pause_ms in ((0, 200), (1, 900)):
+        story.publish(seq, confirms=False, persistent=False)
+        story.now += pause_ms * MS
+    story.restart_broker(action="kill")
+    story.lose_connection("publisher")
+    assert {found[0]: count for found, count in causes(story, UNCONFIRMED).items()} == {
+        Place.BROKER: 1,
+        Place.PUBLISHER: 1,
+    }
 
 
 @pytest.mark.parametrize(("killed", "found"), [(True, (Place.PUBLISHER, "publisher-1", 0, CONFIRMS)), (False, UNKNOWN)])
@@ -236,3 +332,28 @@ def test_what_is_sent_while_the_home_of_its_queue_is_away_is_unroutable(at_ms: i
     story.now += 5000 * MS
     found = cause(story)
     assert found == (Place.EXCHANGE, "", 0, REACHABLE) if away else found[0] is not Place.EXCHANGE
+
+
+def test_what_is_sent_before_and_after_the_home_can_be_reached_again_is_told_apart() -> None:
+    story = Story(nodes=("n1", "n2"))
+    story.restart_broker()
+    for seq, pause_ms in ((0, 1900), (1, 200)):
+        story.now += pause_ms * MS
+        story.sent(seq)
+    story.now += 5000 * MS
+    assert causes(story) == {(Place.EXCHANGE, "", 0, REACHABLE): 1, UNKNOWN: 1}
+
+
+# Together.
+
+
+def test_the_causes_of_a_place_are_added_up() -> None:
+    at_worker, in_queue = (Cause(place, "", None, NO_CAUSE) for place in (Place.WORKER, Place.BROKER))
+    found = Causes(np.arange(3), np.array([0, 1, 1]), (at_worker, in_queue)).by_place()
+    assert found == {
+        Place.WORKER: 1,
+        Place.BROKER: 2,
+        Place.PUBLISHER: 0,
+        Place.EXCHANGE: 0,
+        Place.UNKNOWN: 0,
+    }
