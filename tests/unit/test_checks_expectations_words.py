@@ -1,0 +1,169 @@
+"""What an expectation says: what was expected, what was seen, why it is not as expected, and what is not decided."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.checks.judge import judge
+from harness.verdict.data import ExpectationResult
+from tests.unit.histories import MS, Story, scenario
+
+
+def results(story: Story, expect: dict[str, Any] | None = None, **settings: Any) -> dict[str, ExpectationResult]:
+    found = judge(story.history(), scenario(expect=expect or {}, **settings), name="x")
+    return {each.path: each for each in found.expectations}
+
+
+def words(result: ExpectationResult) -> tuple[str, str, str]:
+    return result.expected, result.observed, result.explanation
+
+
+def done(count: int = 1) -> Story:
+    story = Story()
+    for seq in range(count):
+        story.sent(seq)
+        story.process(seq)
+    return story
+
+
+# Why a count is not as expected.
+
+
+def test_losses_are_explained_by_their_places() -> None:
+    story = done()
+    story.sent(1)
+    assert words(results(story)["lost"]) == ("0", "1", "where they were: unknown 1")
+
+
+def test_that_nothing_was_lost_is_explained_by_what_was_at_risk() -> None:
+    assert words(results(done(), {"lost": 1})["lost"])[2] == "no fault met a message at risk"
+    story = Story()
+    story.sent(0)
+    story.fault("purge", "other", family="topology")
+    story.restart_broker(fault=1)
+    story.process(0)
+    why = words(results(story, {"lost": 1})["lost"])[2]
+    assert why == "all messages at risk survived (1 when `restart n1` struck)"
+
+
+def test_too_few_done_are_explained_by_those_that_were_lost() -> None:
+    story = done()
+    story.sent(1)
+    assert words(results(story, {"processed": 2})["processed"])[2] == "1 of 2 published messages were lost"
+    assert words(results(done(), {"processed": 2})["processed"])[2] == ""
+
+
+def test_what_was_left_over_is_explained_and_what_was_not_is_not() -> None:
+    story = Story()
+    story.sent(0)
+    story.find(0)
+    found = results(story)
+    assert words(found["stranded"])[2] == "they were still in a work queue when the drain ended"
+    assert words(results(done(), {"stranded": 1})["stranded"])[2] == ""
+    assert words(results(done())["lost"]) == ("0", "0", "")
+    assert words(results(done())["phantom"]) == ("0", "0", "")
+
+
+# Between what is shown and what is possible.
+
+
+def in_doubt() -> Story:
+    """One that expired, and one that may as well have been lost."""
+    story = Story()
+    story.publish(0, confirms=False)
+    story.sent(1, by=2)
+    story.now += 5000 * MS
+    return story
+
+
+TTL = {"queues": {"tasks": {"message_ttl": "1s"}}}
+
+
+@pytest.mark.parametrize(
+    ("expect", "path", "observed", "holds"),
+    [
+        ({"expired": 2}, "expired", "1 to 2", None),
+        ({"expired": ">= 1"}, "expired", "1 to 2", True),
+        ({"expired": 0}, "expired", "1 to 2", False),
+        ({"expired": 2}, "lost", "0 to 1", None),
+        ({"lost": 2}, "lost", "0 to 1", False),
+        ({"lost": "<= 1"}, "lost", "0 to 1", True),
+        ({"dropped": 0}, "dropped", "0", True),
+    ],
+)
+def test_a_figure_that_is_not_known_exactly_is_held_by_its_bounds(
+    expect: dict[str, Any], path: str, observed: str, holds: bool | None
+) -> None:
+    result = results(in_doubt(), expect, **TTL)[path]
+    assert (result.observed, result.holds) == (observed, holds)
+
+
+# The other expectations.
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        (True, "in order"),
+        (False, "out of order"),
+        ({"kept": True, "ignore": "redelivered"}, "in order, redelivered ones left out"),
+    ],
+)
+def test_an_order_is_said(order: object, expected: str) -> None:
+    result = results(done(2), {"order": order})["order"]
+    assert words(result) == (expected, "in order", "")
+
+
+def test_taking_turns_is_said() -> None:
+    assert results(done(), {"round_robin": True})["round_robin"].expected == "strictly in turn"
+    assert results(done(), {"round_robin": False})["round_robin"].expected == "not in turn"
+
+
+def test_hands_are_said() -> None:
+    named = {"publishers": {"tasks": ["one", "two"], "messages": 2}}
+    assert words(results(done(2), {"dealt": [["one"]]}, **named)["dealt"])[:2] == ("one", "one | two")
+    story = Story()
+    story.sent(0)
+    assert words(results(story, {"dealt": [["one"]]}, **named)["dealt"])[:2] == ("one", "nothing")
+
+
+@pytest.mark.parametrize(
+    ("expect", "path", "observed"),
+    [
+        ({"recovery": "< 1s"}, "recovery", "nothing to measure"),
+        ({"faster_after": {"scale": ">= 1"}}, "faster_after.scale", "too little work around it to tell"),
+        ({"shares": {"worker": ">= 50%"}}, "shares.worker", "nothing was processed"),
+        ({"fairness": "<= 2"}, "fairness", "nothing was processed"),
+    ],
+)
+def test_what_could_not_be_measured_was_asked_for(expect: dict[str, Any], path: str, observed: str) -> None:
+    story = Story()
+    story.sent(0)
+    result = results(story, expect)[path]
+    assert (result.observed, result.holds, result.stated) == (observed, None, True)
+
+
+def test_a_recovery_that_is_too_slow_names_the_slowest_fault() -> None:
+    story = done()
+    for fault, wait_ms in enumerate((20, 500, 20)):
+        story.restart_broker(fault=fault, action=("restart", "kill", "restart")[fault])
+        story.now += wait_ms * MS
+        story.sent(1 + fault)
+        story.process(1 + fault)
+    assert words(results(story, {"recovery": "< 100ms"})["recovery"])[2] == "after `kill n1`"
+    assert words(results(story, {"recovery": "< 10s"})["recovery"])[2] == ""
+
+
+def test_how_often_an_error_is_expected_is_said() -> None:
+    assert results(done(), {"errors": {"code": 406, "count": 2}})["errors.0"].expected == "406 (how often: 2)"
+    assert results(done(), {"errors": {"code": 406, "text": "gone"}})["errors.0"].expected == "406 gone"
+
+
+@pytest.mark.parametrize(("count", "more"), [(3, ""), (4, ", and 1 others")])
+def test_up_to_three_errors_are_named(count: int, more: str) -> None:
+    story = done()
+    for number in range(count):
+        story.error(320 + number, "r")
+    assert results(story, {"errors": {"code": 406}})["errors.0"].observed == "320 r, 321 r, 322 r" + more
