@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.checks.judge import judge
-from harness.events import FaultMissed, InfrastructureFailed
+from harness.events import FaultMissed, InfrastructureFailed, TrafficStarted
 from harness.verdict.data import Outcome, VariantVerdict
 from tests.unit.histories import FOREIGN, MS, Story, scenario
 
@@ -337,3 +337,41 @@ def test_the_duration_is_that_of_the_run() -> None:
     story = Story()
     story.now += 4998 * MS
     assert verdict(story).duration_s == pytest.approx(5.0, abs=0.01)
+
+
+# The reasons, in words.
+
+
+def test_what_is_left_in_a_delay_queue_makes_a_run_inconclusive_unless_it_may_be() -> None:
+    def found(**expect: Any) -> VariantVerdict:
+        story = Story(queues=("delay", "tasks"))
+        story.sent(0)
+        story.find(0)
+        story.drained(complete=False)
+        queues = {"delay": {"message_ttl": "1h", "dead_letter": "tasks"}, "tasks": {}}
+        return verdict(story, queues=queues, workers={"queue": "tasks"}, expect=expect)
+
+    assert found().outcome is Outcome.INCONCLUSIVE
+    assert found().reasons == ("1 message still in a delay or retry queue when the drain ended",)
+    assert found(in_transit=1).outcome is Outcome.AS_EXPECTED
+
+
+def test_a_drain_that_did_not_finish_is_no_reason_of_its_own_where_something_is_left() -> None:
+    story = Story()
+    story.sent(0)
+    story.find(0)
+    story.drained(complete=False)
+    assert verdict(story).reasons == ("1 message still in a work queue when the drain ended",)
+
+
+def test_what_is_not_decided_is_a_reason() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    assert verdict(story, expect={"recovery": "< 1s"}).reasons == ("recovery: nothing to measure",)
+
+
+def test_traffic_that_never_began_is_a_reason() -> None:
+    story = Story()
+    story.events = [event for event in story.events if not isinstance(event, TrafficStarted)]
+    assert verdict(story).reasons == ("nothing was published", "the traffic never began")

@@ -109,7 +109,7 @@ def _nothing_at_risk(faults: Sequence[FaultOutcome]) -> Iterator[str]:
 
 def _not_ended(counts: Counts, expectations: Sequence[ExpectationResult], drained: Drained) -> Iterator[str]:
     stated = {result.path for result in expectations if result.stated}
-    left = {"stranded": counts.fates.get(Fate.STRANDED, 0), "in_transit": counts.fates.get(Fate.IN_TRANSIT, 0)}
+    left = {"stranded": counts.fates[Fate.STRANDED], "in_transit": counts.fates[Fate.IN_TRANSIT]}
     if left["stranded"] and "stranded" not in stated:
         yield f"{plural(left['stranded'], 'message')} still in a work queue when the drain ended"
     if left["in_transit"] and "in_transit" not in stated:
