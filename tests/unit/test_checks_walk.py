@@ -860,6 +860,19 @@ def test_the_counters_say_how_many_were_given_up() -> None:
     assert ends(counted(ended_workers(1), 1), tasks=quorum(0)) == ["DELIVERY_LIMIT tasks"]
 
 
+def test_of_several_only_those_are_given_up_that_nothing_else_took_and_that_came_in_time() -> None:
+    story = stories()
+    story.consume(1)
+    story.sent(0)
+    story.fault("purge", "tasks", family="topology")
+    story.sent(1)
+    story.kill_worker(1, fault=1)
+    later(story, 2)
+    story.sent(2)
+    found = ends(story, 0, 1, 2, tasks=quorum(0))
+    assert found == ["PURGED tasks", "DELIVERY_LIMIT tasks?", "NONE tasks"]
+
+
 def test_what_may_have_been_given_up_goes_where_its_death_leads() -> None:
     queues = {"tasks": quorum(1, dead_letter="second"), "second": TTL | {"dead_letter": "tasks"}}
     story = ended_workers(1, 2)
