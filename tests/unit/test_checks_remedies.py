@@ -1,0 +1,69 @@
+"""What would have kept what a queue threw away or gave up: each setting alone, and nothing that is in force already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.checks.rules.remedies import of_not_done
+from harness.checks.rules.taken import Reason
+from harness.checks.tally.message_table import tabulate
+from tests.unit.histories import Story, scenario
+
+EXPIRES = {"arguments": {"x-expires": 1000}}
+
+
+def remedies(reason: Reason, **tasks: Any) -> dict[str, tuple[str, ...]]:
+    """What is said, and the first path of each way."""
+    story = Story(queues=("tasks", "second"))
+    topology = tabulate(story.history(), scenario(queues={"tasks": tasks, "second": {}})).topology
+    return {each.text: tuple(way[0] for way in each.ways) for each in of_not_done(reason, "tasks", topology)}
+
+
+DEAD_LETTER = "queues.tasks.dead_letter"
+
+
+@pytest.mark.parametrize(
+    ("reason", "tasks", "found"),
+    [
+        (
+            Reason.TTL,
+            {},
+            {DEAD_LETTER: DEAD_LETTER, "a longer queues.tasks.message_ttl": "queues.tasks.message_ttl"},
+        ),
+        (
+            Reason.DELIVERY_LIMIT,
+            {},
+            {DEAD_LETTER: DEAD_LETTER, "a greater queues.tasks.delivery_limit": "queues.tasks.delivery_limit"},
+        ),
+        (
+            Reason.LENGTH,
+            {"max_length": 1},
+            {
+                "queues.tasks.overflow: reject-publish with publishers.confirms: true": "queues.tasks.overflow",
+                "a greater queues.tasks.max_length": "queues.tasks.max_length",
+            },
+        ),
+        (
+            Reason.LENGTH,
+            {"max_length": 1, "overflow": "reject-publish"},
+            {"a greater queues.tasks.max_length": "queues.tasks.max_length"},
+        ),
+        (Reason.REJECTED, {}, {DEAD_LETTER: DEAD_LETTER}),
+        (Reason.CYCLE, {}, {"queues.tasks.dead_letter: a queue outside the cycle": DEAD_LETTER}),
+        (Reason.NO_TARGET, {}, {"queues.tasks.dead_letter: a queue that exists": DEAD_LETTER}),
+        (Reason.QUEUE_GONE, EXPIRES, {"queues.tasks without x-expires": "queues.tasks.arguments.x-expires"}),
+        (Reason.QUEUE_GONE, {}, {}),
+        (
+            Reason.HELD,
+            {"dead_letter": "second"},
+            {"a greater queues.second.max_length": "queues.second.max_length"},
+        ),
+        (Reason.PURGED, {}, {}),
+        (Reason.TAKEN, {}, {}),
+    ],
+)
+def test_what_would_have_kept_it_is_named(reason: Reason, tasks: dict[str, Any], found: dict[str, str]) -> None:
+    said = remedies(reason, **tasks)
+    assert {text: ways[0] for text, ways in said.items()} == found
