@@ -173,13 +173,15 @@ class _Walk:
         queue where the death was that brought them, if one did.
         """
         queue, died = position.queue, bool(died_in)
-        self._stand(rows, queue, came_ns)
+        # What was given back had outlasted all that came before the broker sent it.
+        since_ns = np.maximum(came_ns, sure_ns - WITHIN_NS) if again else came_ns
+        self._stand(rows, queue, since_ns)
         there = ~self._gone_before(queue, came_ns)
         if died:
             self._take(rows[~there], Reason.NO_TARGET, died_in)
         elif not again:
             there &= self._routable(rows, queue, came_ns)
-        rows, came_ns, sure_ns = rows[there], came_ns[there], sure_ns[there]
+        rows, came_ns, sure_ns, since_ns = rows[there], came_ns[there], sure_ns[there], since_ns[there]
         policy = self._topology.policy(queue)
         ttl_s = policy.message_ttl_s
         back_ns = np.where(again, self._given_back_ns(rows), came_ns)
@@ -188,7 +190,7 @@ class _Walk:
             # One that was given back came to its place again when others had passed it.
             self.taken.overtaken_ns[rows] = self._overtaken(queue).since_ns(sure_ns)
             until_ns = np.minimum(until_ns, self.taken.overtaken_ns[rows])
-        struck_ns = self._struck_ns(rows, queue, came_ns)
+        struck_ns = self._struck_ns(rows, queue, since_ns)
         until_ns = np.minimum(until_ns, struck_ns)
         purge_ns, purge = self._purged_ns(queue, back_ns)
         purge[purge_ns > until_ns] = -1
@@ -197,7 +199,7 @@ class _Walk:
             expires_ns = np.full(len(rows), NEVER) if ttl_s is None else came_ns + round(ttl_s * 1e9)
             arrivals = self._arrivals(rows, queue, came_ns, sure_ns, died=died)
             outgrown = left & False
-            if policy.has_length_limit:
+            if policy.has_length_limit and not (again and policy.refuses_when_full):
                 until = np.minimum(until_ns, expires_ns)
                 outgrown = self._outgrown(rows, queue, policy, arrivals, came_ns, until, sure_ns, died=died)
             expired = expires_ns <= np.minimum(until_ns, purge_ns)
@@ -415,7 +417,8 @@ class _Walk:
             unheard = died | ~self._tally.publishes.confirmable[self._sent[rows]]
             latest_ns = np.where(died, sure_ns, came_ns)
             others = arrivals.waiting(came_ns, latest_ns) - died  # a dead letter is among its queue's arrivals itself
-            full: NDArray[np.bool_] = unheard & (others >= (length or 0))
+            holds = (length or 0) + (policy.type == "quorum")  # it refuses from one message over its limit on
+            full: NDArray[np.bool_] = unheard & (others >= holds)
             return full
         back_ns = given_back_ns(self._place.get(queue, -1), self._tally)  # what comes back takes room as well
         back = np.searchsorted(back_ns, until_ns, side="right") - np.searchsorted(back_ns, came_ns)
