@@ -7,6 +7,7 @@ import numpy as np
 from harness.checks.rules.overtaken import Overtaken
 from harness.checks.tally.message_table import tabulate
 from harness.checks.tally.times import NEVER
+from harness.history.records import Kind
 from harness.scenario.scenario import Scenario
 from tests.unit.histories import MS, Story, scenario
 
@@ -67,6 +68,17 @@ def test_a_consumer_that_began_after_all_others_had_passed_it_decides_nothing() 
     story.publish(1)
     story.deliver(1)  # at 4 ms
     story.consume(2)
+    assert since_ms(story, 2) == [4]
+
+
+def test_an_attempt_to_connect_that_failed_is_no_consumer() -> None:
+    story = a_story()
+    story.consume()
+    story.publish(0)  # at 2 ms
+    story.publish(1)
+    story.deliver(1)  # at 4 ms
+    story.lose_connection("worker")
+    story.lose_connection("worker", kind=Kind.CONNECT_FAILED, connection=0)
     assert since_ms(story, 2) == [4]
 
 

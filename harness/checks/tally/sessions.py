@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -134,6 +135,10 @@ _ENDED = (Kind.FINISHED, Kind.EXHAUSTED)
 _FIRST, _LAST = np.uint8(min(_LOST + _ENDED)), np.uint8(max(_LOST + _ENDED))
 
 
+NOT_CONNECTED: Final = 0
+"""The number of what was recorded on no connection, as of an attempt to connect that failed: nothing was sent to it."""
+
+
 class Sessions:
     """All connections of a run, put together log by log."""
 
@@ -160,7 +165,11 @@ class Sessions:
             death_ns = self._died.get(who, NEVER)
             lost_ns = survey.lost.get(number, death_ns)
             orderly_ns = survey.ended.get(number, self._exited.get(who, NEVER))
-            queues, acks, prefetch, since_ns = self._consumed(log, survey.consuming.get(number, []))
+            queues, acks, prefetch, since_ns = (
+                self._consumed(log, survey.consuming.get(number, []))
+                if number != NOT_CONNECTED
+                else ((), AckMode.UNKNOWN, 0, NEVER)
+            )
             code, reason = survey.codes.get(number, (0, 0))
             self.all.append(
                 Session(
