@@ -20,7 +20,7 @@ BY_TIME: dict[str, object] = {"publishers": {"duration": "1ms"}}
 
 def note_of(changes: dict[str, object], *, published: int, done: bool, finished: bool = True) -> str:
     """Run traffic whose publishers have sent so much, and are done or not, until the time limit; what the note says."""
-    of = scenario(time_limit="20ms", **changes)
+    of = scenario(time_limit="100ms", **changes)
     events: list[Event] = []
     outbox = Outbox("guarantee", [events.append])
     unfinished = () if finished else ("step 1 (kill worker) had not struck",)
@@ -59,7 +59,7 @@ def note_of(changes: dict[str, object], *, published: int, done: bool, finished:
     )
     traffic.run()
     (note,) = [event.message for event in events if isinstance(event, Note)]
-    return note.removeprefix("the time limit of 0.02 s ended the traffic ")
+    return note.removeprefix("the time limit of 0.1 s ended the traffic ")
 
 
 @pytest.fixture(autouse=True)
