@@ -107,7 +107,7 @@ class Liar(Protocol):
     token: str
 
     def later(self, seconds: float, callback: Callable[[], None]) -> None:
-        """Call back after so many seconds, or when the drain begins if that is sooner."""
+        """Call back after a number of seconds, or when the drain begins if that is sooner."""
 
     def consider(self, case: Case) -> bool:
         """Whether a lie has taken a message into its hands: then it does not pass by itself."""

@@ -27,7 +27,7 @@ class Became(StrEnum):
 
     FOUND = "found"
     EXPLAINED = "explained"
-    """It was told while a fault struck, and the verdict takes it for what an honest broker does then."""
+    """The broker lied while a fault struck, and the verdict takes it for what an honest broker does then."""
     MISSED = "missed"
 
 
@@ -38,7 +38,7 @@ class Strike:
     begin_ns: int
     over_ns: int
     actors: frozenset[str] | None
-    """Whose connections it cuts; None for everyone's."""
+    """The actors whose connections it cuts; None for all of them."""
     removed: int = 0
     """How many messages it removed, as the broker says."""
 

@@ -59,7 +59,7 @@ class Loop:
             self._epoll.unregister(descriptor)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
-        """Call back after so many seconds."""
+        """Call back after a number of seconds."""
         timer = Timer(callback)
         heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._numbers), timer))
         return timer

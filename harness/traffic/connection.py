@@ -131,7 +131,7 @@ class Client(ABC):
             self._end()
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
-        """Call back from the loop after so many seconds."""
+        """Call back from the loop after a number of seconds."""
         self.loop.call_later(seconds, callback)
 
     # The life of the process.

@@ -78,7 +78,7 @@ def of_not_done(reason: Reason, queue: str, topology: RunTopology) -> Iterator[R
             yield to_target
             yield Remedy(f"a longer {at}.message_ttl", ((f"{at}.message_ttl",),))
         case Reason.LENGTH:
-            # What refuses a dead letter loses it: nobody is told.
+            # A dead letter that is refused is lost: dead-lettering at most once has no confirms.
             if not topology.policy(queue).refuses_when_full and not topology.takes_dead_letters(queue):
                 yield Remedy(f"{at}.overflow: reject-publish with publishers.confirms: true", ((f"{at}.overflow",),))
             yield Remedy(f"a greater {at}.max_length", ((f"{at}.max_length",),))

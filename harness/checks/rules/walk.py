@@ -410,7 +410,7 @@ class _Walk:
     ) -> NDArray[np.bool_]:
         """Return which copies a length limit can have taken: as many as it allows came after them while they were there.
 
-        Where the queue refuses instead of dropping, what is lost is what nobody is told of: dead letters, and what is sent without confirms.
+        Where the queue refuses instead of dropping, what is lost is what has no confirm: dead letters, and messages sent without confirms.
         """
         length = policy.max_length
         if policy.refuses_when_full:

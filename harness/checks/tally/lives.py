@@ -125,7 +125,7 @@ class Lives:
         return MISROUTED if place is None else place[0]
 
     def slot_of_republished(self, queue: str, path: DeathPath, carried: int) -> int:
-        """Return the slot of what came from a queue, and was published with so many x-death entries of an earlier life.
+        """Return the slot of a delivery from a queue whose publish carried `carried` x-death entries of an earlier life.
 
         Only the deaths beyond those count. Some versions of RabbitMQ go on with the entries that they find, others begin anew; where neither
         fits, it came by the shortest way.
