@@ -21,7 +21,6 @@ from harness.engine.run import RunResult, judge_again, run
 from harness.events import FaultInjected
 from harness.faults.registry import actions
 from harness.history.parquet import to_frame, write
-from harness.ledger import state_directory
 from harness.process_mark import ProcessMark
 from harness.scenario.load import load
 from harness.verdict.data import Fate, Outcome, Place, RunVerdict, VariantVerdict
@@ -375,19 +374,6 @@ def test_ctrl_c_heals_cleans_up_and_still_reports(backend: str, tmp_path: Path) 
     assert verdict["outcome"] == "interrupted"
     assert verdict["variants"][0]["counts"]["published"] > 0
     assert processes_of(tmp_path) == []
-
-
-@ALONE
-def test_a_killed_harness_leaves_nothing_after_clean(backend: str, tmp_path: Path) -> None:
-    process = started(tmp_path, backend)
-    process.kill()
-    process.communicate()
-    assert list(state_directory().glob("*.json"))
-    cleaned = chaos("clean", cwd=tmp_path)
-    assert cleaned.returncode == 0
-    assert "removed" in cleaned.stdout, cleaned
-    assert processes_of(tmp_path) == []
-    assert chaos("clean", cwd=tmp_path).stdout == "nothing to remove\n"
 
 
 @ALONE

@@ -157,6 +157,25 @@ def test_a_second_ctrl_c_leaves_at_once_and_clean_removes_the_rest(backend: str,
     assert left_of(tmp_path, backend) == []
 
 
+def test_a_harness_that_is_killed_leaves_nothing_after_clean(backend: str, tmp_path: Path, state: Path) -> None:
+    process = start(tmp_path, LONG, backend)
+    wait_for(process, "processed messages", lambda: '"processed": 1' in events_of(tmp_path))
+    process.kill()
+    process.communicate(timeout=BOUND_S)
+    assert list(state.glob("*.json"))
+    cleaned = subprocess.run(
+        [sys.executable, "-m", "harness", "clean"], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    # The harness of another test may be the one that removes the container: it sweeps what dead ones left, as it begins.
+    if backend == "native":
+        assert "removed directory" in cleaned.stdout
+    deadline = time.monotonic() + BOUND_S
+    while left_of(tmp_path, backend):
+        assert time.monotonic() < deadline, left_of(tmp_path, backend)
+        time.sleep(0.05)
+    assert list(state.glob("*.json")) == []
+
+
 @pytest.mark.native
 def test_logs_that_fill_the_disk_are_told_of_in_a_report_on_that_disk(tmp_path: Path) -> None:
     require("native")
