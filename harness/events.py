@@ -250,6 +250,8 @@ class FaultInjected(Event):
     """What it may have done."""
     noun: tuple[str, str] = ("", "")
     """What it was, once and several times: `worker kill`, `worker kills`."""
+    taken: int | None = None
+    """How many messages it took, where the broker says so; else None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

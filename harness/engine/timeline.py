@@ -214,6 +214,7 @@ class Timeline:
                 times=injection.times,
                 effects=step.fault.effects(),
                 noun=step.fault.noun(injection.targets),
+                taken=injection.taken,
             )
         )
         return injection

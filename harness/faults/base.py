@@ -41,6 +41,8 @@ class Injection:
     """How often it was done, for an action that is done several times."""
     held: dict[str, int] = field(default_factory=dict)
     """How much each struck actor held, where that was looked at."""
+    taken: int | None = None
+    """How many messages it took, where the broker says so."""
 
 
 class Fault(Action):

@@ -143,4 +143,4 @@ class Purge(Fault):
         from harness.traffic import topology  # noqa: PLC0415 - see above
 
         count = topology.purge(context.target, self.queue)
-        return Injection(self.title(), (self.queue,), detail=f"{count} messages purged")
+        return Injection(self.title(), (self.queue,), detail=f"{count} messages purged", taken=count)

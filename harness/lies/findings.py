@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -39,8 +39,6 @@ class Strike:
     over_ns: int
     actors: frozenset[str] | None
     """The actors whose connections it cuts; None for all of them."""
-    removed: int = 0
-    """How many messages it removed, as the broker says."""
 
     def reaches(self, told: Told) -> bool:
         """Whether something of a message that was lied about may have been under way when it struck."""
@@ -92,14 +90,14 @@ class _Said:
 
 def compare(told: Sequence[Told], verdict: VariantVerdict, scene: Scene, strike: Strike | None = None) -> Findings:
     """Hold a verdict against what was told in a run of a scene, beside a fault or none."""
-    left = list(_said(verdict, strike.removed if strike is not None else 0))
+    left = list(_said(verdict))
+    victims = {_name(each, scene) for each in told}
     by_message: dict[str, list[_Said]] = {}
     for one in left:
         by_message.setdefault(one.message, []).append(one)
     findings = []
     for each in told:
-        place = scene.places[each.publisher - 1] if each.publisher else None
-        message = f"{place.publisher}#{each.seq}" if place else NOBODY
+        place, message = scene.places[each.publisher - 1] if each.publisher else None, _name(each, scene)
         lie, mine = lies()[each.lie], by_message.get(message, []) if place else []
         became = Became.FOUND
         if not (
@@ -107,7 +105,12 @@ def compare(told: Sequence[Told], verdict: VariantVerdict, scene: Scene, strike:
             or any(_named(find, each, mine, place) for find in lie.or_find)
         ):
             honest = lie.as_if is not None and strike is not None and strike.reaches(each)
-            became = Became.EXPLAINED if honest and _take_one(str(lie.as_if), left, place) else Became.MISSED
+            # Where more are missing than were purged, it is said how many are lost; which ones is a guess.
+            another = _take_another(left, place, victims) if honest and place and lie.as_if is AsIf.REMOVED else []
+            if another:
+                mine = another
+            else:
+                became = Became.EXPLAINED if honest and _take_one(str(lie.as_if), left, place) else Became.MISSED
         left = [one for one in left if one not in mine or one.find not in lie.finds | lie.or_find | lie.may_find]
         findings.append(
             Finding(
@@ -122,11 +125,12 @@ def compare(told: Sequence[Told], verdict: VariantVerdict, scene: Scene, strike:
     return Findings(tuple(findings), tuple(_in_words(one) for one in left if one.find not in _WITHOUT_EFFECT))
 
 
-def _said(verdict: VariantVerdict, removed: int) -> Iterator[_Said]:
-    """List what a verdict says of messages: one by one, or once for each that it only counts.
+def _name(told: Told, scene: Scene) -> str:
+    return f"{scene.places[told.publisher - 1].publisher}#{told.seq}" if told.publisher else NOBODY
 
-    More than was removed cannot be removed: those say something of messages that are lost.
-    """
+
+def _said(verdict: VariantVerdict) -> Iterator[_Said]:
+    """List what a verdict says of messages: one by one, or once for each that it only counts."""
     titles = {fault.fault: fault.title for fault in verdict.faults}
     for lost in verdict.lost:
         fault = titles[lost.fault] if lost.fault is not None else ""
@@ -137,8 +141,7 @@ def _said(verdict: VariantVerdict, removed: int) -> Iterator[_Said]:
     counted: dict[str, int] = {
         Find.RECOVERED: counts.fates.get(Fate.RECOVERED, 0),
         AsIf.DELIVERED_AGAIN: counts.duplicates - counts.unexplained_duplicates,
-        AsIf.REMOVED: min(removed, counts.fates.get(Fate.REMOVED, 0)),
-        "removed, and the fault says that it removed fewer": max(0, counts.fates.get(Fate.REMOVED, 0) - removed),
+        AsIf.REMOVED: counts.fates.get(Fate.REMOVED, 0),
     }
     if any(expectation.path == "order" and expectation.holds is False for expectation in verdict.expectations):
         counted[Find.OUT_OF_ORDER] = counts.out_of_order
@@ -161,6 +164,16 @@ def _take_one(find: str, left: list[_Said], place: Place | None) -> bool:
     if one is not None:
         left.remove(one)
     return one is not None
+
+
+def _take_another(left: list[_Said], place: Place, victims: Collection[str]) -> list[_Said]:
+    """Take what is said of the loss of a message of a place that nobody lied about."""
+    for one in left:
+        publisher, _, _ = one.message.partition("#")
+        if one.find == Find.LOST and publisher == place.publisher and one.message not in victims:
+            left.remove(one)
+            return [one]
+    return []
 
 
 def _in_words(one: _Said) -> str:

@@ -45,8 +45,8 @@ def _hidden(lie: Lie[Any], beside: Beside, place: Place) -> bool:
 
 
 def _range(seq: int, last: int) -> tuple[int, int]:
-    """Begin at a sequence number that is not rejected, and end before the next one that is."""
-    if (seq + 1) % REJECTED_EVERY == 0:
+    """Begin at a sequence number that is not rejected, nor the one after it, and end before the next of those."""
+    while seq % REJECTED_EVERY >= REJECTED_EVERY - 2:
         seq += 1
     rejected = seq + REJECTED_EVERY - 1 - seq % REJECTED_EVERY
-    return seq, min(last, rejected - 1)
+    return seq, min(last, rejected - 2)

@@ -141,7 +141,7 @@ def scenario(scene: Scene, beside: Beside) -> str:
         "publishers:",
         *(_publisher(place) for place in places),
         "workers:",
-        *(_workers(place, queue) for place in places for queue in place.queues),
+        *(_workers(place, queue, beside) for place in places for queue in place.queues),
         *(["timeline:", f"  - at: {STRIKE_S:g}s", f"    {beside.step}"] if beside.step else []),
         "drain: {timeout: 4s}",  # an ack that is swallowed leaves a message unacknowledged to the end
         *_expectations(places, beside),
@@ -160,13 +160,16 @@ def _publisher(place: Place) -> str:
     return _line(settings)
 
 
-def _workers(place: Place, queue: str) -> str:
+def _workers(place: Place, queue: str, beside: Beside) -> str:
     # Some work, so that a worker that is killed holds something.
     settings = {"name": f"{queue}-worker", "count": str(place.workers), "queue": queue, "work": "4ms"}
     if place.name == "dead":
         settings["fails"] = f"{{every: {REJECTED_EVERY}, by: reject}}"
+    if queue == beside.purges:
+        # Slightly slower than their publisher, so that there is always something to purge.
+        settings |= {"work": f"{17 * place.workers}ms", "prefetch": "1"}
     if place.traffic is Traffic.REFUSED:
-        settings |= {"work": "15ms", "prefetch": "1"}
+        settings |= {"work": "20ms", "prefetch": "1"}  # slower than its publisher
     return _line(settings)
 
 

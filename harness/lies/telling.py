@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,10 +25,6 @@ from harness.verdict.data import Fate, Outcome
 
 FOLDER: Final = "selftest"
 """Of the runs, in the folder of the reports."""
-
-
-_PURGED: Final = re.compile(r"(\d+) messages purged")
-"""What a purge says of itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +128,7 @@ def _strike(events: Sequence[Event], beside: Beside) -> Strike | None:
             healed = [each.at_ns for each in events if isinstance(each, FaultHealed)]
             over_ns = max([event.struck_at_ns, *healed])
             cut = frozenset(event.targets) if beside is Beside.WORKER_KILL else None
-            purged = _PURGED.fullmatch(event.detail)
-            return Strike(event.at_ns, over_ns, cut, removed=int(purged[1]) if purged else 0)
+            return Strike(event.at_ns, over_ns, cut)
     return None
 
 

@@ -339,9 +339,20 @@ class Story:
 
     # Faults.
 
-    def fault(self, action: str, target: str, *, family: str = "process", fault: int = 0, times: int = 1) -> None:
+    def fault(
+        self,
+        action: str,
+        target: str,
+        *,
+        family: str = "process",
+        fault: int = 0,
+        times: int = 1,
+        taken: int | None = None,
+        lasts_ms: int = 1,
+    ) -> None:
         """One of the harness's own faults declares its effects; any other declares nothing."""
         at, made = self.tick(), a_fault(action, target, on_node=family == "broker")
+        self.now += (lasts_ms - 1) * MS
         self.events.append(
             FaultInjected(
                 at_ns=at,
@@ -357,6 +368,7 @@ class Story:
                 times=times,
                 effects=UNDECLARED if made is None else made.effects(),
                 noun=(action, f"{action}s") if made is None else made.noun((target,)),
+                taken=taken,
             )
         )
         self.event(FaultHealed, fault=fault, action=action)

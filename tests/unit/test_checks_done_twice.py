@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from harness.checks.judge import judge
-from harness.effects import UNDECLARED, Becomes, Effects, on_node, on_process
+from harness.effects import UNDECLARED, Becomes, Cuts, Effects, on_node, on_process
 from harness.events import FaultHealed, FaultInjected, ProcessExited
 from harness.history.records import AckMode
 from harness.verdict.data import DoneTwice, DuplicateCause, VariantVerdict
@@ -222,6 +223,39 @@ def test_the_end_of_a_connection_explains_nothing_before_it(end: str) -> None:
             story.fault("close", "n1", family="connection")
         story.lose_connection("worker")
     assert cause(story).reason is DoneTwice.UNEXPLAINED
+
+
+@pytest.mark.parametrize("end", ["kill of the node", "closing of all connections", "by itself"])
+def test_the_end_of_a_connection_does_not_explain_a_second_delivery_on_the_same_one(end: str) -> None:
+    """What was held on a connection that ended comes back over another one."""
+    story = Story(queues=("tasks",))
+    story.sent(0)
+    if end != "by itself":
+        node = on_node(Becomes.KILLED if end == "kill of the node" else Becomes.UNCHANGED)
+        struck(story, replace(node, cuts=Cuts.EVERYONE), "n1", lasts_ns=100 * MS)
+        story.now -= 100 * MS
+    for _ in range(2):
+        tag = story.deliver(0)
+        story.complete(0, tag)
+        story.ack(tag)
+    story.now += 200 * MS
+    story.lose_connection("worker")
+    assert cause(story).reason is DoneTwice.UNEXPLAINED
+
+
+@pytest.mark.parametrize("lived_on", [True, False])
+def test_a_connection_that_brought_a_younger_message_had_not_ended_before_that(lived_on: bool) -> None:
+    """All connections are closed at some moment of a step that takes a while."""
+    story = Story()
+    struck(story, replace(on_node(Becomes.UNCHANGED), cuts=Cuts.EVERYONE), "n1", lasts_ns=100 * MS)
+    story.now -= 100 * MS
+    again(held(story, acked=True))
+    if lived_on:
+        story.sent(1)
+        story.process(1)
+    story.now += 200 * MS
+    story.lose_connection("worker")
+    assert (cause(story).reason is DoneTwice.UNEXPLAINED) == lived_on
 
 
 def test_the_end_of_another_connection_explains_nothing() -> None:

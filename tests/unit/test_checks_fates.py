@@ -8,7 +8,7 @@ from harness.checks.judge import judge
 from harness.events import ProcessExited
 from harness.scenario.scenario import Scenario
 from harness.verdict.data import Fate, Outcome, Place, VariantVerdict
-from tests.unit.histories import FOREIGN, Story, scenario
+from tests.unit.histories import FOREIGN, MS, Story, scenario
 
 
 def verdict(story: Story, of: Scenario | None = None) -> VariantVerdict:
@@ -339,6 +339,32 @@ def test_what_a_purge_took_is_removed() -> None:
     found = verdict(story)
     assert fates(found) == {"removed": 1}
     assert found.faults[0].taken == 1
+
+
+@pytest.mark.parametrize(("taken", "found"), [(2, {"removed": 2, "lost": 1}), (0, {"lost": 3}), (3, {"removed": 3})])
+def test_a_purge_took_no_more_than_the_broker_says(taken: int, found: dict[str, int]) -> None:
+    story = Story()
+    for seq in range(3):
+        story.sent(seq)
+    story.fault("purge", "tasks", family="topology", taken=taken)
+    said = verdict(story)
+    assert fates(said) == found
+    assert (said.faults[0].taken, said.faults[0].at_risk) == (found.get("removed", 0), taken)
+    assert {lost.fault for lost in said.lost} <= {None}
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+def test_a_purge_takes_what_stood_there_at_any_moment_of_it(taken: int) -> None:
+    """The broker purges at some moment of the step; what was published and overtaken during it was there, or was not."""
+    story = Story()
+    story.sent(0)
+    at_ns = story.now
+    story.fault("purge", "tasks", family="topology", taken=taken, lasts_ms=100)
+    story.now = at_ns + 20 * MS
+    story.sent(1)
+    story.process(1)
+    story.now = at_ns + 200 * MS
+    assert fates(verdict(story)) == {"removed" if taken else "lost": 1, "processed": 1}
 
 
 # Outcomes.

@@ -33,6 +33,7 @@ def fault(begin_s: int, struck_s: int, healed_s: int | None, *, healable: bool =
         times=1,
         noun=("broker kill", "broker kills"),
         effects=on_node(Becomes.KILLED),
+        taken=None,
     )
 
 

@@ -43,7 +43,6 @@ from harness.checks.rules.remedies import (
     persistent,
     reachable,
     together,
-    without_step,
 )
 from harness.checks.tally.fault_records import FaultRecord, fault_records, on_disk_ns, over_ns
 from harness.checks.tally.message_table import MessageTable
@@ -269,21 +268,18 @@ class _Finder:
         happenings = [
             each for each in self._happenings if since_ns <= each.struck_ns and each.at_ns < evidence.overtaken_ns
         ]
-        # What a worker holds is out of a purge's reach until it is given back; the end of a node takes it all the same.
-        back_ns = since_ns if evidence.worker is None else evidence.worker.over_ns
+        # What a purge took is removed: it stands behind no loss.
         takers = (
             each
             for each in happenings
             if each.effects.declared
-            and (each.effects.takes is not Takes.WAITING or each.struck_ns >= back_ns)
+            and each.effects.takes is not Takes.WAITING
             and each.can_take(queue, settings, persistent=evidence.persistent, on_disk_ns=self._on_disk_ns)
         )
         taker = next(takers, None)
         pushed_to = self._pushed_to(evidence, since_ns, taker)
         if pushed_to is not None:
             return self._on_its_way_to(pushed_to, since_ns)
-        if taker is not None and taker.effects.takes is Takes.WAITING:
-            return Cause(Place.BROKER, queue, taker.fault, without_step(taker.noun[0], taker.fault), taker.struck_ns)
         undeclared = next((each for each in happenings if not each.effects.declared), None)
         if taker is None and undeclared is not None:
             return Cause(Place.BROKER, queue, undeclared.fault, UNDECLARED_TAKER, undeclared.struck_ns)

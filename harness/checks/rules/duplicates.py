@@ -5,7 +5,8 @@ one attempt there is one message in the queue, so that of two deliveries that fo
 back before it sent the second. This asks of each such pair whether an honest broker may have done so, and why:
 
 - the worker had rejected it; or
-- its connection, or channel, had ended (`endings` says when that can have been), and the ack had not surely arrived; or
+- its connection, or channel, had ended (`endings` says when that can have been), the ack had not surely arrived, and the second one came
+  over another connection; or
 - a node was struck in a way that costs acks: see `done_twice`.
 
 Clients record deliveries when they read them, so one that stood still records late what it was sent early. So a pair is explained as well
@@ -140,15 +141,16 @@ class _Pairs:
         was_rejected = deliveries.rejected_ns[before] <= at_ns
         explain(Reason.REQUEUED, was_rejected & (rejected == REQUEUED))
         explain(Reason.DIED, was_rejected & (rejected == REJECTED) & deliveries.died[rows])
-        back = self._taken_back(before, at_ns)
-        late = self._taken_back(rows, deliveries.at_ns[before]) & ~back
+        elsewhere = deliveries.session[rows] != session
+        back = self._taken_back(before, at_ns) & elsewhere
+        late = self._taken_back(rows, deliveries.at_ns[before]) & elsewhere & ~back
         from_session = np.where(late, deliveries.session[rows], session)
         closed = np.array([each.channel_closed for each in self._tally.sessions], dtype=bool)[from_session]
         explain(Reason.CHANNEL, (back | late) & closed, endings.fault[from_session])
         explain(Reason.CONNECTION, back | late, endings.fault[from_session])
         explain(Reason.CANCELLED, self._cancelled())
         for each in self._struck:
-            explain(Reason.UNWRITTEN, self._unwritten(each), each.fault)
+            explain(Reason.UNWRITTEN, self._unwritten(each) & (elsewhere | self._clustered), each.fault)
             explain(Reason.CLUSTER, self._taken_for_gone(each), each.fault)
             explain(Reason.AT_LEAST_ONCE, self._sent_again(each), each.fault)
         for each in self._struck:

@@ -4,8 +4,9 @@ What was delivered on a connection and not settled when the broker forgets it is
 what it acknowledges meanwhile goes nowhere. So two moments of a connection matter:
 
 - *until when it was surely alive at the broker*: until its end, as the client or the harness saw it, or until the first fault that may
-  have cut it off. A fault is out of the question if the connection began after it was over, or had deliveries long after that. A process
-  that was killed was alive when it wrote its last record, and when the kill began;
+  have cut it off. A fault is out of the question if the connection began after it was over, or had deliveries long after that. What was
+  delivered on it had been published before, so that it was alive when the youngest message that it brought was published. A process that
+  was killed was alive when it wrote its last record, and when the kill began;
 - *which acks had surely arrived*: those sent longer than a lag before that moment, and those that made room: with a prefetch of p, the
   broker sends the n-th delivery only once it has n - p settlements, and these arrive in the order in which they were sent.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.sessions import Session
 from harness.checks.tally.times import NEVER
 from harness.effects import Becomes
-from harness.events import Event, ProcessExited
+from harness.events import Event, HostGathered, ProcessExited
 
 LAG_NS: Final = 1_000_000_000
 """How long what was sent may be under way: an ack to the broker and to its disk, a delivery or the end of a connection to the client.
@@ -58,6 +59,8 @@ class _Seen:
     """What the deliveries of some sessions tell, as arrays by session; -NEVER for nothing."""
 
     last_delivered_ns: NDArray[np.int64]
+    last_published_ns: NDArray[np.int64]
+    """When the youngest message that was delivered had been published, as far as clocks agree."""
     last_record_ns: NDArray[np.int64]
     room_ns: NDArray[np.int64]
 
@@ -71,7 +74,7 @@ def may_be_unwritten(fault_record: FaultRecord, acked_ns: NDArray[np.int64]) -> 
 
 def find_endings(wanted: NDArray[np.bool_], tally: MessageTable, events: Sequence[Event]) -> Endings:
     """Find how some sessions of workers (truth by session) ended."""
-    seen, struck = _seen(wanted, tally), fault_records(events)
+    seen, struck = _seen(wanted, tally, _clock_error_ns(events)), fault_records(events)
     killed = {
         (event.actor, event.incarnation): event.fault
         for event in events
@@ -86,7 +89,8 @@ def find_endings(wanted: NDArray[np.bool_], tally: MessageTable, events: Sequenc
         by = killed.get((session.actor, session.incarnation))
         last_ns = int(seen.last_record_ns[number])
         if session.lost_ns != NEVER:
-            ending = _lost(session, struck, by, int(seen.last_delivered_ns[number]), last_ns)
+            used = _Used(int(seen.last_delivered_ns[number]), int(seen.last_published_ns[number]), last_ns)
+            ending = _lost(session, struck, by, used)
             found.gone_ns[number], found.arrived_ns[number], found.fault[number] = ending
         elif session.over_ns != NEVER:
             found.gone_ns[number] = last_ns  # all that it acknowledged arrived: it closed in order
@@ -94,20 +98,26 @@ def find_endings(wanted: NDArray[np.bool_], tally: MessageTable, events: Sequenc
     return found
 
 
-def _lost(
-    session: Session, struck: Sequence[FaultRecord], killed_by: int | None, delivered_ns: int, last_ns: int
-) -> tuple[int, int, int]:
+class _Used(NamedTuple):
+    """A connection's last signs of life, as in `_Seen`."""
+
+    delivered_ns: int
+    published_ns: int
+    last_ns: int
+
+
+def _lost(session: Session, struck: Sequence[FaultRecord], killed_by: int | None, used: _Used) -> tuple[int, int, int]:
     """Return when a connection that was lost can have been forgotten, until when acks surely arrived, and the fault that ended it."""
     died = session.lost_ns == session.death_ns
     kill = next((each for each in struck if died and each.fault == killed_by), None)
     alive_ns = session.lost_ns
     if died:
-        alive_ns = max(last_ns, kill.at_ns if kill is not None else last_ns)
-    cutting = [each for each in struck if each is not kill and _may_have_cut(each, session, delivered_ns)]
-    cut_ns = [_earliest_ns(each, session, delivered_ns) for each in cutting]
+        alive_ns = max(used.last_ns, kill.at_ns if kill is not None else used.last_ns)
+    cutting = [each for each in struck if each is not kill and _may_have_cut(each, session, used.delivered_ns)]
+    cut_ns = [_earliest_ns(each, session, used) for each in cutting]
     sure_ns = min([alive_ns, *cut_ns])
     # The client hears of an end that no fault announces when it is over already; a process that died was alive until then.
-    gone_ns = sure_ns if died or sure_ns < alive_ns else sure_ns - LAG_NS
+    gone_ns = sure_ns if died or sure_ns < alive_ns else max(sure_ns - LAG_NS, used.published_ns)
     by = kill if kill is not None else (cutting[-1] if cutting else None)
     return gone_ns, sure_ns - LAG_NS, -1 if by is None else by.fault
 
@@ -120,23 +130,31 @@ def _may_have_cut(fault_record: FaultRecord, session: Session, delivered_ns: int
     return (session.since_ns == NEVER or session.since_ns <= over_ns) and delivered_ns <= over_ns + LAG_NS
 
 
-def _earliest_ns(fault_record: FaultRecord, session: Session, delivered_ns: int) -> int:
+def _earliest_ns(fault_record: FaultRecord, session: Session, used: _Used) -> int:
     """Return when a fault can have ended a connection: what was delivered later had been sent before, unless its client stood still."""
     stood_still = fault_record.effects.process is Becomes.FROZEN and session.actor in fault_record.targets
     since_ns = session.since_ns if session.since_ns != NEVER else fault_record.at_ns
-    sent_ns = fault_record.at_ns if stood_still else delivered_ns - LAG_NS
-    return max(fault_record.at_ns, since_ns, sent_ns)
+    sent_ns = fault_record.at_ns if stood_still else used.delivered_ns - LAG_NS
+    return max(fault_record.at_ns, since_ns, sent_ns, used.published_ns)
 
 
-def _seen(wanted: NDArray[np.bool_], tally: MessageTable) -> _Seen:
+def _clock_error_ns(events: Sequence[Event]) -> int:
+    """Return how much the clocks of two machines of the run may differ, as they were translated."""
+    return 2 * max((event.error_ns for event in events if isinstance(event, HostGathered)), default=0)
+
+
+def _seen(wanted: NDArray[np.bool_], tally: MessageTable, clock_error_ns: int) -> _Seen:
     count = len(wanted)
-    last_delivered_ns, last_record_ns = np.full(count, -NEVER), np.full(count, -NEVER)
+    last_delivered_ns, last_published_ns, last_record_ns = (np.full(count, -NEVER) for _ in range(3))
     delivered, settled = np.zeros(count, dtype=np.int64), [(np.empty(0, dtype=np.int64),) * 2]
     for table in tally.all_deliveries(wanted):
         mine = np.flatnonzero(wanted[table.session])
         session, at_ns = table.session[mine].astype(np.int64), table.at_ns[mine]
         delivered += np.bincount(session, minlength=count)
         np.maximum.at(last_delivered_ns, session, at_ns)
+        known = table.message[mine] >= 0
+        published_ns = tally.messages.first_published_ns[table.message[mine[known]]]
+        np.maximum.at(last_published_ns, session[known], published_ns - clock_error_ns)
         settled_ns = np.minimum(table.acked_ns[mine], table.rejected_ns[mine])
         for times in (at_ns, table.completed_ns[mine], settled_ns):
             known = times != NEVER
@@ -150,4 +168,4 @@ def _seen(wanted: NDArray[np.bool_], tally: MessageTable) -> _Seen:
         made_room = min(int(delivered[number]) - prefetch, len(mine))
         if prefetch and made_room > 0:
             room_ns[number] = mine[made_room - 1]
-    return _Seen(last_delivered_ns, last_record_ns, room_ns)
+    return _Seen(last_delivered_ns, last_published_ns, last_record_ns, room_ns)

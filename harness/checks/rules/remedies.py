@@ -58,11 +58,6 @@ def reachable(queue: str) -> Remedy:
     return Remedy(text, (("publishers.mandatory",), (f"queues.{queue}.type",)))
 
 
-def without_step(noun: str, fault: int) -> Remedy:
-    """For what a step took that takes messages whatever is set: not to do it."""
-    return Remedy(f"no {noun}", ((f"timeline.{fault}",),))
-
-
 def together(remedies: Sequence[Remedy]) -> Remedy:
     """Put remedies together of which only all would have kept a copy."""
     ways = (tuple(path for way in chosen for path in way) for chosen in product(*(each.ways for each in remedies)))

@@ -66,7 +66,8 @@ def at_risk(
 
     `lost` are the lost copies and `taken_ns` when each was taken.
 
-    Broker: published and not completed, wherever they were. Purge: the same, not yet delivered. Closed connections: at the loss of each,
+    Broker: published and not completed, wherever they were. Purge: what the broker says that it took; if it does not, the same as for a
+    broker, not yet delivered. Closed connections: at the loss of each,
     held by a worker, or not settled at a publisher. A worker: delivered to the incarnation that was struck and not completed, or (killed)
     not acknowledged. A publisher: published by it and not settled (without confirms: not yet delivered). An injection takes its time: the
     greater figure of its beginning and its effect counts. The kill of a process is looked at by its effect alone, for it may have waited
@@ -85,15 +86,16 @@ def _in_broker(
     struck: Sequence[FaultRecord], tally: MessageTable, lost: np.ndarray, taken_ns: np.ndarray
 ) -> list[list[int]]:
     """Count what each fault of the broker, or purge, met at its beginning and at its effect; nothing of other faults."""
-    counts = [[0, 0] if each.meets_broker else [] for each in struck]
-    if not any(counts):
+    told = {each.fault: [each.taken] for each in struck if each.meets_broker and each.taken is not None}
+    counts = [told.get(each.fault, [0, 0] if each.meets_broker else []) for each in struck]
+    if not any(len(met) > 1 for met in counts):
         return counts
     alive = _Alive(tally, lost, taken_ns)
     for here in tally.slices():
         exists = tally.published.some[here]
         published_ns, until_ns = tally.first_published_ns[here], alive.until_ns(here)
         for each, met in zip(struck, counts, strict=True):
-            if met:
+            if len(met) > 1:
                 reached = None if each.effects.at_risk is AtRisk.UNDONE else _led_to(each, tally, here)
                 for place, when_ns in enumerate((each.at_ns, each.struck_ns)):
                     there = exists & (published_ns <= when_ns) & (until_ns > when_ns)

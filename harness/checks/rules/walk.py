@@ -192,8 +192,7 @@ class _Walk:
             until_ns = np.minimum(until_ns, self.taken.overtaken_ns[rows])
         struck_ns = self._struck_ns(rows, queue, since_ns)
         until_ns = np.minimum(until_ns, struck_ns)
-        purge_ns, purge = self._purged_ns(queue, back_ns)
-        purge[purge_ns > until_ns] = -1
+        purge_ns, purge = self._purged_ns(queue, back_ns, until_ns)
         left = np.ones(len(rows), dtype=bool)
         if ttl_s is not None or policy.has_length_limit:
             expires_ns = np.full(len(rows), NEVER) if ttl_s is None else came_ns + round(ttl_s * 1e9)
@@ -387,12 +386,14 @@ class _Walk:
             self._maybe_unrouted[rows[maybe]] = True
         return routable
 
-    def _purged_ns(self, queue: str, since_ns: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return when a purge took what stood ready in a queue since then, and which one; NEVER where none did."""
+    def _purged_ns(
+        self, queue: str, since_ns: NDArray[np.int64], until_ns: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return when a purge took what stood ready in a queue since and until then, and which one; NEVER and -1 where none did."""
         purged_ns, by = np.full(len(since_ns), NEVER), np.full(len(since_ns), -1)
         for fault in self._faults:
             if _purges(fault) and queue in fault.targets:
-                there = (since_ns <= fault.struck_ns) & (fault.struck_ns < purged_ns)
+                there = (since_ns <= fault.struck_ns) & (fault.at_ns <= until_ns) & (fault.struck_ns < purged_ns)
                 purged_ns[there], by[there] = fault.struck_ns, fault.fault
         return purged_ns, by
 

@@ -1,7 +1,7 @@
 """Whether what seems to have taken missing copies is shown, or only possible.
 
 What died in a queue is shown where the broker's own counters cover it (`counted.py`), or the order of the queue proves it (`stays.py`).
-Copies beyond what was counted did not die like that: a purge took them, or they are lost.
+Copies beyond what was counted did not die like that: a purge took them, or they are lost. A purge took as many as the broker says.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from harness.checks.rules.counted import DELIVERY_LIMIT, EXPIRED, MAXLEN, Counters, Pool, pool_of
 from harness.checks.rules.stays import Arrivals, most_at_consumers
 from harness.checks.rules.taken import Reason, Taken
+from harness.checks.tally.fault_records import fault_records
 from harness.checks.tally.message_table import MessageTable
 from harness.events import Event
 from harness.scenario.queue_policy import EffectivePolicy
@@ -60,6 +61,7 @@ class _Weighing:
 
     def __init__(self, taken: Taken, groups: Sequence[InDoubt], tally: MessageTable, events: Sequence[Event]) -> None:
         self.taken, self._groups, self._tally, self._topology = taken, groups, tally, tally.topology
+        self._events = events
         self._counters = Counters(taken.copy, tally, events)
         self._places = {name: number for number, name in enumerate(tally.queues)}
 
@@ -80,6 +82,7 @@ class _Weighing:
         self._held_against(by_limit)
         for group in self._groups:
             self._otherwise(group, (taken.reason[group.rows] == Reason.NONE) & (group.purge >= 0))
+        self._purged()
         held = np.flatnonzero(taken.reason == Reason.HELD)
         for place in np.unique(taken.queue[held]).tolist():
             mine = held[taken.queue[held] == place]
@@ -143,8 +146,24 @@ class _Weighing:
         self.taken.put(rows[purged], Reason.PURGED, place)
         self.taken.fault[rows[purged]] = purge[purged]
         self.taken.possible[rows[purged]] = True
-        others = self._topology.has_foreign_consumers(group.queue)
-        self.taken.put(rows[~purged], Reason.TAKEN if others else Reason.NONE, place)
+        self._gone_otherwise(rows[~purged], place)
+
+    def _purged(self) -> None:
+        """Hold what purges took against what the broker says that they took: copies beyond that went another way."""
+        taken = self.taken
+        for fault in fault_records(self._events):
+            if fault.taken is None:
+                continue
+            mine = np.flatnonzero((taken.reason == Reason.PURGED) & (taken.fault == fault.fault))
+            beyond = mine[np.argsort(taken.possible[mine], kind="stable")][fault.taken :]
+            for place in np.unique(taken.queue[beyond]).tolist():
+                self._gone_otherwise(beyond[taken.queue[beyond] == place], place)
+
+    def _gone_otherwise(self, rows: NDArray[np.int64], place: int) -> None:
+        """Say of copies that somebody else's consumer took them out of a queue, where there is one; else they are lost there."""
+        others = self._topology.has_foreign_consumers(self._tally.queues[place])
+        self.taken.put(rows, Reason.TAKEN if others else Reason.NONE, place)
+        self.taken.fault[rows] = -1
 
     def _must_have_dropped(self, queue: str, policy: EffectivePolicy, arrivals: Arrivals) -> int:
         if policy.max_length is None or policy.message_ttl_s is not None:

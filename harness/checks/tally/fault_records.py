@@ -38,6 +38,8 @@ class FaultRecord:
     clean: bool | None
     times: int
     effects: Effects
+    taken: int | None
+    """How many messages it took, where the broker says so."""
 
     @property
     def meets_broker(self) -> bool:
@@ -138,6 +140,7 @@ def fault_records(events: Sequence[Event]) -> tuple[FaultRecord, ...]:
             clean=event.clean,
             times=event.times,
             effects=event.effects,
+            taken=event.taken,
         )
         for event in events
         if isinstance(event, FaultInjected)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from harness.frames.methods import Deliver, decode_publish
 from harness.lies.cases import Delivery, Published, Returned
 from harness.lies.kinds.base import Find, Lie, identity_of
@@ -61,6 +63,9 @@ class UnroutableAndDelivered(Lie[Returned]):
         return identity_of(case)
 
 
+AGAIN_S: Final = 0.05
+
+
 def _deliver_at_the_drain(case: Published | Returned, exchange: str, routing_key: str) -> None:
     liar = case.session.liar
 
@@ -71,5 +76,7 @@ def _deliver_at_the_drain(case: Published | Returned, exchange: str, routing_key
             method = Deliver(consumer.tag, 0, False, exchange, routing_key)
             late = Delivery(session, channel, consumer, method, case.content.header, case.content.body, case.who, None)
             session.deliver(late)
+            return
+        liar.later(AGAIN_S, deliver)  # every worker is away
 
     liar.at_the_drain(deliver)

@@ -78,6 +78,7 @@ class TwiceToAnother(Lie[Delivery]):
     point = Delivery
     finds = frozenset({Find.DUPLICATE})
     marked: ClassVar[bool] = False
+    as_if = AsIf.DELIVERED_AGAIN
 
     def fits(self, place: Place) -> bool:
         """Only where there are several workers."""

@@ -56,8 +56,8 @@ class Fault:
                 return on_process(becomes[action])
 
 
-def strike(simulation: Simulation, number: int, fault: Fault) -> tuple[tuple[str, ...], str]:
-    """Do it, and have it undone in its time; returns the names of what was struck, and a detail."""
+def strike(simulation: Simulation, number: int, fault: Fault) -> tuple[tuple[str, ...], str, int | None]:
+    """Do it, and have it undone in its time; returns the names of what was struck, a detail, and how many messages it says that it took."""
     world, broker = simulation.world, simulation.broker
     heal_ns = fault.heal_ns
 
@@ -74,19 +74,19 @@ def strike(simulation: Simulation, number: int, fault: Fault) -> tuple[tuple[str
         case "kill" | "restart", "broker":
             broker.go_down(fault.node, number, kill=fault.action == "kill")
             later(lambda: broker.come_back(fault.node))
-            return (broker.nodes[fault.node],), ""
+            return (broker.nodes[fault.node],), "", None
         case "close", "broker":
             links = [link for link in broker.links if not link.foreign]
             for link in links:
                 broker.drop(link, client_lives=True)
-            return tuple(dict.fromkeys(link.name.rpartition(".")[0] for link in links)), ""
+            return tuple(dict.fromkeys(link.name.rpartition(".")[0] for link in links)), "", None
         case "purge", queue:
             count = broker.queues[queue].purge(number)
-            return (queue,), f"{count} messages purged"
+            return (queue,), f"{count} messages purged", count
         case "delete", queue:
             broker.queues[queue].delete(number)
             later(lambda: broker.declare(queue))
-            return (queue,), ""
+            return (queue,), "", None
     actor = simulation.actor(fault.target)
     match fault.action:
         case "kill":
@@ -101,4 +101,4 @@ def strike(simulation: Simulation, number: int, fault: Fault) -> tuple[tuple[str
             later(actor.resume)
         case "timeout" if isinstance(actor, Worker):
             actor.close_channel("PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out")
-    return (fault.target,), ""
+    return (fault.target,), "", None

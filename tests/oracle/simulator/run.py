@@ -209,7 +209,7 @@ class Simulation:
             return
         self.event(FaultArmed, fault=number, action=fault.action)
         began = self.world.now
-        targets, detail = strike(self, number, fault)
+        targets, detail, taken = strike(self, number, fault)
         self.events.append(
             FaultInjected(
                 at_ns=began,
@@ -223,6 +223,7 @@ class Simulation:
                 struck_at_ns=self.world.now,
                 healable=fault.heal_ns is not None,
                 detail=detail,
+                taken=taken,
                 clean=True if fault.action in ("restart", "stop") else None,
                 effects=fault.effects,
                 noun=(fault.action, f"{fault.action}s"),
