@@ -77,7 +77,7 @@ class Drain:
 
     def run(self) -> DrainResult:
         """Wait until nothing can come any more; bounded by the scenario."""
-        if not self._scenario.workers:
+        if not self._flow.moving:
             return DrainResult(True, "no workers: nothing to drain")
         try:
             return self._run()
@@ -115,7 +115,7 @@ class Drain:
         try:
             first = self._counts.ask(self._flow.moving)
             left = self._left({name: count.ready for name, count in first.items() if count is not None})
-            if left and self._processes.workers_expected():
+            if left and self._goes_on:
                 return left
             before = self._totals
             if self._facts.can_ask:
@@ -140,7 +140,12 @@ class Drain:
             return "a worker was sent something meanwhile"
         if not left:
             return DrainResult(True, proof, look)
-        return left if self._processes.workers_expected() else DrainResult(False, f"no worker is left: {left}", look)
+        return left if self._goes_on else DrainResult(False, f"no worker is left: {left}", look)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether what is left can still leave: workers take it, or none are meant to."""
+        return not self._scenario.workers or self._processes.workers_expected()
 
     def _agreed(self, taken: Taken) -> str:
         """Say what in a look contradicts that nothing can come any more, beside what is ready; empty if nothing does."""

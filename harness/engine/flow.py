@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from harness.events import BrokerLook
 from harness.scenario.routing import Topology, queue_roles
 from harness.scenario.scenario import Scenario
 
+SOON_S: Final = 2.0
+"""A time to live that is waited for even where it leads to no worker."""
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """The queues that messages can still come to a worker from."""
+    """The queues whose messages move on by themselves."""
 
     moving: tuple[str, ...]
-    """Queues with workers, and those whose messages come to one by times to live, or by the hand of a consumer that is not the run's. Those that
-    lead to others come first."""
+    """Queues with workers, those whose messages come to one by times to live, or by the hand of a consumer that is not the run's, and those that
+    lead elsewhere so soon that what the run finds would hang on a moment. Those that lead to others come first."""
     sources: tuple[str, ...]
     """Those of them that lead to others of them."""
     returning: frozenset[str]
@@ -40,7 +45,8 @@ def flow(scenario: Scenario, look: BrokerLook) -> Flow:
     returning = frozenset(name for name in leads if consumed & _beyond(name, leads))
     by_others = {queue.name for queue in look.queues if queue.foreign_consumers and queue.name in returning}
     delaying = queue_roles(topology, scenario.routes, consumed).delaying
-    moving = (consumed | delaying | by_others) & scenario.queues.keys()
+    soon = {name for name in leads if leads[name] and (topology.policy(name).message_ttl_s or math.inf) <= SOON_S}
+    moving = (consumed | delaying | by_others | soon) & scenario.queues.keys()
     ordered = tuple(name for name in _sources_first(leads) if name in moving)
     sources = tuple(name for name in ordered if moving & _beyond(name, leads) - {name})
     return Flow(ordered, sources, returning)

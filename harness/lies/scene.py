@@ -166,8 +166,8 @@ def _workers(place: Place, queue: str, beside: Beside) -> str:
     if place.name == "dead":
         settings["fails"] = f"{{every: {REJECTED_EVERY}, by: reject}}"
     if queue == beside.purges:
-        # Slightly slower than their publisher, so that there is always something to purge.
-        settings |= {"work": f"{17 * place.workers}ms", "prefetch": "1"}
+        # Slower than their publisher, so that there is something to purge; an ack that is swallowed stops none of them.
+        settings |= {"work": f"{18 * place.workers}ms", "prefetch": "3"}
     if place.traffic is Traffic.REFUSED:
         settings |= {"work": "20ms", "prefetch": "1"}  # slower than its publisher
     return _line(settings)

@@ -50,6 +50,8 @@ class Case:
     slow: bool = False
     since: str = ""
     """The first version of RabbitMQ that knows what it needs."""
+    before: str = ""
+    """The first version of RabbitMQ for which something else is true."""
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.what}"
@@ -791,6 +793,7 @@ controls:
         controls={"mandatory": Want(GREEN, {DONE: (300, 3000)}, figures={"returned": (1, 3000)})},
         own_broker=True,
         slow=True,
+        before="4.0",
     ),
     Case(
         "home node down",
@@ -810,6 +813,26 @@ timeline:
         Want(RED, {DONE: (1800, 3599), LOST: (1, 1800)}, causes=(("exchange", "quorum"),)),
         own_broker=True,
         slow=True,
+        before="4.0",
+    ),
+    Case(
+        "home node down",
+        "of a classic queue, from 4.0 on: the broker refuses what cannot be kept",
+        """
+broker: {nodes: 3}
+queues:
+  tasks: {type: classic}
+publishers: {count: 2, messages: 1500, rate: 300, confirms: {window: 100}}
+workers: {count: 2, acks: manual, prefetch: 20, work: 1ms}
+expect: {lost: 0}
+timeline:
+  - after: {processed: 300}
+    kill: {broker: 0, back_after: 2s}
+""",
+        Want(GREEN, {DONE: 3000}),
+        own_broker=True,
+        slow=True,
+        since="4.0",
     ),
     Case(
         "consumer timeout",

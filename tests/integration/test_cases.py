@@ -102,6 +102,8 @@ def executed(case: Case, backend: str, started_broker: Callable[[str], Broker], 
 def test_the_verdict_is_true(case: Case, backend: str, started_broker: Callable[[str], Broker], tmp_path: Path) -> None:
     if case.since and is_older(backend, case.since):
         pytest.skip(f"the {backend} broker is older than RabbitMQ {case.since}")
+    if case.before and not is_older(backend, case.before):
+        pytest.skip(f"something else is true from RabbitMQ {case.before} on")
     result = executed(case, backend, started_broker, tmp_path)
     verdict = json.loads(to_json(result.verdict))
     guarantee, *controls = verdict["variants"]

@@ -283,3 +283,18 @@ def test_no_more_than_nothing_died_where_nothing_was_counted() -> None:
     story.find(0, queue=1, died=True)
     found = bounds(story, LEADING, after=0, of=LEADS)
     assert found == (0, 0)
+
+
+@pytest.mark.parametrize(("standing", "found", "most"), [(0, 0, 5), (7, 0, 12), (7, 3, 9)])
+def test_what_stood_in_a_queue_that_leads_there_can_have_died_there_after_the_look(
+    standing: int, found: int, most: int
+) -> None:
+    of = scenario(queues={"tasks": {"message_ttl": "1s", "dead_letter": "second"}, "second": {"max_length": 3}})
+    story = a_story()
+    for seq in range(found):
+        story.sent(seq)
+        story.find(seq)
+    facts = (queue_facts("tasks", standing), queue_facts("elsewhere", 50))
+    limits = bounds(story, PLAIN, MAXLEN, of=of, queues=facts)
+    assert limits is not None
+    assert limits.most == most

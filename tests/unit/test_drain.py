@@ -242,6 +242,20 @@ def test_a_scenario_without_workers_has_nothing_to_drain(monkeypatch: pytest.Mon
     assert run.drain() == DrainResult(True, "no workers: nothing to drain")
 
 
+def test_without_workers_what_moves_by_itself_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    queues = {"tasks": {"message_ttl": "100ms", "dead_letter": "dead"}, "dead": {}}
+    run = Run(monkeypatch, scenario(queues=queues, publishers={"messages": 10, "to": "tasks"}, workers=()))
+    run.living, run.coming, run.now = (), False, Totals(published=10)
+    run.looks = [said(queue("tasks"), queue("dead", ready=10))]
+    run.counts = [{"tasks": Counts(7, 0)}, {"tasks": Counts(3, 0)}, {"tasks": Counts(0, 0)}]
+    assert run.drain() == DrainResult(
+        True, "the broker holds nothing that could still come to a worker", run.looks[0].look
+    )
+    assert (run.asked, run.looked) == (3, 1)
+    run.counts = [{"tasks": Counts(7, 0)}]
+    assert run.left() == "7 in transit in tasks"
+
+
 # Where only AMQP can be asked.
 
 COUNTED = "the queues are empty, and the broker has noticed the end of every consumer"

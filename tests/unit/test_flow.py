@@ -88,6 +88,13 @@ def test_what_does_not_leave_a_queue_by_itself_is_not_waited_for(parking: dict[s
     assert flow(scenario(queues=queues), NOTHING).moving == ("tasks",)
 
 
+@pytest.mark.parametrize(("ttl", "moving"), [("2s", ("side", "tasks")), ("2001ms", ("tasks",))])
+def test_what_soon_goes_elsewhere_is_waited_for_where_no_worker_is_as_well(ttl: str, moving: tuple[str, ...]) -> None:
+    queues = {"tasks": {}, "side": {"message_ttl": ttl, "dead_letter": "rest"}, "rest": {"message_ttl": "1s"}}
+    written = scenario(queues=queues, publishers={"messages": 10, "to": ["tasks", "side"]})
+    assert flow(written, NOTHING).moving == moving
+
+
 def test_a_queue_that_rests_leads_nowhere() -> None:
     queues = {
         "tasks": {"dead_letter": "parking"},

@@ -18,7 +18,7 @@ from harness.checks.rules.arrival import WITHIN_NS
 from harness.checks.tally.deliveries import REJECTED, REQUEUED
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
-from harness.events import BrokerLook, Event
+from harness.events import BrokerLook, Event, QueueFacts
 from harness.scenario.queue_policy import EffectivePolicy
 
 EXPIRED: Final = "expired"
@@ -78,14 +78,17 @@ class Counters:
         return Bounds(max(0, min(least, most)), max(0, most))
 
     def _afterwards(self, queues: Sequence[str], after: BrokerLook) -> int:
-        """Return how many can have died between the last look and the collection: they stood there, and were not found."""
-        found = self._tally.found
-        total = 0
-        for facts in after.queues:
-            if facts.name in queues:
-                there = int(np.count_nonzero(found.queue == self._tally.queues.index(facts.name)))
-                total += max(0, facts.ready + facts.unacknowledged - there)
-        return total
+        """Return how many can have died in some queues between the last look and the collection.
+
+        They stood there, or in a queue that leads there, and were not found.
+        """
+        leading = set(queues)
+        while True:
+            before = {name for name in self._tally.queues if leading & set(self._tally.topology.targets(name))}
+            if before <= leading:
+                break
+            leading |= before
+        return sum(left_since(facts, self._tally) for facts in after.queues if facts.name in leading)
 
     def _seen(self, pool: Pool, reason: str) -> int:
         """Return how many copies that are not missing are known to have died in a pool's queues for a reason; at least.
@@ -135,6 +138,12 @@ class Counters:
             copies = here.start + np.flatnonzero(chosen)
             total += int(np.count_nonzero(np.isin(tally.first_queue(copies), places)))
         return total
+
+
+def left_since(facts: QueueFacts, tally: MessageTable) -> int:
+    """Return how many messages have left a queue between a look after the drain and the collection."""
+    there = np.count_nonzero(tally.found.queue == tally.queues.index(facts.name)) if facts.name in tally.queues else 0
+    return max(0, facts.ready + facts.unacknowledged - int(there))
 
 
 def _comparable(before: BrokerLook, after: BrokerLook) -> bool:

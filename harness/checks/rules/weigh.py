@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.counted import DELIVERY_LIMIT, EXPIRED, MAXLEN, Counters, Pool, pool_of
+from harness.checks.rules.counted import DELIVERY_LIMIT, EXPIRED, MAXLEN, Counters, Pool, left_since, pool_of
 from harness.checks.rules.stays import Arrivals, most_at_consumers
 from harness.checks.rules.taken import Reason, Taken
 from harness.checks.tally.fault_records import fault_records
@@ -85,8 +85,10 @@ class _Weighing:
         self._purged()
         held = np.flatnonzero(taken.reason == Reason.HELD)
         for place in np.unique(taken.queue[held]).tolist():
-            mine = held[taken.queue[held] == place]
-            taken.reason[mine[self._topology.held(self._tally.queues[place]) :]] = Reason.NONE
+            mine, queue = held[taken.queue[held] == place], self._tally.queues[place]
+            count, facts = self._topology.held(queue), self._topology.facts[queue]
+            taken.possible[mine[count:]] = True
+            taken.reason[mine[count + left_since(facts, self._tally) :]] = Reason.NONE
         taken.possible[taken.reason == Reason.NONE] = False
 
     def _held_against(self, groups: Sequence[InDoubt]) -> list[InDoubt]:
