@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 from harness.history.records import Death
@@ -80,6 +81,7 @@ class Lives:
         self.misrouted: set[tuple[Key, str]] = set()
         """Messages with a queue that they cannot have come to."""
         self.phantoms: list[Delivery | Found] = []
+        self._walk = cache(self._find_walk)
         for key in records.publishes:
             self._begin(key)
         for delivery in records.deliveries:
@@ -170,7 +172,7 @@ class Lives:
                 waiting.append((target, Walk(branches, forks, new, (*walk.visits, here))))
         return None
 
-    def _walk(self, first: str, key: str, path: Path, goal: str) -> Walk | None:
+    def _find_walk(self, first: str, key: str, path: Path, goal: str) -> Walk | None:
         walks: list[Walk] = []
         for walk in self._walks(first, key, _visits(path), goal):
             if _latest(walk.visits) == _order(path):

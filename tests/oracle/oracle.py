@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from harness.events import BrokerLook
 from harness.history.history import History
@@ -146,6 +146,7 @@ class Shown:
 
     def __init__(self, oracle: Oracle, decisions: dict[Name, Decision]) -> None:
         self.oracle, self.decisions = oracle, decisions
+        self._below = cache(self._find_below)
         self.capacity = self._capacity(oracle.topology.first, oracle.topology.last)
         self.lost_at_least = 0
         """How many of those that may have expired or been dropped cannot have been: the broker counted fewer."""
@@ -204,11 +205,13 @@ class Shown:
         """The branches taken before a copy died in a queue: those up to the queue, where it is one of them."""
         branches = life.name.branches
         if queue not in branches:
-            reachable = [place for place, branch in enumerate(branches) if queue in self._below(branch)]
-            return branches[: reachable[0] + 1] if reachable and queue != life.name.first else ()
+            if queue == life.name.first:
+                return ()
+            reachable = (place for place, branch in enumerate(branches) if queue in self._below(branch))
+            return branches[: next(reachable, -1) + 1]
         return branches[: branches.index(queue) + 1]
 
-    def _below(self, queue: str) -> set[str]:
+    def _find_below(self, queue: str) -> set[str]:
         found: set[str] = set()
         waiting = [queue]
         while waiting:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from harness.checks.rules.endings import Endings, find_endings, may_be_unwritten
-from harness.checks.tally.fault_records import fault_records
+from harness.checks.rules.endings import Endings, find_endings
 from harness.checks.tally.message_table import tabulate
 from harness.checks.tally.times import NEVER
 from tests.unit.histories import MS, Story, scenario
@@ -322,26 +319,3 @@ def test_sessions_that_nobody_asked_for_have_no_ending() -> None:
     found = find_endings(np.zeros(len(table.sessions), dtype=bool), table, history.events)
     assert {tuple(each.tolist()) for each in (found.gone_ns, found.arrived_ns)} == {(NEVER, NEVER)}
     assert (found.room_ns.tolist(), found.fault.tolist()) == ([-NEVER, -NEVER], [-1, -1])
-
-
-# Acks that a killed node may not have written.
-
-
-@pytest.mark.parametrize(("action", "unwritten"), [("kill", True), ("stop", False)])
-def test_a_killed_node_may_not_have_written_what_was_acknowledged_shortly_before(action: str, unwritten: bool) -> None:
-    story = a_story()
-    story.now = 4999 * MS
-    story.fault(action, "n1", family="broker")  # from 5000 to 5001 ms
-    (record,) = fault_records(story.events)
-    acked_ns = np.array([3999, 4000, 5001, 5002]) * MS
-    assert may_be_unwritten(record, acked_ns).tolist() == [False, unwritten, unwritten, False]
-    assert not may_be_unwritten(record, np.array([NEVER])).any()
-
-
-@pytest.mark.parametrize(("clean", "unwritten"), [(False, True), (True, False), (None, False)])
-def test_a_node_that_did_not_stop_in_order_is_as_good_as_killed(clean: bool | None, unwritten: bool) -> None:
-    story = a_story()
-    story.now = 4999 * MS
-    story.fault("stop", "n1", family="broker")
-    (record,) = fault_records(story.events)
-    assert may_be_unwritten(replace(record, clean=clean), np.array([4999 * MS])).tolist() == [unwritten]

@@ -1,7 +1,7 @@
 """Copies that the broker still had though they were acknowledged.
 
 It is a matter of attempts: each publish of a message is one of its own to the broker. An ack that had not surely arrived before its connection
-was lost (see `endings`), or was sent shortly before a node was killed, may never have been written; any other one was.
+was lost (see `endings`), or that a node which was killed had not surely written (see `written`), may be gone; any other one is not.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.endings import find_endings, may_be_unwritten
-from harness.checks.tally.fault_records import fault_records
+from harness.checks.rules.endings import find_endings
+from harness.checks.rules.written import Written
 from harness.checks.tally.message_table import MessageTable
 from harness.events import Event
 
@@ -30,6 +30,7 @@ def kept_after_ack(tally: MessageTable, events: Sequence[Event]) -> NDArray[np.i
     wanted = np.zeros(len(tally.sessions), dtype=bool)
     wanted[session] = True
     written = find_endings(wanted, tally, events).arrived(session, acked_ns)
-    for each in fault_records(events):
-        written &= ~may_be_unwritten(each, acked_ns)
+    disk = Written(tally, events)
+    for each in disk.kills:
+        written &= ~disk.missing(each, deliveries.queue[acked], acked_ns)
     return np.unique(deliveries.copy[acked[written]])

@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.checks.rules.done_twice import Reason
-from harness.checks.rules.endings import LAG_NS, find_endings, may_be_unwritten
+from harness.checks.rules.endings import LAG_NS, find_endings
 from harness.checks.rules.latest import rows_of
+from harness.checks.rules.written import Written
 from harness.checks.tally.deliveries import REJECTED, REQUEUED
 from harness.checks.tally.fault_records import FaultRecord, fault_records
 from harness.checks.tally.message_table import MessageTable
@@ -80,7 +81,7 @@ class _Pairs:
         deliveries = tally.deliveries
         attempt = deliveries.copy[rows] << 16 | deliveries.attempt[rows]
         order = np.lexsort((deliveries.at_ns[rows], attempt))
-        self._tally, self._struck = tally, fault_records(events)
+        self._tally, self._events, self._struck = tally, events, fault_records(events)
         started = next((event for event in events if isinstance(event, BrokerStarted)), None)
         self._clustered = started is not None and len(started.nodes) > 1
         self._rows, attempt = rows[order], attempt[order]
@@ -149,8 +150,11 @@ class _Pairs:
         explain(Reason.CHANNEL, (back | late) & closed, endings.fault[from_session])
         explain(Reason.CONNECTION, back | late, endings.fault[from_session])
         explain(Reason.CANCELLED, self._cancelled())
+        disk = Written(self._tally, self._events)
+        for each in disk.kills:
+            lost = disk.missing(each, deliveries.queue[before], self._settled_ns()) & (at_ns >= each.at_ns)
+            explain(Reason.UNWRITTEN, lost & (elsewhere | self._clustered), each.fault)
         for each in self._struck:
-            explain(Reason.UNWRITTEN, self._unwritten(each) & (elsewhere | self._clustered), each.fault)
             explain(Reason.CLUSTER, self._taken_for_gone(each), each.fault)
             explain(Reason.AT_LEAST_ONCE, self._sent_again(each), each.fault)
         for each in self._struck:
@@ -190,12 +194,6 @@ class _Pairs:
             for cancelled_ns in each.cancelled_ns:
                 held = (session == number) & (held_ns <= cancelled_ns + LAG_NS) & (settled_ns >= cancelled_ns - LAG_NS)
                 found |= held & (at_ns >= cancelled_ns - LAG_NS)
-        return found
-
-    def _unwritten(self, fault_record: FaultRecord) -> NDArray[np.bool_]:
-        """Return what was acknowledged shortly before a node was killed."""
-        came_after = self._tally.deliveries.at_ns[self._rows] >= fault_record.at_ns
-        found: NDArray[np.bool_] = came_after & may_be_unwritten(fault_record, self._settled_ns())
         return found
 
     def _taken_for_gone(self, fault_record: FaultRecord) -> NDArray[np.bool_]:

@@ -28,7 +28,7 @@ from harness.effects import Becomes
 from harness.events import Event, HostGathered, ProcessExited
 
 LAG_NS: Final = 1_000_000_000
-"""How long what was sent may be under way: an ack to the broker and to its disk, a delivery or the end of a connection to the client.
+"""How long what was sent may be under way: an ack to the broker, a delivery or the end of a connection to the client.
 
 Measured on two processors with a load of 9 to 25: at most 0.41 s with a saturated broker, 0.03 s at 600 messages a second.
 """
@@ -63,13 +63,6 @@ class _Seen:
     """When the youngest message that was delivered had been published, as far as clocks agree."""
     last_record_ns: NDArray[np.int64]
     room_ns: NDArray[np.int64]
-
-
-def may_be_unwritten(fault_record: FaultRecord, acked_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which acks (NEVER: none was sent) a node may not have written to disk before a fault ended it: one that stops in order writes all."""
-    killed = fault_record.effects.node is Becomes.KILLED or (fault_record.ends_node and fault_record.clean is False)
-    shortly_before: NDArray[np.bool_] = (acked_ns >= fault_record.at_ns - LAG_NS) & (acked_ns <= fault_record.struck_ns)
-    return shortly_before & killed
 
 
 def find_endings(wanted: NDArray[np.bool_], tally: MessageTable, events: Sequence[Event]) -> Endings:
