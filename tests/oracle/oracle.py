@@ -1,7 +1,8 @@
 """The fate of every copy, decided from a history alone.
 
 DESIGN.md: "Copies = done + lost + dead-lettered (at rest) + expired + dropped + removed + retained + stranded + in transit + never
-promised." A copy that died and led to several queues has ended: it counts only where its work was done before that.
+promised." A copy that died and led to several queues has ended: it counts only where its work was done before that, or another
+attempt of its publish is still there.
 """
 
 from __future__ import annotations
@@ -59,11 +60,11 @@ class Oracle:
         promised = any(each.promised for each in life.publishes)
         if any(done(each) for each in life.deliveries):
             return Decision("done" if promised else ("resurrected" if self._refused(life) else "recovered"))
-        if life.ended:
-            return None
-        if life.found:
+        if life.found:  # of an attempt that has not gone on, perhaps
             roles = {self.topology.role(each.queue, life.key) for each in life.found}
             return Decision(next(role for role in ("stranded", "in transit", "dead-lettered") if role in roles))
+        if life.ended:
+            return None
         if not promised:
             return Decision("never promised")
         options = tuple(self._options.of(life))

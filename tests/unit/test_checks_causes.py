@@ -187,6 +187,20 @@ def test_a_purge_does_not_take_what_a_worker_holds() -> None:
     assert removed_by(story) == [1]
 
 
+def test_what_became_of_an_earlier_attempt_does_not_explain_the_loss_of_a_later_one() -> None:
+    """A worker had the first attempt when the queue went; the second one was published into nothing."""
+    of = scenario(queues={"tasks": {"durable": False}})
+    story = Story()
+    story.publish(0)
+    story.deliver(0)
+    story.restart_broker(fault=0)
+    story.lose_connection("worker")
+    story.lose_connection("publisher")
+    story.now += 5000 * MS
+    story.confirm(story.publish(0, attempt=2, connection=2), connection=2)
+    assert causes(story, of) == {(Place.EXCHANGE, "", 0, DURABLE): 1}
+
+
 def test_what_was_sent_after_the_fault_was_not_taken_by_it() -> None:
     story = Story()
     story.restart_broker()

@@ -162,6 +162,18 @@ def test_a_full_queue_that_refuses_loses_what_is_sent_without_confirms() -> None
     assert fates(verdict(story, **settings)) == {"processed": 2, "dropped": 2}
 
 
+@pytest.mark.parametrize(("overflow", "fate"), [("reject-publish", "dropped"), ("reject-publish-dlx", "lost")])
+def test_what_a_full_queue_refuses_is_dead_lettered_only_where_it_says_so(overflow: str, fate: str) -> None:
+    queues = {"tasks": {"max_length": 1, "overflow": overflow, "dead_letter": "dead"}, "dead": {}}
+    story = Story(queues=("tasks", "dead"))
+    story.publish(0, confirms=False)
+    story.publish(1, confirms=False)
+    story.now += 2000 * MS
+    story.process(0)
+    found = judge(story.history(), scenario(queues=queues), name="guarantee")
+    assert fates(found) == {"processed": 1, fate: 1}
+
+
 def test_a_full_queue_that_refuses_does_not_explain_the_loss_of_a_confirmed_message() -> None:
     story = Story()
     for seq in range(4):

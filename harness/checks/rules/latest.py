@@ -9,8 +9,17 @@ from harness.checks.tally.message_table import MessageTable
 
 
 def last_deliveries(copies: NDArray[np.int64], tally: MessageTable) -> NDArray[np.int64]:
-    """Return for each of some copies the place of its latest delivery in `MessageTable.deliveries`, -1 for none."""
-    return _last(copies, tally.deliveries.copy, tally.deliveries.at_ns, tally.total)
+    """Return for each of some copies the place of its latest delivery in `MessageTable.deliveries`, -1 for none.
+
+    Each attempt of a publish is a message of its own to the broker: what became of an earlier one does not count.
+    """
+    if not len(copies):
+        return np.empty(0, dtype=np.int64)
+    deliveries = tally.deliveries
+    attempt = np.zeros(tally.total, dtype=np.uint16)
+    attempt[copies] = tally.publishes.attempt[last_publishes(copies, tally)]
+    of_last = deliveries.attempt == attempt[deliveries.copy]
+    return _last(copies, np.where(of_last, deliveries.copy, -1), deliveries.at_ns, tally.total)
 
 
 def last_publishes(copies: NDArray[np.int64], tally: MessageTable) -> NDArray[np.int64]:

@@ -210,6 +210,7 @@ class _Walk:
                 (expired & ~outgrown, Reason.TTL, expires_ns),
             ):
                 if chosen.any():
+                    refused = reason is Reason.LENGTH and policy.overflow == "reject-publish"
                     known = (sure_ns != NEVER) & (not policy.refuses_when_full)
                     later_ns = np.where(known, sure_ns - came_ns, NEVER - at_ns) + at_ns
                     self.taken.possible[rows[chosen & (risky_ns < later_ns)]] = True
@@ -218,7 +219,10 @@ class _Walk:
                     self.in_doubt.append(
                         InDoubt(queue, reason, arrivals, rows[chosen], may_expire[chosen], purge[chosen])
                     )
-                    self._died(rows[chosen], position, reason, at_ns[chosen], deaths | {queue})
+                    if refused:
+                        self._take(rows[chosen], reason, queue)  # what is refused does not die
+                    else:
+                        self._died(rows[chosen], position, reason, at_ns[chosen], deaths | {queue})
             left = ~outgrown & ~expired
         self._removed(rows[left], queue, purge[left], sure_ns[left], unstruck=until_ns[left] == self._end_ns)
         left[left] = self.taken.reason[rows[left]] == Reason.NONE
