@@ -29,6 +29,7 @@ from harness.checks.rules.precision import Precision, precision
 from harness.checks.rules.risk import at_risk
 from harness.checks.rules.taken import Taken
 from harness.checks.rules.timing import outages, recovery_s, speed_up
+from harness.checks.rules.unseen import not_looked_at
 from harness.checks.tally.fault_records import FaultRecord, Missed, fault_records, missed
 from harness.checks.tally.message_table import MessageTable, tabulate
 from harness.checks.tally.times import NEVER
@@ -68,7 +69,8 @@ def judge(
     counts = _counts(seen, fates, twice=len(twice.copy), unexplained=len(twice.unexplained), kept=len(kept))
     gone = tuple(what_is_gone(events))
     causes = NO_CAUSES if gone else find_causes(fates, seen, events)
-    grouped, not_done = group_causes(causes, seen, events), group_not_done(fates.taken, seen, struck)
+    unseen = not_looked_at(scenario, seen.topology, events)
+    grouped, not_done = group_causes(causes, seen, events, unseen), group_not_done(fates.taken, seen, struck)
     faults = (
         *_fault_outcomes(seen, causes, fates.taken, struck, precision(seen, scenario, struck)),
         *(_missed_outcome(each) for each in missed(events)),
@@ -143,6 +145,7 @@ def judge(
         duration_s=_duration_s(events),
         backend=started.backend if started else "",
         rabbitmq=started.rabbitmq if started else "",
+        not_looked_at=unseen,
     )
 
 

@@ -154,6 +154,8 @@ def _told(variant: VariantVerdict) -> Iterator[str]:
         yield f"{escaped(anomaly.kind)}: {escaped(str(anomaly.message))} {escaped(anomaly.sentence)}"
     for note in variant.notes:
         yield f"note: {escaped(note)}"
+    for each in variant.not_looked_at:
+        yield f"not looked at: {escaped(each)}"
 
 
 def _foot(run: RunVerdict) -> str:

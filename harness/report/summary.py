@@ -130,6 +130,7 @@ def _explanation(variant: VariantVerdict, complaints: Sequence[Complaints]) -> l
             if result.holds is False and result.explanation
         ]
     lines += [Text(f"  note: {plain(note)}", style="yellow") for note in variant.notes]
+    lines += [Text(f"  not looked at: {plain(each)}", style="dim") for each in variant.not_looked_at]
     for each in complaints:
         count = len(each.lines) + each.left_out
         lines.append(Text(f"  {plural(count, 'line')} of warnings and errors in the log of {plain(each.node)}:"))

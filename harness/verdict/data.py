@@ -455,6 +455,8 @@ class VariantVerdict:
     """None where it was not measured."""
     machines: tuple[Machine, ...] = ()
     """Those that the traffic was spread over; none if all ran on the harness's own."""
+    not_looked_at: tuple[str, ...] = ()
+    """What nobody asked, or could ask, and might have explained something."""
 
     @property
     def explained(self) -> tuple[str, ...]:

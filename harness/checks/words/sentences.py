@@ -19,7 +19,9 @@ SEEN_TIMES = 40
 """Most times at which the messages of one cause are told to have been last seen."""
 
 
-def group_causes(causes: Causes, tally: MessageTable, events: Sequence[Event]) -> tuple[LossCause, ...]:
+def group_causes(
+    causes: Causes, tally: MessageTable, events: Sequence[Event], not_looked_at: Sequence[str]
+) -> tuple[LossCause, ...]:
     """Group the lost messages by place, holder, fault and remedy, with one sentence each; the largest group first."""
     titles = {fault_record.fault: fault_record for fault_record in fault_records(events)}
     keys = [(cause.place, cause.actor, cause.fault, cause.remedy) for cause in causes.causes]
@@ -40,7 +42,7 @@ def group_causes(causes: Causes, tally: MessageTable, events: Sequence[Event]) -
                 setting=remedy.text,
                 settings=remedy.ways,
                 count=count,
-                sentence=_sentence(Cause(place, actor, fault, remedy), count, fault_record, tally),
+                sentence=_sentence(Cause(place, actor, fault, remedy), count, fault_record, tally, not_looked_at),
                 last_seen=_put_together((seen_ns[group == number] - tally.zero_ns) / 1e9),
             )
         )
@@ -64,7 +66,9 @@ def _put_together(at_s: np.ndarray) -> tuple[Seen, ...]:
     return tuple(Seen(float(total / count), int(count)) for count, total in zip(counts, sums, strict=True) if count)
 
 
-def _sentence(cause: Cause, count: int, fault_record: FaultRecord | None, tally: MessageTable) -> str:
+def _sentence(
+    cause: Cause, count: int, fault_record: FaultRecord | None, tally: MessageTable, not_looked_at: Sequence[str]
+) -> str:
     were = f"{plural(count, *tally.unit)} {'was' if count == 1 else 'were'} lost"
     holder = {
         Place.PUBLISHER: f"on the way from {cause.actor or 'a publisher'} to the queue",
@@ -87,6 +91,8 @@ def _sentence(cause: Cause, count: int, fault_record: FaultRecord | None, tally:
         kept = ". It declares no effects, so it may have taken anything"
     elif cause.remedy != NO_CAUSE:
         kept = f". Would have kept {'it' if count == 1 else 'them'}: {cause.remedy.text}"
+    elif cause.place is Place.UNKNOWN and not_looked_at:
+        kept = f". Not looked at: {'; '.join(not_looked_at)}"
     elif cause.place is Place.UNKNOWN:
         kept = ". This is what a fault of the broker itself looks like"
     return f"{were} {holder}{when}{kept}."
