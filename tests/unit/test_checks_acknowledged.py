@@ -34,8 +34,9 @@ def acked(story: Story, seqs: Sequence[int] = (0,), *, found: Sequence[int] = (0
     return story
 
 
-def test_what_was_acknowledged_and_is_found_was_kept() -> None:
-    assert kept(acked(a_story(), range(4), found=[0, 2])) == [0, 2]
+@pytest.mark.parametrize("found", [[0], [2], [0, 2], [1, 2, 3]])
+def test_what_was_acknowledged_and_is_found_was_kept(found: list[int]) -> None:
+    assert kept(acked(a_story(), range(4), found=found)) == found
 
 
 def test_with_nothing_found_nothing_was_kept() -> None:
