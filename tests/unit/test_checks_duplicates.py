@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -85,7 +85,7 @@ def twice(
 ) -> Story:
     """Worker-1 does a message, and may acknowledge it and be cancelled; then it is done again, by worker-2 if nothing else is said."""
     story.sent(0)
-    steps = [(first_ms, lambda: story.deliver(0, done=True))]
+    steps: list[tuple[int, Callable[[], object]]] = [(first_ms, lambda: story.deliver(0, done=True))]
     if acked_ms is not None:
         steps.append((acked_ms, lambda: story.ack(1)))
     if cancelled_ms:
