@@ -123,13 +123,16 @@ def test_a_run_is_cut_into_at_most_sixty_steps_of_round_length(span_ns: int, ste
 
 
 def test_steps_are_counted_from_the_beginning_of_the_traffic() -> None:
-    """Even where the first message comes much later, or before."""
+    """Even where the first message comes much later, or before; and wherever the clock itself begins."""
     later = detail(seconds(1100, 1101, 1101), seconds(1101, 1102, 1105), zero_s=1000)
     assert later.step_s == 2
     assert [(step.begin_s, step.count, step.max) for step in later.steps] == [(100, 3, 4)]
     before = detail(seconds(990, 1001), seconds(991, 1003), zero_s=1000)
     assert before.step_s == 0.2
     assert [(step.begin_s, step.count, step.max) for step in before.steps] == [(-10, 1, 1), (1, 1, 2)]
+    clock = detail(seconds(100, 101), seconds(101, 103), zero_s=-1000)
+    assert clock.step_s == 20
+    assert [(step.begin_s, step.count, step.max) for step in clock.steps] == [(1100, 2, 2)]
 
 
 def test_a_step_of_time_has_what_was_during_a_fault_and_what_was_not() -> None:
