@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from harness.checks.judge import judge
-from harness.verdict.data import ExpectationResult, Outcome, VariantVerdict
-from tests.unit.histories import Story, scenario
+from harness.verdict.data import ExpectationResult, Fate, Outcome, VariantVerdict
+from tests.unit.histories import MS, Story, scenario
 
 AUTOMATIC: dict[str, Any] = {"workers": {"count": 2, "acks": "automatic"}}
 
@@ -179,6 +179,31 @@ def test_what_a_full_queue_dropped_shows_a_control_of_its_length_or_of_what_it_d
         ).holds
         is False
     )
+
+
+@pytest.mark.parametrize(
+    ("lost", "holds", "observed"),
+    [
+        (">= 1", True, "1 to 3"),
+        (3, None, "1 to 3, of which 1 to 3 for want of what the control takes away"),
+        (">= 3", None, "1 to 3, of which 1 to 3 for want of what the control takes away"),
+        (">= 4", False, "1 to 3"),
+    ],
+)
+def test_what_is_only_possibly_of_another_fate_may_be_a_loss_that_shows_the_control(
+    lost: object, holds: bool | None, observed: str
+) -> None:
+    """One message dies with worker-1, one is rejected; two that waited too long may as well have been lost."""
+    story = lost_at_a_worker()
+    story.sent(0, by=2)
+    story.reject(0, story.deliver(0, to=2, of=2), to=2, of=2)
+    story.publish(2, confirms=False)
+    story.sent(1, by=2)
+    story.now += 5000 * MS
+    expired = {"queues": {"tasks": {"message_ttl": "1s"}}}
+    verdict = control(story, "workers.acks", expect={"lost": lost}, **AUTOMATIC, **expired)
+    assert (verdict.counts.fates[Fate.DROPPED], verdict.counts.possible) == (1, {Fate.EXPIRED: 2})
+    assert (held(verdict, "lost").holds, held(verdict, "lost").observed) == (holds, observed)
 
 
 def test_a_control_that_is_not_shown_where_nothing_was_at_risk_is_inconclusive() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.checks.rules import distribution
 from harness.checks.rules.distribution import (
     MOST_DELIVERIES,
     deliveries_each,
@@ -11,11 +12,12 @@ from harness.checks.rules.distribution import (
     had_by,
     out_of_order,
     strictly_in_turn,
+    texts_processed,
     worker_figures,
 )
 from harness.checks.tally.message_table import MessageTable, tabulate
 from harness.verdict.data import WorkerFigures
-from tests.unit.histories import FOREIGN, Story, scenario
+from tests.unit.histories import FOREIGN, MS, Story, scenario
 
 
 def read(story: Story, **settings: object) -> MessageTable:
@@ -60,6 +62,16 @@ def test_each_worker_has_its_own_figures_over_all_its_incarnations() -> None:
     assert columns == {"worker-1": (2, 2, 0, 2, 0, 2), "worker-2": (2, 1, 1, 1, 1, 1)}
 
 
+def test_a_worker_of_no_group_and_one_that_nobody_saw_start_have_figures_too() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0, to=2)
+    history, made = story.history(), scenario(workers=[{"name": "other"}])
+    for settings, group in ((scenario(), "worker"), (made, "")):
+        (found,) = worker_figures(tabulate(history, settings), settings, ())
+        assert (found.actor, found.group, found.processed, found.incarnations) == ("worker-2", group, 1, 0)
+
+
 # Who had a copy.
 
 
@@ -78,6 +90,15 @@ def test_who_completed_a_copy_first_had_it_else_who_got_it_last() -> None:
     assert had(slice(0, 4)).tolist() == [2, 1, 1, 0]
     assert had(slice(0, 1)).tolist() == [2]
     assert had(slice(1, 3)).tolist() == [1, 1]
+
+
+def test_the_first_copy_of_all_was_had_by_who_got_it_last_if_nobody_completed_it() -> None:
+    story = Story()
+    story.sent(0)
+    story.deliver(0, to=2)
+    story.deliver(7, of=FOREIGN)
+    had, _ = had_by(read(story), [a_worker(1, 0), a_worker(2, 0)])
+    assert had(slice(0, 1)).tolist() == [2]
 
 
 # How often.
@@ -127,7 +148,14 @@ def dealt(*to: int) -> tuple[bool, str]:
 
 @pytest.mark.parametrize(
     ("to", "in_turn"),
-    [((1, 2, 1, 2), True), ((2, 1, 2, 1), True), ((1, 2, 2, 1), False), ((1, 1, 2, 2), False), ((1, 1), False)],
+    [
+        ((1, 2, 1, 2), True),
+        ((2, 1, 2, 1), True),
+        ((1, 2, 2, 1), False),
+        ((1, 2, 1, 1), False),
+        ((1, 1, 2, 2), False),
+        ((1, 1), False),
+    ],
 )
 def test_workers_in_turn_each_get_the_next(to: tuple[int, ...], in_turn: bool) -> None:
     assert dealt(*to) == (in_turn, " ".join(f"worker-{each}" for each in to))
@@ -149,12 +177,12 @@ def test_of_nothing_delivered_nobody_had_a_turn() -> None:
 
 
 def done_in(*order: int, routes: dict[int, int] | None = None) -> int:
-    story = Story(queues=("tasks", "second"))
+    story = Story(queues=("tasks", "second", "third"))
     for seq in sorted(order):
         story.confirm(story.publish(seq, route=(routes or {}).get(seq, 0)))
     for seq in order:
         story.process(seq, queue=(routes or {}).get(seq, 0))
-    return out_of_order(read(story, queues={"tasks": {}, "second": {}}))
+    return out_of_order(read(story, queues={"tasks": {}, "second": {}, "third": {}}))
 
 
 def test_what_is_done_before_an_earlier_one_is_out_of_order() -> None:
@@ -167,3 +195,105 @@ def test_what_is_done_before_an_earlier_one_is_out_of_order() -> None:
 def test_each_route_has_an_order_of_its_own() -> None:
     assert done_in(1, 3, 0, 2, routes={1: 1, 3: 1}) == 0
     assert done_in(3, 1, 0, 2, routes={1: 1, 3: 1}) == 1
+
+
+def test_one_of_three_routes_is_not_held_against_the_others() -> None:
+    assert done_in(2, 1, 0, routes={1: 1, 2: 2}) == 0
+
+
+def test_what_is_done_at_the_same_moment_is_in_order() -> None:
+    story = Story()
+    for seq in range(2):
+        story.sent(seq)
+    story.deliver(0, done=True)
+    story.now -= MS
+    story.deliver(1, to=2, done=True)
+    assert out_of_order(read(story)) == 0
+
+
+def test_each_publisher_has_an_order_of_its_own() -> None:
+    story = Story()
+    for by in (1, 2):
+        for seq in range(2):
+            story.sent(seq, by=by)
+    for of in (2, 1):
+        for seq in range(2):
+            story.process(seq, of=of)
+    assert out_of_order(read(story)) == 0
+
+
+@pytest.mark.parametrize(
+    ("order", "count"), [((0, 1, 2, 3), 0), ((0, 2, 3, 1), 2), ((1, 2, 3, 0), 3), ((0, 1, 3, 2), 1), ((3, 0, 1, 2), 1)]
+)
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_an_order_goes_beyond_what_is_looked_at_at_once(
+    order: tuple[int, ...], count: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distribution, "AT_ONCE", at_once)
+    assert done_in(*order) == count
+    assert done_in(*(2 * each for each in order), 1, 3, routes={1: 1, 3: 1}) == count
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize(
+    ("disturbance", "left"),
+    [("none", 1), ("published again", 0), ("delivered before", 0), ("marked as redelivered", 0), ("never done", 0)],
+)
+def test_what_was_disturbed_may_be_left_out_of_the_order(which: int, disturbance: str, left: int) -> None:
+    """Of two messages the second one is done first."""
+    story = Story()
+    for seq in range(2):
+        story.sent(seq)
+    if disturbance == "published again":
+        story.confirm(story.publish(which, attempt=2))
+    if disturbance == "delivered before":
+        story.deliver(which, to=2)
+    for seq in (1, 0):
+        mine = seq == which
+        story.deliver(
+            seq,
+            redelivered=mine and disturbance == "marked as redelivered",
+            done=not (mine and disturbance == "never done"),
+        )
+    table = read(story)
+    assert out_of_order(table) == (0 if disturbance == "never done" else 1)
+    assert out_of_order(table, undisturbed=True) == left
+
+
+# Texts.
+
+
+def some_done() -> Story:
+    """Worker-1 does the third message, worker-2 the second and worker-1 the first one; the fourth is not done."""
+    story = Story()
+    for seq in range(5):
+        story.sent(seq)
+    for seq, worker in ((2, 1), (1, 2), (0, 1)):
+        story.process(seq, to=worker)
+    story.deliver(3)
+    story.process(4, of=FOREIGN)
+    return story
+
+
+NAMED = {"messages": 5, "tasks": ["one", "two", "three"]}
+
+
+@pytest.mark.parametrize(
+    ("publishers", "third", "second", "first"),
+    [
+        (NAMED, "three", "two", "one"),
+        ({"messages": 5, "tasks": ["one", "two"]}, "one", "two", "one"),
+        ({"messages": 5}, "#2", "#1", "#0"),
+        ([{"name": "other"} | NAMED], "#2", "#1", "#0"),
+    ],
+)
+def test_the_texts_of_workers_are_those_that_they_completed_in_that_order(
+    publishers: object, third: str, second: str, first: str
+) -> None:
+    made = scenario(publishers=publishers)
+    table = tabulate(some_done().history(), made)
+    assert texts_processed(["worker-1"], table, made) == (third, first)
+    assert texts_processed(["worker-2"], table, made) == (second,)
+    assert texts_processed(["worker-2", "worker-1"], table, made) == (third, second, first)
+    assert texts_processed(["worker-3", "publisher-1"], table, made) == ()
+    assert texts_processed([], table, made) == ()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from harness.checks.judge import judge
-from harness.verdict.data import ExpectationResult
+from harness.checks.rules.controls import Shown
+from harness.checks.rules.expectations import too_few
+from harness.checks.rules.observed import Observed
+from harness.verdict.data import Counts, ExpectationResult, Fate, Place
 from tests.unit.histories import MS, Story, scenario
 
 
@@ -167,3 +171,87 @@ def test_up_to_three_errors_are_named(count: int, more: str) -> None:
     for number in range(count):
         story.error(320 + number, "r")
     assert results(story, {"errors": {"code": 406}})["errors.0"].observed == "320 r, 321 r, 322 r" + more
+
+
+def test_a_service_that_was_back_at_once_is_not_the_slowest() -> None:
+    story = done()
+    for fault, (action, back_ms) in enumerate((("kill", 0), ("restart", 20))):
+        tag = story.publish(1 + fault)
+        story.restart_broker(fault=fault, action=action)
+        story.now += (back_ms - 1) * MS
+        story.deliver(1 + fault, done=True)
+        story.confirm(tag)
+    assert words(results(story, {"recovery": "< 10ms"})["recovery"])[2] == "after `restart n1`"
+
+
+@pytest.mark.parametrize(
+    ("order", "observed", "holds"),
+    [(True, "2 out of order", False), ({"kept": True, "ignore": "redelivered"}, "in order", True)],
+)
+def test_what_was_delivered_again_may_be_left_out_of_an_order(order: object, observed: str, holds: bool) -> None:
+    story = Story()
+    for seq in range(3):
+        story.sent(seq)
+    story.deliver(0)
+    story.process(1)
+    story.process(2)
+    story.process(0, to=2, redelivered=True)
+    found = results(story, {"order": order, "unexplained_duplicates": 0})["order"]
+    assert (found.observed, found.holds) == (observed, holds)
+
+
+# Of what less was seen than asked for.
+
+
+def short(expect: dict[str, Any], seen: int, own: int | None = None) -> frozenset[str]:
+    """Some were lost, all of them at workers; of these a control's own settings may have prevented some."""
+    shown = {} if own is None else {path: Shown(0, own) for path in ("lost", "lost_at.worker")}
+    places = dict.fromkeys(Place, 0) | {Place.WORKER: seen}
+    counts = Counts(fates=dict.fromkeys(Fate, 0) | {Fate.LOST: seen})
+    observed = SimpleNamespace(counts=counts, lost_at=places, shown=shown)
+    return too_few(scenario(expect=expect), cast("Observed", observed))
+
+
+@pytest.mark.parametrize(
+    ("lost", "seen", "is_short"),
+    [
+        (">= 1", 0, True),
+        (">= 1", 1, False),
+        ("> 1", 1, True),
+        ("> 1", 2, False),
+        (3, 2, True),
+        (3, 3, False),
+        (3, 4, False),
+        ("2..5", 1, True),
+        ("2..5", 6, False),
+        ("<= 1", 0, False),
+        ("<= 1", 2, False),
+        (0, 1, False),
+    ],
+)
+def test_a_count_is_short_if_only_more_of_it_could_have_been_enough(lost: object, seen: int, is_short: bool) -> None:
+    assert short({"lost": lost}, seen) == ({"lost"} if is_short else set())
+    assert short({"lost_at": {"worker": lost}}, seen) == ({"lost_at.worker"} if is_short else set())
+    assert short({"lost_at": {"broker": lost}}, 0) == short({"lost_at": {"broker": lost}}, seen)
+
+
+@pytest.mark.parametrize(
+    ("lost", "seen", "own", "is_short"),
+    [
+        (">= 2", 3, 2, False),
+        (">= 2", 3, 1, True),
+        (">= 2", 1, 1, True),
+        (3, 3, 2, True),
+        (3, 4, 3, False),
+        ("<= 5", 3, 0, False),
+    ],
+)
+def test_what_a_control_s_own_settings_cost_is_short_where_more_would_have_shown_it(
+    lost: object, seen: int, own: int, is_short: bool
+) -> None:
+    assert short({"lost": lost}, seen, own) == ({"lost"} if is_short else set())
+    assert short({"lost_at": {"worker": lost}}, seen, own) == ({"lost_at.worker"} if is_short else set())
+
+
+def test_what_nobody_asked_for_is_not_short() -> None:
+    assert short({}, 0) == set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from harness.checks.rules import in_order as module
 from harness.checks.rules import timing
 from harness.checks.rules.in_order import in_order
+from harness.checks.tally.columns import Here
 from harness.checks.tally.times import NEVER, Times
 from tests.unit.histories import noted
 
@@ -53,6 +55,52 @@ def test_many_times_come_in_several_slices_of_roughly_one_size() -> None:
     sizes = [len(part) for part in in_order(times, times)]
     assert len(sizes) > 10
     assert max(sizes) < 100
+
+
+@pytest.mark.parametrize("most", [4, 20])
+def test_there_are_no_more_slices_than_may_be(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SLICES", most)
+    times = noted(range(1000))
+    sizes = [len(part) for part in in_order(times, times)]
+    assert most - 1 <= len(sizes) <= most
+    assert max(sizes) <= 1000 / most + 2
+
+
+def test_no_slice_is_empty() -> None:
+    times = noted([0] * 500 + [10**9] * 500)
+    assert [len(part) for part in in_order(times, times)] == [500, 500]
+    never = noted([NEVER] * 50)
+    assert list(in_order(never, never)) == []
+
+
+class Watched:
+    """Times that know which of them were read."""
+
+    def __init__(self, times: Times) -> None:
+        self._times = times
+        self.read: list[slice] = []
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def __getitem__(self, here: Here) -> np.ndarray:
+        assert isinstance(here, slice)
+        self.read.append(here)
+        return self._times[here]
+
+    def known(self, here: Here) -> np.ndarray:
+        return self._times.known(here)
+
+
+def test_times_that_are_in_order_are_read_little_more_than_twice() -> None:
+    """Once to see where slices may end, and once for each slice that has some of them."""
+    times = noted(range(1000))
+    watched = Watched(times)
+    slices = len(list(in_order(watched, times)))
+    parts = -(-1000 // module.AT_ONCE)
+    assert [each.start for each in watched.read[:parts]] == list(range(0, 1000, module.AT_ONCE))
+    assert max(each.start for each in watched.read) < 1000
+    assert len(watched.read) <= 2 * parts + slices
 
 
 @given(SPANS)

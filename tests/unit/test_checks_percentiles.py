@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from hypothesis import example, given
@@ -20,6 +21,8 @@ wanted = st.lists(st.sampled_from([0, 37.5, 50, 95, 99, 100]), min_size=1, max_s
 @given(st.lists(st.tuples(numbers, st.integers(0, GROUPS - 1)), min_size=1, max_size=80), st.integers(1, 20), wanted)
 @example([(0, 0)], 1, [50])
 @example([(63, 0), (8191, 0)], 2, [0, 100])  # the whole of one number is the first digits of another
+@example([(1, 0), (2**53 + 1, 0)], 2, [50])  # so far apart that it matters from which of the two is counted
+@example([(1, 0), (2**53, 0)], 2, [37.5])
 def test_percentiles_are_numpys(members: list[tuple[int, int]], at_once: int, percents: list[float]) -> None:
     values, group = (np.array(column, dtype=np.int64) for column in zip(*members, strict=True))
 
@@ -38,3 +41,21 @@ def test_percentiles_are_numpys(members: list[tuple[int, int]], at_once: int, pe
     for chosen, row in zip(sets, found, strict=True):
         mine = values[np.isin(group, np.arange(GROUPS)[chosen])]
         assert row.tolist() == np.percentile(mine, percents).tolist()
+
+
+class Watched(Ranked):
+    """Knows how many places were counted in each reading."""
+
+    def _counted(self, slots: Any) -> np.ndarray:
+        self.__dict__.setdefault("places", []).append(len(slots.group))
+        return super()._counted(slots)
+
+
+def test_only_numbers_that_begin_as_a_wanted_one_are_looked_at_further() -> None:
+    """Numbers are read in three parts of twelve binary digits; those of the first group are all below those of the second."""
+    low = np.array([high << 24 | middle << 12 | last for high in range(3) for middle in range(3) for last in range(3)])
+    values, group = np.concatenate([low, low + (1 << 35)]), np.repeat([0, 1], len(low))
+    ranked = Watched(lambda: iter([(values, group)]), 2, int(values.max()))
+    found = ranked.percentiles([np.array([0, 1])], [0, 100])
+    assert found.tolist() == [[values.min(), values.max()]]
+    assert ranked.__dict__["places"] == [2, 2, 2]

@@ -129,6 +129,24 @@ def test_waiting_for_another_step_that_has_the_broker_is_not_late() -> None:
     assert beside[1].late_s == 30
 
 
+@pytest.mark.parametrize(
+    ("healed_ms", "effects", "late_s"),
+    [
+        (59_990, RESTART, 0.01),
+        (60_000, RESTART, 0),
+        (60_001, RESTART, 20),
+        (59_990, on_process(Becomes.STOPPED), 20),
+    ],
+)
+def test_the_last_step_that_let_the_broker_go_before_it_is_the_one_that_it_waited_for(
+    healed_ms: int, effects: Effects, late_s: float
+) -> None:
+    first = strike(0, at_ns=20_000 * MS, healed_ns=40_000 * MS)
+    second = strike(1, at_ns=50_000 * MS, healed_ns=healed_ms * MS, effects=effects)
+    steps = ({"at": "20s"}, {"at": "30s"}, {"at": "30s"})
+    assert measured((), *steps, strikes=(*first, *second, *strike(2)))[2].late_s == late_s
+
+
 CHANGES = st.lists(
     st.lists(
         st.tuples(

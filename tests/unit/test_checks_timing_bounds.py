@@ -169,6 +169,27 @@ def test_work_that_paused_after_the_step_bounds_the_window() -> None:
     assert ratio([*before, *after, *late], begun) == pytest.approx(30 / 60)
 
 
+def test_work_is_waiting_again_from_the_first_that_was_published_after_a_pause() -> None:
+    early, first, before, after = every(10, 30, 10), [710], every(10, 28, 720), every(5, 200, 1006)
+    begun = [0] * 30 + [600] + [700] * 228
+    assert ratio([*early, *first, *before, *after], begun) == pytest.approx(80 / 29)
+
+
+def test_what_is_published_as_the_last_one_is_done_makes_no_pause() -> None:
+    early, before, after = every(20, 25, 120), every(10, 39, 610), every(5, 200, 1006)
+    assert ratio([*early, *before, *after], [0] * 25 + [600] * 239) == pytest.approx(176 / 64)
+
+
+def test_work_goes_on_until_the_very_last_completion() -> None:
+    assert ratio([*every(10, 50, 500), *every(10, 20, 1011), 1500]) == pytest.approx(21 / 49)
+
+
+def test_work_that_pauses_at_the_very_step_has_no_ratio() -> None:
+    before, after = every(10, 50, 500), every(5, 200, 1105)
+    assert ratio([*before, 1001, *after], [0] * 51 + [1100] * 200) is None
+    assert ratio([*every(10, 50, 100), *every(5, 200, 1006)], [0] * 50 + [1000] * 200) is None
+
+
 def test_without_work_on_both_sides_there_is_no_ratio() -> None:
     assert ratio(every(10, 90, 10)) is None
     assert ratio(every(10, 90, 1100)) is None
@@ -194,18 +215,22 @@ def test_the_window_after_begins_with_the_first_that_the_new_worker_did() -> Non
     assert speed_up(fault, tabulate(story.history(), scenario())) == pytest.approx(2, abs=0.1)
 
 
-def test_what_the_new_worker_did_before_the_step_does_not_count() -> None:
+@pytest.mark.parametrize("at_the_step", [True, False])
+def test_what_the_new_worker_did_until_the_step_does_not_count(at_the_step: bool) -> None:
     story = Story()
     for seq in range(200):
         story.publish(seq)
     for seq in range(60):
         story.now += 7 * MS
         story.process(seq, to=2)
+    if at_the_step:
+        story.deliver(199, to=2, done=True)
+        story.now -= MS
     story.fault("scale", "worker-2", family="scale")
     for seq in range(60, 90):
         story.now += 17 * MS
         story.process(seq)
-    for seq in range(90, 200):
+    for seq in range(90, 199):
         story.now += 2 * MS
         story.process(seq, to=2)
     (fault,) = fault_records(story.history().events)
