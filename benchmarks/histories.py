@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.effects import Becomes, on_process
 from harness.events import (
     BrokerStarted,
     Drained,
@@ -142,7 +143,7 @@ def _events(each: int) -> list[Event]:
         ),
         TrafficStarted(at_ns=0, variant=GUARANTEE),
         *workers,
-        _struck(0, "kill", "worker-1", killed_ns),
+        _struck(0, "kill", "worker-1", killed_ns, Becomes.KILLED),
         ProcessExited(
             at_ns=killed_ns,
             role="worker",
@@ -154,13 +155,13 @@ def _events(each: int) -> list[Event]:
             variant=GUARANTEE,
         ),
         FaultHealed(at_ns=killed_ns, fault=0, action="kill", variant=GUARANTEE),
-        _struck(1, "pause", "worker-2", paused_ns),
+        _struck(1, "pause", "worker-2", paused_ns, Becomes.FROZEN),
         FaultHealed(at_ns=paused_ns + STEP_NS, fault=1, action="pause", variant=GUARANTEE),
         Drained(at_ns=end_ns, complete=True, reason="", variant=GUARANTEE),
     ]
 
 
-def _struck(fault: int, action: str, actor: str, at_ns: int) -> FaultInjected:
+def _struck(fault: int, action: str, actor: str, at_ns: int, becomes: Becomes) -> FaultInjected:
     return FaultInjected(
         at_ns=at_ns,
         fault=fault,
@@ -171,5 +172,6 @@ def _struck(fault: int, action: str, actor: str, at_ns: int) -> FaultInjected:
         targets=(actor,),
         struck_at_ns=at_ns,
         healable=action == "pause",
+        effects=on_process(becomes),
         variant=GUARANTEE,
     )

@@ -150,7 +150,7 @@ def judge(
 
 
 def _counts(seen: MessageTable, fates: Fates, *, twice: int, unexplained: int, kept: int) -> Counts:
-    flow, messages = seen.flow, seen.messages
+    flow, messages, by_fate = seen.flow, seen.messages, fates.counts()
     confirmed = unsettled = 0
     for here in messages.slices():
         known = messages.first_confirmed_ns.known(here)
@@ -160,7 +160,7 @@ def _counts(seen: MessageTable, fates: Fates, *, twice: int, unexplained: int, k
             unsettled += int(np.count_nonzero(open_ones))
     return Counts(
         published=messages.count(messages.published.some),
-        copies=sum(fates.count(fate) for fate in Fate),
+        copies=sum(by_fate.values()),
         publishes=seen.attempts,
         confirmed=confirmed,
         nacked=messages.count(messages.nacked),
@@ -177,7 +177,7 @@ def _counts(seen: MessageTable, fates: Fates, *, twice: int, unexplained: int, k
         misrouted=seen.misroutings + int(np.count_nonzero(seen.found.copy < 0)),
         kept_after_ack=kept,
         out_of_order=out_of_order(seen),
-        fates={fate: fates.count(fate) for fate in Fate},
+        fates=by_fate,
         possible={fate: possible for fate in Fate if (possible := fates.possible(fate))},
     )
 
@@ -185,11 +185,11 @@ def _counts(seen: MessageTable, fates: Fates, *, twice: int, unexplained: int, k
 def _first_queues(seen: MessageTable) -> tuple[Callable[[slice], np.ndarray], dict[int, str]]:
     """Return a number for the queue that each copy of a slice begins in (or the route of one that reached none), and their names."""
     none = len(seen.queues)
+    table = np.where(seen.begins_in < 0, none + np.arange(len(seen.begins_in))[:, np.newaxis], seen.begins_in)
 
     def group(here: slice) -> np.ndarray:
-        copies = np.arange(here.start, here.stop)
-        queue = seen.first_queue(copies)
-        return np.where(queue < 0, none + seen.route[copies].astype(np.int64), queue)
+        found: np.ndarray = table[:, seen.copies.slot(here)][seen.route[here]]
+        return found
 
     used = {slot.begins_in for lives in seen.copies.lives for slot in lives.slots}
     names = {number: name for number, name in enumerate(seen.queues) if name in used}

@@ -121,7 +121,7 @@ class Log:
 
 def of_kind(block: np.ndarray, kinds: np.ndarray, kind: Kind) -> np.ndarray:
     """Return the records of a kind; `kinds` are those of the block, in an array of their own."""
-    rows = np.flatnonzero(kinds == kind)
+    rows = np.flatnonzero(kinds == np.uint8(kind))  # as bytes: numpy takes the member of an enum for 64 bits
     return block.take(rows) if len(rows) else EMPTY
 
 

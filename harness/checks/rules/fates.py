@@ -43,9 +43,14 @@ class Fates:
         parts = [begin + np.flatnonzero(codes == code(fate)) for begin, codes in self._parts()]
         return np.concatenate([np.empty(0, dtype=np.int64), *parts])
 
-    def count(self, fate: Fate) -> int:
-        """Count the copies that have a fate."""
-        return sum(int(np.count_nonzero(codes == code(fate))) for _, codes in self._parts())
+    def counts(self) -> dict[Fate, int]:
+        """Count the copies that have each fate."""
+        counts = np.zeros(len(ORDER) + 1, dtype=np.int64)  # the last place is for -1
+        for _, codes in self._parts():
+            unusual = codes[codes != 0]
+            counts[0] += len(codes) - len(unusual)
+            np.add.at(counts, unusual, 1)
+        return dict(zip(ORDER, counts.tolist(), strict=False))
 
     def possible(self, fate: Fate) -> int:
         """Count those of the copies with a fate that may as well have been lost."""

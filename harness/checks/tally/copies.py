@@ -89,6 +89,10 @@ class Copies:
         found: NDArray[np.int64] = self._slots[np.searchsorted(self._begins, here, side="right") - 1]
         return found
 
+    def slot(self, here: slice) -> int:
+        """Return the slot of a slice within one span, as `slices` yields them."""
+        return int(self._slots[np.searchsorted(self._begins, here.start, side="right") - 1])
+
     def number(
         self, message: NDArray[np.int64], publisher: NDArray[np.uint16], slot: NDArray[np.int64] | int
     ) -> NDArray[np.int64]:
@@ -141,36 +145,42 @@ class DeliveredCopies:
 
     def copies(self, records: np.ndarray, message: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return copies; -1 where the message is, and where no life of it leads to the queue that it came from."""
-        if self._copies.single and self._never_died_in_its_queue(records):
+        never_died = self._never_died_in_one_queue(records)
+        if never_died is not None and self._copies.single and not self._slots(never_died).any():
             return message
-        copy = np.full(len(message), -1, dtype=np.int64)
         known = np.flatnonzero(message >= 0)
-        if not len(known):
+        if len(known) < len(message) or not len(message):
+            copy = np.full(len(message), -1, dtype=np.int64)
+            if len(known):
+                copy[known] = self.copies(records.take(known), message[known])
             return copy
-        rows = records[known]
-        keys = rows["queue"].astype(np.int64) << 25 | rows["death"].astype(np.int64) << 9
-        keys |= (rows["flags"] & Flag.DEAD_LETTERED) != 0
-        if self._carried is not None:
-            keys |= self._carried[message[known]].astype(np.int64) << 1
-        if (keys == keys[0]).all():
-            slot = self._slots(int(keys[0]))[self._route[message[known]]]
+        route = self._route[message]
+        if never_died is not None and self._carried is None and not records["death"].any():
+            slot = self._slots(never_died)[route]
         else:
-            distinct, place = np.unique(keys, return_inverse=True)
-            table = np.stack([self._slots(key) for key in distinct.tolist()])
-            slot = table[place, self._route[message[known]]]
-        there = np.flatnonzero(slot != MISROUTED)
-        copy[known[there]] = self._copies.number(message[known[there]], rows["publisher"][there], slot[there])
-        return copy
+            distinct, place = np.unique(self._keys(records, message), return_inverse=True)
+            slot = np.stack([self._slots(key) for key in distinct.tolist()])[place, route]
+        found = self._copies.number(message, records["publisher"], slot)
+        found[slot == MISROUTED] = -1
+        return found
 
-    def _never_died_in_its_queue(self, records: np.ndarray) -> bool:
-        """Whether all come from one queue, that every route leads to, and none by a death."""
-        if not len(records) or (records["flags"] & Flag.DEAD_LETTERED).any():
-            return False
-        queue = int(records["queue"][0])
-        return not self._slots(queue << 25).any() and bool((records["queue"] == queue).all())
+    def _never_died_in_one_queue(self, records: np.ndarray) -> int | None:
+        """Return the key (see `_keys`) of records that all come from one queue, and none by a death; None for others."""
+        if not len(records) or (records["flags"] & np.uint8(Flag.DEAD_LETTERED)).any():
+            return None
+        queue = np.ascontiguousarray(records["queue"])
+        return int(queue[0]) << 25 if (queue == queue[0]).all() else None
+
+    def _keys(self, records: np.ndarray, message: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return of each record all that tells the slot beside the route, as one number."""
+        keys: NDArray[np.int64] = records["queue"].astype(np.int64) << 25 | records["death"].astype(np.int64) << 9
+        keys |= (records["flags"] & np.uint8(Flag.DEAD_LETTERED)) != 0
+        if self._carried is not None:
+            keys |= self._carried[message].astype(np.int64) << 1
+        return keys
 
     def _slots(self, key: int) -> NDArray[np.int64]:
-        """Return by route the slot of what came from a queue by a death: see `copies` for the key."""
+        """Return by route the slot of what came from a queue by a death: see `_keys` for the key."""
         if key not in self._known:
             queue, death, carried, died = self._log.names[key >> 25], key >> 9 & 0xFFFF, key >> 1 & 0xFF, bool(key & 1)
             how = self._log.deaths[death] if death else None

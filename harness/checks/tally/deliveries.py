@@ -142,7 +142,7 @@ def settlements(log: Log, *, acked_ns: bool, visit: BlockVisitor | None = None) 
 
 def _complete_at_once(completed_ns: Times, deliveries: np.ndarray, begin: int) -> int:
     """Note which deliveries, whose places begin at `begin`, were worked off as they came; returns how many."""
-    done = np.flatnonzero(deliveries["flags"] & Flag.DONE)
+    done = np.flatnonzero(deliveries["flags"] & np.uint8(Flag.DONE))
     completed_ns.least(done + begin, deliveries["at_ns"][done])
     return len(done)
 

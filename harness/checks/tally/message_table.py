@@ -190,12 +190,12 @@ class MessageTable:
 
     def first_queue(self, copy: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the queue that each of some copies begins in, as an index into `queues`; -1 for one that reached no queue."""
-        queue: NDArray[np.int64] = self._begins_in[self.route[copy], self.copies.slots(copy)]
+        queue: NDArray[np.int64] = self.begins_in[self.route[copy], self.copies.slots(copy)]
         return queue
 
     @cached_property
-    def _begins_in(self) -> NDArray[np.int64]:
-        """By route and slot."""
+    def begins_in(self) -> NDArray[np.int64]:
+        """By route and slot, the queue that such a copy begins in: see `first_queue`."""
         lives = self.copies.lives
         table = np.full((max(1, len(lives)), max((len(each.slots) for each in lives), default=1)), -1, dtype=np.int64)
         for route, each in enumerate(lives):

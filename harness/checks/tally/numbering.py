@@ -26,7 +26,7 @@ class Numbering:
 
     def of(self, records: np.ndarray) -> np.ndarray:
         """Return message numbers, -1 for an identity that nobody published: another run's, a gap, an attempt never made."""
-        message, attempt = self.of_any_attempt(records), records["attempt"]
+        message, attempt = self.of_any_attempt(records), np.ascontiguousarray(records["attempt"])
         first = attempt == 1
         if not first.all():
             known = np.flatnonzero(message >= 0)
@@ -42,9 +42,9 @@ class Numbering:
 
     def of_any_attempt(self, records: np.ndarray) -> np.ndarray:
         """Return message numbers, -1 for an identity of no publisher, or beyond its last message."""
-        publisher, seq = records["publisher"], records["seq"]
-        message: np.ndarray = self._offsets[publisher]
-        outside = (message < 0) | (seq >= self._sizes[publisher])
+        publisher, seq = records["publisher"].astype(np.intp), records["seq"]
+        message = self._offsets.take(publisher)
+        outside = (message < 0) | (seq >= self._sizes.take(publisher))
         message += seq
         if outside.any():
             message[outside] = -1

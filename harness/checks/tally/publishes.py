@@ -101,7 +101,7 @@ def settlements(log: Log, visit: BlockVisitor | None = None) -> PublishSettlemen
         if len(returned):
             returns.append(_attempts(returned["seq"], returned["attempt"]))
         unusual = len(publishes) + len(confirms) < len(block)
-        first = int(np.count_nonzero(publishes["attempt"] == 1))
+        first = int(np.count_nonzero(np.ascontiguousarray(publishes["attempt"]) == 1))
         extents.append((*index.extent(), unusual, first, int(confirms["arg"].sum())))
         if visit is not None:
             visit(block, kinds, publishes)

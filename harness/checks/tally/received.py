@@ -161,7 +161,7 @@ class Received:
         moments_ns: Collection[int],
     ) -> _Part:
         """Count deliveries; `here` are their places among those of the log, and `where` the copies as they are kept."""
-        flags, connection = deliveries["flags"], deliveries["connection"]
+        flags, connection = (np.ascontiguousarray(deliveries[name]) for name in ("flags", "connection"))
         real = copy >= 0
         known = where if isinstance(where, slice) else copy if real.all() else copy[real]
         distinct = isinstance(known, slice) or are_distinct(known)

@@ -76,7 +76,7 @@ class Sent:
             self.route[where] = routes[publishes["queue"]]
         if publishes["arg"].any():
             self._carried.append((message, publishes["arg"]))
-        attempt = publishes["attempt"]
+        attempt = np.ascontiguousarray(publishes["attempt"])
         first = attempt == 1
         self.first_attempt.put_some(where, first)
         if not first.all():

@@ -96,13 +96,13 @@ class Survey:
 
     def see(self, block: np.ndarray, kinds: np.ndarray) -> None:
         """Look at the next block of records; `kinds` are theirs."""
-        connection = block["connection"]
+        connection = np.ascontiguousarray(block["connection"])
         # Of a text, the column means nothing.
-        named = connection if kinds.max() < Kind.DEFINED else connection[kinds < Kind.DEFINED]
+        named = connection if int(kinds.max()) < Kind.DEFINED else connection[kinds < np.uint8(Kind.DEFINED)]
         if len(named):
             least, most = int(named.min()), int(named.max())
             self._present |= {least, most} if most - least < 2 else set(np.unique(named).tolist())
-        for row in np.flatnonzero(kinds - _FIRST <= _LAST - _FIRST):
+        for row in np.flatnonzero((kinds - _FIRST <= _LAST - _FIRST) | (kinds == _CANCELLED)):
             number, at_ns = int(connection[row]), int(block["at_ns"][row])
             if kinds[row] in _TELLING and block["arg"][row] not in _NO_ERRORS:
                 self.errors.append((int(block["arg"][row]), int(block["queue"][row])))
@@ -113,13 +113,12 @@ class Survey:
                     self.channels.add(number)
             elif kinds[row] in _ENDED:
                 self.ended.setdefault(number, at_ns)
-        for row in np.flatnonzero((kinds == Kind.CONSUMING) | (kinds == Kind.CANCELLED)):
-            record = block[row]
-            if kinds[row] == Kind.CANCELLED:
-                self.cancelled.setdefault(int(connection[row]), []).append(int(record["at_ns"]))
-                continue
-            consumer = (int(record["queue"]), int(record["attempt"]), int(record["arg"]), int(record["at_ns"]))
-            self.consuming.setdefault(int(connection[row]), []).append(consumer)
+            elif kinds[row] == Kind.CANCELLED:
+                self.cancelled.setdefault(number, []).append(at_ns)
+            elif kinds[row] == Kind.CONSUMING:
+                record = block[row]
+                consumer = (int(record["queue"]), int(record["attempt"]), int(record["arg"]), at_ns)
+                self.consuming.setdefault(number, []).append(consumer)
 
     @property
     def connections(self) -> list[int]:
@@ -132,7 +131,9 @@ _TELLING = (*_LOST, Kind.CONNECT_FAILED)
 _NO_ERRORS = (0, 200)
 """Reply codes of what is no error: a socket that broke, and an end in order (reply-success)."""
 _ENDED = (Kind.FINISHED, Kind.EXHAUSTED)
-_FIRST, _LAST = np.uint8(min(_LOST + _ENDED)), np.uint8(max(_LOST + _ENDED))
+_FIRST, _LAST = np.uint8(Kind.EXHAUSTED), np.uint8(Kind.CONSUMING)
+"""The least and the greatest of these kinds, and of CONSUMING; those of messages and of their settlements are not between them."""
+_CANCELLED = np.uint8(Kind.CANCELLED)
 
 
 NOT_CONNECTED: Final = 0
