@@ -146,6 +146,15 @@ def test_what_comes_back_at_the_moment_of_its_requeue_comes_back_by_it() -> None
     assert cause(again(story)).reason is DoneTwice.REQUEUED
 
 
+def test_a_requeue_is_the_doing_of_the_worker_that_requeued_it() -> None:
+    story = held()
+    story.reject(0, 1, requeue=True)
+    story.deliver(0, to=2)
+    story.lose_connection("worker", 2)
+    story.complete(0, story.deliver(0, to=3), to=3)
+    assert cause(story).sentence == "1 task was done twice: worker-1 requeued it."
+
+
 def test_a_requeue_explains_one_delivery_and_no_more() -> None:
     story = held()
     story.reject(0, 1, requeue=True)

@@ -44,7 +44,12 @@ def test_where_everything_was_looked_at_nothing_is_said() -> None:
     ("before", "after", "queues", "said"),
     [
         ({"not_asked": "it is external"}, {}, {}, ["what the broker says " + NOT_ASKED]),
-        ({"foreign_connections": ("a", "b")}, {"foreign_connections": ("b",)}, {}, ["what 2 connections of others did"]),
+        (
+            {"foreign_connections": ("a", "b")},
+            {"foreign_connections": ("b",)},
+            {},
+            ["what 2 connections of others did"],
+        ),
         (
             {},
             {},

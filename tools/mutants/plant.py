@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
 import importlib.abc
@@ -35,6 +36,30 @@ def plant_in_function(site: Site, source: str) -> None:
             f"{site.file} has no function {path} that could be replaced: mend plant_in_function for it"
         )
     function.__code__ = code
+    _plant_defaults(function, site.planted(source), path)
+
+
+def _plant_defaults(function: FunctionType, source: str, path: str) -> None:
+    """Give a function the defaults that it has in a source: they are no part of its code."""
+    found: ast.AST = ast.parse(source)
+    for name in path.split("."):
+        found = next(
+            each
+            for each in ast.iter_child_nodes(found)
+            if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and each.name == name
+        )
+    assert isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef)  # noqa: S101 - the path is that of a function
+
+    def value(default: ast.expr) -> object:
+        return eval(compile(ast.Expression(default), function.__code__.co_filename, "eval"), function.__globals__)  # noqa: S307 - the source of a mutant
+
+    arguments = found.args
+    function.__defaults__ = tuple(value(default) for default in arguments.defaults) or None
+    function.__kwdefaults__ = {
+        argument.arg: value(default)
+        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        if default is not None
+    }
 
 
 def plant_before_import(site: Site, source: str, packages: Collection[str]) -> None:

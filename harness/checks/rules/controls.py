@@ -32,8 +32,8 @@ NOT_DONE: Final = {Fate.EXPIRED: "expired", Fate.DROPPED: "dropped"}
 class Shown:
     """Of a count, what is owed to the control's settings: surely, and at the most."""
 
-    least: int = 0
-    most: int = 0
+    least: int
+    most: int
 
 
 class TakenAway:
@@ -61,16 +61,16 @@ class TakenAway:
 
     def _not_done(self, fate: Fate, taken: Taken, tally: MessageTable) -> Shown:
         mine = np.isin(taken.reason, [reason for reason, its in FATES.items() if its is fate])
-        columns = np.stack([taken.reason[mine], taken.queue[mine], taken.fault[mine]], axis=1).astype(np.int64)
+        columns = np.stack([taken.reason[mine], taken.queue[mine]], axis=1).astype(np.int64)
         groups, of = np.unique(columns, axis=0, return_inverse=True)
         surely = np.bincount(of.reshape(-1)[~taken.possible[mine]], minlength=len(groups)).tolist()
         most = np.bincount(of.reshape(-1), minlength=len(groups)).tolist()
         owed = [
             any(
-                self._prevents(remedy, fault if fault >= 0 else None)
+                self._prevents(remedy, None)
                 for remedy in of_not_done(Reason(reason), tally.queues[queue], tally.topology)
             )
-            for reason, queue, fault in groups.tolist()
+            for reason, queue in groups.tolist()
         ]
         return Shown(
             sum(count for count, own in zip(surely, owed, strict=True) if own),

@@ -160,7 +160,8 @@ class _Pairs:
         for each in self._struck:
             between = (each.at_ns <= at_ns) & (each.in_force_until_ns >= deliveries.at_ns[before])
             explain(Reason.UNDECLARED, between & (not each.effects.declared), each.fault)
-        return reason, from_session, fault
+        by_its_end = (reason == Reason.CHANNEL) | (reason == Reason.CONNECTION)
+        return reason, np.where(by_its_end, from_session, session), fault
 
     @cached_property
     def _automatic(self) -> NDArray[np.bool_]:

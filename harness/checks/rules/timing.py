@@ -117,8 +117,6 @@ def speed_up(fault_record: FaultRecord, tally: MessageTable) -> float | None:
     if not len(since) or not len(until):
         return None
     window = min(fault_record.at_ns - int(since[-1]), int(until[0]) - begin)
-    if window <= 0:
-        return None
     before = np.count_nonzero((done >= fault_record.at_ns - window) & (done < fault_record.at_ns))
     after = np.count_nonzero((done > begin) & (done <= begin + window))
     if min(before, after) < FEWEST_FOR_A_RATE:
