@@ -29,8 +29,10 @@ from harness.checks.tally.columns import (
 )
 from harness.checks.tally.copies import AT_ONCE, Copies, DeliveredCopies
 from harness.checks.tally.counting import Counts, Mark, Marks
-from harness.checks.tally.deliveries import NO_DELIVERIES, REJECTED, Deliveries, WorkerLog
+from harness.checks.tally.deliveries import NO_DELIVERIES, Deliveries, WorkerLog
+from harness.checks.tally.existing import branched, existing
 from harness.checks.tally.fault_records import FaultRecord, fault_records, over_ns
+from harness.checks.tally.found import Found, read_found
 from harness.checks.tally.messages import Messages
 from harness.checks.tally.numbering import Numbering
 from harness.checks.tally.outline import Outline
@@ -41,29 +43,9 @@ from harness.checks.tally.sessions import Session, Sessions, Survey, TrafficErro
 from harness.checks.tally.times import NEVER, Times
 from harness.checks.tally.topology import RunTopology
 from harness.history.history import History
-from harness.history.read import Log
-from harness.history.records import Flag, Kind
 from harness.scenario.scenario import Scenario
 
 __all__ = ["AT_ONCE", "NEVER", "Found", "MessageTable", "tabulate"]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What was left in the queues after the drain: arrays of one length."""
-
-    copy: NDArray[np.int64]
-    """-1 where no life of the message leads to the queue."""
-    message: NDArray[np.int64]
-    attempt: NDArray[np.uint16]
-    queue: NDArray[np.int64]
-    """Index into `MessageTable.queues`."""
-    died: NDArray[np.bool_]
-    """Whether it came there as a dead letter."""
-    corrupt: NDArray[np.bool_]
-    """Whether its body does not fit its checksum."""
-    foreign: int
-    """How many more were found that nobody published."""
 
 
 _FEW = 8
@@ -326,7 +308,7 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
     for log in workers:
         finder = DeliveredCopies(log, numbering, copies, sent.route, carried)
         worker_logs.append(WorkerLog(log, finder, name_numbers(log, queues), *received.read(log, finder)))
-    found = _found(collectors, numbering, copies, sent, queues)
+    found = read_found(collectors, numbering, copies, sent, queues)
     messages = Messages(
         publisher_names={log.header.number: log.header.actor for log in publishers},
         offsets=offsets,
@@ -346,7 +328,7 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
         topology=topology,
         exists=None
         if copies.single
-        else _existing(messages, copies, received, found, _branched(copies, worker_logs, sent.route, queues)),
+        else existing(messages, copies, received, found, branched(copies, worker_logs, sent.route, queues)),
         routes=routes,
         queues=queues,
         sessions=tuple(sessions.all),
@@ -370,69 +352,6 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
     )
 
 
-def _branched(
-    copies: Copies, logs: Iterable[WorkerLog], route: NDArray[np.unsignedinteger], queues: tuple[str, ...]
-) -> NDArray[np.int64]:
-    """Return a copy that began with each death into several queues that a reject brought about: the last that is known of the one before."""
-    if not any(lives.branchings for lives in copies.lives):
-        return np.empty(0, dtype=np.int64)
-    columns = [np.empty((3, 0), dtype=np.int64)]
-    for table in (table for log in logs for table in log.tables()):
-        queue = np.where(table.rejected == REJECTED, table.queue.astype(np.int64), -1)
-        columns.append(np.stack([table.copy, table.at_ns, queue])[:, table.copy >= 0])
-    copy, at_ns, queue = np.concatenate(columns, axis=1)
-    rejected = np.unique(copy[queue >= 0])
-    mine = np.flatnonzero(np.isin(copy, rejected))
-    mine = mine[np.lexsort((at_ns[mine], copy[mine]))]
-    last = mine[np.append(np.diff(copy[mine]) != 0, True)] if len(mine) else mine
-    last = last[queue[last] >= 0]
-    kinds = np.stack([route[copies.messages(copy[last])], copies.slots(copy[last]), queue[last]])
-    begun = [np.empty(0, dtype=np.int64)]
-    for of_route, slot, place in set(zip(*kinds.tolist(), strict=True)):
-        like_it = (kinds == [[of_route], [slot], [place]]).all(axis=0)
-        for child in copies.lives[of_route].begun_in(slot, queues[place])[:1]:
-            begun.append(copies.siblings(copy[last[like_it]], child))
-    return np.concatenate(begun)
-
-
-def _existing(
-    messages: Messages, copies: Copies, received: Received, found: Found, begun: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Return by copy whether it exists.
-
-    A publish begins one in each queue that its route leads to. One that died into several queues is over (though it counts where it was
-    done before), and those exist: that is known as soon as one of them, or one that it led to, was seen, or is among those that `begun`.
-    """
-    seen = np.zeros(copies.total, dtype=bool)
-    seen[found.copy[found.copy >= 0]] = True
-    seen[begun] = True
-    exists = np.zeros(copies.total, dtype=bool)
-    for here in copies.slices():
-        message = copies.messages(here)
-        published = np.array([each.published for each in copies.lives] or [1])[messages.route[message]]
-        exists[here] = messages.published.some[message] & (copies.slots(here) < published)
-        seen[here] |= received.delivered.some[here]
-    for route, lives in enumerate(copies.lives):
-        branchings = lives.branchings
-        if not branchings:
-            continue
-        mine = np.concatenate(
-            [span.begin + np.flatnonzero(messages.route[span.message : span.message + span.end - span.begin] == route)
-             for span in copies.spans if span.slot == 0]
-        )  # fmt: skip
-        for parent, children in reversed(branchings):
-            places = [copies.siblings(mine, child) for child in children]
-            seen[copies.siblings(mine, parent)] |= np.logical_or.reduce([seen[place] for place in places])
-        for parent, children in branchings:
-            places = [copies.siblings(mine, child) for child in children]
-            ended = np.logical_or.reduce([seen[place] for place in places]) & exists[copies.siblings(mine, parent)]
-            over = copies.siblings(mine, parent)[ended]
-            exists[over] = received.completions.some[over]
-            for place in places:
-                exists[place[ended]] = True
-    return exists
-
-
 def _moments_ns(struck: Iterable[FaultRecord]) -> dict[str, set[int]]:
     """Return by actor the moments at which faults met what it had in hand."""
     moments: dict[str, set[int]] = {}
@@ -440,27 +359,3 @@ def _moments_ns(struck: Iterable[FaultRecord]) -> dict[str, set[int]]:
         for actor in each.targets:
             moments.setdefault(actor, set()).update(each.meets_hands_ns)
     return moments
-
-
-def _found(logs: tuple[Log, ...], numbering: Numbering, copies: Copies, sent: Sent, queues: tuple[str, ...]) -> Found:
-    none = np.empty(0, dtype=np.int64)
-    no = none.astype(bool)
-    found, foreign = [Found(none, none, none.astype(np.uint16), none, no, no, 0)], 0
-    for log in logs:
-        rows = log.records[log.records["kind"] == Kind.FOUND]
-        message = numbering.of(rows)
-        foreign += int(np.count_nonzero(message < 0))
-        rows, message = rows[message >= 0], message[message >= 0]
-        found.append(
-            Found(
-                copy=DeliveredCopies(log, numbering, copies, sent.route, sent.carried()).copies(rows, message),
-                message=message,
-                attempt=rows["attempt"],
-                queue=name_numbers(log, queues)[rows["queue"]],
-                died=((rows["flags"] & Flag.DEAD_LETTERED) != 0) | (rows["death"] != 0),
-                corrupt=(rows["flags"] & Flag.CORRUPT) != 0,
-                foreign=0,
-            )
-        )
-    columns = ("copy", "message", "attempt", "queue", "died", "corrupt")
-    return Found(**{name: np.concatenate([getattr(part, name) for part in found]) for name in columns}, foreign=foreign)

@@ -1,0 +1,77 @@
+"""Which copies exist: a publish begins some, and so does each death into several queues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.checks.tally.copies import Copies
+from harness.checks.tally.deliveries import REJECTED, WorkerLog
+from harness.checks.tally.found import Found
+from harness.checks.tally.messages import Messages
+from harness.checks.tally.received import Received
+
+
+def branched(
+    copies: Copies, logs: Iterable[WorkerLog], route: NDArray[np.unsignedinteger], queues: tuple[str, ...]
+) -> NDArray[np.int64]:
+    """Return a copy that began with each death into several queues that a reject brought about: the last that is known of the one before."""
+    if not any(lives.branchings for lives in copies.lives):
+        return np.empty(0, dtype=np.int64)
+    columns = [np.empty((3, 0), dtype=np.int64)]
+    for table in (table for log in logs for table in log.tables()):
+        queue = np.where(table.rejected == REJECTED, table.queue.astype(np.int64), -1)
+        columns.append(np.stack([table.copy, table.at_ns, queue])[:, table.copy >= 0])
+    copy, at_ns, queue = np.concatenate(columns, axis=1)
+    rejected = np.unique(copy[queue >= 0])
+    mine = np.flatnonzero(np.isin(copy, rejected))
+    mine = mine[np.lexsort((at_ns[mine], copy[mine]))]
+    last = mine[np.append(np.diff(copy[mine]) != 0, True)] if len(mine) else mine
+    last = last[queue[last] >= 0]
+    kinds = np.stack([route[copies.messages(copy[last])], copies.slots(copy[last]), queue[last]])
+    begun = [np.empty(0, dtype=np.int64)]
+    for of_route, slot, place in set(zip(*kinds.tolist(), strict=True)):
+        like_it = (kinds == [[of_route], [slot], [place]]).all(axis=0)
+        for child in copies.lives[of_route].begun_in(slot, queues[place])[:1]:
+            begun.append(copies.siblings(copy[last[like_it]], child))
+    return np.concatenate(begun)
+
+
+def existing(
+    messages: Messages, copies: Copies, received: Received, found: Found, begun: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return by copy whether it exists.
+
+    A publish begins one in each queue that its route leads to. One that died into several queues is over (though it counts where it was
+    done before), and those exist: that is known as soon as one of them, or one that it led to, was seen, or is among those that `begun`.
+    """
+    seen = np.zeros(copies.total, dtype=bool)
+    seen[found.copy[found.copy >= 0]] = True
+    seen[begun] = True
+    exists = np.zeros(copies.total, dtype=bool)
+    for here in copies.slices():
+        message = copies.messages(here)
+        published = np.array([each.published for each in copies.lives] or [1])[messages.route[message]]
+        exists[here] = messages.published.some[message] & (copies.slots(here) < published)
+        seen[here] |= received.delivered.some[here]
+    for route, lives in enumerate(copies.lives):
+        branchings = lives.branchings
+        if not branchings:
+            continue
+        mine = np.concatenate(
+            [span.begin + np.flatnonzero(messages.route[span.message : span.message + span.end - span.begin] == route)
+             for span in copies.spans if span.slot == 0]
+        )  # fmt: skip
+        for parent, children in reversed(branchings):
+            places = [copies.siblings(mine, child) for child in children]
+            seen[copies.siblings(mine, parent)] |= np.logical_or.reduce([seen[place] for place in places])
+        for parent, children in branchings:
+            places = [copies.siblings(mine, child) for child in children]
+            ended = np.logical_or.reduce([seen[place] for place in places]) & exists[copies.siblings(mine, parent)]
+            over = copies.siblings(mine, parent)[ended]
+            exists[over] = received.completions.some[over]
+            for place in places:
+                exists[place[ended]] = True
+    return exists
