@@ -13,12 +13,14 @@ counters leave no other way to explain; a copy that may as well have been lost i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import BACK_NS, NOTICED_AFTER_NS, WITHIN_NS, arrived, unroutable
+from harness.checks.rules.arrival import WITHIN_NS, arrived
+from harness.checks.rules.happenings import Happenings
 from harness.checks.rules.latest import last_deliveries, last_publishes, rows_of
 from harness.checks.rules.overtaken import Overtaken
 from harness.checks.rules.stays import (
@@ -32,11 +34,9 @@ from harness.checks.rules.stays import (
 from harness.checks.rules.taken import Reason, Taken
 from harness.checks.rules.weigh import InDoubt, weigh
 from harness.checks.tally.deliveries import REJECTED
-from harness.checks.tally.fault_records import FaultRecord, fault_records, on_disk_ns, over_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
-from harness.effects import Takes
-from harness.events import Drained, Event
+from harness.events import Event
 from harness.history.records import AckMode
 from harness.scenario.queue_policy import EffectivePolicy
 from harness.scenario.routing import Position
@@ -48,6 +48,30 @@ def what_took(missing: NDArray[np.int64], tally: MessageTable, events: Sequence[
     walk.begin()
     weigh(walk.taken, walk.in_doubt, tally, events)
     return walk.taken
+
+
+@dataclass(frozen=True, slots=True)
+class _Stay:
+    """Copies that stand in one queue: arrays of one length."""
+
+    rows: NDArray[np.int64]
+    """Places in `Taken`."""
+    came_ns: NDArray[np.int64]
+    """Since when at the earliest."""
+    sure_ns: NDArray[np.int64]
+    """By when surely; NEVER where they are not known to have come."""
+    until_ns: NDArray[np.int64]
+    """By when something else had taken them, or they were overtaken."""
+    struck_ns: NDArray[np.int64]
+    """When a fault took them; NEVER for none."""
+    purge_ns: NDArray[np.int64]
+    """When a purge did; NEVER for none."""
+    purge: NDArray[np.int64]
+    """Which one; -1 for none."""
+    again: bool
+    """Whether they were given back to it."""
+    died: bool
+    """Whether a death brought them."""
 
 
 class _Walk:
@@ -66,10 +90,8 @@ class _Walk:
         )
         self._tally, self._events, self._topology = tally, events, tally.topology
         self._place = {name: number for number, name in enumerate(tally.queues)}
-        self._faults = fault_records(events)
-        self._on_disk_ns = on_disk_ns(events)
+        self._happened = Happenings(tally, events)
         self._end_ns = max((event.at_ns for event in events), default=0)
-        self._drained_ns = min((event.at_ns for event in events if isinstance(event, Drained)), default=NEVER)
         self._sent = last_publishes(missing, tally)
         self._last = last_deliveries(missing, tally)
         self._persistent = tally.publishes.persistent[self._sent]
@@ -176,58 +198,67 @@ class _Walk:
         # What was given back had outlasted all that came before the broker sent it.
         since_ns = np.maximum(came_ns, sure_ns - WITHIN_NS) if again else came_ns
         self._stand(rows, queue, since_ns)
-        there = ~self._gone_before(queue, came_ns)
+        there = ~self._happened.gone_before(queue, came_ns)
         if died:
             self._take(rows[~there], Reason.NO_TARGET, died_in)
         elif not again:
-            there &= self._routable(rows, queue, came_ns)
+            routable, maybe_not = self._happened.routable(queue, came_ns)
+            self._maybe_unrouted[rows[maybe_not]] = True
+            there &= routable
         rows, came_ns, sure_ns, since_ns = rows[there], came_ns[there], sure_ns[there], since_ns[there]
-        policy = self._topology.policy(queue)
-        ttl_s = policy.message_ttl_s
         back_ns = np.where(again, self._given_back_ns(rows), came_ns)
         until_ns = np.full(len(rows), self._end_ns, dtype=np.int64)
         if not again and not died:
             # One that was given back came to its place again when others had passed it.
             self.taken.overtaken_ns[rows] = self._overtaken(queue).since_ns(sure_ns)
             until_ns = np.minimum(until_ns, self.taken.overtaken_ns[rows])
-        struck_ns = self._struck_ns(rows, queue, since_ns)
+        struck_ns = self._happened.struck_ns(queue, since_ns, self._persistent[rows])
         until_ns = np.minimum(until_ns, struck_ns)
-        purge_ns, purge = self._purged_ns(queue, back_ns, until_ns)
-        left = np.ones(len(rows), dtype=bool)
-        if ttl_s is not None or policy.has_length_limit:
-            expires_ns = np.full(len(rows), NEVER) if ttl_s is None else came_ns + round(ttl_s * 1e9)
-            arrivals = self._arrivals(rows, queue, came_ns, sure_ns, died=died)
-            outgrown = left & False
-            if policy.has_length_limit and not (again and policy.refuses_when_full):
-                until = np.minimum(until_ns, expires_ns)
-                outgrown = self._outgrown(rows, queue, policy, arrivals, came_ns, until, sure_ns, died=died)
-            expired = expires_ns <= np.minimum(until_ns, purge_ns)
-            # A fault may have struck before it came, or before it died.
-            risky_ns = np.minimum(self._unwritten_ns(rows, came_ns), np.minimum(struck_ns, purge_ns))
-            risky_ns = np.minimum(risky_ns, self._pushed_ns(queue, came_ns))
-            for chosen, reason, at_ns in (
-                (outgrown, Reason.LENGTH, came_ns),
-                (expired & ~outgrown, Reason.TTL, expires_ns),
-            ):
-                if chosen.any():
-                    refused = reason is Reason.LENGTH and policy.overflow == "reject-publish"
-                    known = (sure_ns != NEVER) & (not policy.refuses_when_full)
-                    later_ns = np.where(known, sure_ns - came_ns, NEVER - at_ns) + at_ns
-                    self.taken.possible[rows[chosen & (risky_ns < later_ns)]] = True
-                    self.taken.possible[rows[chosen & (sure_ns == NEVER)]] |= not policy.refuses_when_full
-                    may_expire = expired & (reason is Reason.LENGTH)
-                    self.in_doubt.append(
-                        InDoubt(queue, reason, arrivals, rows[chosen], may_expire[chosen], purge[chosen])
-                    )
-                    if refused:
-                        self._take(rows[chosen], reason, queue)  # what is refused does not die
-                    else:
-                        self._died(rows[chosen], position, reason, at_ns[chosen], deaths | {queue})
-            left = ~outgrown & ~expired
+        purge_ns, purge = self._happened.purged_ns(queue, back_ns, until_ns)
+        stay = _Stay(rows, came_ns, sure_ns, until_ns, struck_ns, purge_ns, purge, again=again, died=died)
+        left = self._by_limits(stay, position, deaths)
         self._removed(rows[left], queue, purge[left], sure_ns[left], unstruck=until_ns[left] == self._end_ns)
         left[left] = self.taken.reason[rows[left]] == Reason.NONE
         if left.any():
             self._unseen_returns(rows[left], position, came_ns[left], deaths)
+
+    def _by_limits(self, stay: _Stay, position: Position, deaths: frozenset[str]) -> NDArray[np.bool_]:
+        """Take what outgrew the length of its queue, or its time to live, and follow it; returns what they left there."""
+        queue, rows, came_ns, sure_ns = position.queue, stay.rows, stay.came_ns, stay.sure_ns
+        policy = self._topology.policy(queue)
+        left = np.ones(len(rows), dtype=bool)
+        ttl_s = policy.message_ttl_s
+        if ttl_s is None and not policy.has_length_limit:
+            return left
+        expires_ns = np.full(len(rows), NEVER) if ttl_s is None else came_ns + round(ttl_s * 1e9)
+        arrivals = self._arrivals(rows, queue, came_ns, sure_ns, died=stay.died)
+        outgrown = left & False
+        if policy.has_length_limit and not (stay.again and policy.refuses_when_full):
+            until = np.minimum(stay.until_ns, expires_ns)
+            outgrown = self._outgrown(rows, queue, policy, arrivals, came_ns, until, sure_ns, died=stay.died)
+        expired = expires_ns <= np.minimum(stay.until_ns, stay.purge_ns)
+        # A fault may have struck before it came, or before it died.
+        confirmed = self._tally.publishes.confirmed_ns[self._sent[rows]] != NEVER
+        unwritten_ns = self._happened.unwritten_ns(came_ns, confirmed)
+        risky_ns = np.minimum(unwritten_ns, np.minimum(stay.struck_ns, stay.purge_ns))
+        risky_ns = np.minimum(risky_ns, self._happened.pushed_ns(queue, came_ns))
+        for chosen, reason, at_ns in (
+            (outgrown, Reason.LENGTH, came_ns),
+            (expired & ~outgrown, Reason.TTL, expires_ns),
+        ):
+            if not chosen.any():
+                continue
+            known = (sure_ns != NEVER) & (not policy.refuses_when_full)
+            later_ns = np.where(known, sure_ns - came_ns, NEVER - at_ns) + at_ns
+            self.taken.possible[rows[chosen & (risky_ns < later_ns)]] = True
+            self.taken.possible[rows[chosen & (sure_ns == NEVER)]] |= not policy.refuses_when_full
+            may_expire = expired & (reason is Reason.LENGTH)
+            self.in_doubt.append(InDoubt(queue, reason, arrivals, rows[chosen], may_expire[chosen], stay.purge[chosen]))
+            if reason is Reason.LENGTH and policy.overflow == "reject-publish":
+                self._take(rows[chosen], reason, queue)  # what is refused does not die
+            else:
+                self._died(rows[chosen], position, reason, at_ns[chosen], deaths | {queue})
+        return ~outgrown & ~expired
 
     def _removed(
         self,
@@ -244,7 +275,7 @@ class _Walk:
         self.taken.fault[rows[purged]] = purge[purged]
         self.taken.possible[rows[purged]] |= sure_ns[purged] == NEVER
         left = ~purged
-        if left.any() and self._is_gone(queue):
+        if left.any() and self._happened.is_gone(queue):
             # It may have been gone already when a fault struck.
             gone = left & (unstruck | (self._topology.policy(queue).expires_s is not None))
             self._take(rows[gone], Reason.QUEUE_GONE, queue)
@@ -264,7 +295,9 @@ class _Walk:
             [
                 session.over_ns
                 for session in self._tally.sessions
-                if session.role == "worker" and position.queue in session.queues and session.over_ns < self._drained_ns
+                if session.role == "worker"
+                and position.queue in session.queues
+                and session.over_ns < self._happened.drained_ns
             ]
         )
         delivered = self._last[rows] >= 0
@@ -339,68 +372,6 @@ class _Walk:
         back_ns: NDArray[np.int64] = np.minimum(over_ns[deliveries.session[last]], deliveries.rejected_ns[last])
         return back_ns
 
-    def _struck_ns(self, rows: NDArray[np.int64], queue: str, since_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return when a fault other than a purge took what stood in a queue since then; NEVER where none did."""
-        settings, struck_ns = self._topology.settings(queue), np.full(len(rows), NEVER)
-        persistent = self._persistent[rows]
-        for lasting in (False, True):
-            for fault in self._faults:
-                if _purges(fault) or not fault.can_take(
-                    queue, settings, persistent=lasting, on_disk_ns=self._on_disk_ns
-                ):
-                    continue
-                there = (persistent == lasting) & (since_ns <= fault.struck_ns)
-                struck_ns[there] = np.minimum(struck_ns[there], fault.struck_ns)
-        return struck_ns
-
-    def _unwritten_ns(self, rows: NDArray[np.int64], since_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return when a node ended after copies were sent that were never confirmed, and need not have been written; NEVER for others."""
-        ended_ns = np.array([*sorted(fault.struck_ns for fault in self._faults if fault.ends_node), NEVER])
-        first_ns: NDArray[np.int64] = ended_ns[np.searchsorted(ended_ns, since_ns)]
-        confirmed = self._tally.publishes.confirmed_ns[self._sent[rows]] != NEVER
-        return np.where(confirmed, NEVER, first_ns)
-
-    def _pushed_ns(self, queue: str, came_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return when copies can have been on their way to a worker that needs no acks and ended before it read them; NEVER for none."""
-        ends_ns = sorted(
-            session.over_ns
-            for session in self._tally.sessions
-            if session.role == "worker"
-            and queue in session.queues
-            and session.acks is AckMode.AUTOMATIC
-            and session.over_ns < self._drained_ns
-        )
-        ends = np.array([*ends_ns, NEVER], dtype=np.int64)
-        first_ns: NDArray[np.int64] = ends[np.searchsorted(ends, came_ns - NOTICED_AFTER_NS)]
-        return np.where(first_ns == NEVER, NEVER, first_ns - WITHIN_NS)
-
-    def _gone_before(self, queue: str, came_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which copies came when their queue was gone: it was not durable, and nothing declares it again after a node's end."""
-        if self._topology.settings(queue).durable:
-            return np.zeros(len(came_ns), dtype=bool)
-        return came_ns > min((fault.struck_ns for fault in self._faults if fault.ends_node), default=NEVER)
-
-    def _routable(self, rows: NDArray[np.int64], queue: str, sent_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which copies an exchange had a queue for: not while the queue's node was away. Shortly before and after, it is possible only."""
-        routable = np.ones(len(rows), dtype=bool)
-        for away in unroutable(queue, self._faults, self._topology):
-            surely = (sent_ns >= away.struck_ns) & (sent_ns <= over_ns(away)) & (queue in self._topology.facts)
-            routable &= ~surely
-            maybe = ~surely & (sent_ns >= away.at_ns - WITHIN_NS) & (sent_ns <= over_ns(away) + BACK_NS)
-            self._maybe_unrouted[rows[maybe]] = True
-        return routable
-
-    def _purged_ns(
-        self, queue: str, since_ns: NDArray[np.int64], until_ns: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return when a purge took what stood ready in a queue since and until then, and which one; NEVER and -1 where none did."""
-        purged_ns, by = np.full(len(since_ns), NEVER), np.full(len(since_ns), -1)
-        for fault in self._faults:
-            if _purges(fault) and queue in fault.targets:
-                there = (since_ns <= fault.struck_ns) & (fault.at_ns <= until_ns) & (fault.struck_ns < purged_ns)
-                purged_ns[there], by[there] = fault.struck_ns, fault.fault
-        return purged_ns, by
-
     def _outgrown(
         self,
         rows: NDArray[np.int64],
@@ -429,15 +400,6 @@ class _Walk:
         back = np.searchsorted(back_ns, until_ns, side="right") - np.searchsorted(back_ns, came_ns)
         outgrown: NDArray[np.bool_] = arrivals.after(came_ns, until_ns) + back >= (1 if length is None else length)
         return outgrown
-
-    def _is_gone(self, queue: str) -> bool:
-        """Whether a queue that outlasts everything of the run was gone at the end."""
-        lasts = self._topology.settings(queue).durable or not any(fault.ends_node for fault in self._faults)
-        return lasts and self._topology.is_missing(queue)
-
-
-def _purges(fault: FaultRecord) -> bool:
-    return fault.effects.takes is Takes.WAITING
 
 
 def _automatic(tally: MessageTable) -> NDArray[np.bool_]:
