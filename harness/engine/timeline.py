@@ -61,6 +61,7 @@ class Timeline:
         """Prepare; `seed` makes every random choice of a step, independent of the other steps."""
         self._emit = emit
         self._variant = variant
+        self._broker = broker
         self._ending = threading.Event()
         self._pool = ThreadPoolExecutor(
             max_workers=max(4, 2 * len(scenario.timeline)),
@@ -183,12 +184,17 @@ class Timeline:
         self.broker_down = any(_holds_broker(step) for step in self._steps)
 
     def _must_wait(self, step: _Step) -> bool:
-        """Whether another step has the broker in its hands and will let go by itself: two faults never act on it at once."""
-        return _claims_broker(step) and any(
-            _claims_broker(other) and _in_force(other) and not _waits_for_the_end(other)
+        """Whether another step has the broker in its hands and will let go by itself.
+
+        Two faults never act on it at once, and what needs its answer waits for it.
+        """
+        others = [
+            other
             for other in self._steps
-            if other is not step
-        )
+            if other is not step and _claims_broker(other) and _in_force(other) and not _waits_for_the_end(other)
+        ]
+        alone = step.fault.asks_broker and len(self._broker.nodes) == 1
+        return bool(others) if _claims_broker(step) else alone and any(_strikes_node(other) for other in others)
 
     def _fire(self, step: _Step) -> None:
         at_ns = time.monotonic_ns()
@@ -329,6 +335,10 @@ def _waits_for_the_end(step: _Step) -> bool:
 
 def _claims_broker(step: _Step) -> bool:
     return step.fault.effects().claims_broker
+
+
+def _strikes_node(step: _Step) -> bool:
+    return step.fault.effects().strikes_node
 
 
 def _in_force(step: _Step) -> bool:

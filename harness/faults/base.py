@@ -52,6 +52,8 @@ class Fault(Action):
     """Its kind, for readers of reports: broker, process, connection, topology, traffic, scale, or one of its own."""
     colour: ClassVar[str]
     """Of its band in the report, as #rrggbb."""
+    asks_broker: ClassVar[bool] = False
+    """Whether it is done by asking the broker for something: it waits while a step has the only node down or frozen."""
 
     @classmethod
     def draw(cls, targets: FaultTargets, random: Random) -> dict[str, Any] | None:  # noqa: ARG003 - for those that draw

@@ -23,6 +23,7 @@ class Declare(Fault):
 
     name: ClassVar[str] = "declare"
     family = "topology"
+    asks_broker = True
     colour = "#6c7a89"
 
     queue: str
@@ -71,6 +72,7 @@ class Publish(Fault):
 
     name: ClassVar[str] = "publish"
     family = "traffic"
+    asks_broker = True
     colour = "#2e86c1"
 
     queue: str | None = None
@@ -116,6 +118,7 @@ class Purge(Fault):
 
     name: ClassVar[str] = "purge"
     family = "topology"
+    asks_broker = True
     colour = "#943126"
 
     queue: str

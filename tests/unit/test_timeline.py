@@ -122,6 +122,35 @@ def test_what_two_steps_struck_is_healed_by_the_last_one_first() -> None:
     timeline.close()
 
 
+@pytest.mark.parametrize(("nodes", "order"), [(1, ["kill", "start", "purge"]), (2, ["kill", "purge", "start"])])
+def test_what_needs_an_answer_of_the_broker_waits_while_its_only_node_is_down(
+    monkeypatch: pytest.MonkeyPatch, nodes: int, order: list[str]
+) -> None:
+    done: list[str] = []
+    broker: Any = SimpleNamespace(
+        nodes=("n1", "n2")[:nodes],
+        kill=lambda _node: done.append("kill"),
+        start_node=lambda _node: done.append("start"),
+    )
+
+    def purge(*_: object) -> int:
+        done.append("purge")
+        return 3
+
+    monkeypatch.setattr("harness.traffic.topology.purge", purge)
+    told = Told()
+    kill = {"kill": {"broker": 0, "back_after": "300ms"}, "at": "1s"}
+    timeline = told.timeline(kill, {"purge": "tasks", "at": "2s"}, broker=broker)
+    deadline = time.monotonic() + 30
+    while "kill" not in done and time.monotonic() < deadline:
+        timeline.advance(Totals(), 1)
+    while not timeline.finished and time.monotonic() < deadline:
+        timeline.advance(Totals(), 2)
+    assert done == order
+    assert [event.taken for event in told if isinstance(event, FaultInjected) and event.action == "purge"] == [3]
+    timeline.close()
+
+
 def test_a_node_that_an_earlier_step_has_down_is_not_among_any() -> None:
     killed: list[int] = []
     broker: Any = SimpleNamespace(
