@@ -11,7 +11,7 @@ import pytest
 from harness.checks.judge import judge
 from harness.effects import UNDECLARED, Becomes, Cuts, Effects, on_node, on_process
 from harness.events import FaultHealed, FaultInjected, ProcessExited
-from harness.history.records import AckMode
+from harness.history.records import AckMode, Kind
 from harness.verdict.data import DoneTwice, DuplicateCause, VariantVerdict
 from tests.unit.histories import MS, Story, V, scenario
 
@@ -180,6 +180,18 @@ def test_what_a_worker_held_when_it_lost_its_connection_comes_back() -> None:
         "1 task was done twice: worker-1 lost its connection before the broker had its acknowledgement. Would have prevented it, and may "
         "have lost it instead: workers.acks: early."
     )
+
+
+def test_the_connection_that_was_lost_is_told_of_and_not_another_one_of_the_same_worker() -> None:
+    story = held()
+    story.lose_connection("worker")
+    story.lose_connection("worker", connection=0, kind=Kind.CONNECT_FAILED)
+    tag = story.deliver(0, connection=2, redelivered=True)
+    story.complete(0, tag, connection=2)
+    story.ack(tag, connection=2)
+    story.finish("worker", connection=2)
+    story.exited("worker", exit_code=0, cause="stop")
+    assert "worker-1 lost its connection before" in cause(story).sentence
 
 
 def test_what_a_killed_worker_held_comes_back_and_the_kill_is_named() -> None:

@@ -53,7 +53,7 @@ def group_duplicates(
 ) -> tuple[DuplicateCause, ...]:
     """Group what was done more than once by reason, holder and fault; the largest group first."""
     records = {each.fault: each for each in struck}
-    actors = [(session.actor, session.incarnation, session.reason) for session in tally.sessions]
+    actors = [(session.actor, session.incarnation, session.reason, _ended(session)) for session in tally.sessions]
     first_of = {key: number for number, key in reversed(list(enumerate(actors)))}
     session = np.array([first_of[key] for key in actors] or [-1], dtype=np.int64)[found.session]
     keys = np.stack([found.reason, np.where(found.session < 0, -1, session), found.fault], axis=1).astype(np.int64)
