@@ -8,6 +8,7 @@ import pytest
 from harness.checks.rules.endings import Endings, find_endings
 from harness.checks.tally.message_table import tabulate
 from harness.checks.tally.times import NEVER
+from harness.events import HostGathered
 from tests.unit.histories import MS, Story, scenario
 
 
@@ -61,6 +62,22 @@ def test_a_connection_that_broke_by_itself_may_have_been_forgotten_a_lag_before(
     story.now = 4999 * MS
     story.lose_connection("worker")  # at 5000 ms
     assert ending(story) == (4000, 4000, -1)
+
+
+def test_a_connection_was_there_when_the_youngest_message_that_it_brought_was_published() -> None:
+    """As far as the clocks of two machines agree, each of which may be wrong."""
+    story = a_story()
+    story.consume()
+    story.now = 4499 * MS
+    story.publish(0)  # at 4500 ms
+    story.deliver(0)
+    story.publish(1, by=2)  # not brought by it
+    story.now = 4999 * MS
+    story.lose_connection("worker")  # at 5000 ms
+    assert ending(story) == (4500, 4000, -1)
+    for error_ms in (30, 50, 10):
+        story.event(HostGathered, host="here", offset_ns=0, error_ns=error_ms * MS, records=1)
+    assert ending(story) == (4400, 4000, -1)
 
 
 def test_a_connection_that_never_ended_was_never_forgotten() -> None:

@@ -973,6 +973,30 @@ def test_a_full_queue_refuses_dead_letters_and_nobody_hears_of_it(waiting: int, 
     assert ends(story, tasks={"dead_letter": "second"}, second=second) == [end]
 
 
+@pytest.mark.parametrize(("waiting", "end"), [(3, "LENGTH second"), (2, "NONE second")])
+def test_a_quorum_queue_refuses_from_one_message_over_its_limit_on(waiting: int, end: str) -> None:
+    story = stories("second")
+    for seq in range(1, 1 + waiting):
+        story.confirm(story.publish(seq, route=1))
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    second = {"type": "quorum", "max_length": 2, "overflow": "reject-publish"}
+    assert ends(story, tasks={"dead_letter": "second"}, second=second) == [end]
+
+
+@pytest.mark.parametrize(("overtaken_ms", "end"), [(100, "PURGED tasks"), (99, "NONE tasks")])
+def test_a_purge_can_have_taken_what_was_overtaken_as_it_began(overtaken_ms: int, end: str) -> None:
+    story = stories()
+    story.now = 0
+    story.sent(0)
+    story.sent(1)
+    story.now = 99 * MS
+    story.fault("purge", "tasks", family="topology", lasts_ms=50)  # from 100 ms on
+    story.now = (overtaken_ms - 1) * MS
+    story.process(1)
+    assert ends(story) == [end]
+
+
 @pytest.mark.parametrize(("confirms", "end"), [(False, "LENGTH tasks"), (True, "NONE tasks")])
 def test_a_full_queue_refuses_what_is_sent_without_confirms(confirms: bool, end: str) -> None:
     story = stories()
