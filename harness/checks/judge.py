@@ -24,7 +24,7 @@ from harness.checks.rules.latency import latency
 from harness.checks.rules.load import load
 from harness.checks.rules.machines import machines, unless_gone, what_is_gone
 from harness.checks.rules.observed import Observed
-from harness.checks.rules.outcome import decide
+from harness.checks.rules.outcome import decide, expects_refusals
 from harness.checks.rules.precision import Precision, precision
 from harness.checks.rules.risk import at_risk
 from harness.checks.rules.taken import Taken
@@ -93,8 +93,9 @@ def judge(
     expectations = evaluate(scenario, observed)
     if gone:
         expectations = tuple(unless_gone(result) for result in expectations)
-    outcome, reasons = decide(events, counts, faults, expectations, too_few(scenario, observed))
     promised = messages.count(messages.promised)
+    pointless = not promised and not expects_refusals(scenario)
+    outcome, reasons = decide(events, counts, faults, expectations, too_few(scenario, observed), pointless=pointless)
     may_be_lost = len(causes.copies) + sum(counts.possible.values())
     bound = 1 - (1 - CONFIDENCE) ** (1 / promised) if promised and not may_be_lost and not gone else None
     started = next((event for event in events if isinstance(event, BrokerStarted)), None)

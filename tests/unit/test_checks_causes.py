@@ -6,6 +6,7 @@ import pytest
 
 from harness.checks.judge import judge
 from harness.events import MetadataFlushed, Phase, PhaseChanged
+from harness.history.records import AckMode
 from harness.scenario.scenario import Scenario
 from harness.verdict.data import Fate, Place, VariantVerdict
 from tests.unit.histories import MS, Story, scenario
@@ -49,6 +50,24 @@ def test_what_a_worker_kept_over_a_lost_connection_was_lost_when_it_died() -> No
     story.lose_connection("worker")
     story.kill_worker(fault=1)
     assert causes(story, AUTOMATIC) == {(Place.WORKER, "worker-1", 1, MANUAL): 1}
+
+
+def test_what_may_have_died_unseen_may_have_been_pushed_to_a_killed_worker_before() -> None:
+    """Workers ended so often that the queue may have given it up; the broker is not to blame for what its dead letter queue never had."""
+    of = scenario(
+        queues={"tasks": {"type": "quorum", "delivery_limit": 1, "dead_letter": "dead"}, "dead": {}},
+        workers={"count": 3, "acks": "automatic"},
+    )
+    story = Story()
+    for number in (1, 2, 3):
+        story.consume(number, acks=AckMode.AUTOMATIC)
+    story.sent(0)
+    story.kill_worker(1, fault=0)
+    story.now += 200 * MS
+    story.restart_broker(fault=1)
+    for number in (2, 3):
+        story.lose_connection("worker", number)
+    assert causes(story, of) == {(Place.WORKER, "", 0, MANUAL): 1}
 
 
 def test_a_worker_that_crashes_by_script_has_no_fault_to_be_joined_to() -> None:

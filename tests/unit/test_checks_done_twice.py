@@ -98,7 +98,7 @@ def test_a_message_that_was_published_again_is_a_message_of_its_own() -> None:
     found = cause(story)
     assert (found.reason, found.settings) == (DoneTwice.REPUBLISHED, ("publishers.unconfirmed: drop",))
     assert found.sentence == (
-        "1 task was done twice: published again, for want of a confirm for the first attempt. Would have prevented it, and may have "
+        "1 task was done twice: published again, as the first attempt was not confirmed. Would have prevented it, and may have "
         "lost it instead: publishers.unconfirmed: drop."
     )
 

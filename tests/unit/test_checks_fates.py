@@ -353,6 +353,47 @@ def test_a_purge_took_no_more_than_the_broker_says(taken: int, found: dict[str, 
     assert {lost.fault for lost in said.lost} <= {None}
 
 
+@pytest.mark.parametrize(
+    ("taken", "found", "each"),
+    [
+        ((1, 2), {"removed": 3}, [1, 2]),
+        ((2, 1), {"removed": 3}, [2, 1]),
+        ((1, 1), {"removed": 2, "lost": 1}, [1, 1]),
+        ((0, 3), {"removed": 3}, [0, 3]),
+    ],
+)
+def test_what_a_purge_did_not_take_the_next_one_may_have(
+    taken: tuple[int, int], found: dict[str, int], each: list[int]
+) -> None:
+    story = Story()
+    for seq in range(3):
+        story.sent(seq)
+    for number, count in enumerate(taken):
+        story.fault("purge", "tasks", family="topology", fault=number, taken=count)
+    said = verdict(story)
+    assert fates(said) == found
+    assert [fault.taken for fault in said.faults] == each
+
+
+def test_a_later_purge_takes_nothing_that_was_overtaken_before() -> None:
+    story = Story()
+    story.sent(0)
+    story.fault("purge", "tasks", family="topology", fault=0, taken=0)
+    story.sent(1)
+    story.process(1)
+    story.fault("purge", "tasks", family="topology", fault=1, taken=1)
+    assert fates(verdict(story)) == {"lost": 1, "processed": 1}
+
+
+def test_a_run_that_promised_nothing_proves_nothing_unless_it_says_so() -> None:
+    story = Story()
+    story.confirm(story.publish(0), nack=True)
+    assert verdict(story).outcome is Outcome.INCONCLUSIVE
+    assert verdict(story).reasons == ("nothing was promised: the broker took no message",)
+    assert verdict(story, scenario(expect={"nacked": 1})).outcome is Outcome.AS_EXPECTED
+    assert verdict(story, scenario(expect={"nacked": ">= 0"})).outcome is Outcome.INCONCLUSIVE
+
+
 @pytest.mark.parametrize("taken", [0, 1])
 def test_a_purge_takes_what_stood_there_at_any_moment_of_it(taken: int) -> None:
     """The broker purges at some moment of the step; what was published and overtaken during it was there, or was not."""

@@ -28,6 +28,25 @@ def test_what_waited_longer_than_its_time_to_live_expired() -> None:
     assert fates(verdict(story, message_ttl="1s")) == {"expired": 1}
 
 
+@pytest.mark.parametrize(
+    ("begins_ms", "ends_ms", "found", "possible"),
+    [(1500, 1600, "expired", 0), (800, 1500, "expired", 1), (500, 900, "lost", 0)],
+)
+def test_what_expires_while_a_node_stops_may_have_been_lost_before(
+    begins_ms: int, ends_ms: int, found: str, possible: int
+) -> None:
+    """The queues are gone at some moment of it."""
+    story = Story()
+    story.confirm(story.publish(0, persistent=False))
+    sent_ns = story.now
+    story.now = sent_ns + (begins_ms - 1) * MS
+    story.fault("stop", "n1", family="broker", lasts_ms=ends_ms - begins_ms)
+    story.now = sent_ns + 5000 * MS
+    said = verdict(story, message_ttl="1s")
+    assert fates(said) == {found: 1}
+    assert sum(said.counts.possible.values()) == possible
+
+
 def test_what_was_gone_before_its_time_was_up_is_lost() -> None:
     story = Story()
     story.sent(0)

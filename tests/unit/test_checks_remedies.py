@@ -22,6 +22,7 @@ def remedies(reason: Reason, **tasks: Any) -> dict[str, tuple[str, ...]]:
 
 
 DEAD_LETTER = "queues.tasks.dead_letter"
+BYTES = "queues.tasks.arguments.x-max-length-bytes"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,18 @@ DEAD_LETTER = "queues.tasks.dead_letter"
         (
             Reason.LENGTH,
             {"max_length": 1, "overflow": "reject-publish"},
-            {"a greater queues.tasks.max_length": "queues.tasks.max_length"},
+            {
+                "publishers.confirms: true": "publishers.confirms",
+                "a greater queues.tasks.max_length": "queues.tasks.max_length",
+            },
+        ),
+        (
+            Reason.LENGTH,
+            {"arguments": {"x-max-length-bytes": 9, "x-overflow": "reject-publish"}},
+            {
+                "publishers.confirms: true": "publishers.confirms",
+                f"a greater {BYTES}": BYTES,
+            },
         ),
         (Reason.REJECTED, {}, {DEAD_LETTER: DEAD_LETTER}),
         (Reason.CYCLE, {}, {"queues.tasks.dead_letter: a queue outside the cycle": DEAD_LETTER}),

@@ -225,9 +225,10 @@ class _Finder:
         if evidence.worker is None and evidence.queue == evidence.first_queue:
             return self._before_delivery(evidence)
         cause = self._in_queue(evidence, evidence.since_ns)
-        if cause.place is Place.UNKNOWN and evidence.worker is None and evidence.first_queue:
-            # Nobody saw it move on: what was lost on the way to its first queue never did.
-            return self._before_delivery(replace(evidence, queue=evidence.first_queue))
+        if evidence.worker is None and evidence.first_queue and _accuses(cause):
+            # Nobody saw it move on: what was lost on the way to its first queue, or there, never did.
+            earlier = self._before_delivery(replace(evidence, queue=evidence.first_queue))
+            return cause if cause.place is not Place.UNKNOWN and _accuses(earlier) else earlier
         return cause
 
     def _at_worker(self, session: Session, *, failed: bool) -> Cause:
@@ -354,3 +355,8 @@ class _Finder:
             return self._ends[who]
         cutting = [each for each in self._happenings if each.at_ns <= over_ns and each.may_cut_off(session.actor)]
         return cutting[-1].fault if cutting else None
+
+
+def _accuses(cause: Cause) -> bool:
+    """Whether nothing but a fault of the broker itself is left."""
+    return cause.place is Place.UNKNOWN or cause.remedy == BROKEN_PROMISE

@@ -26,9 +26,15 @@ class Happenings:
         self._on_disk_ns = on_disk_ns(events)
         self.drained_ns = min((event.at_ns for event in events if isinstance(event, Drained)), default=NEVER)
 
-    def struck_ns(self, queue: str, since_ns: NDArray[np.int64], persistent: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Return when a fault other than a purge took what stood in a queue since then; NEVER where none did."""
-        settings, struck_ns = self._topology.settings(queue), np.full(len(since_ns), NEVER)
+    def struck_ns(
+        self, queue: str, since_ns: NDArray[np.int64], persistent: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return from when on a fault other than a purge can have taken what stood in a queue since then, and by when one had; NEVER for none.
+
+        A node that stops in order takes its time: at some moment of it the queues are gone.
+        """
+        settings, from_ns = self._topology.settings(queue), np.full(len(since_ns), NEVER)
+        struck_ns = from_ns.copy()
         for lasting in (False, True):
             for fault in self._faults:
                 if _purges(fault) or not fault.can_take(
@@ -36,8 +42,9 @@ class Happenings:
                 ):
                     continue
                 there = (persistent == lasting) & (since_ns <= fault.struck_ns)
+                from_ns[there] = np.minimum(from_ns[there], fault.at_ns)
                 struck_ns[there] = np.minimum(struck_ns[there], fault.struck_ns)
-        return struck_ns
+        return from_ns, struck_ns
 
     def unwritten_ns(self, since_ns: NDArray[np.int64], confirmed: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return when a node ended after copies were sent that were never confirmed, and need not have been written; NEVER for others."""

@@ -16,6 +16,7 @@ from typing import Final
 
 from harness.checks.rules.machines import what_is_gone
 from harness.events import Drained, Event, InfrastructureFailed, ProcessExited, TrafficStarted
+from harness.scenario.scenario import Scenario
 from harness.verdict.data import Counts, ExpectationResult, Fate, FaultOutcome, Outcome
 from harness.verdict.words import plural
 
@@ -48,10 +49,13 @@ def decide(
     faults: Sequence[FaultOutcome],
     expectations: Sequence[ExpectationResult],
     too_few: Collection[str],
+    *,
+    pointless: bool = False,
 ) -> tuple[Outcome, tuple[str, ...]]:
     """Return the outcome and the reasons for it; none when all is as expected.
 
-    `too_few` are the paths of expectations of which less was seen than asked for.
+    `too_few` are the paths of expectations of which less was seen than asked for; `pointless` says that nothing was promised, and that the
+    scenario does not expect that.
     """
     broken = (*_broken(events), *what_is_gone(events))
     drained = next((event for event in events if isinstance(event, Drained)), None)
@@ -64,7 +68,7 @@ def decide(
             return Outcome.INFRASTRUCTURE, broken
         return Outcome.INTERRUPTED, ("the run was interrupted before the drain ended",)
     unfair = tuple(_nothing_at_risk(faults))
-    doubts = (*_nothing_done(events, counts), *unfair, *_not_ended(counts, expectations, drained))
+    doubts = (*_nothing_done(events, counts, pointless=pointless), *unfair, *_not_ended(counts, expectations, drained))
     doubts += tuple(f"{result.path}: {result.observed}" for result in expectations if result.holds is None)
     # Messages that are left over make a run inconclusive, unless the scenario says how many there may be.
     failed = [result for result in failed if result.path not in LEFT_OVER or result.stated]
@@ -92,9 +96,17 @@ def _by_fault(path: str) -> bool:
     return path in BROUGHT_BY_FAULTS or path.startswith("lost_at.")
 
 
-def _nothing_done(events: Sequence[Event], counts: Counts) -> Iterator[str]:
+def expects_refusals(scenario: Scenario) -> bool:
+    """Whether a scenario says that publishers are told of messages that are not taken."""
+    stated = (scenario.expect.returned, scenario.expect.nacked, scenario.expect.never_promised)
+    return any(count is not None and not count.holds(0) for count in stated)
+
+
+def _nothing_done(events: Sequence[Event], counts: Counts, *, pointless: bool) -> Iterator[str]:
     if counts.published == 0:
         yield "nothing was published"
+    elif pointless:
+        yield "nothing was promised: the broker took no message"
     if not any(isinstance(event, TrafficStarted) for event in events):
         yield "the traffic never began"
 

@@ -64,6 +64,21 @@ def together(remedies: Sequence[Remedy]) -> Remedy:
     return Remedy(" and ".join(each.text for each in remedies), tuple(ways))
 
 
+def _of_length(queue: str, topology: RunTopology) -> Iterator[Remedy]:
+    at, policy = f"queues.{queue}", topology.policy(queue)
+    # A dead letter that is refused is lost: dead-lettering at most once has no confirms.
+    if not topology.takes_dead_letters(queue):
+        if policy.refuses_when_full:
+            yield Remedy("publishers.confirms: true", (("publishers.confirms",),))
+        else:
+            yield Remedy(f"{at}.overflow: reject-publish with publishers.confirms: true", ((f"{at}.overflow",),))
+    if policy.max_length is not None:
+        yield Remedy(f"a greater {at}.max_length", ((f"{at}.max_length",),))
+    if policy.max_length_bytes is not None:
+        argument = f"{at}.arguments.x-max-length-bytes"
+        yield Remedy(f"a greater {argument}", ((argument,),))
+
+
 def of_not_done(reason: Reason, queue: str, topology: RunTopology) -> Iterator[Remedy]:
     """Name what would have kept what a queue threw away or gave up; each alone, and nothing that is in force already."""
     at = f"queues.{queue}"
@@ -73,10 +88,7 @@ def of_not_done(reason: Reason, queue: str, topology: RunTopology) -> Iterator[R
             yield to_target
             yield Remedy(f"a longer {at}.message_ttl", ((f"{at}.message_ttl",),))
         case Reason.LENGTH:
-            # A dead letter that is refused is lost: dead-lettering at most once has no confirms.
-            if not topology.policy(queue).refuses_when_full and not topology.takes_dead_letters(queue):
-                yield Remedy(f"{at}.overflow: reject-publish with publishers.confirms: true", ((f"{at}.overflow",),))
-            yield Remedy(f"a greater {at}.max_length", ((f"{at}.max_length",),))
+            yield from _of_length(queue, topology)
         case Reason.DELIVERY_LIMIT:
             yield to_target
             yield Remedy(f"a greater {at}.delivery_limit", ((f"{at}.delivery_limit",),))

@@ -62,8 +62,8 @@ class _Stay:
     """By when surely; NEVER where they are not known to have come."""
     until_ns: NDArray[np.int64]
     """By when something else had taken them, or they were overtaken."""
-    struck_ns: NDArray[np.int64]
-    """When a fault took them; NEVER for none."""
+    struck_from_ns: NDArray[np.int64]
+    """From when on a fault can have taken them; NEVER for none."""
     purge_ns: NDArray[np.int64]
     """When a purge did; NEVER for none."""
     purge: NDArray[np.int64]
@@ -212,10 +212,10 @@ class _Walk:
             # One that was given back came to its place again when others had passed it.
             self.taken.overtaken_ns[rows] = self._overtaken(queue).since_ns(sure_ns)
             until_ns = np.minimum(until_ns, self.taken.overtaken_ns[rows])
-        struck_ns = self._happened.struck_ns(queue, since_ns, self._persistent[rows])
+        struck_from_ns, struck_ns = self._happened.struck_ns(queue, since_ns, self._persistent[rows])
         until_ns = np.minimum(until_ns, struck_ns)
         purge_ns, purge = self._happened.purged_ns(queue, back_ns, until_ns)
-        stay = _Stay(rows, came_ns, sure_ns, until_ns, struck_ns, purge_ns, purge, again=again, died=died)
+        stay = _Stay(rows, came_ns, sure_ns, until_ns, struck_from_ns, purge_ns, purge, again=again, died=died)
         left = self._by_limits(stay, position, deaths)
         self._removed(rows[left], queue, purge[left], sure_ns[left], unstruck=until_ns[left] == self._end_ns)
         left[left] = self.taken.reason[rows[left]] == Reason.NONE
@@ -240,7 +240,7 @@ class _Walk:
         # A fault may have struck before it came, or before it died.
         confirmed = self._tally.publishes.confirmed_ns[self._sent[rows]] != NEVER
         unwritten_ns = self._happened.unwritten_ns(came_ns, confirmed)
-        risky_ns = np.minimum(unwritten_ns, np.minimum(stay.struck_ns, stay.purge_ns))
+        risky_ns = np.minimum(unwritten_ns, np.minimum(stay.struck_from_ns, stay.purge_ns))
         risky_ns = np.minimum(risky_ns, self._happened.pushed_ns(queue, came_ns))
         for chosen, reason, at_ns in (
             (outgrown, Reason.LENGTH, came_ns),

@@ -151,13 +151,20 @@ class _Weighing:
         self._gone_otherwise(rows[~purged], place)
 
     def _purged(self) -> None:
-        """Hold what purges took against what the broker says that they took: copies beyond that went another way."""
+        """Hold what purges took against what the broker says that they took.
+
+        Of more copies than that the youngest went another way: the next purge of their queue took them, or they are lost.
+        """
         taken = self.taken
-        for fault in fault_records(self._events):
-            if fault.taken is None:
-                continue
+        purges = [fault for fault in fault_records(self._events) if fault.taken is not None]
+        for number, fault in enumerate(purges):
             mine = np.flatnonzero((taken.reason == Reason.PURGED) & (taken.fault == fault.fault))
-            beyond = mine[np.argsort(taken.possible[mine], kind="stable")][fault.taken :]
+            beyond = mine[np.lexsort((taken.since_ns[mine], taken.possible[mine]))][fault.taken :]
+            later = next((each for each in purges[number + 1 :] if set(each.targets) & set(fault.targets)), None)
+            if later is not None:
+                still_there = taken.overtaken_ns[beyond] >= later.at_ns
+                taken.fault[beyond[still_there]] = later.fault
+                beyond = beyond[~still_there]
             for place in np.unique(taken.queue[beyond]).tolist():
                 self._gone_otherwise(beyond[taken.queue[beyond] == place], place)
 

@@ -101,7 +101,7 @@ def _cause(group: _Group, tally: MessageTable) -> DuplicateCause:
 
 _WHY: Final = {
     Reason.NOTHING: "nothing of this run explains it",
-    Reason.REPUBLISHED: "published again, for want of a confirm for {the} first attempt",
+    Reason.REPUBLISHED: "published again, as {the} first attempt was not confirmed",
     Reason.REQUEUED: "{who} requeued {them}",
     Reason.DIED: "{who} rejected {them}, and a dead letter queue brought {them} back",
     Reason.CONNECTION: "{who} {ended}{when} before the broker had its acknowledgement",

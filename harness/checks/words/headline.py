@@ -97,16 +97,14 @@ def headline(
 def run_headline(outcome: Outcome, variants: Sequence[VariantVerdict]) -> str:
     """Make the whole run's line, of at most LONGEST characters: the guarantee's, and whether the controls showed what they must.
 
-    Controls that did not show it are named where there is room, and counted in any case; the guarantee's line is cut for that.
+    That is said in any case, and the guarantee's line is cut for it; which controls, where there is room.
     """
     if not variants:
         return "Interrupted before anything was judged." if outcome is Outcome.INTERRUPTED else "Nothing was judged."
     guarantee, controls = variants[0], variants[1:]
     ends = tuple(_of_controls(controls))
     fitting = (f"{guarantee.headline}{end}" for end in ends if len(guarantee.headline) + len(end) <= LONGEST)
-    bad = any(control.outcome is not Outcome.AS_EXPECTED for control in controls)
-    shortest = ends[-1] if bad else ""
-    return next(fitting, f"{_short(guarantee.headline, LONGEST - len(shortest))}{shortest}")
+    return next(fitting, f"{_short(guarantee.headline, LONGEST - len(ends[-1]))}{ends[-1]}")
 
 
 def _of_controls(controls: Sequence[VariantVerdict]) -> Iterator[str]:
@@ -119,7 +117,11 @@ def _of_controls(controls: Sequence[VariantVerdict]) -> Iterator[str]:
     elif controls:
         shown = "Its control showed what it must" if len(controls) == 1 else "Its controls showed what they must"
         named = _some([name_in_line(control.name) for control in controls])
-        yield from (f". {shown} ({named}).", f". {shown}.")
+        yield from (
+            f". {shown} ({named}).",
+            f". {shown}.",
+            f"; {'control' if len(controls) == 1 else 'controls'} as expected",
+        )
     else:
         yield ""
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.checks.rules.causes import Cause, Causes
 from harness.checks.rules.last_seen import last_seen_ns
-from harness.checks.rules.remedies import BROKEN_PROMISE, NO_CAUSE, UNDECLARED_TAKER
+from harness.checks.rules.remedies import BROKEN_PROMISE, FAILED_WORK, NO_CAUSE, UNDECLARED_TAKER
 from harness.checks.tally.fault_records import FaultRecord, fault_records
 from harness.checks.tally.message_table import MessageTable
 from harness.events import Event
@@ -81,6 +81,8 @@ def _sentence(
     when = ""
     if fault_record is not None:
         when = f" when `{fault_record.title}` struck at {tally.seconds(fault_record.at_ns):.1f} s"
+    elif cause.remedy == FAILED_WORK:
+        when = " as its work failed" if count == 1 else " as their work failed"
     elif cause.place is Place.WORKER:
         when = " when it died"
     kept = ""
