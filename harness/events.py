@@ -337,6 +337,11 @@ class Note(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CutOff(Note):
+    """The time limit ended the traffic before publishers had sent all that the scenario has them send."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VariantFinished(Event):
     """A variant is judged."""
 

@@ -142,7 +142,10 @@ def judge(
         machines=machines(events),
         fairness=fairness(observed.workers),
         drained=drained is not None and drained.complete,
-        notes=(*(event.message for event in events if isinstance(event, Note)), *undeclared_effects(struck)),
+        notes=(
+            *(event.message for event in events if isinstance(event, Note) and event.message not in reasons),
+            *undeclared_effects(struck),
+        ),
         duration_s=_duration_s(events),
         backend=started.backend if started else "",
         rabbitmq=started.rabbitmq if started else "",

@@ -15,7 +15,7 @@ from harness.engine.processes import Processes
 from harness.engine.realtime import realtime_priority
 from harness.engine.timeline import Timeline
 from harness.errors import InfrastructureError
-from harness.events import TrafficStarted
+from harness.events import CutOff, Note, TrafficStarted
 from harness.scenario.scenario import Scenario
 from harness.scenario.traffic import Publishers
 
@@ -101,9 +101,10 @@ class Traffic:
         if published and self._workers_started and not self._can_still_progress():
             return True
         if elapsed_s > self._scenario.time_limit:
-            self._outbox.note(
-                f"the time limit of {self._scenario.time_limit:g} s ended the traffic {self._unfinished(published=published)}"
-            )
+            limit = f"the time limit of {self._scenario.time_limit:g} s ended the traffic"
+            message = f"{limit} {self._unfinished(published=published)}"
+            kind = Note if published or self._sent_all() else CutOff
+            self._outbox.emit(kind(at_ns=time.monotonic_ns(), variant=self._variant, message=message))
             self._cast.processes.stop_all("publisher")
             return True
         return False

@@ -105,7 +105,7 @@ class Scenario(Model):
     drain: Drain = with_nothing_set(Drain)
     """When the run ends."""
     time_limit: Annotated[Duration, Field(gt=0)] = 300.0
-    """Bound on traffic and timeline."""
+    """Bound on traffic and timeline. A run whose publishers had not sent everything by then is inconclusive."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Seed of all random choices; drawn and printed if not given."""
     expect: Expectations = with_nothing_set(Expectations)

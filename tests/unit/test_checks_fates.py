@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.checks.judge import judge
-from harness.events import ProcessExited
+from harness.events import CutOff, Note, ProcessExited
 from harness.scenario.scenario import Scenario
 from harness.verdict.data import Fate, Outcome, Place, VariantVerdict
 from tests.unit.histories import FOREIGN, MS, Story, scenario
@@ -383,6 +383,20 @@ def test_a_later_purge_takes_nothing_that_was_overtaken_before() -> None:
     story.process(1)
     story.fault("purge", "tasks", family="topology", fault=1, taken=1)
     assert fates(verdict(story)) == {"lost": 1, "processed": 1}
+
+
+def test_a_run_that_was_cut_off_before_everything_was_sent_proves_nothing() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    said = "the time limit of 3 s ended the traffic before everything was sent"
+    story.event(Note, message="something else")
+    assert verdict(story).outcome is Outcome.AS_EXPECTED
+    story.event(CutOff, message=said)
+    found = verdict(story)
+    assert (found.outcome, found.reasons) == (Outcome.INCONCLUSIVE, (said,))
+    assert found.notes == ("something else",)
+    assert found.headline == f"1 task: 1 done without any fault; inconclusive: {said}"
 
 
 def test_a_run_that_promised_nothing_proves_nothing_unless_it_says_so() -> None:

@@ -11,7 +11,7 @@ from harness.engine.counters import Totals
 from harness.engine.load import LoadMeter
 from harness.engine.outbox import Outbox
 from harness.engine.traffic import Participants, Traffic
-from harness.events import Event, Note
+from harness.events import CutOff, Event, Note
 from tests.unit.histories import scenario
 
 COUNTED: dict[str, object] = {"publishers": {"messages": 10}}
@@ -58,8 +58,9 @@ def note_of(changes: dict[str, object], *, published: int, done: bool, finished:
         before_release=lambda: None,
     )
     traffic.run()
-    (note,) = [event.message for event in events if isinstance(event, Note)]
-    return note.removeprefix("the time limit of 0.1 s ended the traffic ")
+    (note,) = [event for event in events if isinstance(event, Note)]
+    assert isinstance(note, CutOff) == ("everything was sent" in note.message)
+    return note.message.removeprefix("the time limit of 0.1 s ended the traffic ")
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from harness.checks.rules.machines import what_is_gone
-from harness.events import Drained, Event, InfrastructureFailed, ProcessExited, TrafficStarted
+from harness.events import CutOff, Drained, Event, InfrastructureFailed, ProcessExited, TrafficStarted
 from harness.scenario.scenario import Scenario
 from harness.verdict.data import Counts, ExpectationResult, Fate, FaultOutcome, Outcome
 from harness.verdict.words import plural
@@ -107,6 +107,7 @@ def _nothing_done(events: Sequence[Event], counts: Counts, *, pointless: bool) -
         yield "nothing was published"
     elif pointless:
         yield "nothing was promised: the broker took no message"
+    yield from (event.message for event in events if isinstance(event, CutOff))
     if not any(isinstance(event, TrafficStarted) for event in events):
         yield "the traffic never began"
 

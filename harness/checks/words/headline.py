@@ -229,7 +229,7 @@ def _with_ends(line: _Line, struck: Sequence[FaultRecord], bound: float | None) 
     times = sum(fault_record.times for fault_record in struck)
     rate = f"loss rate {rate_bound(bound)} at 95%" if bound is not None and all_done else ""
     for rest in (rate, ""):
-        for faults in (_printable(faults_in_words(struck)), f"across {plural(times, 'fault')}"):
+        for faults in (_printable(faults_in_words(struck)), f"across {plural(times, 'fault')}" if struck else ""):
             yield replace(line, faults=faults, rate=rest)
 
 
