@@ -75,14 +75,26 @@ class Written:
         times = [np.array([kill.at_ns])]
         for here in tally.slices():
             mine = tally.first_queue(np.arange(here.start, here.stop)) == place
-            times.append(tally.first_published_ns[here][mine])
+            times.append(_edges(tally.first_published_ns[here][mine], kill.at_ns))
         for deliveries in tally.all_deliveries():
             mine = deliveries.queue == place
-            times += [deliveries.at_ns[mine], deliveries.acked_ns[mine], deliveries.rejected_ns[mine]]
-        busy_ns = np.concatenate(times)
-        busy_ns = np.unique(busy_ns[busy_ns <= kill.at_ns])
+            for column in (deliveries.at_ns, deliveries.acked_ns, deliveries.rejected_ns):
+                times.append(_edges(column[mine], kill.at_ns))
+        busy_ns = np.unique(np.concatenate(times))
         idle = np.flatnonzero(np.diff(busy_ns) >= LAG_NS)
         return int(busy_ns[idle[-1]]) + 1 if len(idle) else -NEVER
+
+
+def _edges(times_ns: NDArray[np.int64], until_ns: int) -> NDArray[np.int64]:
+    """Return the first and the last of some times in each span that is too short to be idle in, as far as they are before another."""
+    times_ns = times_ns[times_ns <= until_ns]
+    if not len(times_ns):
+        return times_ns
+    span = (until_ns - times_ns) // (LAG_NS // 2)
+    first, last = np.full(int(span.max()) + 1, NEVER), np.full(int(span.max()) + 1, -NEVER)
+    np.minimum.at(first, span, times_ns)
+    np.maximum.at(last, span, times_ns)
+    return np.concatenate([first[first != NEVER], last[last != -NEVER]])
 
 
 def _kills(fault_record: FaultRecord) -> bool:
