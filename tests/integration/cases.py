@@ -62,6 +62,18 @@ DONE, LOST, DROPPED, EXPIRED, DEAD = Fate.PROCESSED, Fate.LOST, Fate.DROPPED, Fa
 REMOVED, RETAINED = Fate.REMOVED, Fate.RETAINED
 MANY = 1 << 40
 
+HOME_NODE_DOWN: Final = """
+broker: {nodes: 3}
+queues:
+  tasks: {type: classic}
+publishers: {count: 2, messages: 1500, rate: 300, confirms: {window: 100}}
+workers: {count: 2, acks: manual, prefetch: 20, work: 1ms}
+expect: {lost: 0}
+timeline:
+  - after: {processed: 300}
+    kill: {broker: 0, back_after: 2s}
+"""
+
 LIMITS = (
     Case(
         "length limit",
@@ -776,16 +788,8 @@ expect: {lost: 0}
     Case(
         "home node down",
         "of a classic queue",
-        """
-broker: {nodes: 3}
-queues:
-  tasks: {type: classic}
-publishers: {count: 2, messages: 1500, rate: 300, confirms: {window: 100}}
-workers: {count: 2, acks: manual, prefetch: 20, work: 1ms}
-expect: {lost: 0}
-timeline:
-  - after: {processed: 300}
-    kill: {broker: 0, back_after: 2s}
+        HOME_NODE_DOWN
+        + """\
 controls:
   mandatory: {set: {publishers.mandatory: true}, expect: {lost: 0, returned: ">= 1"}}
 """,
@@ -818,17 +822,7 @@ timeline:
     Case(
         "home node down",
         "of a classic queue, from 4.0 on: the broker refuses what cannot be kept",
-        """
-broker: {nodes: 3}
-queues:
-  tasks: {type: classic}
-publishers: {count: 2, messages: 1500, rate: 300, confirms: {window: 100}}
-workers: {count: 2, acks: manual, prefetch: 20, work: 1ms}
-expect: {lost: 0}
-timeline:
-  - after: {processed: 300}
-    kill: {broker: 0, back_after: 2s}
-""",
+        HOME_NODE_DOWN,
         Want(GREEN, {DONE: 3000}),
         own_broker=True,
         slow=True,

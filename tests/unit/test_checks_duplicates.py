@@ -131,7 +131,7 @@ def redone(story: Story, *rounds: str) -> Story:
         (("done requeued", "", "done"), Told(0, Reason.NOTHING, "worker-1")),
         (("done requeued", "requeued", "", "done"), Told(0, Reason.NOTHING, "worker-1")),
         (("done", "requeued", "done"), Told(0, Reason.NOTHING, "worker-1")),
-        # Of several times the first one tells, but where one has no reason, none is told.
+        # The reason of the first repetition is given, unless one of the repetitions has no reason.
         (("done requeued", "done lost", "done"), Told(0, Reason.REQUEUED, "worker-1", times=3)),
         (("done lost", "done requeued", "done"), Told(0, Reason.CONNECTION, "worker-1", times=3)),
         (("done requeued", "done", "done"), Told(0, Reason.NOTHING, "worker-2", times=3)),

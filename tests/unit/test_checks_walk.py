@@ -962,25 +962,22 @@ def test_a_length_takes_only_what_had_not_expired_before() -> None:
     assert ends(story, 0, 1, tasks={"max_length": 1, "message_ttl": "1s"}) == ["TTL tasks", "TTL tasks"]
 
 
-@pytest.mark.parametrize(("waiting", "end"), [(2, "LENGTH second"), (1, "NONE second")])
-def test_a_full_queue_refuses_dead_letters_and_nobody_hears_of_it(waiting: int, end: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "waiting", "end"),
+    [
+        ("classic", 2, "LENGTH second"),
+        ("classic", 1, "NONE second"),
+        ("quorum", 3, "LENGTH second"),  # it refuses from one message over its limit on
+        ("quorum", 2, "NONE second"),
+    ],
+)
+def test_a_full_queue_refuses_dead_letters_and_nobody_hears_of_it(kind: str, waiting: int, end: str) -> None:
     story = stories("second")
     for seq in range(1, 1 + waiting):
         story.confirm(story.publish(seq, route=1))
     story.sent(0)
     story.reject(0, story.deliver(0))
-    second = {"max_length": 2, "overflow": "reject-publish"}
-    assert ends(story, tasks={"dead_letter": "second"}, second=second) == [end]
-
-
-@pytest.mark.parametrize(("waiting", "end"), [(3, "LENGTH second"), (2, "NONE second")])
-def test_a_quorum_queue_refuses_from_one_message_over_its_limit_on(waiting: int, end: str) -> None:
-    story = stories("second")
-    for seq in range(1, 1 + waiting):
-        story.confirm(story.publish(seq, route=1))
-    story.sent(0)
-    story.reject(0, story.deliver(0))
-    second = {"type": "quorum", "max_length": 2, "overflow": "reject-publish"}
+    second = {"type": kind, "max_length": 2, "overflow": "reject-publish"}
     assert ends(story, tasks={"dead_letter": "second"}, second=second) == [end]
 
 

@@ -97,7 +97,7 @@ def _by_fault(path: str) -> bool:
 
 
 def expects_refusals(scenario: Scenario) -> bool:
-    """Whether a scenario says that publishers are told of messages that are not taken."""
+    """Whether a scenario expects the broker to return or refuse messages."""
     stated = (scenario.expect.returned, scenario.expect.nacked, scenario.expect.never_promised)
     return any(count is not None and not count.holds(0) for count in stated)
 
