@@ -202,7 +202,8 @@ class Targeted(Fault):
                 if holding is not None:
                     return actor, holding
             context.wait(0.005)
-        raise NoTargetError(f"no {role} held anything unsettled within {FIND_TARGET_TIMEOUT_S:g} s")
+        until = "before the traffic ended" if context.over() else f"within {FIND_TARGET_TIMEOUT_S:g} s"
+        raise NoTargetError(f"no {role} held anything unsettled {until}")
 
 
 def strike_title(name: str, targets: tuple[str, ...]) -> str:

@@ -208,7 +208,7 @@ def test_pause_and_scale_and_by_hand_and_connections(run_text: Run) -> None:
             """
 name: many
 publishers: {messages: 5000, rate: 1000}
-workers: {count: 2, work: 2.5ms, prefetch: 5}
+workers: {count: 2, work: 4ms, prefetch: 5}
 timeline:
   - after: {confirmed: 200}
     pause: {worker: 1, for: 300ms}

@@ -15,7 +15,7 @@ from harness.verdict.data import Fate
 from tests.integration.backends import require
 
 GAP, GAP_S = 400, 1.5
-"""From one step to the next, in completed messages and in seconds."""
+"""From one step to the next, in messages and in seconds."""
 HOLDING = {"worker": "holding deliveries", "publisher": "holding unconfirmed"}
 STRIKES = [
     strike
@@ -40,8 +40,9 @@ def scenario(action: str, options: str, undone_by: str) -> str:
     """Every selector of an action, one after the other while messages flow."""
     steps = []
     for number, (target, _, _) in enumerate(STRIKES, start=1):
-        # Who was ended must be back: on a busy machine that takes longer, and so does the work.
-        when = f"at: {number * GAP_S:g}s" if undone_by else f"after: {{processed: {number * GAP}}}"
+        # Who was ended must be back: on a busy machine that takes longer, and so does what only they can do.
+        progress = "processed" if target.startswith("worker") else "published"
+        when = f"at: {number * GAP_S:g}s" if undone_by else f"after: {{{progress}: {number * GAP}}}"
         steps.append(f"  - {when}\n    {action}: {{{target}{options}}}")
         if undone_by:
             steps.append(f"  - at: {(number + 0.4) * GAP_S:g}s\n    {undone_by}: {{{target}}}")

@@ -262,6 +262,8 @@ class Oracle:
     def _came_back(self, before: Delivery, after: Delivery) -> bool:
         if before.rejected_ns is not None and before.rejected_ns <= after.at_ns and (before.requeued or after.died):
             return True
+        if before.session == after.session:  # what the end of a connection gives back comes on another one
+            return False
         return self._given_up(before, after.at_ns) or self._given_up(after, before.at_ns)
 
     def _given_up(self, delivery: Delivery, by_ns: int) -> bool:
