@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -17,7 +18,7 @@ from harness.checks.rules.distribution import (
     strictly_in_turn,
     worker_figures,
 )
-from harness.checks.rules.duplicates import find_duplicates
+from harness.checks.rules.duplicates import Duplicates, find_duplicates
 from harness.checks.rules.expectations import evaluate, too_few
 from harness.checks.rules.fates import ORDER, Fates, find_fates
 from harness.checks.rules.latency import latency
@@ -34,6 +35,7 @@ from harness.checks.tally.fault_records import FaultRecord, Missed, fault_record
 from harness.checks.tally.message_table import MessageTable, tabulate
 from harness.checks.tally.times import NEVER
 from harness.checks.words.done_twice import group_duplicates
+from harness.checks.words.errors import errors_of_traffic
 from harness.checks.words.headline import headline
 from harness.checks.words.listing import Listing, corrupt_messages
 from harness.checks.words.not_done import group_not_done
@@ -68,11 +70,13 @@ def judge(
     kept = kept_after_ack(seen, events)
     counts = _counts(seen, fates, twice=len(twice.copy), unexplained=len(twice.unexplained), kept=len(kept))
     gone = tuple(what_is_gone(events))
-    causes = NO_CAUSES if gone else find_causes(fates, seen, events)
+    causes = NO_CAUSES if gone else find_causes(fates.lost(), seen, events)
+    otherwise = NO_CAUSES if gone else find_causes(fates.perhaps_lost(), seen, events)
     unseen = not_looked_at(scenario, seen.topology, events)
-    grouped, not_done = group_causes(causes, seen, events, unseen), group_not_done(fates.taken, seen, struck)
+    grouped = group_causes(causes, seen, events, unseen)
+    not_done = group_not_done(fates.taken, otherwise, seen, struck)
     faults = (
-        *_fault_outcomes(seen, causes, fates.taken, struck, precision(seen, scenario, struck)),
+        *_fault_outcomes(seen, causes, fates.taken, twice, struck, precision(seen, scenario, struck)),
         *(_missed_outcome(each) for each in missed(events)),
     )
     observed = Observed(
@@ -145,6 +149,7 @@ def judge(
         notes=(
             *(event.message for event in events if isinstance(event, Note) and event.message not in reasons),
             *undeclared_effects(struck),
+            *errors_of_traffic(seen.errors),
         ),
         duration_s=_duration_s(events),
         backend=started.backend if started else "",
@@ -228,35 +233,30 @@ def _fault_outcomes(
     seen: MessageTable,
     causes: Causes,
     gone: Taken,
+    twice: Duplicates,
     struck: Sequence[FaultRecord],
     measured: Mapping[int, Precision],
 ) -> Iterator[FaultOutcome]:
     counts = np.bincount(causes.of, minlength=len(causes.causes)).tolist()
-    taken: dict[int | None, int] = {}
-    reached: dict[int | None, int] = {}
+    taken: Counter[int | None] = Counter()
+    reached: Counter[int | None] = Counter(twice.fault.tolist())
     for cause, count in zip(causes.causes, counts, strict=True):
-        taken[cause.fault] = taken.get(cause.fault, 0) + count
+        taken[cause.fault] += count
         if (
             cause.place is not Place.EXCHANGE
         ):  # what was sent to a queue that had gone was not there when the fault struck
-            reached[cause.fault] = reached.get(cause.fault, 0) + count
+            reached[cause.fault] += count
     removed = gone.chosen(gone.fault >= 0)
     struck_ns = {each.fault: each.struck_ns for each in struck}
     for fault, count in zip(*(each.tolist() for each in np.unique(removed.fault, return_counts=True)), strict=True):
-        taken[fault] = taken.get(fault, 0) + count
-        reached[fault] = reached.get(fault, 0) + count
+        taken[fault] += count
+        reached[fault] += count
     taken_ns = [causes.taken_ns(), np.array([struck_ns[fault] for fault in removed.fault.tolist()], dtype=np.int64)]
     risks = at_risk(struck, seen, np.concatenate([causes.copies, removed.copy]), np.concatenate(taken_ns))
-    for fault_record, risk in zip(struck, risks, strict=True):
-        if risk is not None:  # what it took was in its reach, seen there or not
-            most = max(risk, reached.get(fault_record.fault, 0))
-        yield _fault_outcome(
-            fault_record,
-            seen,
-            most if risk is not None else None,
-            taken.get(fault_record.fault, 0),
-            measured[fault_record.fault],
-        )
+    for each, risk in zip(struck, risks, strict=True):
+        # What it took, or had done again, was in its reach, seen there or not.
+        most = None if risk is None else max(risk, reached[each.fault])
+        yield _fault_outcome(each, seen, most, taken[each.fault], measured[each.fault])
 
 
 def _fault_outcome(

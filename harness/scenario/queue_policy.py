@@ -68,6 +68,12 @@ class EffectivePolicy:
         return self.overflow in ("reject-publish", "reject-publish-dlx")
 
     @property
+    def dead_letters_refused(self) -> bool:
+        """Whether a message that it refuses, for it is full, goes to its dead letter target all the same."""
+        refuses = self.has_length_limit and self.refuses_when_full
+        return refuses and self.overflow == "reject-publish-dlx" and self.has_dead_letter_target
+
+    @property
     def dead_letters_at_least_once(self) -> bool:
         """Whether it keeps a dead-lettered message until the target has taken it. Source: RabbitMQ's guide to quorum queues."""
         asked = self.dead_letter_strategy == "at-least-once" and self.has_dead_letter_target

@@ -1,4 +1,4 @@
-"""Whether what a verdict counts can be the truth: DESIGN.md: "An uncertain figure is an interval [shown, shown + possible]"."""
+"""Whether what a verdict counts can be the truth: an uncertain figure is an interval [shown, shown + possible]."""
 
 from __future__ import annotations
 

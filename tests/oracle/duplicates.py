@@ -1,6 +1,6 @@
 """What was done twice, and why; what was acknowledged and is still there.
 
-DESIGN.md: "Reasons are a table in one module, each with a test of an honest broker doing it: reject or recover, a lost connection, a closed
+The rule: "Reasons are a table in one module, each with a test of an honest broker doing it: reject or recover, a lost connection, a closed
 channel, a republish, a fault between the queue and that channel's node, at-least-once dead-lettering after a leader change, an ack that a
 killed node had not written. The redelivered bit is a hint, never a reason. The end of a connection explains nothing before it."
 """
@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from harness.effects import Becomes
 from harness.history.records import AckMode
-from tests.oracle.lives import Life, Lives
+from tests.oracle.lives import Life, Lives, refused
 from tests.oracle.options import LAG_NS, Struck
 from tests.oracle.reading import Delivery, Found, Session
 from tests.oracle.topology import Topology
@@ -73,7 +73,9 @@ class Duplicates:
             and (each.at_ns, each.tag) <= (later.at_ns, later.tag)
         ]
         if not earlier:
-            return Reason.REPUBLISHED, None
+            done = {each.attempt for each in life.deliveries if each.completed_ns is not None}
+            lied = any(refused(life, attempt, self.topology) for attempt in done)
+            return Reason.NONE if lied else Reason.REPUBLISHED, None
         last = max(earlier, key=lambda each: (each.at_ns, each.tag))
         return self._came_back(last, later.at_ns), last
 

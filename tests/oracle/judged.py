@@ -44,7 +44,7 @@ def _differs(what: str, judge: object, oracle: object) -> list[str]:
 
 
 def _messages(verdict: VariantVerdict, oracle: Oracle) -> list[str]:
-    """DESIGN.md: "Published, confirmed, returned, nacked and never promised count messages"."""
+    """The rule: "Published, confirmed, returned, nacked and never promised count messages"."""
     counts, every = verdict.counts, oracle.records.publishes.values()
     return [
         *_differs("published", counts.published, len(every)),

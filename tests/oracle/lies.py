@@ -64,13 +64,13 @@ class Told:
     """The messages that it lied about."""
 
 
-def tell(lie: Lie, shape: str, beside: str, seed: int = 0, *, counts: bool = True) -> Told:
+def tell(lie: Lie, shape: str, beside: str, seed: int = 0, *, counts: bool = True, unconfirmed: str = "drop") -> Told:
     """Run a scenario with a broker that lies."""
     document = {**SHAPES[shape]}
     publishers = {
         "messages": 160,
         "rate": 20.0,
-        "unconfirmed": "drop",
+        "unconfirmed": unconfirmed,
         "confirms": {"window": 50},
         **document.pop("to"),
     }

@@ -1,6 +1,6 @@
 """Which copy a delivery is, and all copies that there are with what is known of each.
 
-DESIGN.md: "A copy is (message, the queue it was first put in, and the branch taken at each dead-lettering that leads into several
+The rule: "A copy is (message, the queue it was first put in, and the branch taken at each dead-lettering that leads into several
 queues). A death with n matching targets ends one copy and begins n."
 """
 
@@ -70,6 +70,19 @@ class Life:
     @property
     def seen(self) -> list[Delivery | Found]:
         return [*self.deliveries, *self.found]
+
+
+def refused(life: Life, attempt: int, topology: Topology) -> bool:
+    """Whether the broker said of an attempt that it has not taken it, and nothing else can have been meant.
+
+    The rule: "returned, or nacked where it went to one queue only and no queue refused or changed its leader".
+    """
+    mine = [each for each in life.publishes if each.attempt == attempt]
+    if all(each.returned for each in mine):
+        return True
+    queues, _ = topology.by_route(life.publishes[-1].route)
+    may_refuse = any(topology.queues[queue].overflow != "drop-head" for queue in queues)
+    return all(each.returned or each.nacked for each in mine) and len(queues) == 1 and not may_refuse
 
 
 class Lives:
@@ -142,7 +155,7 @@ class Lives:
     ) -> tuple[str, Walk | None]:
         """How a message came here that was published with deaths of another one.
 
-        DESIGN.md: x-death is "believed only beyond those that the publish itself carried". Some versions go on with what they find, others
+        The rule: x-death is "believed only beyond those that the publish itself carried". Some versions go on with what they find, others
         begin anew: without entries beyond, the message has not died if it is in one of its first queues; else the shortest way is taken.
         """
         path = seen.death.path if seen.death is not None else ()

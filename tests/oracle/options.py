@@ -1,6 +1,6 @@
 """What can have become of a copy that was promised, was not done, and is in no queue.
 
-DESIGN.md: "Evidence first, in this order: the copy's own last record; what overtook it; what faults declare that they may take; what the
+The rule: "Evidence first, in this order: the copy's own last record; what overtook it; what faults declare that they may take; what the
 broker says of the queue; what the configuration explains. Only then "no cause found"."
 """
 

@@ -1,6 +1,6 @@
 """The fate of every copy, decided from a history alone.
 
-DESIGN.md: "Copies = done + lost + dead-lettered (at rest) + expired + dropped + removed + retained + stranded + in transit + never
+The rule: "Copies = done + lost + dead-lettered (at rest) + expired + dropped + removed + retained + stranded + in transit + never
 promised." A copy that died and led to several queues has ended: it counts only where its work was done before that, or another
 attempt of its publish is still there.
 """
@@ -15,7 +15,7 @@ from harness.events import BrokerLook
 from harness.history.history import History
 from harness.scenario.scenario import Scenario
 from tests.oracle.duplicates import Duplicates
-from tests.oracle.lives import Life, Lives, Name
+from tests.oracle.lives import Life, Lives, Name, refused
 from tests.oracle.options import Option, Options
 from tests.oracle.reading import Delivery, Found, Records
 from tests.oracle.topology import Topology
@@ -73,12 +73,9 @@ class Oracle:
         return Decision(options[0].fate, option=options[0], options=options)
 
     def _refused(self, life: Life) -> bool:
-        """DESIGN.md: "returned, or nacked where it went to one queue only and no queue refused or changed its leader"."""
-        if all(each.returned for each in life.publishes):
-            return True
-        queues, _ = self.topology.by_route(life.publishes[-1].route)
-        may_refuse = any(self.topology.queues[queue].overflow != "drop-head" for queue in queues)
-        return all(each.returned or each.nacked for each in life.publishes) and len(queues) == 1 and not may_refuse
+        return any(
+            each.completed_ns is not None and refused(life, each.attempt, self.topology) for each in life.deliveries
+        )
 
     # What is asked.
 
@@ -134,14 +131,14 @@ class Oracle:
 
 
 def done(delivery: Delivery) -> bool:
-    """DESIGN.md: "its work was completed at least once, intact"."""
+    """The rule: "its work was completed at least once, intact"."""
     return delivery.completed_ns is not None and not delivery.corrupt
 
 
 class Shown:
     """Holds what may explain a missing copy against what the broker counted, and against what the history proves.
 
-    DESIGN.md: "Shown (expired, dropped) means: it arrived dead-lettered with that reason; or the history proves that it stood in the
+    The rule: "Shown (expired, dropped) means: it arrived dead-lettered with that reason; or the history proves that it stood in the
     queue at that moment [...]; or the broker's own counters of dead-lettered messages by reason [...] cover the number."
     """
 

@@ -1,6 +1,6 @@
 """When a copy was overtaken: by then it can not have been in its queue any more.
 
-DESIGN.md: "*Overtaken* is evidence only for a copy never delivered and not requeued, in its first queue, against messages of the same
+The rule: "*Overtaken* is evidence only for a copy never delivered and not requeued, in its first queue, against messages of the same
 priority that surely arrived later (same publisher connection, or its own confirm before the other's publish), and only when each consumer
 that may have been sent it has, on the same connection, received such a later one (single active consumer: the active one)."
 """

@@ -27,3 +27,10 @@ def test_no_lie_ends_green(lie: Lie) -> None:
     verdict = judge(told.history, told.plan.scenario, name=told.plan.scenario.name)
     assert told.about
     assert verdict.outcome is Outcome.VIOLATED
+
+
+def test_a_nack_that_is_a_lie_is_seen_though_its_message_is_published_again() -> None:
+    told = tell(Lie.NACK_FORGED, "plain", "nothing", unconfirmed="republish")
+    verdict = judge(told.history, told.plan.scenario, name=told.plan.scenario.name)
+    assert named_by(verdict) == {"done twice": told.about}
+    assert told.about

@@ -213,9 +213,7 @@ class Oracle:
         if any(each.completed_ns is not None for each in mine):
             if promised:
                 return Fate.PROCESSED
-            one = len(self.reaches[publishes[-1].route]) == 1
-            refused = any((each.nacked and one) or each.returned for each in publishes)
-            return Fate.RESURRECTED if refused else Fate.RECOVERED
+            return Fate.RESURRECTED if self._done_though_refused(key, mine) else Fate.RECOVERED
         if any(queue not in self.dead_letter.values() for queue in left):
             return Fate.STRANDED
         if left:
@@ -223,6 +221,13 @@ class Oracle:
         if promised:
             return Fate.DROPPED if self._rejected_for_good(mine) else Fate.LOST
         return Fate.NEVER_PROMISED
+
+    def _done_though_refused(self, key: Key, deliveries: list[Delivery]) -> bool:
+        """Whether the broker returned an attempt that was done, or nacked it, and it had one queue to go to."""
+        publishes = self.publishes[key]
+        one = len(self.reaches[publishes[-1].route]) == 1
+        refused = {each.attempt for each in publishes if each.returned or (each.nacked and one)}
+        return any(each.attempt in refused for each in deliveries if each.completed_ns is not None)
 
     def _rejected_for_good(self, deliveries: list[Delivery]) -> bool:
         if not deliveries:
@@ -257,6 +262,8 @@ class Oracle:
                     pairs = zip(mine[earlier:later], mine[earlier + 1 : later + 1], strict=True)
                     if not all(self._came_back(before, after) for before, after in pairs):
                         found.add((key, first))
+            if len({each.attempt for each in completed}) > 1 and self._done_though_refused(key, completed):
+                found.add((key, first))
         return found
 
     def _came_back(self, before: Delivery, after: Delivery) -> bool:

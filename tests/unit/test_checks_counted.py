@@ -174,6 +174,20 @@ def test_what_was_held_when_its_connection_ended_may_have_come_back_and_died() -
     assert bounds(story, missing=(3,)) == (3, 5)
 
 
+def test_an_ack_that_made_room_for_what_was_held_in_the_end_was_not_lost() -> None:
+    story = a_story()
+    story.consume(prefetch=2)
+    for seq in range(3):
+        story.sent(seq)
+    tag = story.deliver(0)
+    story.complete(0, tag)
+    story.ack(tag)
+    story.deliver(1)
+    story.deliver(2)
+    story.lose_connection("worker")
+    assert bounds(story, missing=(1, 2)) == (5, 5)
+
+
 def test_what_is_missing_is_not_counted_as_come_back() -> None:
     story = a_story()
     story.sent(0)

@@ -1,8 +1,6 @@
-"""Fates copy by copy: what the broker refused and was done all the same, what was found, and what may have had another fate."""
+"""Fates copy by copy: what was found, and what may have had another fate."""
 
 from __future__ import annotations
-
-import pytest
 
 from harness.checks.rules.fates import ORDER, Fates, find_fates
 from harness.checks.tally.message_table import tabulate
@@ -22,63 +20,6 @@ def found(story: Story, of: Scenario = CLASSIC) -> Fates:
 def fates(story: Story, of: Scenario = CLASSIC) -> list[Fate | None]:
     """By copy; None for one that does not exist."""
     return [None if code < 0 else ORDER[code] for code in found(story, of).codes.tolist()]
-
-
-# What the broker said it does not have.
-
-
-def nacked(story: Story, seq: int = 0) -> None:
-    story.confirm(story.publish(seq), nack=True)
-    story.process(seq)
-
-
-RESTART_LASTS_MS = 2
-
-
-@pytest.mark.parametrize(
-    ("at_ms", "fate"),
-    [
-        (-1001, Fate.RESURRECTED),
-        (-1000, Fate.RECOVERED),
-        (0, Fate.RECOVERED),
-        (1000 + RESTART_LASTS_MS, Fate.RECOVERED),
-        (1001 + RESTART_LASTS_MS, Fate.RESURRECTED),
-    ],
-)
-def test_a_nack_of_a_quorum_queue_says_nothing_so_near_a_fault_of_a_node(at_ms: int, fate: Fate) -> None:
-    story = Story()
-    story.sent(1)
-    story.process(1)
-    story.now += 5000 * MS
-    begins = story.now + MS
-    story.restart_broker()
-    story.now = begins + (at_ms - 1) * MS
-    nacked(story)
-    assert fates(story, QUORUM) == [fate, Fate.PROCESSED]
-
-
-def test_a_nack_of_a_classic_queue_speaks_even_near_a_fault_of_a_node() -> None:
-    story = Story()
-    story.restart_broker()
-    nacked(story)
-    assert fates(story) == [Fate.RESURRECTED]
-
-
-def test_a_nack_speaks_near_a_fault_that_leaves_the_nodes_alone() -> None:
-    story = Story()
-    story.kill_worker(2)
-    nacked(story)
-    assert fates(story, QUORUM) == [Fate.RESURRECTED]
-
-
-def test_of_two_queues_only_the_quorum_queue_may_keep_what_it_nacks() -> None:
-    of = scenario(queues={"tasks": {"type": "quorum"}, "second": {}})
-    story = Story(queues=("tasks", "second"))
-    story.restart_broker()
-    nacked(story)
-    story.confirm(story.publish(1, route=1), nack=True)
-    story.process(1, queue=1)
-    assert fates(story, of) == [Fate.RECOVERED, Fate.RESURRECTED]
 
 
 # What was found.

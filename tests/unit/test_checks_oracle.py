@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness.checks.judge import judge
 from harness.checks.rules.causes import find_causes
-from harness.checks.rules.fates import Fates, find_fates
+from harness.checks.rules.fates import find_fates
 from harness.checks.tally.message_table import tabulate
 from harness.history.read import Log
 from harness.verdict.data import Fate
@@ -199,11 +199,11 @@ def test_a_cause_does_not_depend_on_what_else_was_lost(
     )
     seen = tabulate(history, of)
     fates = find_fates(seen, history.events)
-    together = find_causes(fates, seen, history.events)
+    together = find_causes(fates.lost(), seen, history.events)
     assert together.copies.tolist() == fates.of(Fate.LOST).tolist()
     for copy, place in zip(together.copies.tolist(), together.of.tolist(), strict=True):
-        only = fates.taken.chosen(fates.taken.copy == copy)
-        alone = find_causes(Fates(fates.codes, only), seen, history.events)
+        only = fates.lost()
+        alone = find_causes(only.chosen(only.copy == copy), seen, history.events)
         (cause,) = alone.causes
         assert (cause.place, cause.actor, cause.fault, cause.remedy.text) == (
             together.causes[place].place,

@@ -49,6 +49,18 @@ def test_what_is_done_when_a_fault_begins_is_not_at_risk(back_ms: int, at_risk: 
     assert risk(story) == at_risk
 
 
+def test_what_is_done_again_because_of_a_fault_was_at_risk() -> None:
+    """All was done when it struck, but one ack was lost with the connection, so that the run has met a message."""
+    story = Story()
+    story.sent(0)
+    tag = story.deliver(0)
+    story.complete(0, tag)
+    story.restart_broker()
+    story.lose_connection("worker")
+    story.complete(0, story.deliver(0, connection=2, redelivered=True), connection=2)
+    assert risk(story) == 1
+
+
 def test_what_rests_in_a_queue_stays_at_risk_though_it_was_done_before() -> None:
     story = Story(queues=("tasks", "second"))
     story.sent(0)

@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 
 from harness.checks.rules.arrival import BACK_NS, NOTICED_AFTER_NS, arrived, unroutable
 from harness.checks.rules.arrival import WITHIN_NS as ARRIVES_WITHIN_NS
-from harness.checks.rules.fates import Fates
 from harness.checks.rules.latest import last_deliveries, last_publishes
 from harness.checks.rules.remedies import (
     BROKEN_PROMISE,
@@ -44,6 +43,7 @@ from harness.checks.rules.remedies import (
     reachable,
     together,
 )
+from harness.checks.rules.taken import Taken
 from harness.checks.tally.fault_records import FaultRecord, fault_records, on_disk_ns, over_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.sessions import Session
@@ -120,9 +120,8 @@ class _Evidence:
     """Where it stood first: another one than `queue` if it has died since, as it seems."""
 
 
-def find_causes(fates: Fates, tally: MessageTable, events: Sequence[Event]) -> Causes:
-    """Find the cause of each lost copy."""
-    lost = fates.lost()
+def find_causes(lost: Taken, tally: MessageTable, events: Sequence[Event]) -> Causes:
+    """Find the cause of each lost copy: of the i-th one, `of[i]`."""
     if not len(lost.copy):
         return NO_CAUSES
     publishes, deliveries = tally.publishes, tally.deliveries
@@ -225,10 +224,10 @@ class _Finder:
         if evidence.worker is None and evidence.queue == evidence.first_queue:
             return self._before_delivery(evidence)
         cause = self._in_queue(evidence, evidence.since_ns)
-        if evidence.worker is None and evidence.first_queue and _accuses(cause):
+        if evidence.worker is None and evidence.first_queue and accuses(cause):
             # Nobody saw it move on: what was lost on the way to its first queue, or there, never did.
             earlier = self._before_delivery(replace(evidence, queue=evidence.first_queue))
-            return cause if cause.place is not Place.UNKNOWN and _accuses(earlier) else earlier
+            return cause if cause.place is not Place.UNKNOWN and accuses(earlier) else earlier
         return cause
 
     def _at_worker(self, session: Session, *, failed: bool) -> Cause:
@@ -357,6 +356,6 @@ class _Finder:
         return cutting[-1].fault if cutting else None
 
 
-def _accuses(cause: Cause) -> bool:
+def accuses(cause: Cause) -> bool:
     """Whether nothing but a fault of the broker itself is left."""
     return cause.place is Place.UNKNOWN or cause.remedy == BROKEN_PROMISE

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import WITHIN_NS
+from harness.checks.rules.endings import find_endings
 from harness.checks.tally.deliveries import REJECTED, REQUEUED
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
@@ -62,7 +62,7 @@ class Counters:
             (before, after) if before is not None and after is not None and _comparable(before, after) else None
         )
         self._alone = self._looks is not None and not any(look.foreign_connections for look in self._looks)
-        self._missing, self._tally = missing, tally
+        self._missing, self._tally, self._events = missing, tally, events
 
     def bounds(self, pool: Pool, reason: str) -> Bounds | None:
         """Return how many of the missing copies died in a pool's queues for a reason (EXPIRED, MAXLEN, DELIVERY_LIMIT); None if that is not known."""
@@ -118,15 +118,12 @@ class Counters:
 
     def _given_back(self, places: NDArray[np.int64]) -> int:
         """Count the deliveries that can have come back with their connection: not acknowledged, or so shortly before that the ack was lost."""
-        tally = self._tally
-        sessions = tally.sessions
-        over_ns = np.array([session.over_ns for session in sessions] or [NEVER], dtype=np.int64)
-        lost_ns = np.array([session.lost_ns for session in sessions] or [NEVER], dtype=np.int64)
-        total = 0
-        for deliveries in tally.all_deliveries(over_ns != NEVER):
-            ended_ns, cut_ns = over_ns[deliveries.session], lost_ns[deliveries.session]
+        tally, total = self._tally, 0
+        ended = np.array([session.over_ns != NEVER for session in tally.sessions], dtype=bool)
+        endings = find_endings(ended, tally, self._events)
+        for deliveries in tally.all_deliveries(ended):
             settled_ns = np.minimum(deliveries.acked_ns, deliveries.rejected_ns)
-            unsettled = (ended_ns != NEVER) & ((settled_ns == NEVER) | (settled_ns > cut_ns - WITHIN_NS))
+            unsettled = ended[deliveries.session] & ~endings.arrived(deliveries.session, settled_ns)
             unsettled &= np.isin(deliveries.queue, places) & ~np.isin(deliveries.copy, self._missing)
             total += int(np.count_nonzero(unsettled))
         return total

@@ -9,6 +9,8 @@ back before it sent the second. This asks of each such pair whether an honest br
   over another connection; or
 - a node was struck in a way that costs acks: see `done_twice`.
 
+A message that was published again is there twice, unless the broker had refused one of the attempts.
+
 Clients record deliveries when they read them, so one that stood still records late what it was sent early. So a pair is explained as well
 if the second one, of a connection that was lost, may have been taken back before the first one was sent.
 
@@ -27,6 +29,7 @@ from numpy.typing import NDArray
 from harness.checks.rules.done_twice import Reason
 from harness.checks.rules.endings import LAG_NS, find_endings
 from harness.checks.rules.latest import rows_of
+from harness.checks.rules.refused import done_though_refused
 from harness.checks.rules.written import Written
 from harness.checks.tally.deliveries import REJECTED, REQUEUED
 from harness.checks.tally.fault_records import FaultRecord, fault_records
@@ -118,9 +121,10 @@ class _Pairs:
         follows = earlier[again] + 1
         found_reason = np.where(nothing[again] > nothing[follows - 1], Reason.NOTHING, reason[follows])
         rows_found = np.concatenate([again, republished])
+        refused = done_though_refused(deliveries.copy[rows[republished]], self._tally, self._events)
         return _one_each(
             deliveries.copy[rows[rows_found]],
-            np.concatenate([found_reason, np.full(len(republished), Reason.REPUBLISHED)]),
+            np.concatenate([found_reason, np.where(refused, Reason.NOTHING, Reason.REPUBLISHED)]),
             np.concatenate([session[follows], np.full(len(republished), _NOBODY)]),
             np.concatenate([fault[follows], np.full(len(republished), -1)]),
         )

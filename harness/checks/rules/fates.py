@@ -9,14 +9,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import WITHIN_NS
+from harness.checks.rules.refused import done_though_refused
 from harness.checks.rules.taken import FATES, Reason, Taken
 from harness.checks.rules.walk import what_took
-from harness.checks.tally.fault_records import fault_records, over_ns
-from harness.checks.tally.lives import Lives
 from harness.checks.tally.message_table import AT_ONCE, MessageTable
 from harness.checks.tally.topology import RunTopology
-from harness.effects import Becomes
 from harness.events import Event
 from harness.verdict.data import Fate
 
@@ -61,6 +58,10 @@ class Fates:
         """Return where the lost copies stood last."""
         return self.taken.chosen(self.taken.reason == Reason.NONE)
 
+    def perhaps_lost(self) -> Taken:
+        """Return where the copies stood last that may as well have been lost."""
+        return self.taken.chosen(self.taken.possible)
+
     def _parts(self) -> Iterator[tuple[int, NDArray[np.int8]]]:
         for begin in range(0, len(self.codes), AT_ONCE):
             yield begin, self.codes[begin : begin + AT_ONCE]
@@ -71,18 +72,18 @@ def find_fates(tally: MessageTable, events: Sequence[Event]) -> Fates:
     # The usual fate has the number 0, and pages of zeros that nobody writes to take no memory.
     codes = np.zeros(tally.total, dtype=np.int8)
     left = _left(tally)
-    missing = [np.empty(0, dtype=np.int64)]
+    missing, unpromised = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     for here in tally.slices():
         exists, done, promised = tally.published.some[here], tally.completions.some[here], tally.promised[here]
         if (exists & done & promised).all():
             continue
         missing.append(here.start + np.flatnonzero(exists & promised & ~done))
-        unpromised = done & ~promised & exists
-        resurrected = unpromised & _came_back(here, tally, events)
+        unpromised.append(here.start + np.flatnonzero(done & ~promised & exists))
         codes[here][exists & ~done] = code(Fate.NEVER_PROMISED)
-        codes[here][unpromised] = code(Fate.RECOVERED)
-        codes[here][resurrected] = code(Fate.RESURRECTED)
         codes[here][~exists] = -1
+    came = np.concatenate(unpromised)
+    codes[came] = code(Fate.RECOVERED)
+    codes[came[done_though_refused(came, tally, events)]] = code(Fate.RESURRECTED)
     for fate, copies in left.items():
         codes[copies] = code(fate)
     found = np.concatenate([np.empty(0, dtype=np.int64), *left.values()])
@@ -113,28 +114,3 @@ def _kind(queue: str, topology: RunTopology) -> int:
     if queue in topology.roles.resting:
         return 0
     return 1 if queue in topology.roles.delaying else 2
-
-
-def _came_back(here: slice, tally: MessageTable, events: Sequence[Event]) -> NDArray[np.bool_]:
-    """Return which copies of a slice cannot have been delivered by what the broker said of their message.
-
-    It returned the message; or nacked it, and the message went to one queue only, so that the nack speaks for this copy. A quorum queue
-    may nack what it keeps, when its leader changes: so near a fault of a node a nack says nothing.
-    """
-    speaks = (
-        tally.nacked[here]
-        & np.array([lives.published == 1 for lives in tally.copies.lives] or [False])[tally.route[here]]
-    )
-    if speaks.any():
-        quorum = np.array([_is_quorum(lives, tally) for lives in tally.copies.lives])[tally.route[here]]
-        published_ns = tally.first_published_ns[here]
-        for each in fault_records(events):
-            if each.effects.node is not Becomes.UNCHANGED:
-                near = (published_ns >= each.at_ns - WITHIN_NS) & (published_ns <= over_ns(each) + WITHIN_NS)
-                speaks &= ~(quorum & near)
-    found: NDArray[np.bool_] = tally.returned[here] | speaks
-    return found
-
-
-def _is_quorum(lives: Lives, tally: MessageTable) -> bool:
-    return tally.topology.policy(lives.slots[0].first_queue).type == "quorum"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from harness.checks.rules.causes import Cause, Causes, accuses
 from harness.checks.rules.remedies import of_not_done
 from harness.checks.rules.taken import FATES, Reason, Taken
 from harness.checks.tally.fault_records import FaultRecord
 from harness.checks.tally.message_table import MessageTable
+from harness.checks.tally.times import NEVER
 from harness.checks.tally.topology import RunTopology
+from harness.checks.words.sentences import how_lost
 from harness.verdict.data import NotDone
 from harness.verdict.words import plural
 
@@ -28,33 +32,84 @@ _VERBS = {
 }
 
 
-def group_not_done(taken: Taken, tally: MessageTable, struck: Sequence[FaultRecord]) -> tuple[NotDone, ...]:
-    """Group what was taken by queue, reason, fault and evidence; the largest group first."""
+def group_not_done(
+    taken: Taken, otherwise: Causes, tally: MessageTable, struck: Sequence[FaultRecord]
+) -> tuple[NotDone, ...]:
+    """Group what was taken by queue, reason, fault and evidence; the largest group first.
+
+    `otherwise` is how those were lost that may as well have been lost, in the order of `taken`.
+    """
+    causes = [replace(cause, at_ns=NEVER) for cause in otherwise.causes]
+    distinct_causes = list(dict.fromkeys(cause for cause in causes if not accuses(cause)))
+    numbers = [distinct_causes.index(cause) if cause in distinct_causes else -1 for cause in causes]
+    lost_by = np.full(len(taken.copy), -1, dtype=np.int64)
+    if len(otherwise.of):
+        lost_by[taken.possible] = np.array(numbers, dtype=np.int64)[otherwise.of]
     rows = np.flatnonzero(taken.reason != Reason.NONE)
-    keys = np.stack([taken.reason[rows], taken.queue[rows], taken.fault[rows], taken.possible[rows]], axis=1)
-    distinct, counts = np.unique(keys.astype(np.int64), axis=0, return_counts=True)
+    columns = (taken.reason, taken.queue, taken.fault, taken.possible, lost_by)
+    keys = np.stack([column[rows] for column in columns], axis=1).astype(np.int64)
+    distinct, counts = np.unique(keys, axis=0, return_counts=True)
     groups = sorted(zip(distinct.tolist(), counts.tolist(), strict=True), key=lambda group: -group[1])
-    titles = {each.fault: each.title for each in struck}
-    return tuple(_group(key, count, tally, titles) for key, count in groups)
+    records: dict[int | None, FaultRecord] = {each.fault: each for each in struck}
+    found = []
+    for (number, place, fault, possible, by), count in groups:
+        group = _Group(
+            Reason(number),
+            tally.queues[place] if place >= 0 else "",
+            records.get(fault),
+            bool(possible),
+            distinct_causes[by] if by >= 0 else None,
+            count,
+        )
+        lost_when = records.get(group.or_lost.fault) if group.or_lost is not None else None
+        found.append(_not_done(group, lost_when, tally))
+    return tuple(found)
 
 
-def _group(key: Sequence[int], count: int, tally: MessageTable, titles: dict[int, str]) -> NotDone:
-    number, place, fault, possible = key
-    reason, queue = Reason(number), tally.queues[place] if place >= 0 else ""
-    by = _by(reason, queue, titles.get(fault, ""), tally.topology)
-    settings = tuple(remedy.text for remedy in of_not_done(reason, queue, tally.topology))
-    verb = _verb(reason, count, possible=bool(possible))
-    kept = f" Would have kept {'it' if count == 1 else 'them'}: {' or '.join(settings)}." if settings else ""
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Copies that were taken in the same way."""
+
+    reason: Reason
+    queue: str
+    fault: FaultRecord | None
+    possible: bool
+    or_lost: Cause | None
+    """How they were lost, if they were."""
+    count: int
+
+
+def _not_done(group: _Group, lost_when: FaultRecord | None, tally: MessageTable) -> NotDone:
+    """Say it; `lost_when` is the fault by which they were lost, if they were."""
+    by = _by(group.reason, group.queue, group.fault.title if group.fault is not None else "", tally.topology)
+    settings = tuple(remedy.text for remedy in of_not_done(group.reason, group.queue, tally.topology))
+    begin = f"{plural(group.count, *tally.unit)} {_verb(group.reason, group.count, possible=group.possible)} {by}"
+    other = ""
+    if group.or_lost is not None:
+        begin += f", or may have been lost {how_lost(group.or_lost, group.count, lost_when, tally)}"
+        other = group.or_lost.remedy.text if group.or_lost.remedy.ways else ""
+    kept = _kept("it" if group.count == 1 else "them", " or ".join(settings), other, possible=group.possible)
     return NotDone(
-        fate=FATES[reason],
-        queue=queue,
-        fault=None if fault < 0 else fault,
-        possible=bool(possible),
+        fate=FATES[group.reason],
+        queue=group.queue,
+        fault=None if group.fault is None else group.fault.fault,
+        possible=group.possible,
         by=by,
-        settings=settings,
-        count=count,
-        sentence=f"{plural(count, *tally.unit)} {verb} {by}.{kept}",
+        settings=(*settings, other) if other else settings,
+        count=group.count,
+        sentence=f"{begin}.{kept}",
     )
+
+
+def _kept(them: str, settings: str, other: str, *, possible: bool) -> str:
+    """Say which settings would have kept them: those against what took them as it seems, and the other one if they were lost instead."""
+    if settings and other:
+        return f" Would have kept {them}: {settings} in the one case, {other} in the other."
+    if other:
+        return f" In the latter case would have kept {them}: {other}."
+    if settings:
+        return f" {'If so, would' if possible else 'Would'} have kept {them}: {settings}."
+    return ""
 
 
 def _verb(reason: Reason, count: int, *, possible: bool) -> str:

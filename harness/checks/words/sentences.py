@@ -70,6 +70,23 @@ def _sentence(
     cause: Cause, count: int, fault_record: FaultRecord | None, tally: MessageTable, not_looked_at: Sequence[str]
 ) -> str:
     were = f"{plural(count, *tally.unit)} {'was' if count == 1 else 'were'} lost"
+    kept = ""
+    if cause.remedy == BROKEN_PROMISE:
+        them = "It was" if count == 1 else "They were"
+        kept = f". {them} durable, persistent and confirmed: the broker broke its promise"
+    elif cause.remedy == UNDECLARED_TAKER:
+        kept = ". It declares no effects, so it may have taken anything"
+    elif cause.remedy != NO_CAUSE:
+        kept = f". Would have kept {'it' if count == 1 else 'them'}: {cause.remedy.text}"
+    elif cause.place is Place.UNKNOWN and not_looked_at:
+        kept = f". Not looked at: {'; '.join(not_looked_at)}"
+    elif cause.place is Place.UNKNOWN:
+        kept = ". This is what a fault of the broker itself looks like"
+    return f"{were} {how_lost(cause, count, fault_record, tally)}{kept}."
+
+
+def how_lost(cause: Cause, count: int, fault_record: FaultRecord | None, tally: MessageTable) -> str:
+    """Say where messages were lost and when, as in "in a queue at n1 when `restart n1` struck at 2.1 s"."""
     holder = {
         Place.PUBLISHER: f"on the way from {cause.actor or 'a publisher'} to the queue",
         Place.EXCHANGE: "at the exchange, where no queue was there to take them"
@@ -85,16 +102,4 @@ def _sentence(
         when = " as its work failed" if count == 1 else " as their work failed"
     elif cause.place is Place.WORKER:
         when = " when it died"
-    kept = ""
-    if cause.remedy == BROKEN_PROMISE:
-        them = "It was" if count == 1 else "They were"
-        kept = f". {them} durable, persistent and confirmed: the broker broke its promise"
-    elif cause.remedy == UNDECLARED_TAKER:
-        kept = ". It declares no effects, so it may have taken anything"
-    elif cause.remedy != NO_CAUSE:
-        kept = f". Would have kept {'it' if count == 1 else 'them'}: {cause.remedy.text}"
-    elif cause.place is Place.UNKNOWN and not_looked_at:
-        kept = f". Not looked at: {'; '.join(not_looked_at)}"
-    elif cause.place is Place.UNKNOWN:
-        kept = ". This is what a fault of the broker itself looks like"
-    return f"{were} {holder}{when}{kept}."
+    return holder + when
