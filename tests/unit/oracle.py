@@ -60,6 +60,11 @@ class Delivery:
         return self.acked_ns is not None
 
     @property
+    def done(self) -> bool:
+        """Whether its work was done, on the body that was published."""
+        return self.completed_ns is not None and not self.corrupt
+
+    @property
     def settled_ns(self) -> int | None:
         return min((each for each in (self.acked_ns, self.rejected_ns) if each is not None), default=None)
 
@@ -210,7 +215,7 @@ class Oracle:
         mine = [each for each in self.real() if each.key == key and self.came_to(key, each.queue, first)]
         left = [queue for found, attempt, queue, _ in self.found
                 if found == key and self.was_published(key, attempt) and self.came_to(key, queue, first)]  # fmt: skip
-        if any(each.completed_ns is not None for each in mine):
+        if any(each.done for each in mine):
             if promised:
                 return Fate.PROCESSED
             return Fate.RESURRECTED if self._done_though_refused(key, mine) else Fate.RECOVERED
@@ -227,7 +232,7 @@ class Oracle:
         publishes = self.publishes[key]
         one = len(self.reaches[publishes[-1].route]) == 1
         refused = {each.attempt for each in publishes if each.returned or (each.nacked and one)}
-        return any(each.attempt in refused for each in deliveries if each.completed_ns is not None)
+        return any(each.attempt in refused for each in deliveries if each.done)
 
     def _rejected_for_good(self, deliveries: list[Delivery]) -> bool:
         if not deliveries:
@@ -240,7 +245,7 @@ class Oracle:
         found: dict[tuple[Key, str], list[Delivery]] = defaultdict(list)
         for key, first in self.copies():
             for each in sorted(self.real(), key=lambda each: each.at_ns):
-                if each.key == key and each.completed_ns is not None and self.came_to(key, each.queue, first):
+                if each.key == key and each.done and self.came_to(key, each.queue, first):
                     found[key, first].append(each)
         return found
 
@@ -257,7 +262,7 @@ class Oracle:
                     for each in sorted(self.real(), key=lambda each: each.at_ns)
                     if each.key == key and each.attempt == attempt and self.came_to(key, each.queue, first)
                 ]
-                done = [place for place, each in enumerate(mine) if each.completed_ns is not None]
+                done = [place for place, each in enumerate(mine) if each.done]
                 for earlier, later in pairwise(done):
                     pairs = zip(mine[earlier:later], mine[earlier + 1 : later + 1], strict=True)
                     if not all(self._came_back(before, after) for before, after in pairs):
@@ -297,7 +302,10 @@ class Oracle:
             done = [
                 each.completed_ns
                 for each in self.real()
-                if each.key == key and self.came_to(key, each.queue, first) and each.completed_ns is not None
+                if each.key == key
+                and self.came_to(key, each.queue, first)
+                and each.done
+                and each.completed_ns is not None
             ]
             if done:
                 times[key[0], self.publishes[key][-1].route, first].append((key[1], min(done)))

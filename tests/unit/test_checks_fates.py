@@ -185,6 +185,46 @@ def test_a_corrupt_body_is_told_even_when_it_was_processed() -> None:
     assert found.outcome is Outcome.VIOLATED
 
 
+def test_work_on_another_body_than_was_published_is_not_done() -> None:
+    story = Story()
+    for seq in range(2):
+        story.sent(seq)
+    tag = story.deliver(0, corrupt=True)
+    story.complete(0, tag)
+    story.ack(tag)
+    story.process(1)
+    found = verdict(story)
+    assert fates(found) == {"lost": 1, "processed": 1}
+    assert found.workers[0].processed == 2
+    assert [cause.sentence for cause in found.causes] == [
+        "1 message was lost at worker-1: what it was sent is not what was published. "
+        "This is what a fault of the broker itself looks like."
+    ]
+
+
+def test_what_came_intact_after_it_had_come_corrupt_is_done_once() -> None:
+    story = Story()
+    story.sent(0)
+    story.complete(0, story.deliver(0, corrupt=True))
+    story.lose_connection("worker")
+    tag = story.deliver(0, connection=2, redelivered=True)
+    story.complete(0, tag, connection=2)
+    story.ack(tag, connection=2)
+    found = verdict(story)
+    assert fates(found) == {"processed": 1}
+    assert (found.counts.corrupt, found.counts.duplicates) == (1, 0)
+
+
+def test_what_came_corrupt_and_was_lost_in_its_queue_has_that_cause() -> None:
+    """The worker had not done it when its node was killed."""
+    story = Story()
+    story.confirm(story.publish(0, persistent=False))
+    story.deliver(0, corrupt=True)
+    story.restart_broker()
+    found = verdict(story)
+    assert [cause.setting for cause in found.causes] == ["publishers.persistent: true"]
+
+
 def out_of_order() -> Story:
     """Of six messages, 2 overtakes 1, and 4 and 5 overtake 3, which is requeued."""
     story = Story()

@@ -2,6 +2,7 @@
 
 A copy's own last evidence decides.
 
+- Done, on another body than was published: that is no doing of it.
 - No queue is bound to its route, or its queue was gone before it was sent: the exchange dropped it.
 - Delivered, and acknowledged (by an automatic or early ack) before it was done: it was at the worker.
 - Delivered and not acknowledged: it was back in its queue when the worker was gone.
@@ -29,6 +30,7 @@ from harness.checks.rules.arrival import WITHIN_NS as ARRIVES_WITHIN_NS
 from harness.checks.rules.latest import last_deliveries, last_publishes
 from harness.checks.rules.remedies import (
     BROKEN_PROMISE,
+    CHANGED_BODY,
     CONFIRMS,
     FAILED_WORK,
     MANDATORY,
@@ -116,6 +118,8 @@ class _Evidence:
     """Whether the broker took its last delivery for acknowledged."""
     failed: bool
     """Whether the work of its last delivery failed where nobody could tell the broker."""
+    changed: bool
+    """Whether the work of its last delivery was done, on another body than was published."""
     first_queue: str
     """Where it stood first: another one than `queue` if it has died since, as it seems."""
 
@@ -133,6 +137,7 @@ def find_causes(lost: Taken, tally: MessageTable, events: Sequence[Event]) -> Ca
     anything = len(deliveries.message) > 0
     released = was_released(row, tally) & was_delivered if anything else nowhere
     failed = deliveries.failed[row] & was_delivered if anything else nowhere
+    changed = (deliveries.completed & deliveries.corrupt)[row] & was_delivered if anything else nowhere
     worker = np.where(was_delivered, deliveries.session[row], -1) if anything else nowhere - 1
     finder = _Finder(tally, events)
     columns = np.stack(
@@ -150,6 +155,7 @@ def find_causes(lost: Taken, tally: MessageTable, events: Sequence[Event]) -> Ca
             np.searchsorted(finder.times, lost.overtaken_ns),
             released,
             failed,
+            changed,
             tally.first_queue(lost.copy),
         ],
         axis=1,
@@ -170,12 +176,27 @@ def find_causes(lost: Taken, tally: MessageTable, events: Sequence[Event]) -> Ca
                 worker=tally.sessions[worker[each]] if worker[each] >= 0 else None,
                 released=bool(gone),
                 failed=bool(fail),
+                changed=bool(other_body),
                 first_queue=tally.queues[begun] if begun >= 0 else "",
             )
         )
-        for each, (queue, _, _, _, persistent, mandatory, confirmed, reached, _, _, _, gone, fail, begun) in zip(
-            first.tolist(), columns[first].tolist(), strict=True
-        )
+        for each, (
+            queue,
+            _,
+            _,
+            _,
+            persistent,
+            mandatory,
+            confirmed,
+            reached,
+            _,
+            _,
+            _,
+            gone,
+            fail,
+            other_body,
+            begun,
+        ) in zip(first.tolist(), columns[first].tolist(), strict=True)
     ]
     distinct = tuple(dict.fromkeys(found))
     places = np.array([distinct.index(cause) for cause in found], dtype=np.int64)
@@ -219,6 +240,8 @@ class _Finder:
         if not evidence.queue:
             remedy = UNBOUND if evidence.mandatory else MANDATORY
             return Cause(Place.EXCHANGE, "", None, remedy, evidence.sent_ns)
+        if evidence.worker is not None and evidence.changed:
+            return Cause(Place.UNKNOWN, evidence.worker.actor, None, CHANGED_BODY)
         if evidence.worker is not None and (evidence.released or evidence.failed):
             return self._at_worker(evidence.worker, failed=evidence.failed)
         if evidence.worker is None and evidence.queue == evidence.first_queue:

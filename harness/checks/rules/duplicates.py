@@ -105,7 +105,7 @@ class _Pairs:
         """Give each copy its reason."""
         deliveries, rows = self._tally.deliveries, self._rows
         place = np.arange(len(rows))
-        done = deliveries.completed[rows]
+        done = deliveries.intact[rows]
         attempt = np.cumsum(self._first)
         # The attempt that was first completed is the one that was asked for; its first completion is no duplicate.
         copy = np.cumsum(np.r_[True, np.diff(deliveries.copy[rows]) != 0]) - 1

@@ -35,7 +35,7 @@ def done_though_refused(copies: NDArray[np.int64], tally: MessageTable, events: 
     sent = rows_of(tally.message(copies), publishes.message, tally.messages.total)
     sent = sent[_refused(sent, tally, events)]
     rows = rows_of(copies, deliveries.copy, tally.total)
-    rows = rows[deliveries.completed[rows]]
+    rows = rows[deliveries.intact[rows]]
     refused = np.isin(
         deliveries.message[rows].astype(np.int64) << 16 | deliveries.attempt[rows],
         publishes.message[sent].astype(np.int64) << 16 | publishes.attempt[sent],

@@ -26,6 +26,7 @@ class Remedy:
 
 BROKEN_PROMISE: Final = Remedy("none: durable, persistent and confirmed, and the broker did not keep it")
 NO_CAUSE: Final = Remedy("unknown: no fault of this run explains it")
+CHANGED_BODY: Final = Remedy("none: what was delivered is not what was published")
 UNDECLARED_TAKER: Final = Remedy("unknown: the fault declares no effects")
 MANUAL_ACKS: Final = Remedy("workers.acks: manual", (("workers.acks",),))
 FAILED_WORK: Final = Remedy("workers.acks: manual, and a reject to a dead letter target", (("workers.acks",),))

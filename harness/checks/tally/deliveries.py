@@ -61,6 +61,12 @@ class Deliveries(Table):
         return done
 
     @property
+    def intact(self) -> np.ndarray:
+        """Whether its work was done on the body that was published."""
+        intact: np.ndarray = self.completed & ~self.corrupt
+        return intact
+
+    @property
     def acked(self) -> np.ndarray:
         """Whether an ack for it was recorded."""
         acked: np.ndarray = self.acked_ns != NEVER

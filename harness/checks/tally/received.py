@@ -61,13 +61,15 @@ class _Part:
     here: slice
     """Their places among those of the log."""
     where: slice | np.ndarray
-    """Their copies; -1 for what nobody published, -2 for what is misrouted."""
+    """Their copies; -1 for what nobody published, -2 for what is misrouted and so completes none."""
     distinct: bool
     """Whether no copy comes several times."""
     connection: np.ndarray | int
     """The number of each one's connection, or the one of all."""
     redelivered: np.ndarray | None
     """None if none is."""
+    corrupt: np.ndarray | None
+    """Likewise: those of a published message, with another body."""
     identities: np.ndarray | None
     """Publisher and sequence number in each one's identity, where one is of what nobody published."""
     by: dict[int, np.ndarray]
@@ -167,15 +169,17 @@ class Received:
         distinct = isinstance(known, slice) or are_distinct(known)
         self.delivered.add(known, distinct=distinct)
         redelivered: np.ndarray | None = None
+        changed: np.ndarray | None = None
         if flags.any():
             redelivered = (flags & Flag.REDELIVERED) != 0
             self.redelivered.put_some(copy, redelivered & real)
             corrupt = ((flags & Flag.CORRUPT) != 0) & (message >= 0)
             self.corrupt += np.unique(message[corrupt]).tolist()
+            changed = corrupt if corrupt.any() else None
         one = int(connection[0]) if (connection == connection[0]).all() else None
         by = {moment_ns: _come_by(deliveries["at_ns"], moment_ns) for moment_ns in moments_ns}
         identities = None if (message >= 0).all() else deliveries[["publisher", "seq"]]
-        return _Part(here, where, distinct, connection if one is None else one, redelivered, identities, by)
+        return _Part(here, where, distinct, connection if one is None else one, redelivered, changed, identities, by)
 
     def _make_room(self, sessions: int, moments_ns: Iterable[int]) -> None:
         nothing = np.zeros((3, 0), dtype=np.int64)
@@ -203,6 +207,8 @@ class Received:
             else:
                 self._sums[number, session] += len(done_ns) if chosen is None else np.count_nonzero(chosen)
         self._hold(part, settled, session, done_ns)
+        if part.corrupt is not None:  # work on another body completes no copy
+            where = np.where(part.corrupt & (numbers(where) >= 0), -2, numbers(where))
         if not completed.all():
             where, done_ns = numbers(where)[completed], done_ns[completed]
             session = session[completed] if np.ndim(session) else session

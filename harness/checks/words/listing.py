@@ -73,7 +73,7 @@ class Listing:
     def anomalies(self) -> Iterator[Anomaly]:
         """Name what was duplicated without a reason, corrupted, or invented."""
         tally, deliveries = self._tally, self._tally.deliveries
-        done = deliveries.copy[deliveries.completed]
+        done = deliveries.copy[deliveries.intact]
         for copy, message in zip(self._unexplained.tolist(), tally.message(self._unexplained).tolist(), strict=True):
             yield Anomaly(
                 "duplicate",

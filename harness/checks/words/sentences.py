@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.checks.rules.causes import Cause, Causes
 from harness.checks.rules.last_seen import last_seen_ns
-from harness.checks.rules.remedies import BROKEN_PROMISE, FAILED_WORK, NO_CAUSE, UNDECLARED_TAKER
+from harness.checks.rules.remedies import BROKEN_PROMISE, CHANGED_BODY, FAILED_WORK, NO_CAUSE, UNDECLARED_TAKER
 from harness.checks.tally.fault_records import FaultRecord, fault_records
 from harness.checks.tally.message_table import MessageTable
 from harness.events import Event
@@ -76,9 +76,9 @@ def _sentence(
         kept = f". {them} durable, persistent and confirmed: the broker broke its promise"
     elif cause.remedy == UNDECLARED_TAKER:
         kept = ". It declares no effects, so it may have taken anything"
-    elif cause.remedy != NO_CAUSE:
+    elif cause.remedy not in (NO_CAUSE, CHANGED_BODY):
         kept = f". Would have kept {'it' if count == 1 else 'them'}: {cause.remedy.text}"
-    elif cause.place is Place.UNKNOWN and not_looked_at:
+    elif cause.remedy == NO_CAUSE and not_looked_at:
         kept = f". Not looked at: {'; '.join(not_looked_at)}"
     elif cause.place is Place.UNKNOWN:
         kept = ". This is what a fault of the broker itself looks like"
@@ -95,6 +95,8 @@ def how_lost(cause: Cause, count: int, fault_record: FaultRecord | None, tally: 
         Place.WORKER: f"at {cause.actor or 'the workers'}, acknowledged and not done,",
         Place.UNKNOWN: "with no fault of this run to explain it",
     }[cause.place]
+    if cause.remedy == CHANGED_BODY:
+        holder = f"at {cause.actor}: what it was sent is not what was published"
     when = ""
     if fault_record is not None:
         when = f" when `{fault_record.title}` struck at {tally.seconds(fault_record.at_ns):.1f} s"
