@@ -312,6 +312,8 @@ class Progress(Event):
     in_flight: int
     expected_messages: int | None
     """How many messages the publishers will publish in all; None when the scenario has no bound."""
+    expected_copies: int | None = None
+    """How many copies these will have; None as well where an earlier version recorded it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,8 @@ class Totals:
     """Counters summed over all incarnations of all actors."""
 
     published: int = 0
+    copies: int = 0
+    """Of what was published: one for each queue that a message is put in."""
     confirmed: int = 0
     delivered: int = 0
     processed: int = 0
@@ -44,23 +46,28 @@ class Totals:
     last_processed_ns: int = 0
 
     @classmethod
-    def of(cls, incarnations: Iterable[tuple[ActorCounters, bool]]) -> Totals:
-        """Sum up; beside the counters of each incarnation: whether it lives, for what it holds is gone when it does not."""
+    def of(cls, incarnations: Iterable[tuple[ActorCounters, bool, float]]) -> Totals:
+        """Sum up the counters of incarnations.
+
+        Beside them: whether each lives, for what it holds is gone when it does not, and how many copies each of its messages has (the mean
+        of the routes that they take in turn).
+        """
         found = tuple(incarnations)
         return cls(
-            published=sum(each.published for each, _ in found),
-            confirmed=sum(each.confirmed for each, _ in found),
-            delivered=sum(each.delivered for each, _ in found),
-            processed=sum(each.processed for each, _ in found),
-            acked=sum(each.acked for each, _ in found),
-            in_flight=sum(each.in_flight for each, alive in found if alive),
-            last_processed_ns=max((each.last_processed_ns for each, _ in found), default=0),
+            published=sum(each.published for each, _, _ in found),
+            copies=round(sum(copies * each.published for each, _, copies in found)),
+            confirmed=sum(each.confirmed for each, _, _ in found),
+            delivered=sum(each.delivered for each, _, _ in found),
+            processed=sum(each.processed for each, _, _ in found),
+            acked=sum(each.acked for each, _, _ in found),
+            in_flight=sum(each.in_flight for each, alive, _ in found if alive),
+            last_processed_ns=max((each.last_processed_ns for each, _, _ in found), default=0),
         )
 
     @property
     def backlog(self) -> int:
-        """Messages published and not yet processed, as far as counting goes (duplicates make it too small)."""
-        return max(0, self.published - self.processed)
+        """Copies published and not yet processed, as far as counting goes (duplicates make it too small)."""
+        return max(0, self.copies - self.processed)
 
     def reached(self, thresholds: dict[str, int]) -> bool:
         """Whether every threshold is reached."""

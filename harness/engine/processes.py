@@ -113,6 +113,8 @@ class Processes:
         self._failures: list[str] = []
         self._lost: set[Host] = set()
         self._gathered: set[Host] = set()
+        self._copies = {group.name: scenario.copies_each(group) for group in scenario.publishers}
+        """By group of publishers."""
         self._released = False
         self._next_worker = 1
         self._published_enough: set[str] = set()
@@ -446,7 +448,7 @@ class Processes:
         """Sum up what all were last seen to have done."""
         with self._lock:
             return Totals.of(
-                (incarnation.counters, incarnation.exit_code is None)
+                (incarnation.counters, incarnation.exit_code is None, self._copies.get(actor.plan.group.name, 1.0))
                 for actor in self._actors.values()
                 for incarnation in actor.incarnations
             )

@@ -40,6 +40,7 @@ class Participants:
         return replace(
             totals,
             published=totals.published + self.hand.published,
+            copies=totals.copies + self.hand.published,  # each through the default exchange, to one queue
             confirmed=totals.confirmed + self.hand.confirmed,
         )
 

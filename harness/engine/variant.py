@@ -333,6 +333,7 @@ class VariantRun:
                 backlog=totals.backlog,
                 in_flight=totals.in_flight,
                 expected_messages=self._scenario.expected_messages,
+                expected_copies=self._scenario.expected_copies,
             )
         )
 

@@ -200,6 +200,6 @@ def _automatic(records: np.ndarray) -> bool:
 
 
 def copies_by_route(topology: RunTopology, history: History) -> dict[str, int]:
-    """Return by route in how many queues a message is put; a message that reaches no queue is one copy all the same."""
+    """Return by route how many copies a message has."""
     routes: Iterator[str] = (name for log in history.of_role("publisher") for name in log.names)
-    return {route: max(1, len(topology.topology.start(route))) for route in set(routes)}
+    return {route: topology.topology.copies(route) for route in set(routes)}

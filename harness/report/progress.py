@@ -52,11 +52,11 @@ class VariantProgress:
     def left_s(self) -> float | None:
         """Seconds until everything is processed at the present rate; None where that cannot be said, or is less than one."""
         seen = self.counters
-        if seen is None or seen.expected_messages is None or self.phase not in (Phase.TRAFFIC, Phase.HEAL, Phase.DRAIN):
+        if seen is None or seen.expected_copies is None or self.phase not in (Phase.TRAFFIC, Phase.HEAL, Phase.DRAIN):
             return None
         if self.rates.processed <= 0 or seen.at_ns - self.changed_ns < WINDOW_NS:
             return None
-        left = (seen.expected_messages - seen.processed) / self.rates.processed
+        left = (seen.expected_copies - seen.processed) / self.rates.processed
         return left if left >= 1 else None
 
 

@@ -211,12 +211,13 @@ def _counters(standing: VariantProgress) -> list[RenderableType]:
     ):
         grid.add_row(*(Text(cell, style="" if cell[:1].isdigit() and "/" not in cell else "dim") for cell in row))
     parts: list[RenderableType] = [grid]
-    if seen.expected_messages:
-        done = min(seen.processed, seen.expected_messages)
+    if seen.expected_copies:
+        done = min(seen.processed, seen.expected_copies)
         bar = Table.grid(padding=(0, 1), expand=True)
         bar.add_column(ratio=1)
         bar.add_column(no_wrap=True, justify="right")
-        of = Text(f"of {plural(seen.expected_messages, 'message')}", style="dim")
-        bar.add_row(ProgressBar(total=seen.expected_messages, completed=done), of)
+        unit = ("message",) if seen.expected_copies == seen.expected_messages else ("copy", "copies")
+        of = Text(f"of {plural(seen.expected_copies, *unit)}", style="dim")
+        bar.add_row(ProgressBar(total=seen.expected_copies, completed=done), of)
         parts.append(bar)
     return parts

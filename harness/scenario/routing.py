@@ -59,6 +59,10 @@ class Topology:
         exchange, key = self.split(route)
         return tuple(Position(queue, key) for queue in self.through(exchange, key))
 
+    def copies(self, route: str) -> int:
+        """Return in how many queues a route's messages are put; a message that reaches no queue is one copy all the same."""
+        return max(1, len(self.start(route)))
+
     def split(self, route: str) -> tuple[str, str]:
         """Return the exchange and the routing key that a route names."""
         known = (name for name in (*self.exchanges, *BUILT_IN_EXCHANGES) if route.startswith(f"{name}/"))

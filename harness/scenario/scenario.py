@@ -138,6 +138,21 @@ class Scenario(Model):
             total += each * group.count
         return total
 
+    def copies_each(self, group: Publishers) -> float:
+        """How many copies each message of a group has; the mean of its routes, which its messages take in turn."""
+        routes = publisher_routes(group, self.first_queue)
+        return sum(map(self.topology.copies, routes)) / len(routes)
+
+    @property
+    def expected_copies(self) -> int | None:
+        """How many copies all that is published will have; None where a publisher goes by time."""
+        total = float(sum(step.action.publishes()[0] for step in self.timeline))
+        for group in self.publishers:
+            if group.messages_each is None:
+                return None
+            total += group.messages_each * group.count * self.copies_each(group)
+        return round(total)
+
     @property
     def topology(self) -> Topology:
         """What leads where, as the scenario declares it."""

@@ -29,7 +29,7 @@ class Progress(Model):
     acked: Count | None = None
     """Deliveries that workers acknowledged."""
     backlog: Count | None = None
-    """Messages published and not yet processed."""
+    """Copies published and not yet processed: a message that is put in three queues is three."""
     in_flight: Annotated[Count | None, Field(alias="in flight")] = None
     """Deliveries that workers hold unsettled."""
 

@@ -23,6 +23,7 @@ from harness.history.history import History
 from harness.history.read import DTYPE, Log
 from harness.history.records import Flag, Kind, LogHeader
 from harness.scenario.scenario import Scenario, scenario_model
+from harness.scenario.topology import Binding, Exchange, Queue
 from tests.unit.histories import MS, Story, V
 
 STRIKE_NS = 60_000 * MS
@@ -91,6 +92,23 @@ def test_a_backlog_counts_from_when_it_was_up_for_good() -> None:
     publisher = log("publisher", 1, *((at, Kind.PUBLISHED, 0) for at in (1, 2, 3, 50_000)))
     worker = log("worker", 1, (10, Kind.COMPLETED, 0))
     found = measured((publisher, worker), {"after": {"backlog": 3}})[0]
+    assert (found.late_s, found.counted) == (10, {"backlog": 3})
+
+
+def test_a_backlog_counts_each_copy() -> None:
+    """Two messages in two queues each, and one copy is done: three are left since the second was published."""
+    of = scenario({"after": {"backlog": 3}}).model_copy(
+        update={
+            "queues": {"tasks": Queue(), "second": Queue()},
+            "exchanges": {"fan": Exchange(type="fanout")},
+            "bindings": (Binding(exchange="fan", queue="tasks"), Binding(exchange="fan", queue="second")),
+        }
+    )
+    publisher = log("publisher", 1, (1000, Kind.PUBLISHED, 0), (50_000, Kind.PUBLISHED, 0))
+    publisher = replace(publisher, header=replace(publisher.header, names=("fan/",)))
+    worker = log("worker", 1, (2000, Kind.COMPLETED, 0))
+    events = (TrafficStarted(at_ns=0, variant=V), *strike())
+    (found,) = precision(tabulate(History((publisher, worker), events), of), of, fault_records(events)).values()
     assert (found.late_s, found.counted) == (10, {"backlog": 3})
 
 

@@ -50,6 +50,7 @@ def progress(at_s: float, processed: int, *, expected: int | None = 1000, phase:
         backlog=50,
         in_flight=30,
         expected_messages=expected,
+        expected_copies=expected,
     )
 
 
@@ -194,6 +195,14 @@ def test_rates_are_means_over_the_last_two_seconds() -> None:
     assert standing.left_s is None, "no phase is known yet"
     standing = follower.advance(PhaseChanged(at_ns=0, variant=V, phase=Phase.TRAFFIC))
     assert standing.left_s == pytest.approx(3.0)
+
+
+def test_the_time_left_and_the_bar_go_by_copies() -> None:
+    follower = Follower()
+    follower.advance(PhaseChanged(at_ns=0, variant=V, phase=Phase.TRAFFIC))
+    for at_s, processed in ((0.1, 0), (4.1, 400)):
+        standing = follower.advance(replace(progress(at_s, processed), expected_messages=500, expected_copies=1000))
+    assert standing.left_s == pytest.approx(6.0)
 
 
 def test_no_time_left_is_told_without_a_bound_or_a_rate() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 import numpy as np
 
@@ -45,12 +46,15 @@ def precision(tally: MessageTable, scenario: Scenario, struck: Sequence[FaultRec
 
 
 def _measured(tally: MessageTable, step: Step, fault_record: FaultRecord, struck: Sequence[FaultRecord]) -> Precision:
-    outlines = [(each.log, each.outline) for each in tally.publisher_logs]
-    outlines += [(each.log, each.outline) for each in tally.worker_logs]
-    logs = [log for log, _ in outlines]
+    copies = tally.topology.topology.copies
+    logs = [
+        _Counted(each.log, each.outline, fmean(map(copies, each.log.names or ("",)))) for each in tally.publisher_logs
+    ]
+    logs += [_Counted(each.log, each.outline) for each in tally.worker_logs]
     thresholds = step.after.thresholds() if step.after is not None else {}
-    counted = {name: _total(outlines, name, fault_record.at_ns) for name in thresholds if name in _PARTS}
-    met_ns = [_met_ns(logs, name, thresholds[name], fault_record.at_ns, count) for name, count in counted.items()]
+    totals = {name: _total(logs, name, fault_record.at_ns) for name in thresholds if name in _PARTS}
+    met_ns = [_met_ns(logs, name, thresholds[name], fault_record.at_ns, total) for name, total in totals.items()]
+    counted = {name: max(0, round(total)) for name, total in totals.items()}
     if step.at is not None:
         met_ns.append(tally.zero_ns + round(step.at * 1e9))
     known = [each for each in met_ns if each is not None]
@@ -60,47 +64,60 @@ def _measured(tally: MessageTable, step: Step, fault_record: FaultRecord, struck
     return Precision(step.trigger, (fault_record.at_ns - due_ns) / 1e9, counted)
 
 
-def _met_ns(logs: Sequence[Log], name: str, value: int, at_ns: int, counted: int) -> int | None:
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A log, with what is known of the counters in it."""
+
+    log: Log
+    outline: Outline
+    copies: float = 1.0
+    """How many copies each published message has; the mean of the routes that they take in turn."""
+
+    def weight(self, name: str, part: str) -> float:
+        """Return what one of a part adds to a counter."""
+        return _PARTS[name][part] * (self.copies if name == "backlog" and part == "published" else 1)
+
+
+def _met_ns(logs: Sequence[_Counted], name: str, value: int, at_ns: int, counted: float) -> int | None:
     """Return since when, without a break, a counter had been at its threshold or above; None if it was below it at `at_ns`."""
-    if counted < value:
+    if round(counted) < value:
         return None
     for window_ns in (*_WINDOWS_NS, at_ns + 1):
         times, changes = _changes(logs, name, at_ns - window_ns, at_ns)
         moments, index = np.unique(times, return_inverse=True)
-        steps = np.bincount(index, weights=changes, minlength=len(moments)).astype(np.int64)
-        before = counted - int(steps.sum())
-        below = np.flatnonzero(before + np.cumsum(steps) < value)
+        steps = np.bincount(index, weights=changes, minlength=len(moments))
+        before = counted - float(steps.sum())
+        below = np.flatnonzero(np.rint(before + np.cumsum(steps)) < value)
         if len(below):
             return int(moments[below[-1] + 1])
-        if before < value:
+        if round(before) < value:
             return int(moments[0])
     return None
 
 
-_PARTS = {name: ((name, 1),) for name in COUNTERS} | {"backlog": (("published", 1), ("processed", -1))}
+_PARTS = {name: {name: 1} for name in COUNTERS} | {"backlog": {"published": 1, "processed": -1}}
 """What makes up each counter, with its sign."""
 
 
-def _changes(logs: Sequence[Log], name: str, after_ns: int, until_ns: int) -> tuple[np.ndarray, np.ndarray]:
+def _changes(logs: Sequence[_Counted], name: str, after_ns: int, until_ns: int) -> tuple[np.ndarray, np.ndarray]:
     """Return when a counter changed in a span of time, log by log, and by how much."""
-    times, changes = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-    for log in logs:
-        for block in log.blocks(log.place(after_ns), log.place(until_ns)):
-            for counter, sign in _PARTS[name]:
-                change = COUNTERS[counter](block).astype(np.int64)
+    times, changes = [np.empty(0, dtype=np.int64)], [np.empty(0)]
+    for each in logs:
+        for block in each.log.blocks(each.log.place(after_ns), each.log.place(until_ns)):
+            for part in _PARTS[name]:
+                change = COUNTERS[part](block).astype(np.int64)
                 times.append(block["at_ns"][change != 0])
-                changes.append(sign * change[change != 0])
+                changes.append(each.weight(name, part) * change[change != 0])
     return np.concatenate(times), np.concatenate(changes)
 
 
-def _total(outlines: Sequence[tuple[Log, Outline]], name: str, until_ns: int) -> int:
-    total = sum(
-        sign * outline.count(log, counter, until_ns)
-        for log, outline in outlines
-        for counter, sign in _PARTS[name]
-        if counter in outline.extents.counted
+def _total(logs: Sequence[_Counted], name: str, until_ns: int) -> float:
+    return sum(
+        each.weight(name, part) * each.outline.count(each.log, part, until_ns)
+        for each in logs
+        for part in _PARTS[name]
+        if part in each.outline.extents.counted
     )
-    return max(total, 0)
 
 
 def _free_ns(fault_record: FaultRecord, struck: Sequence[FaultRecord]) -> int:
