@@ -164,11 +164,11 @@ class DoneTwice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DuplicateCause:
-    """Copies that were done more than once, for the same reason, from the same holder, by the same fault."""
+    """Copies that were done more than once, for the same reason, by the same fault, from holders that ended alike."""
 
     reason: DoneTwice
     actor: str
-    """The worker that had held them, the publisher that published them again, or the node; empty if unknown."""
+    """The worker that had held them, or the first three of several; empty if unknown."""
     fault: int | None
     """The step that brought it about; None if none did."""
     fault_title: str

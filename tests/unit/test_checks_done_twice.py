@@ -365,6 +365,50 @@ def test_a_closed_channel_is_told_with_code_reason_and_settings() -> None:
     )
 
 
+def of_all(workers: int, end: Callable[[Story, int], None]) -> DuplicateCause:
+    """What was done twice when the connections of several workers ended alike, each with a message in hand."""
+    story = Story()
+    for number in range(1, workers + 1):
+        story.consume(number, prefetch=5)
+        story.sent(number)
+        story.complete(number, story.deliver(number, to=number), to=number)
+    for number in range(1, workers + 1):
+        end(story, number)
+    for number in range(1, workers + 1):
+        story.process(number, to=9)
+    (cause,) = verdict(story).duplicate_causes
+    assert cause.count == workers
+    return cause
+
+
+def test_several_that_lost_their_connections_alike_are_one_reason() -> None:
+    found = of_all(2, lambda story, number: story.lose_connection("worker", number, code=320, reason="shutdown"))
+    assert found.actor == "worker-1 and worker-2"
+    assert found.sentence == (
+        "2 tasks were done twice: worker-1 and worker-2 lost their connections (320, shutdown) before the broker had their "
+        "acknowledgements. Would have prevented it, and may have lost them instead: workers.acks: early."
+    )
+
+
+def test_of_many_whose_channels_were_closed_alike_three_are_named() -> None:
+    found = of_all(5, lambda story, number: story.close_channel(number, code=406, reason=TIMED_OUT))
+    assert found.sentence == (
+        "5 tasks were done twice: the broker closed the channels of worker-1, worker-2, worker-3 and 2 others "
+        "(406, acknowledgement timed out after 20 s) while they held them. Would have prevented it: workers.prefetch: 1, or a "
+        "longer consumer_timeout."
+    )
+
+
+def test_connections_that_ended_in_different_ways_are_different_reasons() -> None:
+    story = Story()
+    for number, code in ((1, 404), (2, 406)):
+        story.sent(number)
+        story.complete(number, story.deliver(number, to=number), to=number)
+        story.close_channel(number, code=code, reason="NO")
+        story.process(number, to=9)
+    assert [each.actor for each in verdict(story).duplicate_causes] == ["worker-1", "worker-2"]
+
+
 def test_a_setting_that_is_in_force_is_not_named() -> None:
     story = Story()
     story.consume(prefetch=1)

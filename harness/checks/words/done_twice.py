@@ -24,6 +24,8 @@ DROP: Final = "publishers.unconfirmed: drop"
 _TIMED_OUT = re.compile(r"delivery acknowledgement on channel \d+ timed out\. Timeout value used: (\d+) ms")
 """What RabbitMQ says when it closes a channel for its consumer timeout (3.8.15 and later)."""
 _LONGEST_REASON = 120
+NAMED: Final = 3
+"""Of several connections that ended alike, whose are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,9 @@ class _Group:
 
     reason: Reason
     holder: Session | None
+    """The connection that they came back from; one of them, if there are several that ended alike."""
+    names: tuple[str, ...]
+    """Whose connections these were."""
     struck: FaultRecord | None
     sources: tuple[str, ...]
     """Of dead letters that are sent at least once, the queues that do so."""
@@ -41,7 +46,13 @@ class _Group:
 
     @property
     def who(self) -> str:
-        return self.holder.actor if self.holder is not None else ""
+        more = len(self.names) - NAMED
+        named = self.names if more < 1 else (*self.names[:NAMED], plural(more, "other"))
+        return " and ".join([", ".join(named[:-1]), *named[-1:]] if len(named) > 1 else named)
+
+    @property
+    def several(self) -> bool:
+        return len(self.names) > 1
 
     @property
     def them(self) -> str:
@@ -51,33 +62,33 @@ class _Group:
 def group_duplicates(
     found: Duplicates, tally: MessageTable, struck: Sequence[FaultRecord]
 ) -> tuple[DuplicateCause, ...]:
-    """Group what was done more than once by reason, holder and fault; the largest group first."""
+    """Group what was done more than once by reason, fault and how its connection ended; the largest group first."""
     records = {each.fault: each for each in struck}
-    actors = [(session.actor, session.incarnation, session.reason, _ended(session)) for session in tally.sessions]
-    first_of = {key: number for number, key in reversed(list(enumerate(actors)))}
-    session = np.array([first_of[key] for key in actors] or [-1], dtype=np.int64)[found.session]
-    keys = np.stack([found.reason, np.where(found.session < 0, -1, session), found.fault], axis=1).astype(np.int64)
-    distinct, group, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-    times = np.zeros(len(distinct), dtype=np.int64)
-    np.maximum.at(times, group.reshape(-1), found.times)
-    groups = sorted(zip(distinct.tolist(), counts.tolist(), times.tolist(), strict=True), key=lambda each: -each[1])
-    sources = tuple(
-        name for name in tally.topology.topology.queues if tally.topology.policy(name).dead_letters_at_least_once
-    )
-    return tuple(
-        _cause(
-            _Group(
-                Reason(reason),
-                tally.sessions[holder] if holder >= 0 else None,
-                records.get(fault),
-                sources,
-                count,
-                most,
-            ),
-            tally,
+    ends = [(each.code, _reason(each), _ended(each, several=False), each.prefetch) for each in tally.sessions]
+    first_of = {end: number for number, end in reversed(list(enumerate(ends)))}
+    alike = np.array([first_of[end] for end in ends] or [-1], dtype=np.int64)[found.session]
+    keys = np.stack([found.reason, np.where(found.session < 0, -1, alike), found.fault], axis=1).astype(np.int64)
+    distinct, of, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    groups, sources = [], _dead_lettering_at_least_once(tally)
+    for number, ((reason, holder, fault), count) in enumerate(zip(distinct.tolist(), counts.tolist(), strict=True)):
+        mine = of.reshape(-1) == number
+        sessions = (tally.sessions[each] for each in np.unique(found.session[mine]).tolist() if each >= 0)
+        group = _Group(
+            Reason(reason),
+            tally.sessions[holder] if holder >= 0 else None,
+            tuple(dict.fromkeys(session.actor for session in sessions)),
+            records.get(fault),
+            sources,
+            count,
+            int(found.times[mine].max()),
         )
-        for (reason, holder, fault), count, most in groups
-    )
+        groups.append(group)
+    return tuple(_cause(group, tally) for group in sorted(groups, key=lambda group: -group.count))
+
+
+def _dead_lettering_at_least_once(tally: MessageTable) -> tuple[str, ...]:
+    topology = tally.topology
+    return tuple(name for name in topology.topology.queues if topology.policy(name).dead_letters_at_least_once)
 
 
 def _cause(group: _Group, tally: MessageTable) -> DuplicateCause:
@@ -104,9 +115,9 @@ _WHY: Final = {
     Reason.REPUBLISHED: "published again, as {the} first attempt was not confirmed",
     Reason.REQUEUED: "{who} requeued {them}",
     Reason.DIED: "{who} rejected {them}, and a dead letter queue brought {them} back",
-    Reason.CONNECTION: "{who} {ended}{when} before the broker had its acknowledgement",
-    Reason.CHANNEL: "the broker closed {who}'s channel ({reason}) while it held {them}",
-    Reason.CANCELLED: "the broker cancelled {who}'s consumer while it held {them}",
+    Reason.CONNECTION: "{who} {ended}{when} before the broker had {its} acknowledgement{s}",
+    Reason.CHANNEL: "the broker closed {channel} ({reason}) while {it} held {them}",
+    Reason.CANCELLED: "the broker cancelled {consumer} while {it} held {them}",
     Reason.UNWRITTEN: "the broker had not written the acknowledgement to disk{when}",
     Reason.CLUSTER: "a node of the cluster was struck{when} while {who} held {them}",
     Reason.AT_LEAST_ONCE: "dead-lettered at least once, and sent again{when}",
@@ -120,9 +131,18 @@ def _why(group: _Group, tally: MessageTable) -> str:
         them=group.them,
         the="the" if group.count == 1 else "their",
         when=_when(group.struck, tally),
-        ended=_ended(group.holder),
+        s="s" if group.several else "",
+        channel=_of(group, "channel"),
+        consumer=_of(group, "consumer"),
+        its="their" if group.several else "its",
+        it="they" if group.several else "it",
+        ended=_ended(group.holder, several=group.several),
         reason=_reason(group.holder),
     )
+
+
+def _of(group: _Group, what: str) -> str:
+    return f"the {what}s of {group.who}" if group.several else f"{group.who}'s {what}"
 
 
 def _when(fault_record: FaultRecord | None, tally: MessageTable) -> str:
@@ -131,14 +151,15 @@ def _when(fault_record: FaultRecord | None, tally: MessageTable) -> str:
     return f" when `{fault_record.title}` struck at {tally.seconds(fault_record.at_ns):.1f} s"
 
 
-def _ended(session: Session | None) -> str:
+def _ended(session: Session | None, *, several: bool) -> str:
     if session is None:
         return "was gone"
     if session.lost_ns == session.death_ns == session.over_ns:
         return "died"
     if session.lost_ns > session.over_ns:
         return "stopped"
-    return "lost its connection" + (f" ({_reason(session)})" if session.reason or session.code else "")
+    lost = "lost their connections" if several else "lost its connection"
+    return lost + (f" ({_reason(session)})" if session.reason or session.code else "")
 
 
 def _reason(session: Session | None) -> str:
