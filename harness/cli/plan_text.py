@@ -13,6 +13,7 @@ from harness.scenario.quantities import format_duration
 from harness.scenario.queue_policy import effective_policy
 from harness.scenario.scenario import Scenario
 from harness.scenario.traffic import DotsWork, Publishers, RandomWork, Workers
+from harness.verdict.words import plural
 
 
 def plan_text(loaded: Loaded, *, backend: str, seed: int | None) -> str:
@@ -41,7 +42,8 @@ def _variant(scenario: Scenario, backend: str) -> list[str]:
     lines += [_workers(group, scenario) for group in scenario.workers]
     lines += [_publishers(group) for group in scenario.publishers]
     for step in scenario.timeline:
-        lines.append(f"{step.trigger}: {step.action.title()}")
+        how_long = step.action.how_long()
+        lines.append(f"{step.trigger}: {step.action.title()}" + (f", {how_long}" if how_long else ""))
     drain = scenario.drain
     lines.append(f"drain: until nothing is left that could come to a worker, at most {format_duration(drain.timeout)}")
     lines += [f"expect {line}" for name, value in scenario.expect for line in _expectation(name, value)]
@@ -112,7 +114,7 @@ def _publishers(group: Publishers) -> str:
     elif group.duration is not None:
         amount = f"for {format_duration(group.duration)}"
     else:
-        amount = f"{group.messages_each:,} messages each"
+        amount = f"{plural(group.messages_each or 0, 'message')} each"
     kind = "persistent" if group.persistent else "transient"
     confirms = f"confirms with a window of {group.window}" if group.window is not None else "no confirms"
     rate = f", at most {group.rate:g}/s" if group.rate is not None else ""

@@ -11,7 +11,7 @@ from harness.effects import AtRisk, Cuts, Effects
 from harness.errors import BrokerError
 from harness.faults.base import Fault, FaultTargets, Injection
 from harness.faults.context import FaultContext
-from harness.scenario.quantities import Duration
+from harness.scenario.quantities import Duration, format_duration
 
 
 class CloseConnections(Fault):
@@ -45,6 +45,10 @@ class CloseConnections(Fault):
     def title(self) -> str:
         """Describe the action as planned."""
         return _title(self.times)
+
+    def how_long(self) -> str:
+        """Say what lies between two closings."""
+        return f"every {format_duration(self.every)}" if self.times > 1 else ""
 
     def strikes(self) -> int:
         """Each closing is a strike."""

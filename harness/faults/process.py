@@ -14,7 +14,7 @@ from harness.effects import Becomes
 from harness.faults.base import FaultTargets, Injection
 from harness.faults.context import FaultContext
 from harness.faults.targets import DRAWN_PAUSES, Targeted, strike_title
-from harness.scenario.quantities import Duration
+from harness.scenario.quantities import Duration, format_duration
 
 HOLDING_SHARE: Final = 0.5
 """Of the drawn kills of publishers and workers: those that strike one which holds something, and so put a message at risk for certain."""
@@ -39,6 +39,10 @@ class Kill(Targeted):
             (kind,) = target
             target[kind] = "holding deliveries" if kind == "worker" else "holding unconfirmed"
         return {**target, "back_after": random.choice(DRAWN_PAUSES)}
+
+    def how_long(self) -> str:
+        """Say when it is started again, if it is."""
+        return _started_again(self.back_after if self.broker is None else self.back_after or 0.0)
 
     def broker_abilities(self) -> frozenset[str]:
         """A node must be killable."""
@@ -77,6 +81,12 @@ class Stop(Targeted):
     def draw(cls, targets: FaultTargets, random: Random) -> dict[str, Any]:
         """Draw a target, which comes back."""
         return {**cls.draw_target(targets, random), "back_after": random.choice(DRAWN_PAUSES)}
+
+    def how_long(self) -> str:
+        """Say when it is started again, if it is."""
+        if self.broker is not None and self.back_after is None:
+            return "started again at the end of the traffic"
+        return _started_again(self.back_after)
 
     def broker_abilities(self) -> frozenset[str]:
         """A node must be restartable."""
@@ -118,6 +128,10 @@ class Restart(Targeted):
         """Draw a target and how long it stays down."""
         return {**cls.draw_target(targets, random), "down_for": random.choice(DRAWN_PAUSES)}
 
+    def how_long(self) -> str:
+        """Say how long it stays down, if that is longer than a restart takes."""
+        return f"down for {format_duration(self.down_for)}" if self.down_for else ""
+
     def broker_abilities(self) -> frozenset[str]:
         """A node must be restartable."""
         return frozenset({"restart"}) if self.broker is not None else frozenset()
@@ -157,6 +171,12 @@ class Pause(Targeted):
     def draw(cls, targets: FaultTargets, random: Random) -> dict[str, Any]:
         """Draw a target, which is thawed."""
         return {**cls.draw_target(targets, random), "for": random.choice(DRAWN_PAUSES)}
+
+    def how_long(self) -> str:
+        """Say for how long it is frozen."""
+        if self.duration is None:
+            return "until the end of the traffic or a `resume`"
+        return f"for {format_duration(self.duration)}"
 
     def broker_abilities(self) -> frozenset[str]:
         """A node must be freezable."""
@@ -266,6 +286,12 @@ def _stop_nodes(fault: Targeted, context: FaultContext, name: str, back_after_s:
         healable=True,
         heal_after_s=back_after_s,
     )
+
+
+def _started_again(after_s: float | None) -> str:
+    if after_s is None:
+        return "not started again"
+    return f"started again {f'after {format_duration(after_s)}' if after_s else 'at once'}"
 
 
 def _start_again(fault: Targeted, context: FaultContext, injection: Injection) -> None:

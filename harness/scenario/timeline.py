@@ -86,6 +86,10 @@ class Action(Model):
         """Describe the action as planned, in a few words."""
         return self.name
 
+    def how_long(self) -> str:
+        """Describe how long it lasts, as planned: `for 2 s`. Empty for what is over at once."""
+        return ""
+
 
 class Step(Model):
     """One step: `at` or `after`, and exactly one action."""

@@ -66,3 +66,27 @@ workers: {queue: tasks, fails: {every: 2, by: reject}}
         "declare retry: classic, durable, messages expire after 2 s, dead letters to tasks",
         "declare dead: classic, durable, messages rest here",
     ]
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("kill: {worker: 1, back_after: 500ms}", "kill worker 1, started again after 500 ms"),
+        ("kill: {worker: 1}", "kill worker 1, not started again"),
+        ("kill: broker", "kill broker, started again at once"),
+        ("kill: {broker: any, back_after: 2s}", "kill broker, started again after 2 s"),
+        ("stop: {publisher: 1, back_after: 1s}", "stop publisher 1, started again after 1 s"),
+        ("stop: {worker: 1}", "stop worker 1, not started again"),
+        ("stop: broker", "stop broker, started again at the end of the traffic"),
+        ("restart: {broker: any, down_for: 3s}", "restart broker, down for 3 s"),
+        ("restart: broker", "restart broker"),
+        ("pause: {worker: any, for: 2s}", "pause worker, for 2 s"),
+        ("pause: {worker: any}", "pause worker, until the end of the traffic or a `resume`"),
+        ("close: {times: 3, every: 200ms}", "close all connections 3 times, every 200 ms"),
+        ("close: connections", "close all connections"),
+    ],
+)
+def test_a_plan_says_how_long_each_step_lasts(step: str, said: str) -> None:
+    text = f"name: x\npublishers: {{count: 1, messages: 1}}\nworkers: {{count: 1}}\ntimeline: [{{at: 1s, {step}}}]\n"
+    planned_text = plan_text(load_text(text, Path("x.yaml"), actions()), backend="native", seed=None)
+    assert f"     at 1 s: {said}" in planned_text.splitlines()
