@@ -83,7 +83,7 @@ def test_a_line_names_every_fate_of_what_was_not_done() -> None:
 def test_two_reasons_are_named_and_the_others_counted() -> None:
     found = counts(60, {Fate.PROCESSED: 10, Fate.LOST: 50})
     causes = [lost(count, f"worker-{count}") for count in (20, 15, 10, 5)]
-    said = "60 tasks: 10 done, 50 lost (20 at worker-20, 15 at worker-15); and 2 more"
+    said = "60 tasks: 10 done, 50 lost (20 at worker-20, 15 at worker-15); and 2 more reasons"
     assert line(found, causes=causes) == said
 
 
@@ -91,7 +91,7 @@ def test_a_violated_latency_is_one_of_the_two_reasons() -> None:
     found = counts(60, {Fate.PROCESSED: 10, Fate.LOST: 50})
     causes = [lost(30, "worker-1"), lost(20, "worker-2")]
     late = failing("latency.completion.p99", "< 1s", "3.2 s")
-    said = "60 tasks: 10 done, 50 lost (30 at worker-1); latency.completion.p99 was 3.2 s, expected < 1s; and 1 more"
+    said = "60 tasks: 10 done, 50 lost (30 at worker-1); latency.completion.p99 was 3.2 s, expected < 1s; and 1 more reason"
     assert line(found, causes=causes, expectations=[late, failing("lost", "0", "50")]) == said
 
 

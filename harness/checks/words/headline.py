@@ -254,7 +254,7 @@ class _Line:
         if self.faults:
             counts += f"{' ' if counts.endswith(' done') else ', '}{self.faults}"
         named = [reason.text for reason in self.reasons if reason.fate is None or not self._shows(reason.fate)]
-        more = [f"and {self.left_out:,} more"] if self.left_out and self.reasons else []
+        more = [f"and {plural(self.left_out, 'more reason')}"] if self.left_out and self.reasons else []
         return "; ".join([counts, *named, *more, *([self.rate] if self.rate else [])])
 
     @property
