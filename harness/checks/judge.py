@@ -104,7 +104,7 @@ def judge(
     bound = 1 - (1 - CONFIDENCE) ** (1 / promised) if promised and not may_be_lost and not gone else None
     started = next((event for event in events if isinstance(event, BrokerStarted)), None)
     drained = next((event for event in events if isinstance(event, Drained)), None)
-    listing = Listing(history, seen, causes=causes, unexplained=twice.unexplained, kept=kept, fates=fates)
+    listing = Listing(history, seen, causes=causes, twice=twice, kept=kept, fates=fates)
     return VariantVerdict(
         name=name,
         description=description,
@@ -130,6 +130,7 @@ def judge(
         duplicate_causes=group_duplicates(twice, seen, struck),
         not_done=not_done,
         lost=tuple(listing.lost()),
+        done_twice=tuple(listing.done_twice()),
         anomalies=tuple(listing.anomalies()),
         faults=faults,
         outages=observed.outages.listed,

@@ -19,7 +19,7 @@ from harness.report.depths import copies_by_route, depths
 from harness.report.figures import interval
 from harness.report.lane_plot import LOST, SHOWN_LANES, STATES
 from harness.report.lanes import Span, lanes
-from harness.report.lives import lives
+from harness.report.lives import ListedMessage, lives
 from harness.report.plain import shortened
 from harness.report.templates import embedded_json, environment, packed_json
 from harness.scenario.scenario import Scenario
@@ -28,7 +28,7 @@ from harness.verdict.data import DuplicateCause, Fate, FaultOutcome, LossCause, 
 FIRST_CAUSES = 4
 """Causes that the table under the headline names; the sections below name all."""
 LISTED_MESSAGES = 1000
-"""Lost messages and anomalies that the page lists one by one, over all variants; verdict.json may have more, the history has all."""
+"""Messages (lost, done more than once, anomalies) that the page lists one by one, over all variants; verdict.json may have more, the history has all."""
 LOG_LINES = 900
 """Lines of the brokers' logs that the page holds, over all variants and faults."""
 TABLE_ROWS = 60
@@ -84,8 +84,7 @@ def html(
                 {
                     f"{page.anchor}-{kind}": lives(messages[: page.listed])
                     for page in pages
-                    for kind, messages in (("lost", page.verdict.lost), ("anomalies", page.verdict.anomalies))
-                    if messages
+                    for kind, messages in _listed(page.verdict).items()
                 }
             ),
             bokeh=script() if charts else "",
@@ -117,7 +116,7 @@ def _pages(
     complained = complaints_by_variant(run, histories, broker_logs)
     excerpted = sum(len(variant.faults) * len(broker_logs.get(variant.name, {})) for variant in run.variants)
     most_lines = max(4, min(60, LOG_LINES // max(1, excerpted)))
-    listed = LISTED_MESSAGES // max(1, sum(bool(variant.lost) + bool(variant.anomalies) for variant in run.variants))
+    listed = LISTED_MESSAGES // max(1, sum(len(_listed(variant)) for variant in run.variants))
     pages = []
     for index, variant in enumerate(run.variants):
         history = histories.get(variant.name)
@@ -151,6 +150,16 @@ def _pages(
             )
         )
     return tuple(pages)
+
+
+def _listed(variant: VariantVerdict) -> dict[str, Sequence[ListedMessage]]:
+    """Return the messages that a variant names one by one, by kind; kinds without any are left out."""
+    kinds: dict[str, Sequence[ListedMessage]] = {
+        "lost": variant.lost,
+        "twice": variant.done_twice,
+        "anomalies": variant.anomalies,
+    }
+    return {kind: messages for kind, messages in kinds.items() if messages}
 
 
 def _over_time(history: History, scenario: Scenario | None) -> Series | None:

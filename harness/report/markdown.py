@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.report.figures import figure, not_done_otherwise, processed, seconds, several_copies
+from harness.report.named import named, trace_command
 from harness.report.plain import plain, shortened
 from harness.report.summary import expected, observed_or_asked, standing
 from harness.verdict.data import ExpectationResult, Fate, Outcome, RunVerdict, VariantVerdict
@@ -137,6 +138,10 @@ def _told(variant: VariantVerdict) -> Iterator[str]:
         yield escaped(reason)
     for sentence in variant.explained[:_LISTED_CAUSES]:
         yield escaped(sentence)
+    for line in named(variant):
+        yield escaped(line)
+    if trace := trace_command([variant], "RUN"):
+        yield f"the life of one: <code>{escaped(trace)}</code>, where RUN is the run's directory"
     for queue, fates in variant.by_queue.items() if len(variant.by_queue) > 1 else ():
         there = ", ".join(f"{count:,} {fate.value}" for fate, count in fates.items() if count)
         yield f"{escaped(queue)}: {there or 'nothing'}"

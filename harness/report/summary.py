@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from rich.table import Table
 from rich.text import Text
 
+from harness.report.named import named, trace_command
 from harness.report.plain import plain, shortened
 from harness.verdict.data import ExpectationResult, Outcome, RunVerdict, VariantVerdict
 from harness.verdict.words import plural
@@ -49,6 +50,8 @@ def print_verdict(
         for line in _explanation(variant, (complaints or {}).get(variant.name, ())):
             console.print(line)
     console.print()
+    if trace := trace_command(run.variants, str(directory)):
+        console.print(Text.assemble(("trace   ", "dim"), plain(trace)))
     console.print(Text.assemble(("report  ", "dim"), plain(str(directory / "report.html"))))
     console.print(Text.assemble(("replay  ", "dim"), plain(run.replay)))
 
@@ -121,6 +124,7 @@ def _explanation(variant: VariantVerdict, complaints: Sequence[Complaints]) -> l
     lines += [Text(f"  {plain(sentence)}") for sentence in variant.explained[:SHOWN_CAUSES]]
     if len(variant.explained) > SHOWN_CAUSES:
         lines.append(Text(f"  and {len(variant.explained) - SHOWN_CAUSES} more causes, in the report", style="dim"))
+    lines += [Text(f"  {plain(line)}") for line in named(variant)]
     if variant.outcome is not Outcome.AS_EXPECTED:
         style = STYLES[variant.outcome]
         lines += [Text(f"  {plain(reason)}", style=style) for reason in variant.reasons[:SHOWN_REASONS]]

@@ -180,6 +180,21 @@ class DuplicateCause:
 
 
 @dataclass(frozen=True, slots=True)
+class RepeatedMessage:
+    """One message of which a copy was done more than once: which, how often, and why."""
+
+    message: MessageId
+    queue: str
+    """That the copy was first put in."""
+    reason: DoneTwice
+    actor: str
+    """As in `DuplicateCause`."""
+    times: int
+    """How often it was done."""
+    life: tuple[LifeEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NotDone:
     """Copies that expired, were dropped or removed, or are retained: by the same queue, reason and fault."""
 
@@ -455,6 +470,8 @@ class VariantVerdict:
     """None where it was not measured."""
     machines: tuple[Machine, ...] = ()
     """Those that the traffic was spread over; none if all ran on the harness's own."""
+    done_twice: tuple[RepeatedMessage, ...] = ()
+    """The first of those that were done more than once; `counts` says how many copies there are."""
     not_looked_at: tuple[str, ...] = ()
     """What nobody asked, or could ask, and might have explained something."""
 
@@ -487,7 +504,7 @@ class RunVerdict:
 
 
 LISTED_MESSAGES = 1000
-"""Most lost messages and anomalies that a verdict lists one by one; the history has all."""
+"""Most messages of each kind (lost, done more than once, anomalies) that a verdict lists one by one; the history has all."""
 
 
 def worst(outcomes: list[Outcome]) -> Outcome:

@@ -21,7 +21,9 @@ from harness.verdict.data import (
     ExpectationResult,
     Fate,
     Machine,
+    MessageId,
     NotDone,
+    RepeatedMessage,
     RunVerdict,
     VariantVerdict,
 )
@@ -227,6 +229,10 @@ def every_fate() -> Sample:
         ),
         DuplicateCause(DoneTwice.UNEXPLAINED, "", None, "", (), 1, "1 with no reason."),
     )
+    repeated = tuple(
+        RepeatedMessage(MessageId("publisher-1", seq), "tasks", reason, actor, 2, variant.lost[0].life)
+        for seq, (reason, actor) in enumerate([(DoneTwice.CONNECTION, "worker-1")] * 4 + [(DoneTwice.UNEXPLAINED, "")])
+    )
     counts = replace(
         variant.counts,
         published=sum(fates.values()),
@@ -241,6 +247,7 @@ def every_fate() -> Sample:
         counts=counts,
         not_done=tuple(found),
         duplicate_causes=twice,
+        done_twice=repeated,
         expectations=(
             *(each for each in variant.expectations if each.path not in {e.path for e in expectations}),
             *expectations,

@@ -140,6 +140,16 @@ def test_lost_messages_are_listed_with_their_lives_up_to_a_stated_cap(pages: dic
     assert "The list holds the first 1,000 of 1,200." in many.text
 
 
+def test_messages_done_twice_are_listed_with_their_lives(pages: dict[str, str]) -> None:
+    page = Page(pages["every fate"])
+    listed = json.loads(page.scripts[0])["variant-1-twice"]
+    texts, rows = listed["texts"], listed["rows"]
+    assert [texts[row[0]] for row in rows] == [f"publisher-1#{seq}" for seq in range(5)]
+    assert texts[rows[0][1]] == "in tasks, done 2 times: connection lost, worker-1"
+    assert texts[rows[4][1]] == "in tasks, done 2 times: unexplained"
+    assert "delivered" in [texts[number] for number in rows[0][3::4]]
+
+
 def test_the_cap_is_shared_by_the_variants() -> None:
     sample = samples.failing(150)
     variant = sample.run.variants[0]

@@ -46,6 +46,15 @@ def test_every_fate_has_its_figure_and_what_is_only_possible_its_bounds() -> Non
     assert "- 4 done twice." in text
 
 
+def test_lost_messages_and_those_done_twice_are_named_with_the_way_to_their_lives() -> None:
+    lines = markdown(samples.every_fate().run).splitlines()
+    assert "- lost: publisher-1&#35;20, publisher-1&#35;21, publisher-1&#35;22" in lines
+    assert any(line.startswith("- done more than once: publisher-1&#35;0, ") for line in lines)
+    assert (
+        "- the life of one: <code>chaos trace RUN publisher-1&#35;20</code>, where RUN is the run's directory" in lines
+    )
+
+
 def test_what_the_scenario_does_not_state_is_marked_where_it_does_not_hold() -> None:
     text = markdown(samples.every_fate().run)
     assert "dropped 0 (not stated)<br>" in text

@@ -251,6 +251,15 @@ def test_a_narrow_terminal_gets_the_settings_below_the_name() -> None:
     assert re.search(r"^publishers\.persistent: false", text, re.M)
 
 
+def test_lost_messages_and_those_done_twice_are_named_with_the_way_to_their_lives() -> None:
+    lines = verdict_of("every fate").splitlines()
+    assert "  lost: publisher-1#20, publisher-1#21, publisher-1#22" in lines
+    twice = "publisher-1#0, publisher-1#1, publisher-1#2, publisher-1#3, publisher-1#4"
+    assert f"  done more than once: {twice}" in lines
+    assert lines[-3] == "trace   chaos trace reports/run publisher-1#20"
+    assert "trace " not in verdict_of("infrastructure")
+
+
 def test_a_run_without_variants_has_a_verdict_too() -> None:
     assert "INTERRUPTED  Interrupted before anything was judged." in verdict_of("without variants")
 

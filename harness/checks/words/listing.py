@@ -8,20 +8,22 @@ from dataclasses import replace
 import numpy as np
 
 from harness.checks.rules.causes import Causes
+from harness.checks.rules.done_twice import NAMES, Reason
+from harness.checks.rules.duplicates import Duplicates
 from harness.checks.rules.fates import Fates
 from harness.checks.rules.last_seen import last_seen_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.history.history import History
 from harness.history.narrow import narrowed
 from harness.history.trace import Lives
-from harness.verdict.data import LISTED_MESSAGES, Anomaly, Fate, LifeEvent, LostMessage, MessageId
+from harness.verdict.data import LISTED_MESSAGES, Anomaly, Fate, LifeEvent, LostMessage, MessageId, RepeatedMessage
 
 NOBODY = MessageId("nobody", 0)
 """Stands for a message without a publisher."""
 
 
 class Listing:
-    """Tells the lives of lost messages and anomalies: at most LISTED_MESSAGES of each kind, the first ones."""
+    """Tells the lives of what was lost, done more than once, or is an anomaly: at most LISTED_MESSAGES of each kind, the first ones."""
 
     def __init__(
         self,
@@ -30,18 +32,20 @@ class Listing:
         *,
         causes: Causes,
         fates: Fates,
-        unexplained: np.ndarray,
+        twice: Duplicates,
         kept: np.ndarray,
     ) -> None:
         """Choose the messages, and cut the history down to their records."""
         self._tally = tally
         self._causes = causes
-        self._unexplained = unexplained[:LISTED_MESSAGES]
+        self._twice = twice
+        self._unexplained = twice.unexplained[:LISTED_MESSAGES]
         self._kept = kept[:LISTED_MESSAGES]
         self._resurrected = fates.of(Fate.RESURRECTED)[:LISTED_MESSAGES]
         self._corrupt = corrupt_messages(tally)[:LISTED_MESSAGES]
         astray = np.array([each.message for each in tally.misrouted], dtype=np.int64)
-        listed = (causes.copies[:LISTED_MESSAGES], self._unexplained, self._kept, self._resurrected)
+        some_twice = twice.copy[:LISTED_MESSAGES]
+        listed = (causes.copies[:LISTED_MESSAGES], some_twice, self._unexplained, self._kept, self._resurrected)
         copies = np.concatenate(listed)
         chosen = np.unique(np.concatenate([tally.message(copies), self._corrupt, astray]))
         numbers = {name: number for number, name in tally.messages.publisher_names.items()}
@@ -61,12 +65,28 @@ class Listing:
             cause = self._causes.causes[place]
             yield LostMessage(
                 message=MessageId(*tally.messages.name(message)),
-                queue=tally.queues[queue] if queue >= 0 else tally.routes[int(tally.messages.route[message])],
+                queue=self._queue(message, queue),
                 place=cause.place,
                 actor=cause.actor,
                 fault=cause.fault,
                 setting=cause.remedy.text,
                 last_seen_s=self._tally.seconds(at_ns),
+                life=self._life(message),
+            )
+
+    def done_twice(self) -> Iterator[RepeatedMessage]:
+        """Name the messages of which a copy was done more than once."""
+        tally, twice = self._tally, self._twice
+        copies = twice.copy[:LISTED_MESSAGES]
+        messages, queues = tally.message(copies).tolist(), tally.first_queue(copies).tolist()
+        reasons, sessions, times = twice.reason.tolist(), twice.session.tolist(), twice.times.tolist()
+        for message, queue, reason, session, often in zip(messages, queues, reasons, sessions, times, strict=False):
+            yield RepeatedMessage(
+                message=MessageId(*tally.messages.name(message)),
+                queue=self._queue(message, queue),
+                reason=NAMES[Reason(reason)],
+                actor=tally.sessions[session].actor if session >= 0 else "",
+                times=often,
                 life=self._life(message),
             )
 
@@ -98,6 +118,11 @@ class Listing:
             publisher = tally.messages.publisher_names.get(invention.publisher)
             who = NOBODY if publisher is None else MessageId(publisher, invention.seq)
             yield Anomaly("phantom", who, f"{actor} processed a message that nobody published, at {at_s:.3f} s", ())
+
+    def _queue(self, message: int, queue: int) -> str:
+        """Return the name of the queue a copy was first put in; the route of one that reached none."""
+        tally = self._tally
+        return tally.queues[queue] if queue >= 0 else tally.routes[int(tally.messages.route[message])]
 
     def _life(self, message: int) -> tuple[LifeEvent, ...]:
         rows = self._lives.of(*self._tally.messages.name(message))
