@@ -11,7 +11,7 @@ from typing import Final
 from harness.report.figures import figure, not_done_otherwise, processed, seconds, several_copies
 from harness.report.named import named, trace_command
 from harness.report.plain import plain, shortened
-from harness.report.summary import expected, observed_or_asked, standing
+from harness.report.summary import expected, missing_control, observed_or_asked, standing
 from harness.verdict.data import ExpectationResult, Fate, Outcome, RunVerdict, VariantVerdict
 from harness.verdict.words import plural
 
@@ -84,6 +84,8 @@ def _head(run: RunVerdict) -> str:
         f"**{escaped(run.headline)}**",
         "",
     ]
+    if missing := missing_control(run):
+        rows += [missing, ""]
     if run.variants:
         rows += ["| variant | with | expected | observed | verdict |", "|---|---|---|---|---|"]
         rows += [_row(variant) for variant in run.variants]

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from harness.report.named import named, trace_command
 from harness.report.plain import plain, shortened
-from harness.verdict.data import ExpectationResult, Outcome, RunVerdict, VariantVerdict
+from harness.verdict.data import ExpectationResult, Fate, Outcome, RunVerdict, VariantVerdict
 from harness.verdict.words import plural
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def print_verdict(
     """Print a run's verdict. `directory` is where its reports lie; `complaints` are those of the brokers, by variant."""
     console.print()
     console.print(Text.assemble((run.outcome.value.upper(), STYLES[run.outcome]), "  ", plain(run.headline)))
+    if missing := missing_control(run):
+        console.print(Text(missing, style="yellow"))
     if run.variants:
         console.print()
         console.print(_table(run.variants, wide=console.width >= 100))
@@ -54,6 +56,13 @@ def print_verdict(
         console.print(Text.assemble(("trace   ", "dim"), plain(trace)))
     console.print(Text.assemble(("report  ", "dim"), plain(str(directory / "report.html"))))
     console.print(Text.assemble(("replay  ", "dim"), plain(run.replay)))
+
+
+def missing_control(run: RunVerdict) -> str:
+    """Say that no control ran, where everything is as expected and nothing was lost; empty otherwise."""
+    if len(run.variants) != 1 or run.outcome is not Outcome.AS_EXPECTED or run.variants[0].counts.fates.get(Fate.LOST):
+        return ""
+    return "No control ran: this run has not shown that it would notice a loss."
 
 
 def observed_or_asked(variant: VariantVerdict) -> tuple[ExpectationResult, ...]:

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from harness.report import figures
 from harness.report.plain import colour, lines, plain, shortened
-from harness.report.summary import expected, observed_or_asked, standing
+from harness.report.summary import expected, missing_control, observed_or_asked, standing
 from harness.verdict.data import Fate, Outcome
 from harness.verdict.words import plural, rate_bound
 
@@ -48,6 +48,7 @@ def environment() -> Environment:
         "told": observed_or_asked,
         "standing": standing,
         "expected": expected,
+        "missing_control": missing_control,
         "moment": _moment,
         "sentence": _sentence,
         "several_lines": lambda text: escape(lines(text)),

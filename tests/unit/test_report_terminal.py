@@ -27,6 +27,7 @@ from harness.events import (
     VariantStarted,
 )
 from harness.report.broker_log import Complaints
+from harness.report.markdown import markdown
 from harness.report.progress import Follower
 from harness.report.summary import standing
 from harness.report.terminal import LiveProgress, print_verdict
@@ -258,6 +259,25 @@ def test_lost_messages_and_those_done_twice_are_named_with_the_way_to_their_live
     assert f"  done more than once: {twice}" in lines
     assert lines[-3] == "trace   chaos trace reports/run publisher-1#20"
     assert "trace " not in verdict_of("infrastructure")
+
+
+NO_CONTROL = "No control ran: this run has not shown that it would notice a loss."
+
+
+def test_a_run_that_lost_nothing_says_if_no_control_showed_a_loss() -> None:
+    sample = samples.passing()
+    alone = replace(sample.run, variants=sample.run.variants[:1])
+    out = io.StringIO()
+    print_verdict(alone, Console(file=out, width=140), directory=Path("x"))
+    assert NO_CONTROL in out.getvalue().splitlines()
+    assert NO_CONTROL in markdown(alone).splitlines()
+    assert NO_CONTROL not in verdict_of("passing")
+    assert NO_CONTROL not in markdown(sample.run)
+
+
+@pytest.mark.parametrize("name", ["failing", "infrastructure", "without variants"])
+def test_only_a_green_run_is_said_to_have_no_control(name: str) -> None:
+    assert NO_CONTROL not in verdict_of(name)
 
 
 def test_a_run_without_variants_has_a_verdict_too() -> None:
