@@ -19,7 +19,7 @@ from harness.cli.options import (
     Image,
     Reports,
     Scheduler,
-    error_console,
+    result_console,
     say,
 )
 from harness.cli.several import Batch, JobsAtOnce, Json, NoColor, jobs_on_broker
@@ -106,15 +106,20 @@ def conclude(exploration: Exploration, folder: Path, settings: Settings, *, no_c
     from harness.search.exploration import steps_in_words
     from harness.verdict.data import Outcome, worst
 
-    console, outcome = error_console(no_color=no_color), exploration.outcome
+    outcome = exploration.outcome
+    console = result_console(json_output=settings.json_output, no_color=no_color)
     console.print()
     console.print(Text.assemble((outcome.value.upper(), STYLES[outcome]), "  ", plain(exploration.headline)))
+
+    def tell(line: str) -> None:
+        console.print(Text(plain(line)), soft_wrap=True)
+
     if exploration.shrunk is not None:
-        say(f"schedule {steps_in_words(exploration.shrunk)}")
+        tell(f"schedule {steps_in_words(exploration.shrunk)}")
     if exploration.again:
-        say(f"replay   {shlex.join(['chaos', 'run', str(folder / FOUND), *settings.replay_options()])}")
+        tell(f"replay   {shlex.join(['chaos', 'run', str(folder / FOUND), *settings.replay_options()])}")
     try:
-        say(f"summary  {write_exploration(exploration, folder, os.environ)}")
+        tell(f"summary  {write_exploration(exploration, folder, os.environ)}")
     except ChaosError as error:
         say(str(error))
         outcome = worst([outcome, Outcome.INFRASTRUCTURE])

@@ -19,6 +19,7 @@ from harness.cli.options import (
     Reports,
     Scenarios,
     Scheduler,
+    result_console,
     say,
 )
 from harness.cli.several import Batch, JobsAtOnce, Json, NoColor, conclude, jobs_on_broker, write_made
@@ -94,7 +95,7 @@ def matrix(
         ending=batch.ending,
         folder=reports / FOLDER,
         title=TITLE,
-        no_color=no_color,
+        console=result_console(json_output=json_output, no_color=no_color),
         axes=_axes(cells, axes),
     )
     raise typer.Exit(int(code))

@@ -16,6 +16,7 @@ from harness.cli.options import (
     Reports,
     Scenarios,
     Scheduler,
+    result_console,
     say,
 )
 from harness.cli.several import Batch, JobsAtOnce, Json, NoColor, conclude, jobs_on_broker
@@ -73,7 +74,7 @@ def nightly(
         ending=batch.ending,
         folder=reports / FOLDER,
         title=TITLE,
-        no_color=no_color,
+        console=result_console(json_output=json_output, no_color=no_color),
     )
     raise typer.Exit(int(code))
 

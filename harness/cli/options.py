@@ -120,19 +120,28 @@ class BrokerOption:
 
 
 def error_console(*, no_color: bool = False) -> Console:
-    """Return the console of human text: standard error."""
+    """Return the console of live progress: standard error."""
+    return _console(sys.stderr, no_color=no_color)
+
+
+def _console(stream: IO[str], *, no_color: bool) -> Console:
     from rich.console import Console
 
     return Console(
-        file=cast("IO[str]", _Lasting(sys.stderr)),
+        file=cast("IO[str]", _Lasting(stream)),
         no_color=no_color or None,
         highlight=False,
-        soft_wrap=not sys.stderr.isatty(),
+        soft_wrap=not stream.isatty(),
     )
 
 
+def result_console(*, json_output: bool, no_color: bool = False) -> Console:
+    """Return the console of results: standard output, or standard error where standard output carries JSON."""
+    return _console(sys.stderr if json_output else sys.stdout, no_color=no_color)
+
+
 def say(text: str) -> None:
-    """Write one line for people."""
+    """Write one line for people that is no result: to standard error."""
     stream = _Lasting(sys.stderr)
     stream.write(f"{text}\n")
     stream.flush()

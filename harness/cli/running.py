@@ -17,7 +17,6 @@ from harness.cli.options import (
     Reports,
     Scenarios,
     Scheduler,
-    error_console,
     say,
 )
 from harness.errors import ExitCode, UsageError
@@ -81,7 +80,7 @@ def run(
     )
     if len(loaded) > 1:
         jobs_on_broker(loaded, option, jobs)
-    code = run_all(loaded, settings, jobs=jobs, console=error_console(no_color=no_color))
+    code = run_all(loaded, settings, jobs=jobs, no_color=no_color)
     raise typer.Exit(int(code))
 
 

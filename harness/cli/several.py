@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from harness.cli.options import error_console, say
+from harness.cli.options import say
 from harness.errors import ChaosError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rich.console import Console
 
     from harness.cli.options import BrokerOption
     from harness.cli.processes import Ended, Executor, Job
@@ -124,12 +126,15 @@ def conclude(
     ending: Sequence[Outcome],
     folder: Path,
     title: str,
-    no_color: bool,
+    console: Console,
     axes: Axes | None = None,
 ) -> ExitCode:
     """Print the table of all runs, write their summary to a folder, and return the exit code."""
+    from rich.text import Text
+
     from harness.cli.suite import line_of
     from harness.report.batch import write_batch
+    from harness.report.plain import plain
     from harness.report.suite import print_suite
     from harness.verdict.data import Outcome, worst
     from harness.verdict.repetitions import by_scenario
@@ -137,7 +142,7 @@ def conclude(
     if runs:
         scenarios = by_scenario(runs)
         lines = {str(one.path): line_of(one) for one in loaded}
-        print_suite(scenarios, error_console(no_color=no_color), axes)
+        print_suite(scenarios, console, axes)
         try:
             written = write_batch(
                 scenarios,
@@ -151,5 +156,5 @@ def conclude(
             say(str(error))
             ending = [*ending, Outcome.INFRASTRUCTURE]
         else:
-            say(f"summary  {written[0]}")
+            console.print(Text(f"summary  {plain(str(written[0]))}"), soft_wrap=True)
     return worst([*(run.outcome for run in runs), *ending]).exit_code

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from harness import ledger
 from harness.cli.interruptible import interruptible
-from harness.cli.options import TREND_FOLDER, BrokerOption, in_ci, say
+from harness.cli.options import TREND_FOLDER, BrokerOption, error_console, in_ci, result_console, say
 from harness.cli.settings import Settings, seed_for
 from harness.cli.warm_up import WarmUp
 from harness.engine.run import MakeHosts, RunResult
@@ -37,16 +37,18 @@ if TYPE_CHECKING:
     from harness.cli.processes import Ended, Job
 
 
-def run_all(loaded: Sequence[Loaded], settings: Settings, *, jobs: int, console: Console) -> ExitCode:
+def run_all(loaded: Sequence[Loaded], settings: Settings, *, jobs: int, no_color: bool) -> ExitCode:
     """Run everything, print what is to be printed, return the exit code."""
+    live = error_console(no_color=no_color)
+    results = result_console(json_output=settings.json_output, no_color=no_color)
     if jobs > 1 and len(loaded) > 1:
         say_swept(sweep_everything())
         verdicts, ending = _in_parallel(loaded, settings, jobs)
     else:
         say_swept(ledger.sweep())
-        verdicts, ending = _in_turn(loaded, settings, console)
+        verdicts, ending = _in_turn(loaded, settings, live, results)
     if len(verdicts) > 1:
-        print_suite(by_scenario(verdicts), console)
+        print_suite(by_scenario(verdicts), results)
     _add_to_job_summary(verdicts)
     return worst([*(verdict.outcome for verdict in verdicts), *ending]).exit_code
 
@@ -83,7 +85,9 @@ def _sweep_containers() -> None:
     say_swept(sweep_containers()[0])
 
 
-def _in_turn(loaded: Sequence[Loaded], settings: Settings, console: Console) -> tuple[list[RunVerdict], list[Outcome]]:
+def _in_turn(
+    loaded: Sequence[Loaded], settings: Settings, live: Console, results: Console
+) -> tuple[list[RunVerdict], list[Outcome]]:
     """Run one after the other; returns the verdicts, and what else the exit code must know of."""
     verdicts: list[RunVerdict] = []
     problems: list[str] = []
@@ -93,10 +97,10 @@ def _in_turn(loaded: Sequence[Loaded], settings: Settings, console: Console) -> 
         closing(WarmUp(_sweep_containers)) as ahead,
     ):
         for one in loaded:
-            result = _run_one(one, settings, console, make_hosts, ahead)
+            result = _run_one(one, settings, live, make_hosts, ahead)
             verdicts.append(result.verdict)
             with shielded():
-                problems += _report(result, one, settings, console)
+                problems += _report(result, one, settings, results)
             if result.interrupted:
                 break
     # A report that CI waits for and that is not there is no success.

@@ -122,7 +122,7 @@ def test_a_finding_is_shrunk_to_the_step_that_matters_and_run_again(
     assert [job.loaded.path for job in crew.jobs[-AGAIN:]] == [tmp_path / FOUND] * AGAIN
     assert len({job.seed for job in crew.jobs[-AGAIN:]}) == AGAIN
     assert conclude(made, tmp_path, settings(tmp_path), no_color=True) is ExitCode.VIOLATED
-    assert f"chaos run {tmp_path / FOUND} --broker 'amqp://me:***@127.0.0.1'\n" in capsys.readouterr().err
+    assert f"chaos run {tmp_path / FOUND} --broker 'amqp://me:***@127.0.0.1'\n" in capsys.readouterr().out
 
 
 def test_a_loss_that_needs_no_fault_is_shrunk_to_none(tmp_path: Path) -> None:

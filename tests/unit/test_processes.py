@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import sys
@@ -11,10 +12,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from rich.console import Console
 
 from harness.cli import nightly, processes, several, suite
-from harness.cli.options import BrokerOption
+from harness.cli.options import BrokerOption, result_console
 from harness.cli.processes import Ended, Job, LocalProcesses, run_jobs
 from harness.cli.settings import Settings
 from harness.errors import ExitCode
@@ -115,10 +115,17 @@ def test_a_process_without_a_verdict_is_broken_infrastructure(tmp_path: Path, ki
 
 def test_a_violation_outranks_a_run_without_a_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     loaded = [scenario(tmp_path, kind) for kind in ("killed", "violated", "good")]
-    code = suite.run_all(loaded, settings(tmp_path), jobs=2, console=Console(stderr=True))
+    code = suite.run_all(loaded, settings(tmp_path), jobs=2, no_color=True)
     assert code is ExitCode.VIOLATED
-    said = capsys.readouterr().err
-    assert "1 of 3 scenarios as expected, 1 violated, 1 infrastructure" in said
+    assert "VIOLATED  1 of 3 scenarios as expected, 1 violated, 1 infrastructure" in capsys.readouterr().out
+
+
+def test_the_verdict_gives_way_to_json_on_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    loaded = [scenario(tmp_path, kind) for kind in ("violated", "good")]
+    suite.run_all(loaded, settings(tmp_path, json_output=True), jobs=2, no_color=True)
+    said = capsys.readouterr()
+    assert {json.loads(line)["outcome"] for line in said.out.splitlines()} == {"violated", "as expected"}
+    assert "VIOLATED  1 of 2 scenarios as expected, 1 violated" in said.err
 
 
 def test_an_interrupt_reaches_the_runs_and_their_verdicts_are_kept(tmp_path: Path) -> None:
@@ -147,7 +154,10 @@ def play(tmp_path: Path, *kinds: str, budget_s: float = 0.0) -> tuple[ExitCode, 
     loaded = [scenario(tmp_path, kind) for kind in kinds]
     batch = nightly.run_night(loaded, chosen, budget_s=budget_s, jobs=2)
     folder = chosen.reports / "nightly"
-    code = several.conclude(batch.runs, loaded, ending=batch.ending, folder=folder, title=nightly.TITLE, no_color=True)
+    console = result_console(json_output=False, no_color=True)
+    code = several.conclude(
+        batch.runs, loaded, ending=batch.ending, folder=folder, title=nightly.TITLE, console=console
+    )
     return code, folder
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import harness.report.html as page
 from harness.cli import suite
-from harness.cli.options import BrokerOption, error_console
+from harness.cli.options import BrokerOption
 from harness.cli.settings import Settings
 from harness.cli.warm_up import WarmUp
 from harness.engine.run import RunResult
@@ -87,7 +87,7 @@ def test_containers_are_swept_beside_the_first_boot(
     loaded = load(Path("scenarios/worker_kill.yaml"), actions())
     settings = Settings(BrokerOption(), None, None, tmp_path, seed=1, controls=True, quiet=True, json_output=False)
     with pytest.raises(InfrastructureError, match="enough"):
-        suite.run_all([loaded], settings, jobs=1, console=error_console())
+        suite.run_all([loaded], settings, jobs=1, no_color=True)
     assert capsys.readouterr().err == "left over from a run that was killed, removed: container old\n"
 
 
