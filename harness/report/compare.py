@@ -154,7 +154,7 @@ def _of_variant(variant: VariantVerdict | None, *, across: bool) -> dict[str, st
         found[f"{said} struck at"] = clock(fault.injected_s)
         if not across:
             found[f"{said}: lost to it"] = f"{fault.taken:,}"
-        found[f"{said}: recovered in"] = seconds(fault.recovery_s)
+        found[f"{said}: next work after its end"] = seconds(fault.recovery_s)
     return found
 
 

@@ -149,9 +149,11 @@ def _told(variant: VariantVerdict) -> Iterator[str]:
         yield f"{escaped(queue)}: {there or 'nothing'}"
     for fault in variant.faults:
         if fault.injected_s is not None:
-            back = f", recovery after {seconds(fault.recovery_s)}" if fault.recovery_s is not None else ""
+            healed_s = fault.healed_s if fault.healable else None
+            lasted = f", lasted {seconds(healed_s - fault.injected_s)}" if healed_s is not None else ""
             risk = f", {fault.at_risk:,} at risk" if fault.at_risk is not None else ""
-            yield f"{escaped(fault.title)} at {fault.injected_s:.2f} s{risk}, took {fault.taken:,}{back}"
+            work = f", next work {seconds(fault.recovery_s)} after its end" if fault.recovery_s is not None else ""
+            yield f"{escaped(fault.title)} at {fault.injected_s:.2f} s{lasted}{risk}, took {fault.taken:,}{work}"
     if variant.load is not None:
         yield escaped(variant.load.sentence)
     for machine in variant.machines:

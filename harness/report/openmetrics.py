@@ -163,7 +163,7 @@ def _faults(variants: Iterable[tuple[dict[str, str], VariantVerdict]]) -> Iterat
     )
     yield Family(
         "chaos_recovery_seconds",
-        "From the fault's healing to the next service.",
+        "From the end of the fault to the next completed work, or confirm without workers.",
         tuple((labels, fault.recovery_s) for labels, fault in struck if fault.recovery_s is not None),
         "seconds",
     )

@@ -169,7 +169,7 @@ class Expectations(Model):
     latency: Latency | None = None
     """Bounds on latencies."""
     recovery: TimeComparison | None = None
-    """After each fault: from its heal to the next completed work."""
+    """After each fault: from its end to the next completed work. How long the fault itself lasted does not count (see outage)."""
     faster_after: dict[str, RatioComparison] = Field(default_factory=dict)
     """By action: the rate of completed work after such a step divided by the rate before it."""
     errors: OneOrMany[ExpectedError] = ()

@@ -73,7 +73,7 @@ def test_what_counts_messages_in_one_run_and_copies_in_the_other_is_not_compared
     found = sections(Side("old", old, {}), right)
     rows = {row.what for row in found["guarantee"].rows}
     assert not rows & CHANGED
-    assert {"published", "deliveries", "publish to confirm: 99%", "step 1 (kill): recovered in"} <= rows
+    assert {"published", "deliveries", "publish to confirm: 99%", "step 1 (kill): next work after its end"} <= rows
     (row,) = found["Not compared"].rows
     assert (row.left, row.right) == (
         "counts messages (verdict version 1)",

@@ -55,6 +55,17 @@ def test_lost_messages_and_those_done_twice_are_named_with_the_way_to_their_live
     )
 
 
+def test_a_fault_is_told_with_how_long_it_lasted_and_when_work_went_on() -> None:
+    sample = samples.passing()
+    variant = sample.run.variants[0]
+    fault = replace(variant.faults[0], injected_s=1.0, healable=True, healed_s=11.0, at_risk=10, taken=0)
+    said = "restart n1 at 1.00 s, lasted 10 s, 10 at risk, took 0"
+    for recovery_s, end in ((0.02, ", next work 20 ms after its end"), (None, "")):
+        faults = (replace(fault, title="restart n1", recovery_s=recovery_s),)
+        told = markdown(replace(sample.run, variants=(replace(variant, faults=faults),)))
+        assert f"- {said}{end}" in told.splitlines()
+
+
 def test_what_the_scenario_does_not_state_is_marked_where_it_does_not_hold() -> None:
     text = markdown(samples.every_fate().run)
     assert "dropped 0 (not stated)<br>" in text
