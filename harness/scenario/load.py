@@ -13,6 +13,7 @@ from harness.scenario.document import Document, parse, read
 from harness.scenario.mistake import dotted
 from harness.scenario.scenario import Scenario, scenario_model
 from harness.scenario.timeline import Action
+from harness.scenario.units import without_unit
 from harness.scenario.validate import validate
 from harness.scenario.variants import Variant, vary
 
@@ -144,7 +145,8 @@ def _load_text(
         return None, problems
     varied = vary(validated.scenario, model, abilities)
     problems += (document.problem(file, validated.in_file(mistake)) for mistake in varied.mistakes)
-    remarks = tuple(sorted(document.problem(file, validated.in_file(remark)) for remark in varied.remarks))
+    said = (*varied.remarks, *without_unit(validated.scenario, document.data))
+    remarks = tuple(sorted(document.problem(file, validated.in_file(remark)) for remark in said))
     return Loaded(path, text, validated.scenario, remarks, varied.variants, _lines(document)), problems
 
 

@@ -16,6 +16,9 @@ A scenario is a YAML file. This page lists every key of it: what may stand there
 `chaos init` writes a commented file to start from, and `chaos validate` tells each mistake with its line and column. Unknown keys are
 mistakes, and so are YAML's anchors, aliases, merge keys and tags.
 
+A duration has a unit: `us`, `ms`, `s`, `m` or `h`. A plain number counts seconds, so that `work: 5` is five seconds of work; `chaos validate`
+makes a note of each.
+
 In these pages a block that begins with `# part of a scenario` shows a few keys of a file; the others are whatever the scenario has.
 
 Some actions have a short form: `kill: broker`, `kill: worker-2`, `pause: worker`, `close: connections`, `publish: First message.`,

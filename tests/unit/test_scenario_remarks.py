@@ -334,6 +334,35 @@ def test_validate_prints_warnings_and_fails_on_them_only_when_it_is_strict(tmp_p
         assert summary == f"{path}: x: valid, 0 controls, 1 warning"
 
 
+def test_a_duration_without_a_unit_is_noted_where_it_stands() -> None:
+    text = """
+        name: x
+        time_limit: 60
+        settle: 0
+        publishers: {messages: 5}
+        workers:
+          - {name: slow, work: 5}
+          - {name: drawn, work: {random: [1ms, 2]}}
+          - {name: clear, work: 5ms, back_after: null}
+        timeline:
+          - {at: 1.5, pause: {worker: any, for: 2}}
+          - {after: {processed: 3}, kill: broker}
+    """
+    end = "; write the unit to be clear, as in"
+    assert remarks(text) == [
+        f"2:13: note: time_limit: 60 is taken as 60 s{end} 60s or 60ms",
+        f"6:24: note: workers.0.work: 5 is taken as 5 s{end} 5s or 5ms",
+        f"7:40: note: workers.1.work.random.1: 2 is taken as 2 s{end} 2s or 2ms",
+        f"10:10: note: timeline.0.at: 1.5 is taken as 1.5 s{end} 1.5s or 1.5ms",
+        f"10:41: note: timeline.0.pause.for: 2 is taken as 2 s{end} 2s or 2ms",
+    ]
+
+
+def test_a_single_group_is_looked_at_like_a_list_of_groups() -> None:
+    (said,) = remarks("name: x\npublishers: {duration: 3}\nworkers: {}\n")
+    assert said.startswith("2:24: note: publishers.duration: 3 is taken as 3 s")
+
+
 def test_notes_are_no_warnings(tmp_path: Path) -> None:
     path = tmp_path / "order.yaml"
     path.write_text(dedent(CASES["an order over redeliveries"][0]), encoding="utf-8")
