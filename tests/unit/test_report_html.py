@@ -113,6 +113,11 @@ def test_the_guarantee_stands_beside_its_controls(pages: dict[str, str]) -> None
     assert "non-durable queue queues.tasks.durable: false lost >= 1 9 ✓ ok" in text
 
 
+def test_a_page_says_whose_publishers_and_workers_ran(pages: dict[str, str]) -> None:
+    text = Page(pages["passing"]).text
+    assert "Publishers and workers the harness's own, with the settings of the scenario; no program of yours ran" in text
+
+
 def test_the_accounting_adds_up_to_what_was_published(pages: dict[str, str]) -> None:
     text = Page(pages["failing"]).text
     assert re.search(r"processed 20 6\.0% lost 312 94\.0% published 332", text)
