@@ -7,6 +7,8 @@ from harness.verdict.data import DONE, Counts, Fate
 
 NOTHING = "—"
 """Where there is no figure."""
+NOTHING_PUBLISHED = "nothing was published to it; dead letters count in the queue that they were first put in"
+"""Of a queue that no message was first put in, such as one for dead letters."""
 
 
 def seconds(value: float | None) -> str:

@@ -16,7 +16,7 @@ from harness.report.bokehjs import script
 from harness.report.broker_log import Complaints, Excerpt, complaints_by_variant, excerpts, zero_of
 from harness.report.charts import HIDDEN_AT_FIRST, LATENCY, LINES, QueueLine, latency, queue_lines, timeline
 from harness.report.depths import copies_by_route, depths
-from harness.report.figures import interval
+from harness.report.figures import NOTHING_PUBLISHED, interval
 from harness.report.lane_plot import LOST, SHOWN_LANES, STATES
 from harness.report.lanes import Span, lanes
 from harness.report.lives import ListedMessage, lives
@@ -102,6 +102,7 @@ def html(
             unwanted=_unwanted,
             most_deliveries=MOST_DELIVERIES,
             struck_by=_struck_by,
+            nothing_published=NOTHING_PUBLISHED,
             nonzero=lambda fates: [fate.value for fate, count in fates.items() if count],
         )
     )

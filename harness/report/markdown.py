@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from harness.report.figures import figure, not_done_otherwise, processed, seconds, several_copies
+from harness.report.figures import NOTHING_PUBLISHED, figure, not_done_otherwise, processed, seconds, several_copies
 from harness.report.named import named, trace_command
 from harness.report.plain import plain, shortened
 from harness.report.summary import expected, missing_control, observed_or_asked, standing
@@ -146,7 +146,7 @@ def _told(variant: VariantVerdict) -> Iterator[str]:
         yield f"the life of one: <code>{escaped(trace)}</code>, where RUN is the run's directory"
     for queue, fates in variant.by_queue.items() if len(variant.by_queue) > 1 else ():
         there = ", ".join(f"{count:,} {fate.value}" for fate, count in fates.items() if count)
-        yield f"{escaped(queue)}: {there or 'nothing'}"
+        yield f"{escaped(queue)}: {there or NOTHING_PUBLISHED}"
     for fault in variant.faults:
         if fault.injected_s is not None:
             healed_s = fault.healed_s if fault.healable else None

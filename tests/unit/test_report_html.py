@@ -14,6 +14,7 @@ from harness.events import ProcessStarted
 from harness.report.charts import timeline
 from harness.report.html import LISTED_MESSAGES, html
 from harness.report.lanes import lanes
+from harness.report.markdown import markdown
 from harness.report.templates import embedded_json
 from harness.verdict.data import Fate, Outage
 from tests.unit import report_samples as samples
@@ -115,7 +116,20 @@ def test_the_guarantee_stands_beside_its_controls(pages: dict[str, str]) -> None
 
 def test_a_page_says_whose_publishers_and_workers_ran(pages: dict[str, str]) -> None:
     text = Page(pages["passing"]).text
-    assert "Publishers and workers the harness's own, with the settings of the scenario; no program of yours ran" in text
+    assert (
+        "Publishers and workers the harness's own, with the settings of the scenario; no program of yours ran" in text
+    )
+
+
+def test_a_dead_letter_queue_is_told_from_a_queue_that_lost_everything() -> None:
+    sample = samples.fan_out()
+    variant = sample.run.variants[0]
+    by_queue = variant.by_queue | {"dead": dict.fromkeys(Fate, 0)}
+    run = replace(sample.run, variants=(replace(variant, by_queue=by_queue),))
+    text = Page(rendered(replace(sample, run=run))).text
+    said = "nothing was published to it; dead letters count in the queue that they were first put in"
+    assert f"counts 13 7 20 dead {said} all 33 7 40" in text
+    assert f"- dead: {said}\n" in markdown(run)
 
 
 def test_the_accounting_adds_up_to_what_was_published(pages: dict[str, str]) -> None:
