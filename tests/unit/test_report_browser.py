@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from harness.report.compare import Side, comparison_page
 from harness.report.html import html
 from harness.report.index import write_index
 from harness.report.write import write_all
+from harness.verdict.data import Fate
 from tests.browser import (
     PHONE_PX,
     assert_accessible,
@@ -24,6 +26,8 @@ from tests.browser import (
     tip_at,
 )
 from tests.unit import report_samples as samples
+
+FEW = (Fate.PROCESSED, Fate.DEAD_LETTERED)
 
 pytestmark = [
     pytest.mark.browser,
@@ -78,6 +82,24 @@ def test_the_report_of_every_scenario_that_ships_is_good(tmp_path: Path, scenari
     page = page_of(sample, tmp_path)
     with opened(page) as found:
         assert_good(found, page, charts=2 * len(sample.run.variants), name=scenario.stem)
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("fates", [2, 12])
+def test_no_table_by_queue_publisher_or_worker_is_cut(tmp_path: Path, width: int, fates: int) -> None:
+    sample = samples.every_fate()
+    variant = sample.run.variants[0]
+    found = {fate: count for fate, count in variant.counts.fates.items() if fate in FEW or fates == len(Fate)}
+    groups = {
+        name: {f"{name}-{number}": found for number in (1, 2)} for name in ("by_queue", "by_publisher", "by_worker")
+    }
+    few = replace(variant, counts=replace(variant.counts, fates=found), **groups)  # type: ignore[arg-type]
+    page = page_of(replace(sample, run=replace(sample.run, variants=(few,))), tmp_path)
+    with opened(page, width=width) as shown:
+        tables = shown.page.locator(".by > details")
+        assert tables.count() == 3
+        for table in tables.all():
+            assert table.evaluate("each => each.scrollWidth <= each.clientWidth"), table.inner_text()
 
 
 def test_lost_messages_are_searched_paged_and_opened(tmp_path: Path) -> None:
