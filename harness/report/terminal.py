@@ -44,6 +44,8 @@ __all__ = ["LiveProgress", "print_verdict"]
 
 PLAIN_EVERY_NS = 2_000_000_000
 """Without a terminal, counters are written at most this often."""
+LONG_STRIKE_NS = 500_000_000
+"""Of a strike that takes so long the line says how long: it comes when it has struck, after lines of later moments."""
 
 
 class LiveProgress:
@@ -143,10 +145,12 @@ class LiveProgress:
             case TrafficStarted():
                 return [Text("  traffic begins", style="dim")]
             case FaultInjected():
-                unclean = event.detail or ("not seen to be clean" if event.clean is False else "")
+                remarks = [event.detail or ("not seen to be clean" if event.clean is False else "")]
+                if event.struck_at_ns - event.at_ns >= LONG_STRIKE_NS:
+                    remarks.append(f"took {seconds((event.struck_at_ns - event.at_ns) / 1e9)}")
                 if event.healable:
                     self._faults[event.fault] = event
-                return [_fault_line(at, event, plain(event.title), unclean)]
+                return [_fault_line(at, event, plain(event.title), "; ".join(filter(None, remarks)))]
             case FaultHealed() if event.fault in self._faults:
                 fault = self._faults.pop(event.fault)
                 took = seconds((event.at_ns - fault.at_ns) / 1e9)

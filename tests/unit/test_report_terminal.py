@@ -127,6 +127,14 @@ def test_without_a_terminal_a_run_is_a_few_plain_lines() -> None:
     ]
 
 
+def test_a_strike_that_took_its_time_says_so_as_its_line_comes_late() -> None:
+    events = [
+        replace(event, struck_at_ns=event.at_ns + round(1.4 * SECOND)) if isinstance(event, FaultInjected) else event
+        for event in story()
+    ]
+    assert "     0.5 s  ▌kill worker-1 (took 1.4 s)" in shown(events).splitlines()
+
+
 def test_counters_come_at_most_every_two_seconds_without_a_terminal() -> None:
     events: list[Event] = [progress(10 + tenth / 10, tenth) for tenth in range(100)]
     assert shown(events).count("published") == 5
