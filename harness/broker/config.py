@@ -83,7 +83,7 @@ def render_advanced(permit: Sequence[str], *, cluster: Sequence[str] = ()) -> st
     """
     for feature in permit:
         if not re.fullmatch(r"[a-z_]+", feature):
-            raise BrokerError(f"broker.permit: {feature!r} is no name of a deprecated feature; correct it")
+            raise BrokerError(f"broker.permit: {feature!r} is not the name of a deprecated feature; correct it")
     permitted = ", ".join(f"{feature} => true" for feature in permit)
     settings = [f"{{permit_deprecated_features, #{{{permitted}}}}}"]
     if len(cluster) > 1:
@@ -99,5 +99,5 @@ def render_plugins(plugins: Sequence[str]) -> str:
     """Render the file that lists the enabled plugins."""
     for plugin in plugins:
         if not re.fullmatch(r"[a-z0-9_]+", plugin):
-            raise BrokerError(f"broker.plugins: {plugin!r} is no name of a plugin; correct it")
+            raise BrokerError(f"broker.plugins: {plugin!r} is not the name of a plugin; correct it")
     return f"[{','.join(plugins)}].\n"

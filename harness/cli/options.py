@@ -88,7 +88,7 @@ class BrokerOption:
             case "auto" | "container" | "native":
                 return cls(text)
         raise UsageError(
-            f"--broker {text!r} is none of auto, container, native, compose, compose:FILE[:SERVICE] or an amqp:// URL"
+            f"--broker must be auto, container, native, compose, compose:FILE[:SERVICE] or an amqp:// URL, not {text!r}"
         )
 
     def make(

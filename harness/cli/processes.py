@@ -79,7 +79,7 @@ def run_jobs(
             with lock:
                 on_end(ended)
 
-    told = "interrupted: the runs are healing, stopping and writing their reports; once more leaves at once"
+    told = "interrupted: the runs are healing faults, stopping processes and writing reports; press Ctrl-C again to leave at once"
     with interruptible(told), ThreadPoolExecutor(max_workers=jobs) as pool:
         workers = [pool.submit(work) for _ in range(jobs)]
         try:

@@ -52,7 +52,7 @@ def selftest(
     if broker is None:
         _plant(run, reports, seed=seed, rounds=rounds)
     elif run is not None:
-        raise UsageError("faults are planted in a run directory, or lies are told on a broker: give one of the two")
+        raise UsageError("a run directory is for planted faults, --broker for lies: give one of the two")
     else:
         _lie(BrokerOption.parse(broker), image, client, reports, seed=seed, everything=everything, as_json=json_output)
 
@@ -96,7 +96,7 @@ def _lie(
 
     say_swept(ledger.sweep())
     runs: list[RunOfLies] = []
-    with interruptible("interrupted: healing, stopping; once more leaves at once"):
+    with interruptible("interrupted: healing faults and stopping processes; press Ctrl-C again to leave at once"):
         for scene, beside, speaking, honest in planned(client, seed, everything=everything):
             loaded = load(scene, beside, speaking)
             runs.append(

@@ -93,7 +93,9 @@ def _in_turn(
     problems: list[str] = []
     with (
         _machines(settings.scheduler) as make_hosts,
-        interruptible("interrupted: healing, stopping, writing the report; once more leaves at once"),
+        interruptible(
+            "interrupted: healing faults, stopping processes, writing the report; press Ctrl-C again to leave at once"
+        ),
         closing(WarmUp(_sweep_containers)) as ahead,
     ):
         for one in loaded:

@@ -46,7 +46,7 @@ class DrainResult:
     """The look after the drain, where it was the proof."""
 
 
-_PROVED = "the broker holds nothing that could still come to a worker"
+_PROVED = "the broker has nothing left to deliver to a worker"
 _COUNTED = "the queues are empty, and the broker has noticed the end of every consumer"
 
 

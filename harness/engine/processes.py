@@ -412,9 +412,7 @@ class Processes:
         if current.cause == "unexpected":
             said = actor.host.last_error(current.process)
             reason = f": {said}" if said else ""
-            self._failures.append(
-                f"{actor.plan.actor} ended with exit code {exit_code}, and nobody had killed it{reason}"
-            )
+            self._failures.append(f"{actor.plan.actor} exited unexpectedly with code {exit_code}{reason}")
         self._emit(
             ProcessExited(
                 at_ns=time.monotonic_ns(),

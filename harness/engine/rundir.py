@@ -55,7 +55,7 @@ class RunDirectory:
         for path in (Path(text), reports / text):
             if (path / META_FILE).is_file():
                 return cls(path.resolve())
-        raise UsageError(f"{text!r} is no run directory, here or in {reports}")
+        raise UsageError(f"{text!r} is not a run directory, neither here nor in {reports}")
 
     def variant(self, name: str) -> Path:
         """Return the folder of a variant."""

@@ -155,7 +155,7 @@ class Traffic:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not condition():
             if time.monotonic() > deadline:
-                raise InfrastructureError(f"waited {START_TIMEOUT_S:g} s in vain for {what}")
+                raise InfrastructureError(f"timed out after {START_TIMEOUT_S:g} s waiting for {what}")
             time.sleep(BUSY_POLL_S)
             self._housekeep()
 

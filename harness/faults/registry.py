@@ -39,7 +39,7 @@ def actions() -> dict[str, type[Fault]]:
     for point in entry_points(group=GROUP):
         fault = point.load()
         if not (isinstance(fault, type) and issubclass(fault, Fault)):
-            raise UsageError(f"the entry point {point.name!r} of {GROUP} names {fault!r}, which is no Fault class")
+            raise UsageError(f"the entry point {point.name!r} of {GROUP} names {fault!r}, which is not a Fault class")
         if fault.name in found:
             raise UsageError(f"the entry point {point.name!r} of {GROUP} defines {fault.name!r}, which exists already")
         found[fault.name] = fault

@@ -165,7 +165,7 @@ def _received(log: _Ordered, rows: np.ndarray) -> Iterator[tuple[int, str, str]]
                     yield at_ns, "completed", "no work to do"
                 acked_ns = log.settled_ns(Kind.ACKED, row)
                 if acked_ns is not None:
-                    yield acked_ns, "acknowledged", "sent; whether the broker had it is not known"
+                    yield acked_ns, "acknowledged", "the worker sent it; the broker may not have received it"
             case Kind.COMPLETED:
                 yield at_ns, "completed", ""
             case Kind.REJECTED:
@@ -173,7 +173,7 @@ def _received(log: _Ordered, rows: np.ndarray) -> Iterator[tuple[int, str, str]]
             case Kind.CRASHING:
                 yield at_ns, "crashes the worker", "poison"
             case Kind.FAILED:
-                yield at_ns, "failed", "the broker had it as acknowledged"
+                yield at_ns, "failed", "acknowledged before, so the broker does not deliver it again"
             case Kind.FOUND:
                 yield at_ns, "found after the drain", ", ".join([f"in {log.name(row)}", *_died(log, row)])
 

@@ -159,11 +159,10 @@ class LiveProgress:
                 said = f"step {event.fault + 1} ({event.action}) never struck: {event.reason}"
                 return [Text(f"  {at}  {plain(said)}", style="yellow")]
             case ProcessExited() if event.cause in ("unexpected", "crash"):
-                said = f"{event.actor} ended with exit code {event.exit_code}"
-                told = (
-                    f"{said}, and nobody had ended it" if event.cause == "unexpected" else f"{said} on a poison message"
-                )
-                return [Text(f"  {at}  {plain(told)}", style="red" if event.cause == "unexpected" else "yellow")]
+                unexpected = event.cause == "unexpected"
+                how = "exited unexpectedly" if unexpected else "crashed on a poison message"
+                said = f"{event.actor} {how} (exit code {event.exit_code})"
+                return [Text(f"  {at}  {plain(said)}", style="red" if unexpected else "yellow")]
             case ErrorObserved():
                 return [Text(f"  {at}  {plain(f'{event.where}: {event.code} {event.text}')}", style="yellow")]
             case HostLost():

@@ -112,7 +112,7 @@ def test_enabled_plugins_are_an_erlang_list() -> None:
 
 @pytest.mark.parametrize("name", ["", "a]. [b", "Rabbit", "a,b"])
 def test_what_is_no_name_is_refused(name: str) -> None:
-    with pytest.raises(BrokerError, match="is no name of a plugin"):
+    with pytest.raises(BrokerError, match="is not the name of a plugin"):
         config.render_plugins((name,))
-    with pytest.raises(BrokerError, match="is no name of a deprecated feature"):
+    with pytest.raises(BrokerError, match="is not the name of a deprecated feature"):
         config.render_advanced((name,))

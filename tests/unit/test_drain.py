@@ -127,7 +127,7 @@ def test_two_looks_that_agree_end_the_drain(run: Run) -> None:
     found = run.drain()
     assert found == DrainResult(
         True,
-        "the broker holds nothing that could still come to a worker",
+        "the broker has nothing left to deliver to a worker",
         run.looks[0].look,
     )
     assert (run.asked, run.looked) == (1, 1)
@@ -248,9 +248,7 @@ def test_without_workers_what_moves_by_itself_is_waited_for(monkeypatch: pytest.
     run.living, run.coming, run.now = (), False, Totals(published=10)
     run.looks = [said(queue("tasks"), queue("dead", ready=10))]
     run.counts = [{"tasks": Counts(7, 0)}, {"tasks": Counts(3, 0)}, {"tasks": Counts(0, 0)}]
-    assert run.drain() == DrainResult(
-        True, "the broker holds nothing that could still come to a worker", run.looks[0].look
-    )
+    assert run.drain() == DrainResult(True, "the broker has nothing left to deliver to a worker", run.looks[0].look)
     assert (run.asked, run.looked) == (3, 1)
     run.counts = [{"tasks": Counts(7, 0)}]
     assert run.left() == "7 in transit in tasks"

@@ -435,7 +435,7 @@ def test_a_scenario_of_lies_can_be_read_by_anybody(tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (["latest", "--broker", "native"], "give one of the two"),
-        (["--broker", "nonsense"], "--broker 'nonsense' is none of"),
+        (["--broker", "nonsense"], "--broker must be auto, container, native"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_started(arguments: list[str], says: str) -> None:

@@ -181,7 +181,7 @@ def test_what_went_wrong_is_told_at_once() -> None:
     text = shown(events)
     for said in (
         "step 2 (pause) never struck: no worker was alive",
-        "worker-1 ended with exit code 1, and nobody had ended it",
+        "worker-1 exited unexpectedly (exit code 1)",
         "the drain did not finish: 3 messages are still queued",
         "the broker did not come back",
         "note: the stop ended in SIGKILL",

@@ -264,7 +264,7 @@ def test_a_paused_one_that_holds_something_can_be_killed(stage: Stage) -> None:
 
 def test_one_that_ends_unasked_is_named_with_its_last_words(stage: Stage) -> None:
     stage.host_of("worker-3.1").end("worker-3.1", 1)
-    assert stage.processes.poll() == "worker-3 ended with exit code 1, and nobody had killed it: worker-3.1 says why"
+    assert stage.processes.poll() == "worker-3 exited unexpectedly with code 1: worker-3.1 says why"
 
 
 def test_one_that_crashed_on_a_poison_message_comes_back_by_itself() -> None:

@@ -97,7 +97,7 @@ def of_worker(records: list[dict[str, int]], record: dict[str, int]) -> list[tup
     plain = {
         Kind.COMPLETED: ("completed", ""),
         Kind.CRASHING: ("crashes the worker", "poison"),
-        Kind.FAILED: ("failed", "the broker had it as acknowledged"),
+        Kind.FAILED: ("failed", "acknowledged before, so the broker does not deliver it again"),
         Kind.REJECTED: ("rejected", "with requeue" if flags & Flag.REQUEUE else "without requeue"),
     }
     kind = Kind(record["kind"])
@@ -110,7 +110,7 @@ def of_worker(records: list[dict[str, int]], record: dict[str, int]) -> list[tup
     told += [(at_ns, "completed", "no work to do")] if flags & Flag.DONE else []
     acked_ns = first(records, Kind.ACKED, record)
     if acked_ns is not None:
-        told.append((acked_ns, "acknowledged", "sent; whether the broker had it is not known"))
+        told.append((acked_ns, "acknowledged", "the worker sent it; the broker may not have received it"))
     return told
 
 
@@ -201,7 +201,7 @@ def test_a_life_says_where_acks_do_not_wait_for_the_work(mode: AckMode, detail: 
     assert told(log) == [
         ("delivered", detail),
         ("delivered", "from dead"),
-        ("failed", "the broker had it as acknowledged"),
+        ("failed", "acknowledged before, so the broker does not deliver it again"),
     ]
 
 

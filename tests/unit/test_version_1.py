@@ -77,7 +77,7 @@ def test_a_message_is_traced(run: Path) -> None:
         "confirmed",
         "delivered (from tasks, redelivered)",
         "completed",
-        "acknowledged (sent; whether the broker had it is not known)",
+        "acknowledged (the worker sent it; the broker may not have received it)",
     ]
 
 
