@@ -132,6 +132,14 @@ def test_a_dead_letter_queue_is_told_from_a_queue_that_lost_everything() -> None
     assert f"- dead: {said}\n" in markdown(run)
 
 
+def test_a_step_says_how_far_its_trigger_had_come() -> None:
+    sample = samples.failing(3)
+    variant = sample.run.variants[0]
+    fault = replace(variant.faults[0], trigger="after 600 processed", counted={"processed": 602})
+    run = replace(sample.run, variants=(replace(variant, faults=(fault,)),))
+    assert "after 600 processed (by then: 602 processed)" in Page(rendered(replace(sample, run=run))).text
+
+
 def test_the_accounting_adds_up_to_what_was_published(pages: dict[str, str]) -> None:
     text = Page(pages["failing"]).text
     assert re.search(r"processed 20 6\.0% lost 312 94\.0% published 332", text)
