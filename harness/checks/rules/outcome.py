@@ -82,7 +82,7 @@ def decide(
 def _broken(events: Sequence[Event]) -> tuple[str, ...]:
     said = tuple(event.message for event in events if isinstance(event, InfrastructureFailed))
     return said or tuple(
-        f"{event.actor} ended with exit code {event.exit_code}, and nobody had ended it"
+        f"{event.actor} exited unexpectedly with code {event.exit_code}"
         for event in events
         if isinstance(event, ProcessExited) and event.cause == "unexpected"
     )
