@@ -174,12 +174,13 @@ class Story:
         attempt: int = 1,
         confirms: bool = True,
         persistent: bool = True,
+        mandatory: bool = False,
         connection: int = 1,
         incarnation: int = 1,
         route: int = 0,
     ) -> int:
         tag = self._tag("publisher", by, incarnation, connection) if confirms else 0
-        flags = int(Flag.PERSISTENT) if persistent else 0
+        flags = (Flag.PERSISTENT if persistent else 0) | (Flag.MANDATORY if mandatory else 0)
         self._add(
             "publisher",
             by,
@@ -190,7 +191,7 @@ class Story:
             publisher=by,
             attempt=attempt,
             connection=connection,
-            flags=flags,
+            flags=int(flags),
             queue=route,
         )
         return tag
@@ -224,7 +225,9 @@ class Story:
         incarnation: int = 1,
         queue: int = 0,
         died: bool = False,
+        count: int = 0,
     ) -> int:
+        """`count` is what a quorum queue says: how often it has come back."""
         tag = self._tag("worker", to, incarnation, connection)
         flags = (Flag.REDELIVERED if redelivered else 0) | (Flag.CORRUPT if corrupt else 0) | (Flag.DONE if done else 0)
         flags |= Flag.DEAD_LETTERED if died else 0
@@ -240,6 +243,7 @@ class Story:
             connection=connection,
             flags=int(flags),
             queue=queue,
+            **({"arg": count} if count else {}),
         )
         return tag
 
