@@ -425,6 +425,29 @@ def test_a_later_purge_takes_nothing_that_was_overtaken_before() -> None:
     assert fates(verdict(story)) == {"lost": 1, "processed": 1}
 
 
+@pytest.mark.parametrize(("earlier_ms", "fate"), [(0, "removed"), (1, "lost")])
+def test_a_later_purge_that_begins_as_it_is_overtaken_may_have_taken_it(earlier_ms: int, fate: str) -> None:
+    story = Story()
+    story.sent(0)
+    story.fault("purge", "tasks", family="topology", fault=0, taken=0)
+    story.sent(1)
+    story.now += 10 * MS
+    at_ns = story.now
+    story.fault("purge", "tasks", family="topology", fault=1, taken=1)  # it begins at the next tick
+    story.now = at_ns - earlier_ms * MS
+    story.process(1)
+    story.now += 10 * MS
+    assert fates(verdict(story)) == {fate: 1, "processed": 1}
+
+
+def test_a_later_purge_of_another_queue_took_nothing_of_this_one() -> None:
+    story = Story(queues=("tasks", "second"))
+    story.sent(0)
+    story.fault("purge", "tasks", family="topology", fault=0, taken=0)
+    story.fault("purge", "second", family="topology", fault=1, taken=1)
+    assert fates(verdict(story, scenario(queues={"tasks": {}, "second": {}}))) == {"lost": 1}
+
+
 def test_a_run_that_was_cut_off_before_everything_was_sent_proves_nothing() -> None:
     story = Story()
     story.sent(0)

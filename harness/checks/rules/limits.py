@@ -78,7 +78,7 @@ class Limits:
         died: bool,
     ) -> Arrivals:
         """Return all that came to a queue; `rows` are those that a death brought there, if `died`."""
-        place, few = self._place.get(queue, -1), len(rows) if died else 0
+        place, few = self._place[queue], len(rows) if died else 0
         dead = dead_lettered_into(place, self._missing[rows[:few]], came_ns[:few], sure_ns[:few], self._tally)
         return self._published_into(place).joined(dead)
 
@@ -106,7 +106,7 @@ class Limits:
             holds = (length or 0) + (policy.type == "quorum")  # it refuses from one message over its limit on
             full: NDArray[np.bool_] = unheard & (others >= holds)
             return full
-        back_ns = given_back_ns(self._place.get(queue, -1), self._tally)  # what comes back takes room as well
+        back_ns = given_back_ns(self._place[queue], self._tally)  # what comes back takes room as well
         back = np.searchsorted(back_ns, until_ns, side="right") - np.searchsorted(back_ns, came_ns)
         outgrown: NDArray[np.bool_] = arrivals.after(came_ns, until_ns) + back >= (1 if length is None else length)
         return outgrown

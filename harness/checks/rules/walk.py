@@ -304,10 +304,10 @@ class _Walk:
         self._in_queue(rows, targets[0], at_ns, at_ns + WITHIN_NS, deaths, died_in=queue)
 
     def _take(self, rows: NDArray[np.int64], reason: Reason, queue: str) -> None:
-        self.taken.put(rows, reason, self._place.get(queue, -1))
+        self.taken.put(rows, reason, self._place[queue])
 
     def _stand(self, rows: NDArray[np.int64], queue: str, since_ns: NDArray[np.int64]) -> None:
-        self.taken.queue[rows] = self._place.get(queue, -1)
+        self.taken.queue[rows] = self._place[queue]
         self.taken.since_ns[rows] = since_ns
 
     def _given_back_ns(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
