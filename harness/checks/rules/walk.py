@@ -226,8 +226,8 @@ class _Walk:
         ):
             if not chosen.any():
                 continue
-            known = (sure_ns != NEVER) & (not policy.refuses_when_full)
-            later_ns = np.where(known, sure_ns - came_ns, NEVER - at_ns) + at_ns
+            known = (sure_ns < AT_LAST) & (not policy.refuses_when_full)
+            later_ns = np.where(known, sure_ns - came_ns + at_ns, NEVER)
             self.taken.possible[rows[chosen & (risky_ns < later_ns)]] = True
             self.taken.possible[rows[chosen & (sure_ns == NEVER)]] |= not policy.refuses_when_full
             may_expire = expired & (reason is Reason.LENGTH)
@@ -322,4 +322,4 @@ class _Walk:
 
 def _automatic(tally: MessageTable) -> NDArray[np.bool_]:
     """Return by session whether the broker takes its deliveries for acknowledged as it sends them."""
-    return np.array([session.acks is AckMode.AUTOMATIC for session in tally.sessions] or [False])
+    return np.array([session.acks is AckMode.AUTOMATIC for session in tally.sessions], dtype=bool)
