@@ -18,7 +18,8 @@ def lies() -> MappingProxyType[str, Lie[Any]]:
     """Return one of each, in the order of their files and within these of their text."""
     found: dict[str, Lie[Any]] = {}
     for module in sorted(each.name for each in pkgutil.iter_modules(kinds.__path__)):
-        for each in vars(import_module(f"{kinds.__name__}.{module}")).values():
-            if inspect.isclass(each) and issubclass(each, Lie) and not inspect.isabstract(each):
-                found.setdefault(each.name, each())
+        for kind in vars(import_module(f"{kinds.__name__}.{module}")).values():
+            if inspect.isclass(kind) and issubclass(kind, Lie) and not inspect.isabstract(kind):
+                for each in kind.each():
+                    found.setdefault(each.name, each)
     return MappingProxyType(found)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from harness.checks.tally.times import Times
-from harness.effects import UNDECLARED
+from harness.effects import UNDECLARED, Effects
 from harness.events import (
     BrokerStarted,
     Drained,
@@ -59,6 +59,41 @@ def a_fault(action: str, target: str, *, on_node: bool) -> Fault | None:
         role = "broker" if on_node else "publisher" if target.startswith("publisher") else "worker"
         return kind.model_validate({role: 0 if on_node else target})
     return kind.model_validate({"scale": {"to": 2}, "close": {}, "declare": {"queue": target}}.get(action, target))
+
+
+def strike(
+    effects: Effects,
+    *targets: str,
+    at_ns: int,
+    struck_ns: int | None = None,
+    healed_ns: int | None = None,
+    fault: int = 0,
+    action: str = "strike",
+    **more: Any,
+) -> list[Event]:
+    """The events of a step with some effects: its injection, which takes a millisecond if nothing else is said, and its healing, if any."""
+    injected: dict[str, Any] = {
+        "title": " ".join([action, *targets]),
+        "family": "any",
+        "colour": "#888888",
+        "struck_at_ns": at_ns + MS if struck_ns is None else struck_ns,
+        "healable": True,
+        "noun": (action, f"{action}s"),
+    }
+    events: list[Event] = [
+        FaultInjected(
+            at_ns=at_ns,
+            variant=V,
+            fault=fault,
+            action=action,
+            targets=targets,
+            effects=effects,
+            **(injected | more),
+        )
+    ]
+    if healed_ns is not None:
+        events.append(FaultHealed(at_ns=healed_ns, variant=V, fault=fault, action=action))
+    return events
 
 
 def queue_facts(
@@ -139,12 +174,13 @@ class Story:
         attempt: int = 1,
         confirms: bool = True,
         persistent: bool = True,
+        mandatory: bool = False,
         connection: int = 1,
         incarnation: int = 1,
         route: int = 0,
     ) -> int:
         tag = self._tag("publisher", by, incarnation, connection) if confirms else 0
-        flags = int(Flag.PERSISTENT) if persistent else 0
+        flags = (Flag.PERSISTENT if persistent else 0) | (Flag.MANDATORY if mandatory else 0)
         self._add(
             "publisher",
             by,
@@ -155,7 +191,7 @@ class Story:
             publisher=by,
             attempt=attempt,
             connection=connection,
-            flags=flags,
+            flags=int(flags),
             queue=route,
         )
         return tag
@@ -189,7 +225,9 @@ class Story:
         incarnation: int = 1,
         queue: int = 0,
         died: bool = False,
+        count: int = 0,
     ) -> int:
+        """`count` is what a quorum queue says: how often it has come back."""
         tag = self._tag("worker", to, incarnation, connection)
         flags = (Flag.REDELIVERED if redelivered else 0) | (Flag.CORRUPT if corrupt else 0) | (Flag.DONE if done else 0)
         flags |= Flag.DEAD_LETTERED if died else 0
@@ -205,6 +243,7 @@ class Story:
             connection=connection,
             flags=int(flags),
             queue=queue,
+            **({"arg": count} if count else {}),
         )
         return tag
 
@@ -353,25 +392,19 @@ class Story:
         """One of the harness's own faults declares its effects; any other declares nothing."""
         at, made = self.tick(), a_fault(action, target, on_node=family == "broker")
         self.now += (lasts_ms - 1) * MS
-        self.events.append(
-            FaultInjected(
-                at_ns=at,
-                variant=V,
-                fault=fault,
-                action=action,
-                title=f"{action} {target}",
-                family=family,
-                colour="#c0392b",
-                targets=(target,),
-                struck_at_ns=self.tick(),
-                healable=True,
-                times=times,
-                effects=UNDECLARED if made is None else made.effects(),
-                noun=(action, f"{action}s") if made is None else made.noun((target,)),
-                taken=taken,
-            )
+        self.events += strike(
+            UNDECLARED if made is None else made.effects(),
+            target,
+            at_ns=at,
+            struck_ns=self.tick(),
+            healed_ns=self.tick(),
+            fault=fault,
+            action=action,
+            family=family,
+            noun=(action, f"{action}s") if made is None else made.noun((target,)),
+            times=times,
+            taken=taken,
         )
-        self.event(FaultHealed, fault=fault, action=action)
 
     def exited(
         self,
@@ -426,4 +459,4 @@ class Story:
         return History(tuple(logs), tuple(sorted(self.events, key=lambda event: event.at_ns)))
 
 
-__all__ = ["FOREIGN", "MS", "Story", "V", "noted", "queue_facts", "scenario"]
+__all__ = ["FOREIGN", "MS", "Story", "V", "noted", "queue_facts", "scenario", "strike"]

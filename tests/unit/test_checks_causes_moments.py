@@ -41,6 +41,12 @@ def transient(story: Story, seq: int = 0) -> None:
     story.confirm(story.publish(seq, persistent=False))
 
 
+def then(story: Story, at_ns: int) -> Story:
+    """What follows happens at a moment."""
+    story.now = at_ns - MS
+    return story
+
+
 # In its queue.
 
 
@@ -179,6 +185,27 @@ def test_the_broker_has_noticed_an_end_after_two_seconds(after_ms: int, found: F
     assert cause(story, AUTOMATIC) == found
 
 
+def test_the_broker_may_not_have_noticed_an_end_a_nanosecond_ago() -> None:
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    story.lose_connection("worker")
+    then(story, story.now + 1).sent(1)
+    assert cause(story, AUTOMATIC) == (Place.WORKER, "worker-1", None, MANUAL)
+
+
+def test_what_may_have_been_on_its_way_to_a_worker_that_has_ended_or_one_that_just_ends_names_none() -> None:
+    story = Story()
+    for seq in range(2):
+        story.sent(seq)
+        story.process(seq, to=1 + seq)
+    story.kill_worker(1, fault=0)
+    story.now += 500 * MS
+    story.lose_connection("worker", 2)
+    then(story, story.now).sent(2)
+    assert cause(story, AUTOMATIC) == (Place.WORKER, "", 0, MANUAL)
+
+
 def test_messages_on_either_side_of_that_moment_are_told_apart() -> None:
     story = Story()
     story.sent(0)
@@ -276,6 +303,25 @@ def test_the_first_connection_of_the_run_may_be_a_workers() -> None:
     assert cause(story, AUTOMATIC) == (Place.WORKER, "worker-1", 0, MANUAL)
 
 
+# In a queue that nobody saw it in.
+
+MOVED: dict[str, object] = {"tasks": {"message_ttl": "1s", "dead_letter": "second"}, "second": {}}
+BROKEN: Final = "none: durable, persistent and confirmed, and the broker did not keep it"
+
+
+@pytest.mark.parametrize(("restarts", "fault"), [("before", 0), ("before and after", 1)])
+def test_the_broker_is_blamed_for_a_fault_after_a_copy_moved_on_rather_than_for_one_before(
+    restarts: str, fault: int
+) -> None:
+    story = Story(queues=("tasks", "second"))
+    story.sent(0)
+    story.restart_broker(fault=0)
+    story.now += 5000 * MS
+    if restarts == "before and after":
+        story.restart_broker(fault=1)
+    assert cause(story, scenario(queues=MOVED)) == (Place.BROKER, "n1", fault, BROKEN)
+
+
 # On its way from a publisher.
 
 
@@ -317,6 +363,23 @@ def test_what_never_reached_its_queue_did_not_expire_in_it_and_get_lost_behind(k
     assert cause(story, of) == found
 
 
+# To no queue.
+
+
+@pytest.mark.parametrize(
+    ("mandatory", "setting"), [(False, "publishers.mandatory: true (or a binding)"), (True, "a binding")]
+)
+def test_what_no_queue_is_bound_for_would_have_been_returned_where_it_was_mandatory(
+    mandatory: bool, setting: str
+) -> None:
+    publishers = {"messages": 1, "exchange": "nowhere", "confirms": False, "mandatory": mandatory}
+    story = Story(queues=("nowhere/",))
+    story.publish(0, confirms=False, mandatory=mandatory)
+    story.lose_connection("publisher")  # before it could read the return
+    of = scenario(exchanges={"nowhere": {}}, publishers=publishers)
+    assert cause(story, of) == (Place.EXCHANGE, "", None, setting)
+
+
 # To a queue whose home is away.
 
 
@@ -342,6 +405,79 @@ def test_what_is_sent_before_and_after_the_home_can_be_reached_again_is_told_apa
         story.sent(seq)
     story.now += 5000 * MS
     assert causes(story) == {(Place.EXCHANGE, "", 0, REACHABLE): 1, UNKNOWN: 1}
+
+
+# What is decided once for all messages between two moments: those on either side of one are told apart, to the nanosecond.
+
+
+def test_what_is_sent_when_its_queue_goes_and_right_after_is_told_apart() -> None:
+    story = Story()
+    story.restart_broker()
+    struck_ns = story.now - MS
+    for seq in range(2):
+        then(story, struck_ns + seq).sent(seq)
+    assert causes(story, FLEETING) == {(Place.BROKER, "n1", 0, DURABLE): 1, (Place.EXCHANGE, "", 0, DURABLE): 1}
+
+
+def test_what_is_sent_right_before_the_home_of_its_queue_goes_and_then_is_told_apart() -> None:
+    story = Story(nodes=("n1", "n2"))
+    story.restart_broker()
+    begins_ns = story.now - 2 * MS
+    for seq in range(2):
+        then(story, begins_ns - 1 + seq).publish(seq, persistent=False, confirms=False)
+    story.now += 5000 * MS
+    story.finish("publisher")
+    assert causes(story, UNCONFIRMED) == {
+        (Place.BROKER, "n1", 0, PERSISTENT): 1,
+        (Place.EXCHANGE, "", 0, REACHABLE): 1,
+    }
+
+
+def test_what_is_sent_when_the_home_of_its_queue_can_last_be_away_and_right_after_is_told_apart() -> None:
+    story = Story(nodes=("n1", "n2"))
+    story.restart_broker()
+    over_ns = story.now
+    for seq in range(2):
+        then(story, over_ns + 2000 * MS + seq).sent(seq)
+    story.now += 5000 * MS
+    assert causes(story) == {(Place.EXCHANGE, "", 0, REACHABLE): 1, UNKNOWN: 1}
+
+
+def test_what_was_sent_there_at_these_moments_is_told_apart_where_it_seems_to_have_expired_later() -> None:
+    story = Story(queues=("tasks", "second"), nodes=("n1", "n2"))
+    story.restart_broker()
+    over_ns = story.now
+    for seq in range(2):
+        then(story, over_ns + 2000 * MS + seq).sent(seq)
+    story.now += 5000 * MS
+    assert causes(story, scenario(queues=MOVED)) == {(Place.EXCHANGE, "", 0, REACHABLE): 1, UNKNOWN: 1}
+
+
+def test_what_was_last_sent_out_a_second_after_a_restart_strikes_and_right_after_that_is_told_apart() -> None:
+    story = Story()
+    for seq in range(2):
+        transient(story, seq)
+    story.restart_broker()
+    struck_ns = story.now - MS
+    for seq in range(2):
+        then(story, struck_ns + 1000 * MS + seq).deliver(seq)
+    story.lose_connection("worker")
+    assert causes(story) == {(Place.BROKER, "n1", 0, PERSISTENT): 1, UNKNOWN: 1}
+
+
+def test_what_is_overtaken_when_a_restart_begins_and_right_after_is_told_apart() -> None:
+    story = Story()
+    for seq in (0, 1):
+        transient(story, seq)
+        story.sent(seq + 2)
+    story.now += 1000 * MS
+    story.restart_broker()
+    begins_ns = story.now - 2 * MS
+    for seq in (0, 1):
+        then(story, begins_ns + seq).deliver(seq + 2, done=True)
+    story.now += 5 * MS
+    story.ack(1, 2)
+    assert causes(story) == {UNKNOWN: 1, (Place.BROKER, "n1", 0, PERSISTENT): 1}
 
 
 # Together.

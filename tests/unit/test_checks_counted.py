@@ -188,6 +188,20 @@ def test_an_ack_that_made_room_for_what_was_held_in_the_end_was_not_lost() -> No
     assert bounds(story, missing=(1, 2)) == (5, 5)
 
 
+@pytest.mark.parametrize(("before_ms", "least"), [(1000, 4), (1001, 5)])
+def test_what_was_acknowledged_no_more_than_a_second_before_its_connection_was_lost_may_have_come_back(
+    before_ms: int, least: int
+) -> None:
+    story = a_story()
+    story.sent(0)
+    tag = story.deliver(0)
+    story.complete(0, tag)
+    story.ack(tag)
+    story.now += (before_ms - 1) * MS
+    story.lose_connection("worker")
+    assert bounds(story) == (least, 5)
+
+
 def test_what_is_missing_is_not_counted_as_come_back() -> None:
     story = a_story()
     story.sent(0)
@@ -205,6 +219,15 @@ def test_what_was_never_promised_nor_done_may_have_died() -> None:
     story.publish(3, route=1)
     story.sent(4)
     assert bounds(story, missing=(4,)) == (3, 5)
+
+
+def test_what_each_publisher_was_never_promised_may_have_died_in_its_own_queue() -> None:
+    story = a_story()
+    story.publish(0, route=1)
+    story.confirm(1)
+    story.sent(0, by=2)
+    story.publish(1, by=2)
+    assert bounds(story, missing=(0, 1)) == (4, 5)
 
 
 def test_no_less_than_nothing_died() -> None:
@@ -254,6 +277,19 @@ def test_what_a_worker_rejected_did_not_die_for_the_reason() -> None:
     story.reject(0, story.deliver(0))
     story.deliver(0, queue=1, died=True)
     assert bounds(story, LEADING, of=LEADS) == (0, 5)
+
+
+def test_what_a_quorum_queue_counted_may_have_died_of_that() -> None:
+    quorum = scenario(
+        queues={"tasks": {"type": "quorum", "message_ttl": "1s", "dead_letter": "second"}, "second": {"type": "quorum"}}
+    )
+    for count, most in ((0, 4), (1, 5)):
+        story = a_story()
+        story.sent(0)
+        story.deliver(0, count=count)
+        story.lose_connection("worker")
+        story.find(0, queue=1, died=True)
+        assert bounds(story, Pool("quorum", "at_most_once"), of=quorum) == (0, most)
 
 
 @pytest.mark.parametrize(
@@ -312,3 +348,9 @@ def test_what_stood_in_a_queue_that_leads_there_can_have_died_there_after_the_lo
     limits = bounds(story, PLAIN, MAXLEN, of=of, queues=facts)
     assert limits is not None
     assert limits.most == most
+
+
+def test_what_stood_in_queues_that_lead_to_each_other_can_have_died_in_either_after_the_look() -> None:
+    to_each_other = {"tasks": {"message_ttl": "1s", "dead_letter": "second"}, "second": {"dead_letter": "tasks"}}
+    facts = (queue_facts("tasks", 2), queue_facts("second", 3))
+    assert bounds(a_story(), LEADING, of=scenario(queues=to_each_other), queues=facts) == (0, 10)

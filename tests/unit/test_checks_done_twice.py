@@ -10,10 +10,10 @@ import pytest
 
 from harness.checks.judge import judge
 from harness.effects import UNDECLARED, Becomes, Cuts, Effects, on_node, on_process
-from harness.events import FaultHealed, FaultInjected, ProcessExited
+from harness.events import ProcessExited
 from harness.history.records import AckMode, Kind
 from harness.verdict.data import DoneTwice, DuplicateCause, VariantVerdict
-from tests.unit.histories import MS, Story, V, scenario
+from tests.unit.histories import MS, Story, scenario, strike
 
 SECOND = 1000 * MS
 TIMED_OUT = (
@@ -54,26 +54,11 @@ def again(story: Story, *, redelivered: bool = True) -> Story:
     return story
 
 
-def struck(story: Story, effects: Effects, *targets: str, lasts_ns: int = MS, fault: int = 0) -> None:
+def struck(story: Story, effects: Effects, *targets: str, lasts_ns: int = MS) -> None:
+    """A step strikes, and is healed some time later."""
     at_ns = story.tick()
     story.now += lasts_ns
-    story.events.append(
-        FaultInjected(
-            at_ns=at_ns,
-            variant=V,
-            fault=fault,
-            action="strike",
-            title="strike",
-            family="any",
-            colour="#888888",
-            targets=targets,
-            struck_at_ns=at_ns + MS,
-            healable=True,
-            effects=effects,
-            noun=("strike", "strikes"),
-        )
-    )
-    story.event(FaultHealed, fault=fault, action="strike")
+    story.events += strike(effects, *targets, at_ns=at_ns, healed_ns=story.tick())
 
 
 # Reasons that an honest broker may have, and how each ceases to be one.

@@ -13,9 +13,8 @@ from harness.checks.rules.duplicates import find_duplicates
 from harness.checks.rules.endings import LAG_NS
 from harness.checks.tally.message_table import tabulate
 from harness.effects import HARMLESS, UNDECLARED, Becomes, Cuts, Effects, on_node, on_process
-from harness.events import FaultHealed, FaultInjected
 from harness.history.records import AckMode
-from tests.unit.histories import MS, Story, V, scenario
+from tests.unit.histories import MS, Story, scenario, strike
 
 FAULT_MS, STRUCK_MS = 5000, 5001
 CLUSTER = ("n1", "n2", "n3")
@@ -56,28 +55,12 @@ def at(story: Story, at_ms: int) -> Story:
     return story
 
 
-def strike(
+def struck(
     story: Story, effects: Effects, *, fault: int = 0, at_ms: int = FAULT_MS, healed_ms: int | None = None
 ) -> None:
-    """A step that strikes a millisecond after it begins."""
-    story.events.append(
-        FaultInjected(
-            at_ns=at_ms * MS,
-            variant=V,
-            fault=fault,
-            action="strike",
-            title="strike",
-            family="any",
-            colour="#888888",
-            targets=("n2",),
-            struck_at_ns=(at_ms + 1) * MS,
-            healable=True,
-            effects=effects,
-            noun=("strike", "strikes"),
-        )
-    )
-    if healed_ms is not None:
-        story.events.append(FaultHealed(at_ns=healed_ms * MS, variant=V, fault=fault, action="strike"))
+    """A step strikes a millisecond after it begins; the clock of the story stands still."""
+    healed_ns = None if healed_ms is None else healed_ms * MS
+    story.events += strike(effects, "n2", fault=fault, at_ns=at_ms * MS, healed_ns=healed_ns)
 
 
 def twice(
@@ -263,7 +246,7 @@ def test_any_of_several_cancels_may_have_given_it_back() -> None:
 @pytest.mark.parametrize(("again_ms", "explained"), [(4999, False), (5000, True)])
 def test_what_comes_back_before_a_kill_was_not_forgotten_by_it(again_ms: int, explained: bool) -> None:
     story = twice(Story(), 100, again_ms, acked_ms=4500)
-    strike(story, on_node(Becomes.KILLED), healed_ms=5100)
+    struck(story, on_node(Becomes.KILLED), healed_ms=5100)
     assert told(story) == [
         Told(0, Reason.UNWRITTEN, "worker-1", 0) if explained else Told(0, Reason.NOTHING, "worker-1")
     ]
@@ -274,7 +257,7 @@ def test_an_ack_that_was_not_written_brings_it_back_on_the_same_connection_in_a_
     nodes: tuple[str, ...], explained: bool
 ) -> None:
     story = twice(Story(nodes=nodes), 100, 7000, acked_ms=4500, again=1)
-    strike(story, on_node(Becomes.KILLED), healed_ms=5100)
+    struck(story, on_node(Becomes.KILLED), healed_ms=5100)
     assert (reason(story) is Reason.UNWRITTEN) == explained
 
 
@@ -295,41 +278,41 @@ def test_a_queue_of_a_cluster_takes_back_what_was_held_within_a_lag_of_the_strok
 ) -> None:
     story = twice(Story(nodes=CLUSTER), first_ms, again_ms, acked_ms=acked_ms)
     effects = replace(on_node(Becomes.ISOLATED), cuts=Cuts.NOBODY, cuts_until_healed=until_healed)
-    strike(story, effects, healed_ms=5100)
+    struck(story, effects, healed_ms=5100)
     assert told(story) == [Told(0, Reason.CLUSTER, "worker-1", 0) if explained else Told(0, Reason.NOTHING, "worker-1")]
 
 
 @pytest.mark.parametrize(("until_healed", "explained"), [(True, True), (False, False)])
 def test_a_node_that_never_came_back_may_cost_what_is_held_for_ever(until_healed: bool, explained: bool) -> None:
     story = twice(Story(nodes=CLUSTER), 60_000, 70_000)
-    strike(story, replace(on_node(Becomes.ISOLATED), cuts=Cuts.NOBODY, cuts_until_healed=until_healed))
+    struck(story, replace(on_node(Becomes.ISOLATED), cuts=Cuts.NOBODY, cuts_until_healed=until_healed))
     assert (reason(story) is Reason.CLUSTER) == explained
 
 
 def test_what_was_acknowledged_on_sending_is_not_held_by_a_cluster() -> None:
     story = Story(nodes=CLUSTER)
     story.consume(acks=AckMode.AUTOMATIC)
-    strike(story, on_node(Becomes.ISOLATED), healed_ms=5100)
+    struck(story, on_node(Becomes.ISOLATED), healed_ms=5100)
     assert reason(twice(story, 3999, 7000)) is Reason.NOTHING
     story = Story(nodes=CLUSTER)
     story.consume(acks=AckMode.AUTOMATIC)
-    strike(story, on_node(Becomes.ISOLATED), healed_ms=5100)
+    struck(story, on_node(Becomes.ISOLATED), healed_ms=5100)
     assert reason(twice(story, 4000, 7000)) is Reason.CLUSTER
 
 
 @pytest.mark.parametrize("effects", [HARMLESS, on_process(Becomes.KILLED), on_node(Becomes.THAWED)])
 def test_what_strikes_no_node_costs_a_cluster_nothing(effects: Effects) -> None:
     story = twice(Story(nodes=CLUSTER), 100, 7000)
-    strike(story, effects, healed_ms=5100)
+    struck(story, effects, healed_ms=5100)
     assert reason(story) is Reason.NOTHING
 
 
 def test_the_first_step_that_explains_it_is_named() -> None:
     story = twice(Story(nodes=CLUSTER), 100, 9000)
-    strike(story, HARMLESS, fault=0, at_ms=2000, healed_ms=2100)
-    strike(story, on_node(Becomes.ISOLATED), fault=1, at_ms=4000, healed_ms=4100)
-    strike(story, on_node(Becomes.ISOLATED), fault=2, at_ms=6000, healed_ms=6100)
-    strike(story, UNDECLARED, fault=3, at_ms=7000, healed_ms=7100)
+    struck(story, HARMLESS, fault=0, at_ms=2000, healed_ms=2100)
+    struck(story, on_node(Becomes.ISOLATED), fault=1, at_ms=4000, healed_ms=4100)
+    struck(story, on_node(Becomes.ISOLATED), fault=2, at_ms=6000, healed_ms=6100)
+    struck(story, UNDECLARED, fault=3, at_ms=7000, healed_ms=7100)
     assert told(story) == [Told(0, Reason.CLUSTER, "worker-1", 1)]
 
 
@@ -357,7 +340,7 @@ def test_a_dead_letter_is_sent_again_if_it_was_sent_within_a_lag_of_the_stroke_o
     story.ack(1, to=2)
     at(story, again_ms)
     story.deliver(0, to=3, queue=1, died=True, done=True)
-    strike(story, replace(on_node(Becomes.STOPPED), cuts=Cuts.NOBODY), healed_ms=5100)
+    struck(story, replace(on_node(Becomes.STOPPED), cuts=Cuts.NOBODY), healed_ms=5100)
     expected = (Reason.AT_LEAST_ONCE, 0) if explained else (Reason.NOTHING, -1)
     (found,) = told(story, **dead_letters("at-least-once"))
     assert (found.reason, found.fault) == expected
@@ -372,7 +355,7 @@ def test_a_dead_letter_is_not_sent_again_where_no_node_was_struck() -> None:
     story.deliver(0, to=2, queue=1, died=True, done=True)
     at(story, 7000)
     story.deliver(0, to=3, queue=1, died=True, done=True)
-    strike(story, HARMLESS, healed_ms=5100)
+    struck(story, HARMLESS, healed_ms=5100)
     assert reason(story, **dead_letters("at-least-once")) is Reason.NOTHING
 
 
@@ -384,7 +367,7 @@ def test_a_fault_that_declares_nothing_explains_what_came_back_while_it_was_in_f
     first_ms: int, again_ms: int, explained: bool
 ) -> None:
     story = twice(Story(), first_ms, again_ms)
-    strike(story, UNDECLARED, healed_ms=5100)
+    struck(story, UNDECLARED, healed_ms=5100)
     assert told(story) == [
         Told(0, Reason.UNDECLARED, "worker-1", 0) if explained else Told(0, Reason.NOTHING, "worker-1")
     ]
@@ -392,5 +375,5 @@ def test_a_fault_that_declares_nothing_explains_what_came_back_while_it_was_in_f
 
 def test_a_fault_that_declares_what_it_does_explains_nothing_else() -> None:
     story = twice(Story(), 100, 7000)
-    strike(story, HARMLESS, healed_ms=5100)
+    struck(story, HARMLESS, healed_ms=5100)
     assert reason(story) is Reason.NOTHING

@@ -425,6 +425,29 @@ def test_a_later_purge_takes_nothing_that_was_overtaken_before() -> None:
     assert fates(verdict(story)) == {"lost": 1, "processed": 1}
 
 
+@pytest.mark.parametrize(("earlier_ms", "fate"), [(0, "removed"), (1, "lost")])
+def test_a_later_purge_that_begins_as_it_is_overtaken_may_have_taken_it(earlier_ms: int, fate: str) -> None:
+    story = Story()
+    story.sent(0)
+    story.fault("purge", "tasks", family="topology", fault=0, taken=0)
+    story.sent(1)
+    story.now += 10 * MS
+    at_ns = story.now
+    story.fault("purge", "tasks", family="topology", fault=1, taken=1)  # it begins at the next tick
+    story.now = at_ns - earlier_ms * MS
+    story.process(1)
+    story.now += 10 * MS
+    assert fates(verdict(story)) == {fate: 1, "processed": 1}
+
+
+def test_a_later_purge_of_another_queue_took_nothing_of_this_one() -> None:
+    story = Story(queues=("tasks", "second"))
+    story.sent(0)
+    story.fault("purge", "tasks", family="topology", fault=0, taken=0)
+    story.fault("purge", "second", family="topology", fault=1, taken=1)
+    assert fates(verdict(story, scenario(queues={"tasks": {}, "second": {}}))) == {"lost": 1}
+
+
 def test_a_run_that_was_cut_off_before_everything_was_sent_proves_nothing() -> None:
     story = Story()
     story.sent(0)
@@ -460,6 +483,33 @@ def test_a_purge_takes_what_stood_there_at_any_moment_of_it(taken: int) -> None:
     story.process(1)
     story.now = at_ns + 200 * MS
     assert fates(verdict(story)) == {"removed" if taken else "lost": 1, "processed": 1}
+
+
+@pytest.mark.parametrize(("restarted", "possible"), [(False, 0), (True, 1)])
+def test_a_copy_that_a_death_put_there_at_an_unknown_time_may_have_been_lost_before_it_expired(
+    restarted: bool, possible: int
+) -> None:
+    """Its sibling shows that the message died, long after its publish: where the restart came, its time was not up yet."""
+    of = scenario(
+        queues={"tasks": {"dead_letter": {"exchange": "fan"}}, "seen": {}, "unseen": {"message_ttl": "1s"}},
+        exchanges={"fan": {"type": "fanout"}},
+        bindings=[{"exchange": "fan", "queue": "seen"}, {"exchange": "fan", "queue": "unseen"}],
+        workers=[{"name": "worker", "queue": "tasks"}, {"name": "undertaker", "queue": "seen"}],
+    )
+    story = Story(queues=("tasks", "seen", "unseen"))
+    story.confirm(story.publish(0, persistent=False))
+    tag = story.deliver(0)
+    story.now += 4000 * MS
+    story.reject(0, tag)
+    tag = story.deliver(0, to=2, queue=1, died=True)
+    story.complete(0, tag, to=2)
+    story.ack(tag, to=2)
+    if restarted:
+        story.restart_broker()
+    story.now += 5000 * MS
+    found = verdict(story, of)
+    assert fates(found) == {"processed": 1, "expired": 1}
+    assert sum(found.counts.possible.values()) == possible
 
 
 # Outcomes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
@@ -17,14 +18,14 @@ from harness.checks.rules.precision import Precision, precision
 from harness.checks.tally.fault_records import fault_records
 from harness.checks.tally.message_table import tabulate
 from harness.effects import Becomes, Effects, on_node, on_process
-from harness.events import FaultHealed, FaultInjected, TrafficStarted
+from harness.events import Event, TrafficStarted
 from harness.faults.registry import actions
 from harness.history.history import History
 from harness.history.read import DTYPE, Log
 from harness.history.records import Flag, Kind, LogHeader
 from harness.scenario.scenario import Scenario, scenario_model
 from harness.scenario.topology import Binding, Exchange, Queue
-from tests.unit.histories import MS, Story, V
+from tests.unit.histories import MS, Story, V, strike
 
 STRIKE_NS = 60_000 * MS
 """When the step of a made history strikes: a minute after its beginning, which is far behind what windows reach."""
@@ -48,18 +49,16 @@ def log(role: str, number: int, *rows: tuple[int, Kind, int]) -> Log:
     return Log(LogHeader(role, f"{role}-{number}", number, 1, 1, ("tasks",)), records)
 
 
-def strike(fault: int = 0, *, at_ns: int = STRIKE_NS, healed_ns: int | None = None, effects: Effects = RESTART) -> Any:
-    injected = FaultInjected(
-        at_ns=at_ns, variant=V, fault=fault, action="restart", title="restart n1", family="broker", colour="#888888",
-        effects=effects, targets=("n1",), struck_at_ns=at_ns, healable=True,
-    )  # fmt: skip
-    healed = FaultHealed(at_ns=healed_ns or at_ns + 1, variant=V, fault=fault, action="restart")
-    return injected, healed
+def struck(
+    fault: int = 0, *, at_ns: int = STRIKE_NS, healed_ns: int | None = None, effects: Effects = RESTART
+) -> list[Event]:
+    """A step that strikes as it begins, and is healed at once if nothing else is said."""
+    return strike(effects, "n1", fault=fault, at_ns=at_ns, struck_ns=at_ns, healed_ns=healed_ns or at_ns + 1)
 
 
-def measured(logs: tuple[Log, ...], *steps: dict[str, Any], strikes: tuple[Any, ...] = ()) -> list[Precision]:
+def measured(logs: tuple[Log, ...], *steps: dict[str, Any], strikes: Iterable[Event] = ()) -> list[Precision]:
     """What is said of each step, late to the nanosecond."""
-    events = (TrafficStarted(at_ns=0, variant=V), *(strikes or strike()))
+    events = (TrafficStarted(at_ns=0, variant=V), *(strikes or struck()))
     found = precision(tabulate(History(logs, events), scenario(*steps)), scenario(*steps), fault_records(events))
     late = [None if each.late_s is None else round(each.late_s, 9) for each in found.values()]
     return [replace(each, late_s=late_s) for each, late_s in zip(found.values(), late, strict=True)]
@@ -107,7 +106,7 @@ def test_a_backlog_counts_each_copy() -> None:
     publisher = log("publisher", 1, (1000, Kind.PUBLISHED, 0), (50_000, Kind.PUBLISHED, 0))
     publisher = replace(publisher, header=replace(publisher.header, names=("fan/",)))
     worker = log("worker", 1, (2000, Kind.COMPLETED, 0))
-    events = (TrafficStarted(at_ns=0, variant=V), *strike())
+    events = (TrafficStarted(at_ns=0, variant=V), *struck())
     (found,) = precision(tabulate(History((publisher, worker), events), of), of, fault_records(events)).values()
     assert (found.late_s, found.counted) == (10, {"backlog": 3})
 
@@ -134,15 +133,15 @@ def test_what_the_logs_do_not_tell_is_not_measured() -> None:
 
 
 def test_a_step_that_the_scenario_does_not_have_is_left_alone() -> None:
-    assert measured((), {"at": "1s"}, strikes=strike(5)) == [Precision()]
+    assert measured((), {"at": "1s"}, strikes=struck(5)) == [Precision()]
 
 
 def test_waiting_for_another_step_that_has_the_broker_is_not_late() -> None:
-    first = strike(0, at_ns=20_000 * MS, healed_ns=59_990 * MS)
-    found = measured((), {"at": "20s"}, {"at": "30s"}, strikes=(*first, *strike(1)))
+    first = struck(0, at_ns=20_000 * MS, healed_ns=59_990 * MS)
+    found = measured((), {"at": "20s"}, {"at": "30s"}, strikes=(*first, *struck(1)))
     assert [found[0].late_s, found[1].late_s] == [0, 0.01]
     beside = measured(
-        (), {"at": "20s"}, {"at": "30s"}, strikes=(*first, *strike(1, effects=on_process(Becomes.STOPPED)))
+        (), {"at": "20s"}, {"at": "30s"}, strikes=(*first, *struck(1, effects=on_process(Becomes.STOPPED)))
     )
     assert beside[1].late_s == 30
 
@@ -159,10 +158,10 @@ def test_waiting_for_another_step_that_has_the_broker_is_not_late() -> None:
 def test_the_last_step_that_let_the_broker_go_before_it_is_the_one_that_it_waited_for(
     healed_ms: int, effects: Effects, late_s: float
 ) -> None:
-    first = strike(0, at_ns=20_000 * MS, healed_ns=40_000 * MS)
-    second = strike(1, at_ns=50_000 * MS, healed_ns=healed_ms * MS, effects=effects)
+    first = struck(0, at_ns=20_000 * MS, healed_ns=40_000 * MS)
+    second = struck(1, at_ns=50_000 * MS, healed_ns=healed_ms * MS, effects=effects)
     steps = ({"at": "20s"}, {"at": "30s"}, {"at": "30s"})
-    assert measured((), *steps, strikes=(*first, *second, *strike(2)))[2].late_s == late_s
+    assert measured((), *steps, strikes=(*first, *second, *struck(2)))[2].late_s == late_s
 
 
 CHANGES = st.lists(

@@ -174,6 +174,13 @@ def test_what_rests_elsewhere_or_is_no_dead_letter_did_not_die_into_the_queue() 
     assert dead(story) == [[12], [12], [NEVER]]
 
 
+def test_what_stayed_in_another_queue_did_not_die_into_this_one() -> None:
+    story = two_queues()
+    story.sent(0)
+    story.find(0)
+    assert dead(story) == [[], [], []]
+
+
 def test_what_is_delivered_elsewhere_or_is_no_dead_letter_did_not_die_into_the_queue() -> None:
     story = two_queues()
     for seq in range(3):

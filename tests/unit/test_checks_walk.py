@@ -420,6 +420,12 @@ def test_what_stood_in_a_queue_that_is_there_did_not_go() -> None:
     assert ends(story, facts=[queue_facts("tasks")]) == ["NONE tasks"]
 
 
+def test_a_queue_that_does_not_outlast_a_node_was_deleted_where_no_fault_struck() -> None:
+    story = stories("second")
+    story.sent(0)
+    assert ends(story, facts=[queue_facts("second")], tasks={"durable": False}) == ["QUEUE_GONE tasks"]
+
+
 def test_a_queue_that_does_not_outlast_a_node_went_with_it_and_nobody_deleted_it() -> None:
     story = stories("second")
     story.sent(0)
@@ -821,6 +827,14 @@ def test_a_delivery_that_was_seen_counts_beside_those_that_were_not(limit: int, 
     assert ends(story, tasks=quorum(limit)) == [end]
 
 
+def test_what_was_delivered_from_an_earlier_queue_alone_does_not_reach_the_limit_of_a_later_one() -> None:
+    story = stories("second")
+    story.sent(0)
+    story.reject(0, story.deliver(0, count=2))
+    queues = {"tasks": quorum(20, dead_letter="second"), "second": quorum(0)}
+    assert ends(story, **queues) == ["NONE second"]
+
+
 def test_a_worker_that_ends_exactly_a_second_before_it_came_may_have_been_sent_it() -> None:
     story = stories()
     story.consume(1)
@@ -904,6 +918,13 @@ def test_of_a_length_in_bytes_one_after_it_may_be_enough() -> None:
     in_bytes = {"arguments": {"x-max-length-bytes": 1000}}
     assert ends(story(1), tasks=in_bytes) == ["LENGTH tasks?"]
     assert ends(story(0), tasks=in_bytes) == ["NONE tasks"]
+
+
+def test_a_length_in_bytes_may_refuse_what_comes_to_an_empty_queue() -> None:
+    story = stories()
+    unconfirmed(story)
+    in_bytes = {"overflow": "reject-publish", "arguments": {"x-max-length-bytes": 1}}
+    assert ends(story, tasks=in_bytes) == ["LENGTH tasks?"]
 
 
 def test_what_a_full_queue_dropped_may_have_expired_instead() -> None:
@@ -1006,13 +1027,53 @@ def test_a_full_queue_refuses_what_is_sent_without_confirms(confirms: bool, end:
     assert ends(story, tasks=refusing) == [end]
 
 
-def test_a_restart_long_after_does_not_make_a_refusal_doubtful() -> None:
+@pytest.mark.parametrize(("restarted", "end"), [(False, "LENGTH tasks"), (True, "LENGTH tasks?")])
+def test_a_refusal_is_doubtful_where_a_fault_can_have_taken_what_was_not_refused(restarted: bool, end: str) -> None:
     story = stories()
     for seq in (1, 2):
         story.sent(seq, by=2)
     unconfirmed(story)
     later(story, 9)
-    assert ends(story, tasks={"max_length": 2, "overflow": "reject-publish"}) == ["LENGTH tasks"]
+    if restarted:
+        story.restart_broker()
+    assert ends(story, tasks={"max_length": 2, "overflow": "reject-publish"}) == [end]
+
+
+def test_what_is_refused_is_not_dead_lettered() -> None:
+    story = stories("second")
+    for seq in (1, 2):
+        story.sent(seq, by=2)
+    unconfirmed(story)
+    refusing = {"max_length": 2, "overflow": "reject-publish", "dead_letter": "second"}
+    assert ends(story, tasks=refusing) == ["LENGTH tasks"]
+
+
+def test_what_expires_in_a_queue_that_refuses_is_dead_lettered() -> None:
+    story = stories("second")
+    story.sent(0)
+    later(story, 5)
+    refusing = {"max_length": 2, "overflow": "reject-publish", "dead_letter": "second", "message_ttl": "1s"}
+    assert ends(story, tasks=refusing) == ["NONE second"]
+
+
+def test_what_was_gone_before_its_time_was_up_did_not_expire_whatever_the_broker_counted() -> None:
+    story = stories()
+    for seq in range(2):
+        story.sent(seq)
+    counts = {"classic/disabled/maxlen": 0, "classic/disabled/expired": 2}
+    nodes: dict[str, Any] = {"node_started": {"n1": "once"}}
+    story.event(BrokerLook, moment="before the traffic", dead_lettered={"n1": dict.fromkeys(counts, 0)}, **nodes)
+    story.event(BrokerLook, moment="after the drain", dead_lettered={"n1": counts}, **nodes)
+    assert ends(story, tasks={"max_length": 1, "message_ttl": "9s"}) == ["NONE tasks"]
+
+
+def test_a_restart_long_after_its_time_was_up_did_not_take_it_however_late_in_the_machines_life() -> None:
+    story = stories()
+    later(story, 1000)
+    story.confirm(story.publish(0, **TRANSIENT))
+    later(story, 5)
+    story.restart_broker()
+    assert ends(story, tasks=TTL) == ["TTL tasks"]
 
 
 # Where and since when.

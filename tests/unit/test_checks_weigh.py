@@ -322,6 +322,12 @@ def test_no_more_are_held_than_the_broker_holds() -> None:
     assert ends(found) == [HELD, HELD, NONE, HELD, NONE]
 
 
+def test_as_many_more_as_left_their_queue_after_the_look_are_possibly_held() -> None:
+    found = weighed([HELD] * 4, facts=[queue_facts("tasks", ready=1, held=2)])
+    assert ends(found) == [HELD, HELD, HELD, NONE]
+    assert only_possible(found) == [2]
+
+
 def test_what_is_lost_is_not_only_possibly_so() -> None:
     found = weighed([NONE, TTL], possible=[0, 1])
     assert only_possible(found) == [1]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.checks.rules.written import Written
 from harness.checks.tally.message_table import tabulate
@@ -133,10 +137,110 @@ def test_a_confirm_that_did_not_come_by_an_ack_shows_that_the_queue_has_written(
     assert from_ms(story) == (published_ms - 1000 if shows else 0)
 
 
-def test_a_confirm_after_the_kill_shows_nothing() -> None:
+@pytest.mark.parametrize(("confirmed_ms", "shows"), [(KILL_MS - 1, True), (KILL_MS, False), (KILL_MS + 50, False)])
+def test_a_confirm_shows_something_only_before_the_kill(confirmed_ms: int, shows: bool) -> None:
     story = a_story()
-    busy(story, KILL_MS - 2, seqs=range(40))
+    busy(story, 8000, seqs=range(40))
+    story.now = 8000 * MS - MS
     tag = story.publish(40)
-    story.now = (KILL_MS + 50) * MS
+    story.now = 8100 * MS
+    busy(story, KILL_MS - 2, seqs=range(41, 50))
+    story.now = (confirmed_ms - 1) * MS
     story.confirm(tag)
+    assert from_ms(story) == (7000 if shows else 0)
+
+
+@pytest.mark.parametrize(("later_ms", "shows"), [(0, False), (1, True)])
+def test_what_is_done_as_it_is_confirmed_may_have_been_confirmed_for_its_ack(later_ms: int, shows: bool) -> None:
+    story = a_story()
+    busy(story, 8000, seqs=range(40))
+    story.now = 8000 * MS - MS
+    story.confirm(story.publish(40))
+    story.now += (later_ms - 2) * MS
+    story.complete(40, story.deliver(40))
+    story.now = 8100 * MS
+    busy(story, KILL_MS - 2, seqs=range(41, 50))
+    assert from_ms(story) == (7000 if shows else 0)
+
+
+@pytest.mark.parametrize(("route", "found"), [(0, 0), (1, 8005)])
+def test_a_queue_is_busy_while_messages_come_that_nobody_takes(route: int, found: int) -> None:
+    story = a_story()
+    busy(story, 8000, seqs=range(40))
+    story.now = 8000 * MS
+    story.publish(40, confirms=False)
+    story.process(40)
+    for seq, at_ms in ((41, 8500), (42, 9000), (43, 9500)):
+        story.now = at_ms * MS
+        story.publish(seq, confirms=False, route=route)
+    assert from_ms(story) == found
+
+
+def test_two_pauses_that_are_too_short_are_not_one_that_is_long_enough() -> None:
+    story = a_story()
+    busy(story, 8400, seqs=range(40))
+    for seq, at_ms in ((40, 8400), (41, 9050), (42, 9450)):
+        story.now = (at_ms - 3) * MS
+        story.publish(seq, confirms=False)
+        story.process(seq)
     assert from_ms(story) == 0
+
+
+def test_what_is_acknowledged_right_after_it_was_idle_may_be_unwritten() -> None:
+    story = a_story()
+    busy(story, 3000, seqs=range(10))
+    idle_ns = story.rows[("worker", "worker-1", 1, 1)][-1]["at_ns"]
+    story.now = 4500 * MS
+    busy(story, KILL_MS - 2, seqs=range(10, 40))
+    story.now = KILL_MS * MS - MS
+    story.fault("kill", "n1", family="broker")
+    history = story.history(end=False)
+    table = tabulate(history, scenario(publishers={"messages": 100}, queues={"tasks": {}, "other": {}}))
+    disk = Written(table, history.events)
+    place = table.queues.index("tasks")
+    assert disk.missing(disk.kills[0], np.full(2, place), idle_ns + np.arange(2)).tolist() == [False, True]
+
+
+class Passed(NamedTuple):
+    """What passes through a queue, and when: in milliseconds."""
+
+    published_ms: int
+    held_ms: int
+    settled_ms: int
+    rejected: bool
+    to_another: bool
+
+
+PASSED = st.builds(
+    Passed, st.integers(1, KILL_MS + 5), st.integers(1, 3000), st.integers(1, 3000), st.booleans(), st.booleans()
+)
+
+
+@given(st.lists(PASSED, min_size=1, max_size=14))
+def test_a_queue_was_idle_where_nothing_passed_for_a_second(messages: list[Passed]) -> None:
+    story = a_story()
+    tags: dict[int, int] = {}
+    steps: list[tuple[int, int, Callable[[int], None]]] = []
+    for seq, each in enumerate(messages):
+        route = int(each.to_another)
+
+        def publish(seq: int, route: int = route) -> None:
+            story.publish(seq, confirms=False, route=route)
+
+        def deliver(seq: int, route: int = route) -> None:
+            tags[seq] = story.deliver(seq, queue=route)
+
+        def settle(seq: int, rejected: bool = each.rejected) -> None:
+            if rejected:
+                story.reject(seq, tags[seq], requeue=True)
+            else:
+                story.ack(tags[seq])
+
+        at_ms = np.cumsum([each.published_ms, each.held_ms, each.settled_ms]).tolist()
+        steps += [(moment, seq, step) for moment, step in zip(at_ms, (publish, deliver, settle), strict=True)]
+    for moment, seq, step in sorted(steps, key=lambda one: one[0]):
+        story.now = (moment - 1) * MS
+        step(seq)
+    busy_ms = sorted({at for at, seq, _ in steps if at <= KILL_MS and not messages[seq].to_another} | {KILL_MS})
+    idle_ms = [at for at, following in pairwise(busy_ms) if following - at >= 1000]
+    assert from_ms(story) == (min(idle_ms[-1] + 1, 9000) if idle_ms else 0)

@@ -22,7 +22,7 @@ def kept_after_ack(tally: MessageTable, events: Sequence[Event]) -> NDArray[np.i
     found, deliveries = tally.found, tally.deliveries
     there = found.copy >= 0
     keys = found.copy[there] << 16 | found.attempt[there]
-    acked = np.flatnonzero((deliveries.copy >= 0) & deliveries.acked)
+    acked = np.flatnonzero(deliveries.acked)
     acked = acked[np.isin(deliveries.copy[acked] << 16 | deliveries.attempt[acked], keys)]
     if not len(acked):
         return np.empty(0, dtype=np.int64)

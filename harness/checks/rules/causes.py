@@ -231,9 +231,10 @@ class _Finder:
         times = {each.over_ns for each in self._worker_ends}
         times |= {each.over_ns + NOTICED_AFTER_NS for each in self._worker_ends}
         for each in self._happenings:
-            times |= {each.at_ns, each.struck_ns, each.at_ns - ARRIVES_WITHIN_NS, over_ns(each) + BACK_NS + 1}
+            times |= {each.at_ns - ARRIVES_WITHIN_NS, each.at_ns - 1, each.at_ns, each.struck_ns}
+            times.add(over_ns(each) + BACK_NS)
         self.times = np.array(sorted(times), dtype=np.int64)
-        """Messages sent between two neighbours of these have the same cause, other things being equal."""
+        """Messages sent after one of these and by the next have the same cause, other things being equal."""
 
     def cause(self, evidence: _Evidence) -> Cause:
         """Decide."""

@@ -138,8 +138,8 @@ class Counters:
 
 
 def left_since(facts: QueueFacts, tally: MessageTable) -> int:
-    """Return how many messages have left a queue between a look after the drain and the collection."""
-    there = np.count_nonzero(tally.found.queue == tally.queues.index(facts.name)) if facts.name in tally.queues else 0
+    """Return how many messages have left a queue of the run between a look after the drain and the collection."""
+    there = np.count_nonzero(tally.found.queue == tally.queues.index(facts.name))
     return max(0, facts.ready + facts.unacknowledged - int(there))
 
 

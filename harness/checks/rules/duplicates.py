@@ -97,8 +97,6 @@ class _Pairs:
         """The connections whose end may explain a pair, as truth by session."""
         wanted = np.zeros(len(self._tally.sessions), dtype=bool)
         wanted[self._tally.deliveries.session[self._rows]] = True
-        ended = np.array([session.over_ns != NEVER for session in self._tally.sessions], dtype=bool)
-        wanted &= ended
         return wanted
 
     def judged(self) -> Duplicates:

@@ -39,7 +39,7 @@ class Overtaken:
     def __init__(self, queue: str, tally: MessageTable) -> None:
         """Read what its consumers received."""
         self._one_at_a_time = tally.topology.policy(queue).single_active_consumer
-        number = tally.queues.index(queue) if queue in tally.queues else -1
+        number = tally.queues.index(queue)
         mine = np.array([queue in session.queues and session.role == "worker" for session in tally.sessions] or [False])
         parts: dict[int, list[tuple[Times, Times]]] = {}
         for table in tally.all_deliveries(mine) if mine.any() else ():

@@ -107,8 +107,6 @@ def _in_broker(
 
 def _led_to(fault_record: FaultRecord, tally: MessageTable, here: slice) -> np.ndarray:
     """Return which copies of a slice can come to a queue that was purged."""
-    if not tally.copies.lives:
-        return np.zeros(here.stop - here.start, dtype=bool)
     slot = tally.copies.slot(here)
     leads = np.array(
         [any(place.queue in fault_record.targets for place in lives.places(slot)) for lives in tally.copies.lives]

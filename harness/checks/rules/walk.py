@@ -21,16 +21,10 @@ from numpy.typing import NDArray
 
 from harness.checks.rules.arrival import WITHIN_NS, arrived
 from harness.checks.rules.happenings import Happenings
-from harness.checks.rules.latest import last_deliveries, last_publishes, rows_of
+from harness.checks.rules.latest import last_deliveries, last_publishes
+from harness.checks.rules.limits import Limits
 from harness.checks.rules.overtaken import Overtaken
-from harness.checks.rules.stays import (
-    AT_LAST,
-    NO_ARRIVALS,
-    Arrivals,
-    dead_lettered_into,
-    given_back_ns,
-    published_into,
-)
+from harness.checks.rules.stays import AT_LAST, NO_ARRIVALS
 from harness.checks.rules.taken import Reason, Taken
 from harness.checks.rules.weigh import InDoubt, weigh
 from harness.checks.tally.deliveries import REJECTED
@@ -38,7 +32,6 @@ from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
 from harness.events import Event
 from harness.history.records import AckMode
-from harness.scenario.queue_policy import EffectivePolicy
 from harness.scenario.routing import Position
 
 
@@ -95,7 +88,7 @@ class _Walk:
         self._sent = last_publishes(missing, tally)
         self._last = last_deliveries(missing, tally)
         self._persistent = tally.publishes.persistent[self._sent]
-        self._published_into = cache(lambda queue: published_into(queue, tally))
+        self._limits = Limits(missing, self._sent, self._last, tally, self._happened.drained_ns)
         self._overtaken = cache(lambda queue: Overtaken(queue, tally))
         self._maybe_unrouted = np.zeros(size, dtype=bool)
         self.in_doubt: list[InDoubt] = []
@@ -154,7 +147,7 @@ class _Walk:
             self._died(died, position, Reason.REJECTED, at_ns, frozenset())
         back = known[~rejected & ~gone]
         if len(back):
-            limited = self._over_the_limit(back, position.queue)
+            limited = self._limits.given_up(back, position.queue)
             at_ns = deliveries.at_ns[self._last[back]]
             if limited.any():
                 self._died(back[limited], position, Reason.DELIVERY_LIMIT, at_ns[limited], frozenset({position.queue}))
@@ -162,21 +155,6 @@ class _Walk:
         if len(back):
             came_ns = np.where(deliveries.died[self._last[back]], at_ns, published_ns[np.searchsorted(rows, back)])
             self._in_queue(back, position, came_ns, at_ns, frozenset(), again=True)
-
-    def _over_the_limit(self, rows: NDArray[np.int64], queue: str) -> NDArray[np.bool_]:
-        """Return which copies their queue had to give up on when their last delivery came back."""
-        limit = self._topology.policy(queue).most_redeliveries(self._topology.rabbitmq)
-        if limit is None:
-            return np.zeros(len(rows), dtype=bool)
-        deliveries, copies = self._tally.deliveries, self.taken.copy[rows]
-        mine = rows_of(copies, deliveries.copy, self._tally.total)
-        mine = mine[deliveries.queue[mine] == self._place[queue]]
-        attempt = np.zeros(self._tally.total, dtype=np.uint16)
-        attempt[copies] = deliveries.attempt[self._last[rows]]  # a message that was published again begins anew
-        mine = mine[deliveries.attempt[mine] == attempt[deliveries.copy[mine]]]
-        times = np.bincount(deliveries.copy[mine], minlength=self._tally.total)[copies]
-        found: NDArray[np.bool_] = np.maximum(times, deliveries.count[self._last[rows]] + 1) > limit
-        return found
 
     def _in_queue(
         self,
@@ -220,7 +198,7 @@ class _Walk:
         self._removed(rows[left], queue, purge[left], sure_ns[left], unstruck=until_ns[left] == self._end_ns)
         left[left] = self.taken.reason[rows[left]] == Reason.NONE
         if left.any():
-            self._unseen_returns(rows[left], position, came_ns[left], deaths)
+            self._given_up_unseen(rows[left], position, came_ns[left], deaths)
 
     def _by_limits(self, stay: _Stay, position: Position, deaths: frozenset[str]) -> NDArray[np.bool_]:
         """Take what outgrew the length of its queue, or its time to live, and follow it; returns what they left there."""
@@ -231,11 +209,11 @@ class _Walk:
         if ttl_s is None and not policy.has_length_limit:
             return left
         expires_ns = np.full(len(rows), NEVER) if ttl_s is None else came_ns + round(ttl_s * 1e9)
-        arrivals = self._arrivals(rows, queue, came_ns, sure_ns, died=stay.died)
+        arrivals = self._limits.arrivals(rows, queue, came_ns, sure_ns, died=stay.died)
         outgrown = left & False
         if policy.has_length_limit and not (stay.again and policy.refuses_when_full):
             until = np.minimum(stay.until_ns, expires_ns)
-            outgrown = self._outgrown(rows, queue, policy, arrivals, came_ns, until, sure_ns, died=stay.died)
+            outgrown = self._limits.outgrown(rows, queue, arrivals, came_ns, until, sure_ns, died=stay.died)
         expired = expires_ns <= np.minimum(stay.until_ns, stay.purge_ns)
         # A fault may have struck before it came, or before it died.
         confirmed = self._tally.publishes.confirmed_ns[self._sent[rows]] != NEVER
@@ -248,8 +226,8 @@ class _Walk:
         ):
             if not chosen.any():
                 continue
-            known = (sure_ns != NEVER) & (not policy.refuses_when_full)
-            later_ns = np.where(known, sure_ns - came_ns, NEVER - at_ns) + at_ns
+            known = (sure_ns < AT_LAST) & (not policy.refuses_when_full)
+            later_ns = np.where(known, sure_ns - came_ns + at_ns, NEVER)
             self.taken.possible[rows[chosen & (risky_ns < later_ns)]] = True
             self.taken.possible[rows[chosen & (sure_ns == NEVER)]] |= not policy.refuses_when_full
             may_expire = expired & (reason is Reason.LENGTH)
@@ -284,28 +262,11 @@ class _Walk:
         if left.any() and self._topology.has_foreign_consumers(queue):
             self._take(rows[left], Reason.TAKEN, queue)
 
-    def _unseen_returns(
+    def _given_up_unseen(
         self, rows: NDArray[np.int64], position: Position, came_ns: NDArray[np.int64], deaths: frozenset[str]
     ) -> None:
-        """Say of copies that a quorum queue may have given up on them: they were on their way to workers that ended, more often than it allows."""
-        limit = self._topology.policy(position.queue).most_redeliveries(self._topology.rabbitmq)
-        if limit is None:
-            return
-        ended_ns = np.sort(
-            [
-                session.over_ns
-                for session in self._tally.sessions
-                if session.role == "worker"
-                and position.queue in session.queues
-                and session.over_ns < self._happened.drained_ns
-            ]
-        )
-        delivered = self._last[rows] >= 0
-        counted = np.zeros(len(rows), dtype=np.int64)
-        if delivered.any():
-            counted[delivered] = self._tally.deliveries.count[self._last[rows[delivered]]] + 1
-        unseen = len(ended_ns) - np.searchsorted(ended_ns, came_ns - WITHIN_NS)
-        over = (counted + unseen > limit) & (unseen > 0)
+        """Say of copies that their queue may have given up on them after deliveries that nobody saw."""
+        over = self._limits.given_up_unseen(rows, position.queue, came_ns)
         if not over.any():
             return
         here, none = rows[over], np.zeros(int(over.sum()), dtype=np.int64)
@@ -343,25 +304,11 @@ class _Walk:
         self._in_queue(rows, targets[0], at_ns, at_ns + WITHIN_NS, deaths, died_in=queue)
 
     def _take(self, rows: NDArray[np.int64], reason: Reason, queue: str) -> None:
-        self.taken.put(rows, reason, self._place.get(queue, -1))
+        self.taken.put(rows, reason, self._place[queue])
 
     def _stand(self, rows: NDArray[np.int64], queue: str, since_ns: NDArray[np.int64]) -> None:
-        self.taken.queue[rows] = self._place.get(queue, -1)
+        self.taken.queue[rows] = self._place[queue]
         self.taken.since_ns[rows] = since_ns
-
-    def _arrivals(
-        self,
-        rows: NDArray[np.int64],
-        queue: str,
-        came_ns: NDArray[np.int64],
-        sure_ns: NDArray[np.int64],
-        *,
-        died: bool,
-    ) -> Arrivals:
-        """Return all that came to a queue; `rows` are those that a death brought there, if `died`."""
-        place, few = self._place.get(queue, -1), len(rows) if died else 0
-        dead = dead_lettered_into(place, self.taken.copy[rows[:few]], came_ns[:few], sure_ns[:few], self._tally)
-        return self._published_into(place).joined(dead)
 
     def _given_back_ns(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return when the last deliveries came back to their queue, at the earliest."""
@@ -372,36 +319,7 @@ class _Walk:
         back_ns: NDArray[np.int64] = np.minimum(over_ns[deliveries.session[last]], deliveries.rejected_ns[last])
         return back_ns
 
-    def _outgrown(
-        self,
-        rows: NDArray[np.int64],
-        queue: str,
-        policy: EffectivePolicy,
-        arrivals: Arrivals,
-        came_ns: NDArray[np.int64],
-        until_ns: NDArray[np.int64],
-        sure_ns: NDArray[np.int64],
-        *,
-        died: bool,
-    ) -> NDArray[np.bool_]:
-        """Return which copies a length limit can have taken: as many as it allows came after them while they were there.
-
-        Where the queue refuses instead of dropping, what is lost is what has no confirm: dead letters, and messages sent without confirms.
-        """
-        length = policy.max_length
-        if policy.refuses_when_full:
-            unheard = died | ~self._tally.publishes.confirmable[self._sent[rows]]
-            latest_ns = np.where(died, sure_ns, came_ns)
-            others = arrivals.waiting(came_ns, latest_ns) - died  # a dead letter is among its queue's arrivals itself
-            holds = (length or 0) + (policy.type == "quorum")  # it refuses from one message over its limit on
-            full: NDArray[np.bool_] = unheard & (others >= holds)
-            return full
-        back_ns = given_back_ns(self._place.get(queue, -1), self._tally)  # what comes back takes room as well
-        back = np.searchsorted(back_ns, until_ns, side="right") - np.searchsorted(back_ns, came_ns)
-        outgrown: NDArray[np.bool_] = arrivals.after(came_ns, until_ns) + back >= (1 if length is None else length)
-        return outgrown
-
 
 def _automatic(tally: MessageTable) -> NDArray[np.bool_]:
     """Return by session whether the broker takes its deliveries for acknowledged as it sends them."""
-    return np.array([session.acks is AckMode.AUTOMATIC for session in tally.sessions] or [False])
+    return np.array([session.acks is AckMode.AUTOMATIC for session in tally.sessions], dtype=bool)

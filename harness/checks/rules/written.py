@@ -94,7 +94,8 @@ def _edges(times_ns: NDArray[np.int64], until_ns: int) -> NDArray[np.int64]:
     first, last = np.full(int(span.max()) + 1, NEVER), np.full(int(span.max()) + 1, -NEVER)
     np.minimum.at(first, span, times_ns)
     np.maximum.at(last, span, times_ns)
-    return np.concatenate([first[first != NEVER], last[last != -NEVER]])
+    some = first != NEVER
+    return np.concatenate([first[some], last[some]])
 
 
 def _kills(fault_record: FaultRecord) -> bool:

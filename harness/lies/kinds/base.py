@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Self, TypeVar
 
 from harness.lies.cases import Acked, Case, Consumer, Delivery
 from harness.lies.scene import Beside, Place, Traffic
@@ -47,7 +48,7 @@ class AsIf(StrEnum):
 class Lie(ABC, Generic[PointT]):
     """A kind of lie."""
 
-    name: ClassVar[str]
+    name: str
     point: type[PointT]
     """Where in a message's life it is told."""
     finds: ClassVar[frozenset[Find]]
@@ -62,6 +63,11 @@ class Lie(ABC, Generic[PointT]):
     """What messages it is told of."""
     as_if: ClassVar[AsIf | None] = None
     """What an honest broker does that leaves the same; None where none does."""
+
+    @classmethod
+    def each(cls) -> Iterator[Self]:
+        """Yield the lies of this class: one, where there is nothing to choose."""
+        yield cls()
 
     def fits(self, place: Place) -> bool:
         """Whether there is what it takes, where some messages go."""

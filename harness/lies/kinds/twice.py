@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from collections.abc import Iterator
+from typing import ClassVar, Final, Self
 
 from harness.lies.cases import Consumer, Delivery, Wanted
 from harness.lies.kinds.base import AsIf, Find, Lie, again, identity_of
@@ -13,36 +14,40 @@ from harness.traffic.identity import Identity
 LATER_S: Final = 0.4
 
 
-class TwiceAtOnce(Lie[Delivery]):
-    """A delivery is repeated right after itself."""
+class _Twice(Lie[Delivery]):
+    """A delivery is repeated, with the redelivered mark or without it: that is a hint, and no reason."""
 
-    name = "delivered twice, at once"
     point = Delivery
     finds = frozenset({Find.DUPLICATE})
-    marked: ClassVar[bool] = False
-    """Whether the second one has the redelivered mark: a hint, and no reason."""
+    how: ClassVar[str]
+
+    def __init__(self, *, marked: bool) -> None:
+        self.name = f"delivered twice, {self.how}{', marked as redelivered' if marked else ''}"
+        self._marked = marked
+
+    @classmethod
+    def each(cls) -> Iterator[Self]:
+        """Yield the one without the mark, and the one with it."""
+        for marked in (False, True):
+            yield cls(marked=marked)
+
+
+class TwiceAtOnce(_Twice):
+    """A delivery is repeated right after itself."""
+
+    how = "at once"
 
     def tell(self, case: Delivery) -> Identity:
         """Deliver it, and once more."""
         case.session.deliver(case)
-        case.session.deliver(again(case), redelivered=self.marked)
+        case.session.deliver(again(case), redelivered=self._marked)
         return identity_of(case)
 
 
-class TwiceAtOnceMarked(TwiceAtOnce):
-    """The same, and marked."""
-
-    name = "delivered twice, at once, marked as redelivered"
-    marked = True
-
-
-class TwiceLater(Lie[Delivery]):
+class TwiceLater(_Twice):
     """A delivery is repeated after its worker has acknowledged it."""
 
-    name = "delivered twice, later"
-    point = Delivery
-    finds = frozenset({Find.DUPLICATE})
-    marked: ClassVar[bool] = False
+    how = "later"
     as_if = AsIf.DELIVERED_AGAIN
 
     def tell(self, case: Delivery) -> Identity:
@@ -57,27 +62,17 @@ class TwiceLater(Lie[Delivery]):
 
         def once_more() -> None:
             for receiver in case.session.liar.consumers(same):
-                receiver[0].deliver(again(case, to=receiver), redelivered=self.marked)
+                receiver[0].deliver(again(case, to=receiver), redelivered=self._marked)
                 return
             self._later(case)  # the worker is away
 
         case.session.liar.later(LATER_S, once_more)
 
 
-class TwiceLaterMarked(TwiceLater):
-    """The same, and marked."""
-
-    name = "delivered twice, later, marked as redelivered"
-    marked = True
-
-
-class TwiceToAnother(Lie[Delivery]):
+class TwiceToAnother(_Twice):
     """A delivery is repeated to another worker of the same queue."""
 
-    name = "delivered twice, to another worker"
-    point = Delivery
-    finds = frozenset({Find.DUPLICATE})
-    marked: ClassVar[bool] = False
+    how = "to another worker"
     as_if = AsIf.DELIVERED_AGAIN
 
     def fits(self, place: Place) -> bool:
@@ -92,15 +87,8 @@ class TwiceToAnother(Lie[Delivery]):
         """Deliver it to both."""
         receiver = case.session.liar.consumers(_others(case))[0]
         case.session.deliver(case)
-        receiver[0].deliver(again(case, to=receiver), redelivered=self.marked)
+        receiver[0].deliver(again(case, to=receiver), redelivered=self._marked)
         return identity_of(case)
-
-
-class TwiceToAnotherMarked(TwiceToAnother):
-    """The same, and marked."""
-
-    name = "delivered twice, to another worker, marked as redelivered"
-    marked = True
 
 
 def _others(case: Delivery) -> Wanted:

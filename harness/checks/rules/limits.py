@@ -1,0 +1,112 @@
+"""What the limits of a queue can have taken from the missing copies that stood in it.
+
+The length limit takes a copy, or refuses it, when more came to its queue than that holds. The delivery limit of a quorum queue takes a copy
+that came back too often. What follows from that for a copy is decided in `walk.py`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.checks.rules.arrival import WITHIN_NS
+from harness.checks.rules.latest import rows_of
+from harness.checks.rules.stays import Arrivals, dead_lettered_into, given_back_ns, published_into
+from harness.checks.tally.message_table import MessageTable
+
+
+class Limits:
+    """The limits of a run's queues. `rows` are places among the missing copies, and other arrays have a value for each of the rows."""
+
+    def __init__(
+        self,
+        missing: NDArray[np.int64],
+        sent: NDArray[np.int64],
+        last: NDArray[np.int64],
+        tally: MessageTable,
+        drained_ns: int,
+    ) -> None:
+        """`sent` and `last` are the places of each copy's latest publish and delivery (-1 for none) in the tally's tables."""
+        self._missing, self._sent, self._last = missing, sent, last
+        self._tally, self._topology, self._drained_ns = tally, tally.topology, drained_ns
+        self._place = {name: number for number, name in enumerate(tally.queues)}
+        self._published_into = cache(lambda place: published_into(place, tally))
+
+    def given_up(self, rows: NDArray[np.int64], queue: str) -> NDArray[np.bool_]:
+        """Return which copies their queue had to give up on when their last delivery came back."""
+        limit = self._topology.policy(queue).most_redeliveries(self._topology.rabbitmq)
+        if limit is None:
+            return np.zeros(len(rows), dtype=bool)
+        deliveries, copies = self._tally.deliveries, self._missing[rows]
+        mine = rows_of(copies, deliveries.copy, self._tally.total)
+        mine = mine[deliveries.queue[mine] == self._place[queue]]
+        attempt = np.zeros(self._tally.total, dtype=np.uint16)
+        attempt[copies] = deliveries.attempt[self._last[rows]]  # a message that was published again begins anew
+        mine = mine[deliveries.attempt[mine] == attempt[deliveries.copy[mine]]]
+        times = np.bincount(deliveries.copy[mine], minlength=self._tally.total)[copies]
+        found: NDArray[np.bool_] = np.maximum(times, deliveries.count[self._last[rows]] + 1) > limit
+        return found
+
+    def given_up_unseen(self, rows: NDArray[np.int64], queue: str, came_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which copies their queue may have given up on: they can have been on their way to workers that ended, more often than it allows."""
+        limit = self._topology.policy(queue).most_redeliveries(self._topology.rabbitmq)
+        if limit is None:
+            return np.zeros(len(rows), dtype=bool)
+        ended_ns = np.sort(
+            [
+                session.over_ns
+                for session in self._tally.sessions
+                if session.role == "worker" and queue in session.queues and session.over_ns < self._drained_ns
+            ]
+        )
+        delivered = self._last[rows] >= 0
+        counted = np.zeros(len(rows), dtype=np.int64)
+        counted[delivered] = self._tally.deliveries.count[self._last[rows[delivered]]] + 1
+        unseen = len(ended_ns) - np.searchsorted(ended_ns, came_ns - WITHIN_NS)
+        found: NDArray[np.bool_] = (counted + unseen > limit) & (unseen > 0)
+        return found
+
+    def arrivals(
+        self,
+        rows: NDArray[np.int64],
+        queue: str,
+        came_ns: NDArray[np.int64],
+        sure_ns: NDArray[np.int64],
+        *,
+        died: bool,
+    ) -> Arrivals:
+        """Return all that came to a queue; `rows` are those that a death brought there, if `died`."""
+        place, few = self._place[queue], len(rows) if died else 0
+        dead = dead_lettered_into(place, self._missing[rows[:few]], came_ns[:few], sure_ns[:few], self._tally)
+        return self._published_into(place).joined(dead)
+
+    def outgrown(
+        self,
+        rows: NDArray[np.int64],
+        queue: str,
+        arrivals: Arrivals,
+        came_ns: NDArray[np.int64],
+        until_ns: NDArray[np.int64],
+        sure_ns: NDArray[np.int64],
+        *,
+        died: bool,
+    ) -> NDArray[np.bool_]:
+        """Return which copies a length limit can have taken: as many as it allows came after them while they were there.
+
+        Where the queue refuses instead of dropping, what is lost is what has no confirm: dead letters, and messages sent without confirms.
+        """
+        policy = self._topology.policy(queue)
+        length = policy.max_length
+        if policy.refuses_when_full:
+            unheard = died | ~self._tally.publishes.confirmable[self._sent[rows]]
+            latest_ns = np.where(died, sure_ns, came_ns)
+            others = arrivals.waiting(came_ns, latest_ns) - died  # a dead letter is among its queue's arrivals itself
+            holds = (length or 0) + (policy.type == "quorum")  # it refuses from one message over its limit on
+            full: NDArray[np.bool_] = unheard & (others >= holds)
+            return full
+        back_ns = given_back_ns(self._place[queue], self._tally)  # what comes back takes room as well
+        back = np.searchsorted(back_ns, until_ns, side="right") - np.searchsorted(back_ns, came_ns)
+        outgrown: NDArray[np.bool_] = arrivals.after(came_ns, until_ns) + back >= (1 if length is None else length)
+        return outgrown
