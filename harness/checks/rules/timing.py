@@ -70,6 +70,9 @@ def _gaps(begun_ns: TimeColumn, done_ns: TimeColumn) -> list[tuple[int, int]] | 
         lengths = ends - since
         longest = max(longest, int(lengths.max()))
         long = np.flatnonzero(lengths >= min(LISTED_OUTAGE_S * 1e9, longest))
+        # All of them, appended, would take more memory than anything else here.
+        if len(long) > LISTED_OUTAGES:
+            long = long[np.argsort(lengths[long], kind="stable")[-LISTED_OUTAGES:]]
         gaps = _longest(np.append(gaps, [since[long], ends[long]], axis=1))
     if last is None:
         return None
