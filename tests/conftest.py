@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import signal
 
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # A loaded machine is slow, and no example is wrong for it.
-settings.register_profile("any machine", deadline=None)
+SLOW_IS_NOT_WRONG = [HealthCheck.too_slow]
+settings.register_profile("any machine", deadline=None, suppress_health_check=SLOW_IS_NOT_WRONG)
 # Whoever runs the same tests again and again asks whether they fail, not what fails at the least.
 settings.register_profile(
-    "repeatable", deadline=None, derandomize=True, database=None, phases=(Phase.explicit, Phase.generate)
+    "repeatable",
+    deadline=None,
+    suppress_health_check=SLOW_IS_NOT_WRONG,
+    derandomize=True,
+    database=None,
+    phases=(Phase.explicit, Phase.generate),
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "any machine"))
 
