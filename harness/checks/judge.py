@@ -25,7 +25,7 @@ from harness.checks.rules.latency import latency
 from harness.checks.rules.load import load
 from harness.checks.rules.machines import machines, unless_gone, what_is_gone
 from harness.checks.rules.observed import Observed
-from harness.checks.rules.outcome import decide, expects_refusals
+from harness.checks.rules.outcome import decide, expects_refusals, is_cut_short, unless_cut_short
 from harness.checks.rules.precision import Precision, precision
 from harness.checks.rules.risk import at_risk
 from harness.checks.rules.taken import Taken
@@ -70,11 +70,12 @@ def judge(
     kept = kept_after_ack(seen, events)
     counts = _counts(seen, fates, twice=len(twice.copy), unexplained=len(twice.unexplained), kept=len(kept))
     gone = tuple(what_is_gone(events))
-    causes = NO_CAUSES if gone else find_causes(fates.lost(), seen, events)
-    otherwise = NO_CAUSES if gone else find_causes(fates.perhaps_lost(), seen, events)
+    undecided = bool(gone) or is_cut_short(events)
+    causes = NO_CAUSES if undecided else find_causes(fates.lost(), seen, events)
+    otherwise = NO_CAUSES if undecided else find_causes(fates.perhaps_lost(), seen, events)
     unseen = not_looked_at(scenario, seen.topology, events)
     grouped = group_causes(causes, seen, events, unseen)
-    not_done = group_not_done(fates.taken, otherwise, seen, struck)
+    not_done = () if undecided else group_not_done(fates.taken, otherwise, seen, struck)
     faults = (
         *_fault_outcomes(seen, causes, fates.taken, twice, struck, precision(seen, scenario, struck)),
         *(_missed_outcome(each) for each in missed(events)),
@@ -97,11 +98,13 @@ def judge(
     expectations = evaluate(scenario, observed)
     if gone:
         expectations = tuple(unless_gone(result) for result in expectations)
+    elif undecided:
+        expectations = tuple(unless_cut_short(result) for result in expectations)
     promised = messages.count(messages.promised)
     pointless = not promised and not expects_refusals(scenario)
     outcome, reasons = decide(events, counts, faults, expectations, too_few(scenario, observed), pointless=pointless)
     may_be_lost = len(causes.copies) + sum(counts.possible.values())
-    bound = 1 - (1 - CONFIDENCE) ** (1 / promised) if promised and not may_be_lost and not gone else None
+    bound = 1 - (1 - CONFIDENCE) ** (1 / promised) if promised and not may_be_lost and not undecided else None
     started = next((event for event in events if isinstance(event, BrokerStarted)), None)
     drained = next((event for event in events if isinstance(event, Drained)), None)
     listing = Listing(history, seen, causes=causes, twice=twice, kept=kept, fates=fates)

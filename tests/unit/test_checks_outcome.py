@@ -375,3 +375,38 @@ def test_traffic_that_never_began_is_a_reason() -> None:
     story = Story()
     story.events = [event for event in story.events if not isinstance(event, TrafficStarted)]
     assert verdict(story).reasons == ("nothing was published", "the traffic never began")
+
+
+# A run that was cut short.
+
+
+def cut_short(story: Story, *, failed: bool) -> VariantVerdict:
+    """Two messages were confirmed and one was done when the run was interrupted, or its broker failed."""
+    story.sent(0)
+    story.sent(1)
+    story.process(0)
+    story.restart_broker(action="kill")
+    if failed:
+        story.event(InfrastructureFailed, message="the broker does not answer")
+        story.drained()
+    return judge(story.history(end=False), scenario(), name="x")
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_of_a_run_that_was_cut_short_nothing_is_called_lost(failed: bool) -> None:
+    """What was not done may be in a queue that nobody has looked into."""
+    found = cut_short(Story(), failed=failed)
+    assert found.outcome is (Outcome.INFRASTRUCTURE if failed else Outcome.INTERRUPTED)
+    assert (found.causes, found.lost, found.not_done) == ((), (), ())
+    assert {each.path: each.holds for each in found.expectations}["lost"] is None
+
+
+def test_what_must_never_be_is_wrong_in_a_run_that_was_cut_short_too() -> None:
+    story = Story()
+    story.process(7, of=FOREIGN)
+    found = cut_short(story, failed=True)
+    assert found.outcome is Outcome.VIOLATED
+    assert {each.path: each.holds for each in found.expectations if each.path in ("phantom", "lost")} == {
+        "phantom": False,
+        "lost": None,
+    }

@@ -12,6 +12,7 @@ A violation outranks an infrastructure error, which outranks inconclusive. Two r
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from harness.checks.rules.machines import what_is_gone
@@ -77,6 +78,17 @@ def decide(
     if failed:
         return Outcome.VIOLATED, tuple(_failure(result) for result in failed)
     return (Outcome.INCONCLUSIVE, doubts) if doubts else (Outcome.AS_EXPECTED, ())
+
+
+def is_cut_short(events: Sequence[Event]) -> bool:
+    """Whether a run did not come to its end, so that what is missing may still be on its way, or in a queue that nobody looked into."""
+    return bool(_broken(events)) or not any(isinstance(event, Drained) for event in events)
+
+
+def unless_cut_short(result: ExpectationResult) -> ExpectationResult:
+    """Leave an expectation on a run that was cut short undecided, unless it is on what must never be."""
+    kept = result.path in ALWAYS_WRONG or (result.holds and not result.stated)
+    return result if kept else replace(result, holds=None)
 
 
 def _broken(events: Sequence[Event]) -> tuple[str, ...]:
