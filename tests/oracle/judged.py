@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from harness.verdict.data import Fate, MessageId, VariantVerdict
+from harness.verdict.data import Fate, MessageId, Outcome, VariantVerdict
 from tests.oracle.duplicates import Reason
 from tests.oracle.lives import Name
 from tests.oracle.oracle import Decision, Oracle
@@ -29,12 +29,13 @@ FATES = {
 
 def disagreements(verdict: VariantVerdict, oracle: Oracle) -> list[str]:
     """Where the judge says something else than the oracle; a sentence each."""
+    cut_short = verdict.outcome in (Outcome.INFRASTRUCTURE, Outcome.INTERRUPTED)
     return [
         *_messages(verdict, oracle),
         *_fates("all copies", verdict.counts.fates, verdict.counts.possible, oracle.decisions),
         *_by_queue(verdict, oracle),
-        *_lost(verdict, oracle),
-        *_causes(verdict, oracle),
+        *(() if cut_short else _lost(verdict, oracle)),
+        *(() if cut_short else _causes(verdict, oracle)),
         *_anomalies(verdict, oracle),
     ]
 

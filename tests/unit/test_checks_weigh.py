@@ -223,9 +223,9 @@ def test_what_was_counted_neither_as_dropped_nor_as_expired_is_lost() -> None:
 
 def test_what_was_not_counted_as_dropped_and_whose_time_was_not_over_is_lost() -> None:
     found = weighed(
-        [LENGTH] * 3, group([0, 1, 2], LENGTH, may_expire=[0, 1]), queues=BOTH, counted={MAXLEN: 1, EXPIRED: 9}
+        [LENGTH] * 3, group([0, 1, 2], LENGTH, may_expire=[0]), queues=BOTH, counted={MAXLEN: 1, EXPIRED: 9}
     )
-    assert ends(found) == [LENGTH, TTL, NONE]
+    assert ends(found) == [TTL, LENGTH, NONE]
 
 
 def test_what_did_not_expire_instead_may_have_been_purged() -> None:
@@ -297,12 +297,34 @@ def test_somebody_else_took_what_was_not_counted() -> None:
 # A purge.
 
 
+def purge_of(count: int | None) -> Story:
+    """A purge of `tasks` that the broker says took so many."""
+    story = Story(queues=("tasks", "second"))
+    story.fault("purge", "tasks", family="topology", fault=A_PURGE, taken=count)
+    return story
+
+
 def test_a_purge_may_have_taken_what_was_not_counted() -> None:
-    found = weighed([TTL] * 3, group([0, 1, 2], purged=[0, 2]), standing=[1, 1, 1], counted={EXPIRED: 1})
-    assert ends(found) == [TTL, NONE, PURGED]
-    assert found.fault.tolist() == [-1, -1, A_PURGE]
-    assert found.queue.tolist() == [1, 0, 0]
-    assert only_possible(found) == [2]
+    found = weighed(
+        [TTL] * 3, group([0, 1, 2], purged=[0, 2]), standing=[1, 1, 1], counted={EXPIRED: 1}, story=purge_of(None)
+    )
+    assert ends(found) == [PURGED, TTL, PURGED]
+    assert found.fault.tolist() == [A_PURGE, -1, A_PURGE]
+    assert found.queue.tolist() == [0, 1, 0]
+    assert only_possible(found) == [0, 2]
+
+
+def test_no_more_than_a_purge_took_went_with_it_and_the_youngest_did() -> None:
+    found = weighed([TTL] * 3, group([0, 1, 2], purged=[0, 1]), counted={EXPIRED: 2}, story=purge_of(1))
+    assert ends(found) == [TTL, PURGED, TTL]
+    assert only_possible(found) == []
+
+
+def test_what_a_limit_an_expiry_and_a_purge_took_are_told_apart_by_their_counts() -> None:
+    """One copy can have gone in each of the three ways, and each way was gone once."""
+    doubt = group([0, 1, 2], LENGTH, may_expire=[0, 1, 2], purged=[0, 1, 2])
+    found = weighed([LENGTH] * 3, doubt, queues=BOTH, counted={MAXLEN: 1, EXPIRED: 1}, story=purge_of(1))
+    assert sorted(ends(found)) == [TTL, LENGTH, PURGED]
 
 
 def test_a_purge_may_have_taken_what_is_lost_by_another_count() -> None:

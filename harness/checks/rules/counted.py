@@ -73,7 +73,7 @@ class Counters:
         counted = _sum(after, key) - _sum(before, key)
         queues = [name for name in self._tally.queues if pool_of(self._tally.topology.policy(name)) == pool]
         ends = self._alone and pool.strategy == DISABLED
-        least = max(0, counted - self._others(queues)) if ends else 0
+        least = max(0, counted - self.others(queues)) if ends else 0
         most = counted + self._afterwards(queues, after) - self._seen(pool, reason)
         return Bounds(max(0, min(least, most)), max(0, most))
 
@@ -107,8 +107,8 @@ class Counters:
         died = np.concatenate([deliveries.copy[deliveries.died], found.copy[found.died]])
         return len(np.setdiff1d(died[died >= 0], np.concatenate([otherwise, self._missing])))
 
-    def _others(self, queues: Sequence[str]) -> int:
-        """Return how many instances of messages can have died in some queues that are not among the missing copies."""
+    def others(self, queues: Sequence[str]) -> int:
+        """Return how many instances of messages can have gone from some queues that are not among the missing copies."""
         tally = self._tally
         places = np.array([tally.queues.index(name) for name in queues], dtype=np.int64)
         published, deliveries = tally.publishes.message, tally.deliveries

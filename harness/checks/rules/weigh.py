@@ -106,8 +106,8 @@ class _Weighing:
                 continue
             rows = np.concatenate([each.rows for each in mine])
             rows = rows[np.argsort(taken.possible[rows], kind="stable")]
-            taken.possible[rows[: bounds.least]] = False
-            surely, maybe = self._beyond(rows, bounds.most)
+            surely, maybe = self._beyond(rows, bounds.most, self._elsewhere(mine))
+            taken.possible[rows[~np.isin(rows, surely)][: bounds.least]] = False
             taken.possible[maybe] = True
             for group in mine:
                 beyond = np.isin(group.rows, surely)
@@ -116,17 +116,39 @@ class _Weighing:
                 self._otherwise(group, beyond & ~group.may_expire)
         return expired
 
-    def _beyond(self, deaths: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _elsewhere(self, groups: Sequence[InDoubt]) -> NDArray[np.int8]:
+        """Return how well each missing copy can have gone another way than by what these groups say.
+
+        2: a purge took it, one of so many as it took; 1: it expired; 0: it was lost.
+        """
+        taken, found = self.taken, np.zeros(len(self.taken.copy), dtype=np.int8)
+        for group in groups:
+            found[group.rows[group.may_expire]] = 1
+        rows = np.concatenate([group.rows for group in groups])
+        purge = np.concatenate([group.purge for group in groups])
+        for fault in fault_records(self._events):
+            there = np.unique(rows[purge == fault.fault])
+            there = there[np.argsort(taken.since_ns[there], kind="stable")]
+            known = np.count_nonzero((taken.reason == Reason.PURGED) & (taken.fault == fault.fault))
+            room = len(there) if fault.taken is None else max(0, fault.taken - int(known))
+            found[there[max(0, len(there) - room) :]] = (
+                2  # it takes what stands there: the youngest that came before it
+            )
+        return found
+
+    def _beyond(
+        self, deaths: NDArray[np.int64], most: int, elsewhere: NDArray[np.int8]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return which copies did not die as it seems, surely and maybe: together they seem to have died more often than was counted.
 
         `deaths` holds each copy as often as it seems to have died. One that was lost somewhere on its way has died at most as often as
         that: fewest are lost if each was lost before its first death, most if each was lost before its last. What is known to be lost
-        comes first.
+        comes first, then what can have gone another way (`elsewhere`, see there): nobody is to be accused of it.
         """
         excess = len(deaths) - most
         rows, place, times = np.unique(deaths, return_index=True, return_counts=True)
         lost = self.taken.reason[rows] == Reason.NONE
-        order = np.lexsort((place, times, lost))[::-1]
+        order = np.lexsort((place, times, elsewhere[rows], lost))[::-1]
         rows, times, lost = rows[order], times[order], lost[order]
         before = np.cumsum(times) - times
         surely = before < excess
@@ -153,13 +175,17 @@ class _Weighing:
     def _purged(self) -> None:
         """Hold what purges took against what the broker says that they took.
 
-        Of more copies than that the youngest went another way: the next purge of their queue took them, or they are lost.
+        Of more copies than that the youngest went another way: the next purge of their queue took them, or they are lost. So many are shown to
+        be removed, but for what else can have been there.
         """
         taken = self.taken
         purges = [fault for fault in fault_records(self._events) if fault.taken is not None]
         for number, fault in enumerate(purges):
             mine = np.flatnonzero((taken.reason == Reason.PURGED) & (taken.fault == fault.fault))
-            beyond = mine[np.lexsort((taken.since_ns[mine], taken.possible[mine]))][fault.taken :]
+            mine = mine[np.lexsort((taken.since_ns[mine], taken.possible[mine]))]
+            there = [name for name in fault.targets if name in self._places]
+            taken.possible[mine[: max(0, (fault.taken or 0) - self._counters.others(there))]] = False
+            beyond = mine[fault.taken :]
             later = next((each for each in purges[number + 1 :] if set(each.targets) & set(fault.targets)), None)
             if later is not None:
                 still_there = taken.overtaken_ns[beyond] >= later.at_ns
