@@ -93,7 +93,13 @@ def _topology(scenario: Scenario) -> Iterator[Mistake]:
             yield from _unknown(
                 ("exchanges", name, "arguments", ALTERNATE_EXCHANGE), "exchange", alternate, _exchanges(scenario)
             )
+    dead_letter_exchanges = {effective_policy(queue).dead_letter_exchange for queue in scenario.queues.values()}
     for index, binding in enumerate(scenario.bindings):
+        if binding.exchange in dead_letter_exchanges and str(binding.arguments.get("x-match", "")).endswith("-with-x"):
+            yield Mistake(
+                ("bindings", index, "arguments", "x-match"),
+                "asks for the headers that a death adds, by which dead letters are not followed; use an exchange of another type",
+            )
         yield from _unknown(("bindings", index, "queue"), "queue", binding.queue, scenario.queues)
         known = tuple(filter(None, _exchanges(scenario)))
         yield from _unknown(("bindings", index, "exchange"), "exchange", binding.exchange, known)

@@ -380,6 +380,20 @@ MISTAKES: tuple[Case, ...] = (
         schema=True,
     ),
     _case(
+        "dead letters by the headers of a death",
+        """
+        name: x
+        queues: {a: {dead_letter: {exchange: ex}}, dead: {}}
+        exchanges: {ex: {type: headers}, other: {type: headers}}
+        bindings:
+          - {exchange: ex, queue: dead, arguments: {x-match: all-with-x, x-first-death-reason: rejected}}
+          - {exchange: other, queue: dead, arguments: {x-match: all-with-x, x-kind: a}}
+        publishers: {messages: 5}
+        """,
+        "5:54: bindings.0.arguments.x-match: asks for the headers that a death adds, by which dead letters are not followed; "
+        "use an exchange of another type",
+    ),
+    _case(
         "targets among arguments",
         """
         name: x
