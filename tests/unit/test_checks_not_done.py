@@ -76,3 +76,19 @@ def test_where_a_worker_without_acks_may_have_had_it_both_causes_are_named() -> 
         "in the one case, workers.acks: manual in the other."
     )
     assert found.settings[-1] == "workers.acks: manual"
+
+
+def test_what_left_its_first_queue_by_dying_is_lost_in_the_next_one() -> None:
+    """A later message came past it in the first queue long before the fault: that says nothing of the queue that it died into."""
+    story = Story(queues=("tasks", "second"))
+    story.consume(prefetch=1)
+    story.confirm(story.publish(0, persistent=False))
+    later(story, 1.5)
+    story.sent(1)
+    story.process(1)
+    later(story, 3)
+    story.restart_broker()
+    later(story, 9)
+    queues = {"tasks": TTL | {"dead_letter": "second"}, "second": {"rests": True}}
+    (cause,) = judge(story.history(), scenario(queues=queues), name="x").causes
+    assert (cause.fault, cause.setting) == (0, "publishers.persistent: true")

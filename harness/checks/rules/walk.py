@@ -178,6 +178,7 @@ class _Walk:
         self._stand(rows, queue, since_ns)
         there = ~self._happened.gone_before(queue, came_ns)
         if died:
+            self.taken.overtaken_ns[rows] = NEVER  # that was in the queue before
             self._take(rows[~there], Reason.NO_TARGET, died_in)
         elif not again:
             routable, maybe_not = self._happened.routable(queue, came_ns)
