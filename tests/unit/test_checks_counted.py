@@ -271,6 +271,21 @@ def test_what_came_as_a_dead_letter_died_and_is_not_missing() -> None:
     assert bounds(story, LEADING, missing=(3,), of=LEADS) == (0, 3)
 
 
+def test_a_death_into_two_queues_is_one_death() -> None:
+    of = scenario(
+        queues={"tasks": {"message_ttl": "1s", "dead_letter": {"exchange": "fan"}}, "second": {}, "third": {}},
+        exchanges={"fan": {"type": "fanout"}},
+        bindings=[{"exchange": "fan", "queue": "second"}, {"exchange": "fan", "queue": "third"}],
+    )
+    story = Story(queues=("tasks", "second", "third"))
+    for seq in range(2):
+        story.sent(seq)
+    story.find(0, queue=1, died=True)
+    story.find(0, queue=2, died=True)
+    story.find(1, queue=2, died=True)
+    assert bounds(story, LEADING, of=of) == (0, 3)
+
+
 def test_what_a_worker_rejected_did_not_die_for_the_reason() -> None:
     story = a_story()
     story.sent(0)

@@ -105,7 +105,10 @@ class Counters:
         deliveries, found = tally.deliveries, tally.found
         otherwise = deliveries.copy[(deliveries.rejected == REJECTED) | (deliveries.count > 0)]
         died = np.concatenate([deliveries.copy[deliveries.died], found.copy[found.died]])
-        return len(np.setdiff1d(died[died >= 0], np.concatenate([otherwise, self._missing])))
+        known = np.setdiff1d(died[died >= 0], np.concatenate([otherwise, self._missing]))
+        # One death may have begun several of them: of a message, one death is sure.
+        branching = any(lives.branchings for lives in tally.copies.lives)
+        return len(np.unique(tally.message(known))) if branching else len(known)
 
     def others(self, queues: Sequence[str]) -> int:
         """Return how many instances of messages can have gone from some queues that are not among the missing copies."""
