@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -317,6 +318,18 @@ def test_a_purge_may_have_taken_what_was_not_counted() -> None:
 def test_no_more_than_a_purge_took_went_with_it_and_the_youngest_did() -> None:
     found = weighed([TTL] * 3, group([0, 1, 2], purged=[0, 1]), counted={EXPIRED: 2}, story=purge_of(1))
     assert ends(found) == [TTL, PURGED, TTL]
+    assert only_possible(found) == []
+
+
+def test_what_is_beyond_one_purge_went_with_that_of_a_queue_which_it_passed() -> None:
+    """Two purges took one copy each, and both copies can have gone with either."""
+    story = purge_of(1)
+    story.fault("purge", "second", family="topology", fault=1, taken=1)
+    first, second = group([0, 1], purged=[0, 1]), replace(group([0, 1], purged=[0, 1]), queue="second")
+    second = replace(second, purge=np.array([1, 1]))
+    found = weighed([TTL] * 2, first, second, standing=[1, 1], counted={EXPIRED: 0}, story=story)
+    assert ends(found) == [PURGED, PURGED]
+    assert sorted(found.fault.tolist()) == [0, 1]
     assert only_possible(found) == []
 
 

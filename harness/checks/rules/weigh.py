@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from harness.checks.rules.counted import DELIVERY_LIMIT, EXPIRED, MAXLEN, Counters, Pool, left_since, pool_of
 from harness.checks.rules.stays import Arrivals, most_at_consumers
 from harness.checks.rules.taken import Reason, Taken
-from harness.checks.tally.fault_records import fault_records
+from harness.checks.tally.fault_records import FaultRecord, fault_records
 from harness.checks.tally.message_table import MessageTable
 from harness.events import Event
 from harness.scenario.queue_policy import EffectivePolicy
@@ -175,24 +175,39 @@ class _Weighing:
     def _purged(self) -> None:
         """Hold what purges took against what the broker says that they took.
 
-        Of more copies than that the youngest went another way: the next purge of their queue took them, or they are lost. So many are shown to
-        be removed, but for what else can have been there.
+        Of more copies than that the youngest went another way: the next purge of their queue took them, or that of another queue which they
+        passed, or they are lost. So many are shown to be removed, but for what else can have been there.
         """
         taken = self.taken
         purges = [fault for fault in fault_records(self._events) if fault.taken is not None]
         for number, fault in enumerate(purges):
             mine = np.flatnonzero((taken.reason == Reason.PURGED) & (taken.fault == fault.fault))
-            mine = mine[np.lexsort((taken.since_ns[mine], taken.possible[mine]))]
-            there = [name for name in fault.targets if name in self._places]
-            taken.possible[mine[: max(0, (fault.taken or 0) - self._counters.others(there))]] = False
-            beyond = mine[fault.taken :]
+            beyond = mine[np.lexsort((taken.since_ns[mine], taken.possible[mine]))][fault.taken :]
             later = next((each for each in purges[number + 1 :] if set(each.targets) & set(fault.targets)), None)
             if later is not None:
                 still_there = taken.overtaken_ns[beyond] >= later.at_ns
                 taken.fault[beyond[still_there]] = later.fault
                 beyond = beyond[~still_there]
+            for other in purges:
+                beyond = self._purged_on_the_way(beyond, other) if other is not fault else beyond
             for place in np.unique(taken.queue[beyond]).tolist():
                 self._gone_otherwise(beyond[taken.queue[beyond] == place], place)
+        for fault in purges:
+            mine = np.flatnonzero((taken.reason == Reason.PURGED) & (taken.fault == fault.fault))
+            least = (fault.taken or 0) - self._counters.others([name for name in fault.targets if name in self._places])
+            taken.possible[mine[np.argsort(taken.possible[mine], kind="stable")][: max(0, least)]] = False
+
+    def _purged_on_the_way(self, rows: NDArray[np.int64], fault: FaultRecord) -> NDArray[np.int64]:
+        """Say of copies that a purge of a queue which they passed took them, as far as it took more than is known of; return the others."""
+        taken = self.taken
+        for group in self._groups:
+            known = int(np.count_nonzero((taken.reason == Reason.PURGED) & (taken.fault == fault.fault)))
+            passed = np.flatnonzero(np.isin(rows, group.rows[group.purge == fault.fault]))
+            chosen = passed[: max(0, (fault.taken or 0) - known)]
+            taken.put(rows[chosen], Reason.PURGED, self._places[group.queue])
+            taken.fault[rows[chosen]] = fault.fault
+            rows = np.delete(rows, chosen)
+        return rows
 
     def _gone_otherwise(self, rows: NDArray[np.int64], place: int) -> None:
         """Say of copies that somebody else's consumer took them out of a queue, where there is one; else they are lost there."""
