@@ -407,7 +407,7 @@ def test_what_is_sent_before_and_after_the_home_can_be_reached_again_is_told_apa
     assert causes(story) == {(Place.EXCHANGE, "", 0, REACHABLE): 1, UNKNOWN: 1}
 
 
-# What is decided once for all messages between two moments: those on either side of one are told apart, to the nanosecond.
+# Messages sent between two moments share one decision; those on either side of a moment do not.
 
 
 def test_what_is_sent_when_its_queue_goes_and_right_after_is_told_apart() -> None:

@@ -124,12 +124,13 @@ def test_a_queue_may_dead_letter_what_it_refuses(settings: dict[str, object], fa
 # Each attempt of a publish is a message of its own to the broker.
 
 
-def test_a_nack_says_nothing_of_a_later_attempt() -> None:
+@pytest.mark.parametrize(("done", "fate"), [(1, Fate.RESURRECTED), (2, Fate.RECOVERED)])
+def test_a_nack_speaks_of_its_own_attempt_and_of_no_other(done: int, fate: Fate) -> None:
     story = Story()
     story.confirm(story.publish(0), nack=True)
     story.publish(0, attempt=2)
-    story.process(0, attempt=2)
-    assert fates(story) == [Fate.RECOVERED]
+    story.process(0, attempt=done)
+    assert fates(story) == [fate]
 
 
 def test_a_return_says_nothing_of_an_earlier_attempt() -> None:
@@ -140,14 +141,6 @@ def test_a_return_says_nothing_of_an_earlier_attempt() -> None:
     story.returned(0, attempt=2)
     story.process(0, attempt=1)
     assert fates(story) == [Fate.RECOVERED]
-
-
-def test_the_attempt_that_was_nacked_and_done_is_resurrected_whatever_became_of_the_other() -> None:
-    story = Story()
-    story.confirm(story.publish(0), nack=True)
-    story.publish(0, attempt=2)
-    story.process(0, attempt=1)
-    assert fates(story) == [Fate.RESURRECTED]
 
 
 def test_a_publish_after_a_nack_explains_no_second_delivery() -> None:

@@ -299,7 +299,7 @@ def test_somebody_else_took_what_was_not_counted() -> None:
 
 
 def purge_of(count: int | None) -> Story:
-    """A purge of `tasks` that the broker says took so many."""
+    """A purge of `tasks`, with the number of messages that it took; None if the broker does not say."""
     story = Story(queues=("tasks", "second"))
     story.fault("purge", "tasks", family="topology", fault=A_PURGE, taken=count)
     return story

@@ -119,7 +119,7 @@ class _Weighing:
     def _elsewhere(self, groups: Sequence[InDoubt]) -> NDArray[np.int8]:
         """Return how well each missing copy can have gone another way than by what these groups say.
 
-        2: a purge took it, one of so many as it took; 1: it expired; 0: it was lost.
+        2: a purge can have taken it (no more than the purge took have a 2); 1: it can have expired; 0: if not by these, it was lost.
         """
         taken, found = self.taken, np.zeros(len(self.taken.copy), dtype=np.int8)
         for group in groups:
@@ -176,7 +176,7 @@ class _Weighing:
         """Hold what purges took against what the broker says that they took.
 
         Of more copies than that the youngest went another way: the next purge of their queue took them, or that of another queue which they
-        passed, or they are lost. So many are shown to be removed, but for what else can have been there.
+        passed, or they are lost. The number that the purge took is shown to be removed, less whatever else it can have taken.
         """
         taken = self.taken
         purges = [fault for fault in fault_records(self._events) if fault.taken is not None]
