@@ -131,7 +131,7 @@ def _told(variant: VariantVerdict) -> Iterator[str]:
         *([plural(counts.copies, "copy", "copies")] if several_copies(counts) else []),
         f"{counts.confirmed:,} confirmed",
         f"{processed(counts):,} processed",
-        f"{figure(Fate.LOST, counts)} lost",
+        f"{'' if variant.causes or not counts.fates.get(Fate.LOST) else 'up to '}{figure(Fate.LOST, counts)} lost",
         *(f"{written} {fate.value}" for fate, written in not_done_otherwise(counts).items()),
         f"{counts.duplicates:,} processed more than once",
     ]

@@ -87,8 +87,10 @@ def is_cut_short(events: Sequence[Event]) -> bool:
 
 def unless_cut_short(result: ExpectationResult) -> ExpectationResult:
     """Leave an expectation on a run that was cut short undecided, unless it is on what must never be."""
-    kept = result.path in ALWAYS_WRONG or (result.holds and not result.stated)
-    return result if kept else replace(result, holds=None)
+    if result.path in ALWAYS_WRONG or (result.holds and not result.stated):
+        return result
+    observed = f"up to {result.observed}" if result.path == "lost" and result.observed != "0" else result.observed
+    return replace(result, observed=observed, holds=None, explanation="")
 
 
 def _broken(events: Sequence[Event]) -> tuple[str, ...]:
