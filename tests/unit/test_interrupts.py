@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -112,6 +114,46 @@ def test_the_second_signal_leaves_at_once_even_what_is_shielded() -> None:
     assert done.returncode == ExitCode.INTERRUPTED
     assert done.stdout == ""
     assert "chaos clean" in done.stderr
+
+
+def test_an_import_is_not_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cut_short.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\nWHOLE = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    whole = []
+
+    def import_and_wait() -> None:
+        whole.append(import_module("cut_short").WHOLE)
+        threading.Event().wait(60)
+
+    with pytest.raises(KeyboardInterrupt), interruptible("ending in order"):
+        import_and_wait()
+    assert whole == [True]
+    assert "cut_short" in sys.modules
+
+
+def test_an_import_at_the_end_of_the_block_does_not_swallow_the_interrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cut_last.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("harness.cli.interruptible.IMPORT_POLL_S", 60.0)
+    with pytest.raises(KeyboardInterrupt), interruptible("ending in order"):
+        import_module("cut_last")
+
+
+def test_what_runs_while_its_own_module_is_imported_can_be_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs_itself.py").write_text(
+        "import signal\n"
+        "from harness.cli.interruptible import interruptible\n"
+        "with interruptible('ending in order'):\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    raise AssertionError('went on')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        import_module("runs_itself")
 
 
 def test_a_hangup_that_is_ignored_from_the_start_stays_ignored() -> None:
