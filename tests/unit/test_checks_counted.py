@@ -221,6 +221,23 @@ def test_what_was_never_promised_nor_done_may_have_died() -> None:
     assert bounds(story, missing=(4,)) == (3, 5)
 
 
+def test_what_was_never_promised_may_have_died_where_a_death_led_it() -> None:
+    of = scenario(queues={"tasks": {"dead_letter": "second"}, "second": {"message_ttl": "1s"}})
+    story = a_story()
+    story.publish(0)
+    story.publish(1, route=1)
+    assert bounds(story, of=of) == (3, 5)
+
+
+def test_what_came_back_to_a_queue_may_have_died_where_a_death_led_it() -> None:
+    of = scenario(queues={"tasks": {"dead_letter": "second"}, "second": {"message_ttl": "1s"}})
+    story = a_story()
+    story.sent(0)
+    story.complete(0, story.deliver(0))
+    story.lose_connection("worker")
+    assert bounds(story, of=of) == (4, 5)
+
+
 def test_what_each_publisher_was_never_promised_may_have_died_in_its_own_queue() -> None:
     story = a_story()
     story.publish(0, route=1)

@@ -10,6 +10,7 @@ from harness.checks.rules.stays import (
     Arrivals,
     dead_lettered_into,
     given_back_ns,
+    may_have_died_into,
     most_at_consumers,
     published_into,
 )
@@ -134,7 +135,7 @@ def test_publishes_come_when_they_are_sent_surely_when_confirmed_and_leave_when_
 
 def dead(story: Story, queue: str = "second") -> list[list[int]]:
     table = read(story, TWO)
-    return columns(dead_lettered_into(table.queues.index(queue), ns(), ns(), ns(), table))
+    return columns(dead_lettered_into(table.queues.index(queue), table))
 
 
 def test_a_dead_letter_comes_when_it_is_rejected_and_leaves_when_it_is_delivered() -> None:
@@ -200,15 +201,94 @@ def test_the_last_reject_brought_it_there() -> None:
     assert dead(story) == [[6], [6], [7]]
 
 
-def test_missing_dead_letters_come_as_they_are_given_and_never_leave() -> None:
+def test_a_dead_letter_whose_story_is_plain_counts_like_any_other() -> None:
+    story = two_queues()
+    story.sent(0)
+    tag = story.deliver(0, queue=1, died=True)  # at 3 ms
+    story.complete(0, tag)
+    story.ack(tag)
+    story.sent(1)
+    story.find(1, queue=1, died=True)
+    assert dead(story) == [[1, 6], [3, AT_LAST // MS], [3, NEVER]]
+
+
+IN_A_ROW = scenario(queues={"tasks": {"dead_letter": "second"}, "second": {"dead_letter": "third"}, "third": {}})
+
+
+def test_what_is_seen_further_on_has_come_and_left() -> None:
+    story = Story(queues=("tasks", "second", "third"))
+    story.now = 0
+    story.sent(0)
+    story.deliver(0, queue=2, died=True)  # at 3 ms
+    story.sent(1)  # at 4 ms
+    story.find(1, queue=2, died=True)
+    story.sent(2)
+    story.find(2)
+    table = read(story, IN_A_ROW)
+    second, third = (columns(dead_lettered_into(table.queues.index(name), table)) for name in ("second", "third"))
+    assert second == [[1, 4], [3, AT_LAST // MS], [3, AT_LAST // MS]]
+    assert third == [[1, 4], [3, AT_LAST // MS], [3, NEVER]]
+
+
+def test_what_is_seen_there_and_further_on_came_once() -> None:
+    story = Story(queues=("tasks", "second", "third"))
+    story.now = 0
+    story.sent(0)
+    story.deliver(0, queue=1, died=True)  # at 3 ms
+    story.deliver(0, queue=2, died=True)
+    table = read(story, IN_A_ROW)
+    assert columns(dead_lettered_into(table.queues.index("second"), table)) == [[1], [3], [3]]
+
+
+INTO_TWO = scenario(
+    queues={
+        "tasks": {"dead_letter": "second"},
+        "second": {"dead_letter": {"exchange": "all"}},
+        "left": {},
+        "right": {},
+    },
+    exchanges={"all": {"type": "fanout"}},
+    bindings=[{"exchange": "all", "queue": "left"}, {"exchange": "all", "queue": "right"}],
+)
+
+
+def test_what_died_into_several_queues_came_once_to_each_on_its_way() -> None:
+    story = Story(queues=("tasks", "second", "left", "right"))
+    story.now = 0
+    story.confirm(story.publish(0))
+    story.deliver(0, queue=2, died=True)  # at 3 ms
+    story.deliver(0, queue=3, died=True)
+    table = read(story, INTO_TWO)
+    assert columns(published_into(table.queues.index("tasks"), table)) == [[1], [2], [NEVER]]
+    assert columns(published_into(table.queues.index("left"), table)) == [[], [], []]
+    assert columns(dead_lettered_into(table.queues.index("second"), table)) == [[1], [3], [3]]
+    assert columns(dead_lettered_into(table.queues.index("right"), table)) == [[1], [4], [4]]
+
+
+def may_have_died(story: Story, of: Scenario, *, queue: str = "second") -> list[list[int]]:
+    table = read(story, of)
+    return columns(may_have_died_into(table.queues.index(queue), np.arange(table.total), table))
+
+
+def test_what_nobody_saw_may_have_died_where_a_queue_gives_its_messages_up() -> None:
+    story = two_queues()
+    story.sent(0)  # at 1 ms
+    limited = scenario(queues={"tasks": {"dead_letter": "second", "max_length": 3}, "second": {}})
+    at_any_time = [[1], [AT_LAST // MS], [AT_LAST // MS]]
+    assert may_have_died(story, limited) == at_any_time
+    quorum = {"tasks": {"dead_letter": "second", "type": "quorum"}, "second": {}}
+    assert may_have_died(story, scenario(queues=quorum)) == at_any_time
+    expiring = {"tasks": {"dead_letter": "second", "message_ttl": "1s"}, "second": {}}
+    assert may_have_died(story, scenario(queues=expiring)) == at_any_time
+    assert may_have_died(story, limited, queue="tasks") == [[], [], []]
+    assert may_have_died(story, TWO) == [[], [], []], "only a reject leads there"
+
+
+def test_what_was_rejected_may_have_died_since() -> None:
     story = two_queues()
     story.sent(0)
     story.reject(0, story.deliver(0))  # at 4 ms
-    story.deliver(0, queue=1, died=True)
-    story.sent(1)
-    table = read(story, TWO)
-    found = dead_lettered_into(table.queues.index("second"), ns(1), ns(2 * MS), ns(3 * MS), table)
-    assert columns(found) == [[2, 4], [3, 4], [NEVER, 5]]
+    assert may_have_died(story, TWO) == [[4], [AT_LAST // MS], [AT_LAST // MS]]
 
 
 def given_back(story: Story) -> list[int]:

@@ -55,7 +55,7 @@ def from_ms(story: Story, *, action: str = "kill", clean: bool | None = None, **
 
 
 def a_story() -> Story:
-    story = Story(queues=("tasks", "other"))
+    story = Story(queues=("tasks", "other", "third"))
     story.now = 0
     return story
 
@@ -109,6 +109,28 @@ def test_dead_letters_come_unseen_so_that_their_queue_may_always_have_been_busy(
         publishers={"to": ["tasks", "other"], "messages": 100},
     )
     table = tabulate(history, of)
+    disk = Written(table, history.events)
+    assert disk.missing(disk.kills[0], np.array([table.queues.index("tasks")]), np.array([100 * MS])).all()
+
+
+def test_a_confirm_tells_nothing_of_the_queues_that_a_death_leads_to() -> None:
+    story = a_story()
+    busy(story, 5000, seqs=range(20))
+    story.confirm(story.publish(20, route=1))
+    story.deliver(20, died=True)
+    story.deliver(20, queue=2, died=True)
+    story.now = KILL_MS * MS - MS
+    story.fault("kill", "n1", family="broker")
+    history = story.history(end=False)
+    table = tabulate(
+        history,
+        scenario(
+            queues={"tasks": {}, "other": {"dead_letter": {"exchange": "all"}}, "third": {}},
+            exchanges={"all": {"type": "fanout"}},
+            bindings=[{"exchange": "all", "queue": name} for name in ("tasks", "third")],
+            publishers={"to": ["tasks", "other"], "messages": 100},
+        ),
+    )
     disk = Written(table, history.events)
     assert disk.missing(disk.kills[0], np.array([table.queues.index("tasks")]), np.array([100 * MS])).all()
 

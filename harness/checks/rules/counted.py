@@ -82,13 +82,17 @@ class Counters:
 
         They stood there, or in a queue that leads there, and were not found.
         """
+        leading = self._leading_to(queues)
+        return sum(left_since(facts, self._tally) for facts in after.queues if facts.name in leading)
+
+    def _leading_to(self, queues: Sequence[str]) -> set[str]:
+        """Return some queues, and all from which deaths lead there."""
         leading = set(queues)
         while True:
             before = {name for name in self._tally.queues if leading & set(self._tally.topology.targets(name))}
             if before <= leading:
-                break
+                return leading
             leading |= before
-        return sum(left_since(facts, self._tally) for facts in after.queues if facts.name in leading)
 
     def _seen(self, pool: Pool, reason: str) -> int:
         """Return how many copies that are not missing are known to have died in a pool's queues for a reason; at least.
@@ -111,13 +115,16 @@ class Counters:
         return len(np.unique(tally.message(known))) if branching else len(known)
 
     def others(self, queues: Sequence[str]) -> int:
-        """Return how many instances of messages can have gone from some queues that are not among the missing copies."""
+        """Return how many instances of messages can have gone from some queues, or from what leads there, that are not among the missing copies."""
         tally = self._tally
-        places = np.array([tally.queues.index(name) for name in queues], dtype=np.int64)
+        places, leading = (
+            np.array([tally.queues.index(name) for name in names], dtype=np.int64)
+            for names in (queues, sorted(self._leading_to(queues)))
+        )
         published, deliveries = tally.publishes.message, tally.deliveries
         again = len(published) - len(np.unique(published))
         requeued = np.count_nonzero((deliveries.rejected == REQUEUED) & np.isin(deliveries.queue, places))
-        return again + int(requeued) + self._given_back(places) + self._unpromised(places) + tally.found.foreign
+        return again + int(requeued) + self._given_back(leading) + self._unpromised(leading) + tally.found.foreign
 
     def _given_back(self, places: NDArray[np.int64]) -> int:
         """Count the deliveries that can have come back with their connection: not acknowledged, or so shortly before that the ack was lost."""

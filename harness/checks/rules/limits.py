@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from harness.checks.rules.arrival import WITHIN_NS
 from harness.checks.rules.latest import rows_of
-from harness.checks.rules.stays import Arrivals, dead_lettered_into, given_back_ns, published_into
+from harness.checks.rules.stays import Arrivals, dead_lettered_into, given_back_ns, may_have_died_into, published_into
 from harness.checks.tally.message_table import MessageTable
+from harness.checks.tally.times import NEVER
 
 
 class Limits:
@@ -32,7 +33,7 @@ class Limits:
         self._missing, self._sent, self._last = missing, sent, last
         self._tally, self._topology, self._drained_ns = tally, tally.topology, drained_ns
         self._place = {name: number for number, name in enumerate(tally.queues)}
-        self._published_into = cache(lambda place: published_into(place, tally))
+        self._seen = cache(lambda place: published_into(place, tally).joined(dead_lettered_into(place, tally)))
 
     def given_up(self, rows: NDArray[np.int64], queue: str) -> NDArray[np.bool_]:
         """Return which copies their queue had to give up on when their last delivery came back."""
@@ -78,9 +79,9 @@ class Limits:
         died: bool,
     ) -> Arrivals:
         """Return all that came to a queue; `rows` are those that a death brought there, if `died`."""
-        place, few = self._place[queue], len(rows) if died else 0
-        dead = dead_lettered_into(place, self._missing[rows[:few]], came_ns[:few], sure_ns[:few], self._tally)
-        return self._published_into(place).joined(dead)
+        place, others = self._place[queue], np.delete(self._missing, rows) if died else self._missing
+        found = self._seen(place).joined(may_have_died_into(place, others, self._tally))
+        return found.joined(Arrivals.of(came_ns, sure_ns, np.full(len(rows), NEVER))) if died else found
 
     def outgrown(
         self,

@@ -2,7 +2,7 @@
 
 Everything rests on the order of a queue: what came later is delivered later. A queue's *arrivals* are the copies that came to it, with the
 earliest time at which each can have come, the time by which it surely had, and when it was first delivered. Copies that were dead-lettered
-into the queue are known by where they were seen; those that a publish put there by their numbers.
+into the queue are known by where they were seen, there or further on; those that a publish put there by their numbers.
 """
 
 from __future__ import annotations
@@ -82,41 +82,92 @@ NO_ARRIVALS: Final = Arrivals(*(np.empty(0, dtype=np.int64) for _ in range(3)))
 
 
 def published_into(queue: int, tally: MessageTable) -> Arrivals:
-    """Return what publishes put into a queue (an index into `MessageTable.queues`)."""
+    """Return what publishes put into a queue (an index into `MessageTable.queues`), whether or not it died into several others there."""
     parts = []
     for here in tally.slices():
         copies = np.arange(here.start, here.stop)
-        parts.append(copies[(tally.first_queue(copies) == queue) & tally.published.some[here]])
+        sent = tally.messages.published.some[tally.copies.messages(here)]
+        parts.append(copies[(tally.published_to(copies) == queue) & sent])
     copies = np.concatenate([np.empty(0, dtype=np.int64), *parts])
     came_ns = tally.first_published_ns[copies]
     return Arrivals.of(came_ns, tally.first_confirmed_ns[copies], tally.first_delivered_ns[copies])
 
 
-def dead_lettered_into(
-    queue: int, missing: NDArray[np.int64], came_ns: Times, sure_ns: Times, tally: MessageTable
-) -> Arrivals:
-    """Return what deaths put into a queue: what was delivered from it or found in it as a dead letter, and what is missing there.
+def dead_lettered_into(queue: int, tally: MessageTable) -> Arrivals:
+    """Return what deaths put into a queue, of all that was seen as a dead letter: there, or where the queue's own deaths lead to.
 
-    `came_ns` and `sure_ns` say when the missing ones came. What was seen came when it was rejected; if it never was, after its publish, and
-    before it was delivered or found.
+    It came when it was rejected; if it never was, after its publish and before it was seen. What was seen behind the queue had left it as well.
     """
-    deliveries, found = tally.deliveries, tally.found
-    seen = np.flatnonzero((deliveries.queue == queue) & deliveries.died & (deliveries.copy >= 0))
-    rested = found.copy[(found.queue == queue) & found.died & (found.copy >= 0)]
-    copies = np.concatenate([deliveries.copy[seen], rested])
-    left_ns = np.concatenate([deliveries.at_ns[seen], np.full(len(rested), NEVER)])
+    copies, at_ns, seen_in = _seen_as_dead_letters(tally)
+    stood_in = _through(queue, tally)[tally.route[copies], tally.copies.slots(copies), seen_in]
+    copies, at_ns, seen_in, stood_in = (each[stood_in >= 0] for each in (copies, at_ns, seen_in, stood_in))
+    for slot in np.unique(stood_in).tolist():
+        copies[stood_in == slot] = tally.copies.siblings(copies[stood_in == slot], slot)
+    behind = np.flatnonzero((seen_in != queue) & ~np.isin(copies, copies[seen_in == queue]))
+    behind = behind[np.lexsort((at_ns[behind], copies[behind]))]
+    behind = behind[np.unique(copies[behind], return_index=True)[1]]
+    rows = np.concatenate([np.flatnonzero(seen_in == queue), behind])
+    copies, at_ns, here = copies[rows], at_ns[rows], seen_in[rows] == queue
+    rejected_ns = _rejected_elsewhere_ns(queue, tally)[copies]
+    came_ns = np.where(rejected_ns < at_ns, rejected_ns, tally.first_published_ns[copies])
+    seen_ns = np.minimum(at_ns, AT_LAST)
+    return Arrivals.of(
+        came_ns, np.where(here & (rejected_ns < at_ns), came_ns, seen_ns), np.where(here, at_ns, seen_ns)
+    )
+
+
+def may_have_died_into(queue: int, missing: NDArray[np.int64], tally: MessageTable) -> Arrivals:
+    """Return those of some copies that nobody saw at last and that a death may have put into a queue: at any time, if at all."""
+    place = np.full(len(missing), queue)
+    may = _through(queue, tally)[tally.route[missing], tally.copies.slots(missing), place] == tally.copies.slots(
+        missing
+    )
+    copies = missing[may]
+    came_ns = _rejected_elsewhere_ns(queue, tally)[copies]
+    topology = tally.topology
+    before = [topology.policy(name) for name in tally.queues if tally.queues[queue] in topology.targets(name)]
+    if any(
+        each.message_ttl_s is not None or each.has_length_limit or each.most_redeliveries(topology.rabbitmq) is not None
+        for each in before
+    ):
+        came_ns = np.where(came_ns == NEVER, tally.first_published_ns[copies], came_ns)
+    came_ns = came_ns[came_ns != NEVER]
+    return Arrivals.of(came_ns, np.full(len(came_ns), AT_LAST), np.full(len(came_ns), AT_LAST))
+
+
+def _rejected_elsewhere_ns(queue: int, tally: MessageTable) -> Times:
+    """Return by copy when it was last rejected in another queue than one; NEVER if it was not."""
+    deliveries = tally.deliveries
     rejects = np.flatnonzero((deliveries.rejected == REJECTED) & (deliveries.copy >= 0) & (deliveries.queue != queue))
     rejects = rejects[np.argsort(deliveries.rejected_ns[rejects], kind="stable")]
     rejected_ns = np.full(tally.total, NEVER)
     rejected_ns[deliveries.copy[rejects]] = deliveries.rejected_ns[rejects]
-    rejected = rejected_ns[copies] < left_ns
-    came = np.where(rejected, rejected_ns[copies], tally.first_published_ns[copies])
-    sure = np.where(rejected, came, np.minimum(left_ns, AT_LAST))
-    return Arrivals.of(
-        np.concatenate([came, came_ns]),
-        np.concatenate([sure, sure_ns]),
-        np.concatenate([left_ns, np.full(len(missing), NEVER)]),
-    )
+    return rejected_ns
+
+
+def _seen_as_dead_letters(tally: MessageTable) -> tuple[NDArray[np.int64], Times, NDArray[np.int64]]:
+    """Return the copies that were delivered as dead letters, when, and from which queue; and those that were found, NEVER, and where."""
+    parts = []
+    for table in tally.all_deliveries():
+        mine = np.flatnonzero(table.died & (table.copy >= 0))
+        parts.append(np.stack([table.copy[mine], table.at_ns[mine], table.queue[mine]]).astype(np.int64))
+    found = tally.found
+    rested = np.flatnonzero(found.died & (found.copy >= 0))
+    parts.append(np.stack([found.copy[rested], np.full(len(rested), NEVER), found.queue[rested]]))
+    copies, at_ns, queue = np.concatenate(parts, axis=1)
+    return copies, at_ns, queue
+
+
+def _through(queue: int, tally: MessageTable) -> NDArray[np.int64]:
+    """Return by route, slot, and queue where a dead letter is, the slot in which it came to a queue by a death; -1 if it did not."""
+    lives = tally.copies.lives
+    most = max((len(each.slots) for each in lives), default=1)
+    table = np.full((max(1, len(lives)), most, len(tally.queues)), -1, dtype=np.int64)
+    for route, each in enumerate(lives):
+        for (slot, seen_in), stood_in in each.through(tally.queues[queue]).items():
+            if seen_in in tally.queues:
+                table[route, slot, tally.queues.index(seen_in)] = stood_in
+    return table
 
 
 def given_back_ns(queue: int, tally: MessageTable) -> Times:

@@ -55,7 +55,7 @@ class Written:
         for here in tally.slices():
             copies, confirmed_ns = np.arange(here.start, here.stop), tally.first_confirmed_ns[here]
             shows = (confirmed_ns < kill.at_ns) & (confirmed_ns < tally.first_completed_ns[here])
-            shows &= (tally.first_queue(copies) == place) & self._persistent[tally.message(copies)]
+            shows &= (tally.published_to(copies) == place) & self._persistent[tally.message(copies)]
             latest = max(latest, int(tally.first_published_ns[here][shows].max(initial=latest)))
         return latest
 
@@ -74,7 +74,7 @@ class Written:
             return -NEVER  # nobody sees them come
         times = [np.array([kill.at_ns])]
         for here in tally.slices():
-            mine = tally.first_queue(np.arange(here.start, here.stop)) == place
+            mine = tally.published_to(np.arange(here.start, here.stop)) == place
             times.append(_edges(tally.first_published_ns[here][mine], kill.at_ns))
         for deliveries in tally.all_deliveries():
             mine = deliveries.queue == place

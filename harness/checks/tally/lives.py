@@ -163,6 +163,21 @@ class Lives:
         """Return where a copy can stand, in the order of the walk."""
         return tuple(position for found, position in self._next if found == slot)
 
+    def through(self, queue: str) -> dict[tuple[int, str], int]:
+        """Return what has come to a queue by a death and, maybe, gone on: by slot and queue where it then is, the slot that it was in there."""
+        found: dict[tuple[int, str], int] = {}
+        by_death = {place for ways in self._next.values() for place in ways.values()}
+        order = {place: number for number, place in enumerate(self._next)}
+        for came in sorted((place for place in by_death if place[1].queue == queue), key=order.__getitem__):
+            waiting = [came]
+            while waiting:
+                place = waiting.pop()
+                if (place[0], place[1].queue) not in found:
+                    found[place[0], place[1].queue] = came[0]
+                    # What comes round again has been where it comes to before.
+                    waiting += (each for each in self._next[place].values() if order[each] > order[place])
+        return found
+
     def ends(self, slot: int, queue: str) -> tuple[Position, ...]:
         """Return where the death of a copy in a queue leads to."""
         found = [self._next[place] for place in self._next if place[0] == slot and place[1].queue == queue]

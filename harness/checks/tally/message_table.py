@@ -186,6 +186,13 @@ class MessageTable:
                     table[route, number] = self.queues.index(slot.begins_in)
         return table
 
+    def published_to(self, copy: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the queue that the publish of each of some copies put it in, as an index into `queues`; -1 for none, as a death begins it."""
+        lives = self.copies.lives
+        by_publish = np.arange(self.begins_in.shape[1]) < np.array([[each.published] for each in lives] or [[1]])
+        queue: NDArray[np.int64] = np.where(by_publish, self.begins_in, -1)[self.route[copy], self.copies.slots(copy)]
+        return queue
+
     # The stories that are not plain.
 
     @cached_property
