@@ -140,6 +140,8 @@ class BrokerLook(Event):
     at_most_once, at_least_once, or disabled for queues without a target; the reason is expired, maxlen, rejected or delivery_limit
     (and `confirmed`, which counts those that a target has taken at least once). Empty where the broker does not count them (before
     3.10)."""
+    acknowledged: dict[str, int] = field(default_factory=dict)
+    """By node, how many acknowledgements it has taken since its start; empty where the broker does not count them (before 3.10)."""
     node_started: dict[str, str] = field(default_factory=dict)
     """By node, what changes with each of its starts: its counters begin anew with it."""
 

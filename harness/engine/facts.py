@@ -59,10 +59,13 @@ Exchanges = [begin
   end || X <- rabbit_exchange:list(V)],
 Bindings = [{Value(source_name, B), Value(destination_name, B), Value(destination_kind, B), Value(routing_key, B),
   Value(arguments, B)} || B <- rabbit_binding:info_all(V), Value(source_name, B) =/= <<>>],
+Counted = [{N, M} || {N, M} <- On(rabbit_global_counters, overview, []), is_map(M)],
 Counters = [{N, [{Value(queue_type, L), Value(dead_letter_strategy, L), maps:to_list(C)} || {K, C} <- maps:to_list(M),
   L <- [if is_map(K) -> maps:to_list(K); true -> K end], Value(dead_letter_strategy, L) =/= undefined]}
-  || {N, M} <- On(rabbit_global_counters, overview, []), is_map(M)],
-{Queues, Exchanges, Bindings, maps:values(Connections), Consumers, Counters, On(erlang, system_info, [creation])}
+  || {N, M} <- Counted],
+Acknowledged = [{N, lists:sum([Count(messages_acknowledged_total, C) || C <- maps:values(M)])} || {N, M} <- Counted],
+{Queues, Exchanges, Bindings, maps:values(Connections), Consumers, Counters, On(erlang, system_info, [creation]),
+  Acknowledged}
 """
 """Erlang, for the virtual host V; queues in the map First are asked first, in the order of its values. Connections, channels and consumers come from the tables that each node keeps of its own (a connection that
 is busy is not asked), counts from the queues themselves: from a quorum queue's leader, whose statistics are up to 5 s old, and which says from
@@ -163,7 +166,7 @@ def _ask(asked: _Asked, moment: Moment, *, first: str = "", order: Sequence[str]
 
 
 def _taken(asked: _Asked, moment: Moment, answer: Term) -> Taken:
-    queues, *_, connections, _, _, _ = answer
+    queues, _, _, connections, *_ = answer
     written = {_text(name): state for name, *_, (*_, state) in queues}
     mark = asked.target.client_name
     return Taken(
@@ -175,7 +178,7 @@ def _taken(asked: _Asked, moment: Moment, answer: Term) -> Taken:
 
 
 def _look(asked: _Asked, moment: Moment, answer: Term) -> BrokerLook:
-    queues, exchanges, bindings, connections, consumers, counters, creations = answer
+    queues, exchanges, bindings, connections, consumers, counters, creations, acknowledged = answer
     mark = asked.target.client_name
     foreign = tuple(sorted(name for name in map(_text, connections) if not _ours(name, mark)))
     taken = Counter(_text(queue) for queue, name in consumers if not _ours(_text(name), mark))
@@ -200,6 +203,7 @@ def _look(asked: _Asked, moment: Moment, answer: Term) -> BrokerLook:
         ),
         foreign_connections=foreign,
         dead_lettered={node: _counters(found) for node, found in counters},
+        acknowledged=dict(acknowledged),
         node_started={node: str(creation) for node, creation in creations},
     )
 

@@ -133,11 +133,13 @@ def read_log(path: Path) -> Log:
     except OSError as error:
         raise HistoryError(f"cannot read the event log {path}: {error.strerror}") from error
     header, last_entry = _header(path, head)
-    size = (path.stat().st_size - HEADER_BYTES) // RECORD_BYTES
-    if size <= 0:
-        return Log(header, EMPTY)
     with path.open("rb") as file:
         mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    # One that is still written to is cut to its length when it is closed.
+    size = (len(mapping) - HEADER_BYTES) // RECORD_BYTES
+    if size <= 0:
+        mapping.close()
+        return Log(header, EMPTY)
     records = np.frombuffer(mapping, dtype=DTYPE, offset=HEADER_BYTES, count=size)
     records = _whole(records[: _written(records["kind"])], last_entry)
     try:

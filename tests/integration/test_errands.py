@@ -187,7 +187,10 @@ def test_collecting_tells_an_empty_queue_from_a_missing_one(stage: Stage) -> Non
     assert topology.ready_messages(stage.target(), names) == {names[0]: 0, names[1]: None}
 
 
-def test_collecting_waits_for_what_another_consumer_gives_back(stage: Stage, broker: Broker) -> None:
+def test_collecting_waits_for_what_another_consumer_gives_back(
+    stage: Stage, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "INACTIVITY_S", 60.0)  # a loaded machine may take its time to close the channel
     stage.declare()
     stage.publish(5)
     with collecting_beside_another_consumer(stage, broker) as (found, _, channel):

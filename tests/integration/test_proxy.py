@@ -57,15 +57,18 @@ def test_a_frozen_consumer_takes_hardly_more_through_the_proxy_than_directly(
     """What waits in the proxy is gone for the broker: it must not look like a loss that automatic acks alone do not cause."""
     stage.declare()
     proxied = through("worker-1")
-    # How far a kernel's buffers grow depends on who ran when: on a loaded machine one try says little.
+    # How far a kernel's buffers grow depends on who ran when: on a loaded machine one try says little, or nothing.
     tries = []
     for _ in range(5):
         directly = taken_by_a_frozen_consumer(stage, stage.target())
         by_proxy = taken_by_a_frozen_consumer(stage, proxied)
-        assert 0 < directly < MESSAGES
+        assert directly > 0
+        if directly == MESSAGES:
+            continue  # the kernel's buffers had room for all
         tries.append(by_proxy / directly)
         if tries[-1] < 1.3:
             break
+    assert tries, "the kernel's buffers had room for all messages each time"
     assert min(tries) < 1.3, tries
 
 

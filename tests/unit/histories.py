@@ -134,6 +134,7 @@ class Story:
     reasons: list[str] = field(default_factory=lambda: [""])
     """What the broker said when it closed a channel, as `close_channel` was told."""
     nodes: tuple[str, ...] = ("n1",)
+    rabbitmq: str = "4.0.5"
 
     def __post_init__(self) -> None:
         self.event(
@@ -142,7 +143,7 @@ class Story:
             reason="",
             endpoint="",
             nodes=self.nodes,
-            rabbitmq="4.0.5",
+            rabbitmq=self.rabbitmq,
             erlang="27",
         )
         self.event(TrafficStarted)

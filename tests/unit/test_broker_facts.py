@@ -134,6 +134,11 @@ def test_what_a_node_threw_away_is_counted_by_reason(version: str) -> None:
     assert counts["classic/disabled/rejected"] == 0
 
 
+@pytest.mark.parametrize(("version", "counts"), [("3.8.9", {}), *((each, {"rabbit@h": 17}) for each in COUNTED)])
+def test_a_node_counts_the_acknowledgements_that_it_took(version: str, counts: dict[str, int]) -> None:
+    assert look(version).acknowledged == counts
+
+
 def test_a_broker_that_does_not_count_says_nothing() -> None:
     assert look("3.8.9").dead_lettered == {}
 

@@ -7,9 +7,9 @@ import pytest
 from harness.checks.judge import judge
 from harness.events import MetadataFlushed, Phase, PhaseChanged
 from harness.history.records import AckMode
-from harness.scenario.scenario import Scenario
-from harness.verdict.data import Fate, Place, VariantVerdict
+from harness.verdict.data import Fate, Place
 from tests.unit.histories import MS, Story, scenario
+from tests.unit.told_causes import causes
 
 MANUAL, CONFIRMS = "workers.acks: manual", "publishers.confirms: true"
 DURABLE, PERSISTENT = "queues.tasks.durable: true", "publishers.persistent: true"
@@ -17,11 +17,6 @@ DURABLE, PERSISTENT = "queues.tasks.durable: true", "publishers.persistent: true
 AUTOMATIC = scenario(workers={"count": 2, "acks": "automatic"})
 EARLY = scenario(workers={"count": 2, "acks": "early"})
 UNCONFIRMED = scenario(publishers={"messages": 10, "confirms": False})
-
-
-def causes(story: Story, of: Scenario | None = None) -> dict[tuple[Place, str, int | None, str], int]:
-    found: VariantVerdict = judge(story.history(), of or scenario(), name="x")
-    return {(cause.place, cause.actor, cause.fault, cause.setting): cause.count for cause in found.causes}
 
 
 # At a worker.

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pytest
 
-from harness.checks.judge import judge
 from harness.checks.rules.causes import Cause, Causes
 from harness.checks.rules.remedies import NO_CAUSE
 from harness.history.records import AckMode
-from harness.scenario.scenario import Scenario
 from harness.verdict.data import Place
 from tests.unit.histories import FOREIGN, MS, Story, scenario
+from tests.unit.told_causes import Found, cause, causes, then
 
 MANUAL, CONFIRMS = "workers.acks: manual", "publishers.confirms: true"
 DURABLE, PERSISTENT = "queues.tasks.durable: true", "publishers.persistent: true"
@@ -24,27 +23,9 @@ AUTOMATIC = scenario(workers={"count": 2, "acks": "automatic"})
 UNCONFIRMED = scenario(publishers={"messages": 10, "confirms": False})
 FLEETING = scenario(queues={"tasks": {"durable": False}})
 
-Found = tuple[Place, str, int | None, str]
-
-
-def causes(story: Story, of: Scenario | None = None) -> dict[Found, int]:
-    found = judge(story.history(), of or scenario(), name="x")
-    return {(cause.place, cause.actor, cause.fault, cause.setting): cause.count for cause in found.causes}
-
-
-def cause(story: Story, of: Scenario | None = None) -> Found:
-    (found,) = causes(story, of)
-    return found
-
 
 def transient(story: Story, seq: int = 0) -> None:
     story.confirm(story.publish(seq, persistent=False))
-
-
-def then(story: Story, at_ns: int) -> Story:
-    """What follows happens at a moment."""
-    story.now = at_ns - MS
-    return story
 
 
 # In its queue.
@@ -305,7 +286,7 @@ def test_the_first_connection_of_the_run_may_be_a_workers() -> None:
 
 # In a queue that nobody saw it in.
 
-MOVED: dict[str, object] = {"tasks": {"message_ttl": "1s", "dead_letter": "second"}, "second": {}}
+MOVED: dict[str, object] = {"tasks": {"message_ttl": "4s", "dead_letter": "second"}, "second": {}}
 BROKEN: Final = "none: durable, persistent and confirmed, and the broker did not keep it"
 
 
@@ -316,7 +297,7 @@ def test_the_broker_is_blamed_for_a_fault_after_a_copy_moved_on_rather_than_for_
     story = Story(queues=("tasks", "second"))
     story.sent(0)
     story.restart_broker(fault=0)
-    story.now += 5000 * MS
+    story.now += 9000 * MS
     if restarts == "before and after":
         story.restart_broker(fault=1)
     assert cause(story, scenario(queues=MOVED)) == (Place.BROKER, "n1", fault, BROKEN)
@@ -405,6 +386,51 @@ def test_what_is_sent_before_and_after_the_home_can_be_reached_again_is_told_apa
         story.sent(seq)
     story.now += 5000 * MS
     assert causes(story) == {(Place.EXCHANGE, "", 0, REACHABLE): 1, UNKNOWN: 1}
+
+
+# At the exchange.
+
+FANNED_OUT: dict[str, Any] = {
+    "exchanges": {"all": {"type": "fanout"}},
+    "bindings": [{"exchange": "all", "queue": "tasks"}, {"exchange": "all", "queue": "second"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("route", "mandatory", "expected"),
+    [
+        ("tasks", False, REACHABLE),
+        ("all/", False, "queues.tasks.type: quorum"),
+        ("all/", True, "queues.tasks.type: quorum"),
+    ],
+)
+def test_mandatory_is_named_only_where_nothing_took_the_message_and_it_was_not_set(
+    route: str, mandatory: bool, expected: str
+) -> None:
+    story = Story(queues=("tasks", "second"), routes=(route,), nodes=("n1", "n2"))
+    story.restart_broker()
+    story.confirm(story.publish(0, mandatory=mandatory))
+    story.process(0, queue=1) if route == "all/" else None
+    assert cause(story, scenario(queues={"tasks": {}, "second": {}}, **FANNED_OUT))[3] == expected
+
+
+def test_what_is_mandatory_and_did_not_come_back_was_in_its_queue() -> None:
+    story = Story(nodes=("n1", "n2"))
+    story.restart_broker()
+    story.confirm(story.publish(0, mandatory=True))
+    assert cause(story)[0] is not Place.EXCHANGE
+
+
+def test_an_exchange_that_is_not_durable_goes_with_its_broker() -> None:
+    story = Story(queues=("tasks", "second"), routes=("all/",))
+    story.publish(0, confirms=False)
+    story.process(0)
+    story.restart_broker()
+    story.publish(1, confirms=False)
+    story.finish("publisher")
+    passing = FANNED_OUT | {"exchanges": {"all": {"type": "fanout", "durable": False}}}
+    found = causes(story, scenario(queues={"tasks": {}, "second": {}}, **passing))
+    assert found[Place.EXCHANGE, "", 0, "exchanges.all.durable: true"] == 2
 
 
 # Messages sent between two moments share one decision; those on either side of a moment do not.

@@ -141,13 +141,16 @@ def test_what_was_published_again_may_have_died_twice() -> None:
     assert bounds(story) == (4, 5)
 
 
-def test_what_was_requeued_may_have_died_in_its_queue() -> None:
+def test_what_was_requeued_and_did_not_come_again_may_have_died_in_its_queue() -> None:
     story = a_story()
-    story.sent(0)
+    for seq in range(2):
+        story.sent(seq)
+        story.process(seq)
     story.reject(0, story.deliver(0), requeue=True)
-    story.process(0)
-    story.sent(1)
-    story.reject(1, story.deliver(1))
+    story.reject(1, story.deliver(1), requeue=True)
+    story.process(1)
+    story.sent(2)
+    story.reject(2, story.deliver(2))
     assert bounds(story) == (4, 5)
 
 
@@ -200,6 +203,57 @@ def test_what_was_acknowledged_no_more_than_a_second_before_its_connection_was_l
     story.now += (before_ms - 1) * MS
     story.lose_connection("worker")
     assert bounds(story) == (least, 5)
+
+
+def test_what_came_back_with_its_connection_and_was_sent_again_did_not_die() -> None:
+    story = a_story()
+    story.sent(0)
+    story.complete(0, story.deliver(0))
+    story.lose_connection("worker")
+    tag = story.deliver(0, connection=2)
+    story.ack(tag, connection=2)
+    assert bounds(story) == (5, 5)
+
+
+@pytest.mark.parametrize(("counted", "least"), [({"n1": 7}, 5), ({"n1": 6}, 4), ({"n1": 8}, 4), ({}, 4)])
+def test_as_many_acks_as_the_broker_counted_arrived(counted: dict[str, int], least: int) -> None:
+    story = a_story()
+    story.sent(0)
+    tag = story.deliver(0)
+    story.complete(0, tag)
+    story.ack(tag)
+    story.lose_connection("worker")
+    look(story, 0, after=False, acknowledged=dict.fromkeys(counted, 6))
+    look(story, 5, after=True, acknowledged=counted)
+    assert of_looks(story) == (least, 5)
+
+
+@pytest.mark.parametrize(
+    ("counted", "others", "all_of_them"), [(2, (), True), (1, (), False), (2, ("somebody",), False)]
+)
+def test_as_many_rejects_as_the_broker_counted_arrived(
+    counted: int, others: tuple[str, ...], *, all_of_them: bool
+) -> None:
+    story = a_story()
+    for seq in range(3):
+        story.sent(seq)
+    story.reject(0, story.deliver(0))
+    story.reject(1, story.deliver(1))
+    story.reject(2, story.deliver(2), requeue=True)
+    look(story, 3, after=False, key="classic/disabled/rejected")
+    look(story, 3 + counted, after=True, key="classic/disabled/rejected", foreign_connections=others)
+    history = story.history()
+    table = tabulate(history, ENDS)
+    counters = Counters(np.empty(0, dtype=np.int64), table, history.events)
+    assert counters.all_rejects_arrived("tasks") is all_of_them
+
+
+def test_without_counts_nothing_is_known_of_rejects() -> None:
+    story = a_story()
+    history = story.history()
+    assert not Counters(np.empty(0, dtype=np.int64), tabulate(history, ENDS), history.events).all_rejects_arrived(
+        "tasks"
+    )
 
 
 def test_what_is_missing_is_not_counted_as_come_back() -> None:

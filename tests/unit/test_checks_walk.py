@@ -699,19 +699,24 @@ AT_LEAST_ONCE = {
 
 
 @pytest.mark.parametrize(
-    ("settings", "held", "end"),
+    ("settings", "target", "held", "end"),
     [
-        (AT_LEAST_ONCE, 1, "HELD tasks"),
-        (AT_LEAST_ONCE, 0, "NONE second"),
-        ({"type": "quorum", "dead_letter": "second"}, 1, "NONE second"),
+        (AT_LEAST_ONCE, {"max_length": 3, "overflow": "reject-publish"}, 1, "HELD tasks"),
+        (AT_LEAST_ONCE, {"max_length": 3}, 1, "UNCONFIRMED tasks"),
+        (AT_LEAST_ONCE, {"overflow": "reject-publish"}, 1, "UNCONFIRMED tasks"),
+        (AT_LEAST_ONCE, {}, 1, "UNCONFIRMED tasks"),
+        (AT_LEAST_ONCE, {}, 0, "NONE second"),
+        ({"type": "quorum", "dead_letter": "second"}, {}, 1, "NONE second"),
     ],
 )
-def test_the_broker_holds_what_its_target_refuses(settings: dict[str, object], held: int, end: str) -> None:
+def test_the_broker_holds_what_its_target_refuses_or_has_not_confirmed(
+    settings: dict[str, object], target: dict[str, object], held: int, end: str
+) -> None:
     story = stories("second")
     story.sent(0)
     story.reject(0, story.deliver(0))
     facts = [queue_facts("tasks", held=held), queue_facts("second")]
-    assert ends(story, facts=facts, tasks=settings) == [end]
+    assert ends(story, facts=facts, tasks=settings, second=target) == [end]
 
 
 def test_a_death_that_leads_to_no_queue_ends_there() -> None:

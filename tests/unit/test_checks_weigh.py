@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.checks.rules.counted import Counters
+from harness.checks.rules.happenings import Happenings
 from harness.checks.rules.stays import NO_ARRIVALS, Arrivals
 from harness.checks.rules.taken import Reason, Taken
 from harness.checks.rules.weigh import InDoubt, weigh
@@ -67,7 +69,7 @@ def weighed(
         np.array(standing or [0] * size),
         np.zeros(size, dtype=np.int64),
         np.full(size, NEVER),
-        np.full(size, -1),
+        *(np.full(size, -1) for _ in range(3)),
     )
     story = story or Story(queues=tuple(declared))
     for seq in range(size):
@@ -79,7 +81,7 @@ def weighed(
     story.event(BrokerLook, moment="after the drain", **fields)
     history = story.history()
     table = tabulate(history, scenario(queues=declared))
-    weigh(taken, groups, table, history.events)
+    weigh(taken, groups, Counters(taken.copy, table, history.events), Happenings(table, history.events), table)
     return taken
 
 

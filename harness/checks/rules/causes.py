@@ -10,6 +10,7 @@ A copy's own last evidence decides.
   publisher when the connection was lost; without such a loss, or long after the publish, it had reached its queue.
 - In its queue: the first fault that can take it from there. Of a queue with automatic acks, the broker pushes messages to the workers at
   once and takes them for acknowledged: the first end of such a worker takes what was on its way to it, recorded or not.
+- A dead letter: what can have taken it, as dead-lettering at most once promises nothing (`dead_lettering.py`).
 - A fault that had no right to take it, and nothing else: the broker broke its promise. No fault at all: unknown.
 
 Whatever is decided depends on few things (route, connections, marks, and between which faults it was sent), so it is decided once for
@@ -40,7 +41,9 @@ from harness.checks.rules.remedies import (
     UNBOUND,
     UNDECLARED_TAKER,
     Remedy,
+    at_least_once,
     durable,
+    lasting,
     persistent,
     reachable,
     together,
@@ -122,6 +125,14 @@ class _Evidence:
     """Whether the work of its last delivery was done, on another body than was published."""
     first_queue: str
     """Where it stood first: another one than `queue` if it has died since, as it seems."""
+    exchange: str
+    """The exchange that its message was published to; empty for the default one."""
+    alone: bool
+    """Whether its message went to no other queue."""
+    exposed_to: int | None
+    """The first fault that can have taken it as a dead letter."""
+    exposed_by: str
+    """The queue that it had died in then."""
 
 
 def find_causes(lost: Taken, tally: MessageTable, events: Sequence[Event]) -> Causes:
@@ -157,6 +168,8 @@ def find_causes(lost: Taken, tally: MessageTable, events: Sequence[Event]) -> Ca
             failed,
             changed,
             tally.first_queue(lost.copy),
+            lost.exposed_to,
+            lost.exposed_by,
         ],
         axis=1,
     ).astype(np.int64)
@@ -178,11 +191,15 @@ def find_causes(lost: Taken, tally: MessageTable, events: Sequence[Event]) -> Ca
                 failed=bool(fail),
                 changed=bool(other_body),
                 first_queue=tally.queues[begun] if begun >= 0 else "",
+                exchange=tally.topology.exchange_of(tally.routes[route]),
+                alone=tally.copies.lives[route].published == 1,
+                exposed_to=exposed_to if exposed_to >= 0 else None,
+                exposed_by=tally.queues[exposed_by] if exposed_by >= 0 else "",
             )
         )
         for each, (
             queue,
-            _,
+            route,
             _,
             _,
             persistent,
@@ -196,6 +213,8 @@ def find_causes(lost: Taken, tally: MessageTable, events: Sequence[Event]) -> Ca
             fail,
             other_body,
             begun,
+            exposed_to,
+            exposed_by,
         ) in zip(first.tolist(), columns[first].tolist(), strict=True)
     ]
     distinct = tuple(dict.fromkeys(found))
@@ -251,8 +270,18 @@ class _Finder:
         if evidence.worker is None and evidence.first_queue and accuses(cause):
             # Nobody saw it move on: what was lost on the way to its first queue, or there, never did.
             earlier = self._before_delivery(replace(evidence, queue=evidence.first_queue))
-            return cause if cause.place is not Place.UNKNOWN and accuses(earlier) else earlier
+            cause = cause if cause.place is not Place.UNKNOWN and accuses(earlier) else earlier
+        if accuses(cause) and evidence.exposed_to is not None:
+            return self._as_dead_letter(evidence)
         return cause
+
+    def _as_dead_letter(self, evidence: _Evidence) -> Cause:
+        """It had died, and dead-lettering at most once promises nothing."""
+        fault = self._first(lambda each: each.fault == evidence.exposed_to)
+        assert fault is not None  # noqa: S101 - it is one of those that happened
+        node = fault.targets[0] if fault.targets else ""
+        remedy = at_least_once(evidence.exposed_by, self._topology)
+        return Cause(Place.BROKER, node, fault.fault, remedy, fault.struck_ns)
 
     def _at_worker(self, session: Session, *, failed: bool) -> Cause:
         """Acknowledged and not done: its work failed, or its process died with it, or its connection was lost."""
@@ -264,12 +293,14 @@ class _Finder:
         return Cause(Place.WORKER, session.actor, self._fault_behind(session, lost_ns), MANUAL_ACKS, lost_ns)
 
     def _before_delivery(self, evidence: _Evidence) -> Cause:
-        gone = self._queue_gone_before(evidence.queue, evidence.sent_ns)
+        gone = self._gone_before(evidence)
         if gone is not None:
-            return Cause(Place.EXCHANGE, "", gone.fault, durable(evidence.queue), evidence.sent_ns)
-        away = self._home_away(evidence.queue, evidence.sent_ns)
+            return gone
+        would_have_come_back = evidence.mandatory and evidence.confirmed and evidence.alone
+        away = None if would_have_come_back else self._home_away(evidence.queue, evidence.sent_ns)
         if away is not None:
-            return Cause(Place.EXCHANGE, "", away.fault, reachable(evidence.queue), evidence.sent_ns)
+            remedy = reachable(evidence.queue, mandatory=evidence.alone and not evidence.mandatory)
+            return Cause(Place.EXCHANGE, "", away.fault, remedy, evidence.sent_ns)
         session = evidence.publisher
         if evidence.arrived or session.lost_ns == NEVER:
             return self._in_queue(evidence, evidence.sent_ns)
@@ -357,11 +388,18 @@ class _Finder:
     def _consumes(self, session: Session, queue: str) -> bool:
         return queue in session.queues and session.acks is AckMode.AUTOMATIC
 
-    def _queue_gone_before(self, queue: str, at_ns: int) -> FaultRecord | None:
-        """Return the fault that took a non-durable queue away before `at_ns`: nothing declares it again, so later messages go nowhere."""
-        if self._settings(queue).durable:
+    def _gone_before(self, evidence: _Evidence) -> Cause | None:
+        """Return what took a non-durable exchange or queue away before a message was sent: nothing declares it again, so it goes nowhere."""
+        by = remedy = None
+        if not self._topology.exchange_lasts(evidence.exchange):
+            by = self._first(lambda each: self._topology.ends_broker(each) and each.struck_ns < evidence.sent_ns)
+            remedy = lasting(evidence.exchange)
+        if by is None and not self._settings(evidence.queue).durable:
+            by = self._first(lambda each: each.ends_node and each.struck_ns < evidence.sent_ns)
+            remedy = durable(evidence.queue)
+        if by is None or remedy is None:
             return None
-        return self._first(lambda each: each.ends_node and each.struck_ns < at_ns)
+        return Cause(Place.EXCHANGE, "", by.fault, remedy, evidence.sent_ns)
 
     def _home_away(self, queue: str, at_ns: int) -> FaultRecord | None:
         """Return the fault that had a classic queue's node down at a time: messages to it are unroutable then, on the other nodes."""

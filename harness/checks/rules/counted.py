@@ -9,13 +9,14 @@ was done, one that was never promised, a stranger's.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.checks.rules.endings import find_endings
-from harness.checks.tally.deliveries import REJECTED, REQUEUED
+from harness.checks.tally.deliveries import REJECTED, REQUEUED, Deliveries
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
 from harness.events import BrokerLook, Event, QueueFacts
@@ -24,6 +25,7 @@ from harness.scenario.queue_policy import EffectivePolicy
 EXPIRED: Final = "expired"
 MAXLEN: Final = "maxlen"
 DELIVERY_LIMIT: Final = "delivery_limit"
+REJECTS: Final = "rejected"
 """What the broker's counters call the reasons."""
 DISABLED: Final = "disabled"
 """What they call the strategy of queues without a dead letter target: there a death is the end."""
@@ -68,14 +70,37 @@ class Counters:
         """Return how many of the missing copies died in a pool's queues for a reason (EXPIRED, MAXLEN, DELIVERY_LIMIT); None if that is not known."""
         if self._looks is None:
             return None
-        before, after = self._looks
-        key = f"{pool.type}/{pool.strategy}/{reason}"
-        counted = _sum(after, key) - _sum(before, key)
+        counted = self._counted(pool, reason)
         queues = [name for name in self._tally.queues if pool_of(self._tally.topology.policy(name)) == pool]
         ends = self._alone and pool.strategy == DISABLED
         least = max(0, counted - self.others(queues)) if ends else 0
-        most = counted + self._afterwards(queues, after) - self._seen(pool, reason)
+        most = counted + self._afterwards(queues, self._looks[1]) - self._seen(pool, reason)
         return Bounds(max(0, min(least, most)), max(0, most))
+
+    @cached_property
+    def all_acks_arrived(self) -> bool:
+        """Whether the broker counted as many acknowledgements as the workers sent."""
+        if self._looks is None or not self._alone:
+            return False
+        before, after = self._looks
+        counted = sum(after.acknowledged.values()) - sum(before.acknowledged.values())
+        return bool(before.acknowledged) and counted == int(self._tally.flow.acked.sum())
+
+    def all_rejects_arrived(self, queue: str) -> bool:
+        """Whether the broker counted as many rejects in a queue's pool as its workers sent."""
+        if self._looks is None or not self._alone:
+            return False
+        pool, deliveries = pool_of(self._tally.topology.policy(queue)), self._tally.deliveries
+        mine = [name for name in self._tally.queues if pool_of(self._tally.topology.policy(name)) == pool]
+        places = np.array([self._tally.queues.index(name) for name in mine], dtype=np.int64)
+        sent = np.count_nonzero((deliveries.rejected == REJECTED) & np.isin(deliveries.queue, places))
+        return self._counted(pool, REJECTS) >= int(sent)
+
+    def _counted(self, pool: Pool, reason: str) -> int:
+        assert self._looks is not None  # noqa: S101 - asked before
+        before, after = self._looks
+        key = f"{pool.type}/{pool.strategy}/{reason}"
+        return _sum(after, key) - _sum(before, key)
 
     def _afterwards(self, queues: Sequence[str], after: BrokerLook) -> int:
         """Return how many can have died in some queues between the last look and the collection.
@@ -123,20 +148,37 @@ class Counters:
         )
         published, deliveries = tally.publishes.message, tally.deliveries
         again = len(published) - len(np.unique(published))
-        requeued = np.count_nonzero((deliveries.rejected == REQUEUED) & np.isin(deliveries.queue, places))
+        requeued = np.count_nonzero(
+            (deliveries.rejected == REQUEUED) & np.isin(deliveries.queue, places) & self._are_last(deliveries)
+        )
         return again + int(requeued) + self._given_back(leading) + self._unpromised(leading) + tally.found.foreign
 
     def _given_back(self, places: NDArray[np.int64]) -> int:
-        """Count the deliveries that can have come back with their connection: not acknowledged, or so shortly before that the ack was lost."""
+        """Count the deliveries that can have come back with their connection for good: not acknowledged, or so late that the ack was lost."""
         tally, total = self._tally, 0
         ended = np.array([session.over_ns != NEVER for session in tally.sessions], dtype=bool)
         endings = find_endings(ended, tally, self._events)
         for deliveries in tally.all_deliveries(ended):
             settled_ns = np.minimum(deliveries.acked_ns, deliveries.rejected_ns)
             unsettled = ended[deliveries.session] & ~endings.arrived(deliveries.session, settled_ns)
+            unsettled &= ~(deliveries.acked & self.all_acks_arrived)
             unsettled &= np.isin(deliveries.queue, places) & ~np.isin(deliveries.copy, self._missing)
+            unsettled &= self._are_last(deliveries)
             total += int(np.count_nonzero(unsettled))
         return total
+
+    def _are_last(self, deliveries: Deliveries) -> NDArray[np.bool_]:
+        """Return which deliveries no other one of their copy followed: what came back then was not sent again."""
+        found: NDArray[np.bool_] = deliveries.at_ns >= self._last_ns[np.maximum(deliveries.copy, 0)]
+        return found | (deliveries.copy < 0)
+
+    @cached_property
+    def _last_ns(self) -> NDArray[np.int64]:
+        """By copy, when it was last delivered; 0 where it was no more than once."""
+        deliveries, last_ns = self._tally.deliveries, np.zeros(max(1, self._tally.total), dtype=np.int64)
+        known = deliveries.copy >= 0
+        np.maximum.at(last_ns, deliveries.copy[known], deliveries.at_ns[known])
+        return last_ns
 
     def _unpromised(self, places: NDArray[np.int64]) -> int:
         tally, total = self._tally, 0

@@ -22,7 +22,8 @@ class Happenings:
     def __init__(self, tally: MessageTable, events: Sequence[Event]) -> None:
         """Collect the faults."""
         self._tally, self._topology = tally, tally.topology
-        self._faults = fault_records(events)
+        self.faults = fault_records(events)
+        """The steps that struck, in their order."""
         self._on_disk_ns = on_disk_ns(events)
         self.drained_ns = min((event.at_ns for event in events if isinstance(event, Drained)), default=NEVER)
 
@@ -36,7 +37,7 @@ class Happenings:
         settings, from_ns = self._topology.settings(queue), np.full(len(since_ns), NEVER)
         struck_ns = from_ns.copy()
         for lasting in (False, True):
-            for fault in self._faults:
+            for fault in self.faults:
                 if _purges(fault) or not fault.can_take(
                     queue, settings, persistent=lasting, on_disk_ns=self._on_disk_ns
                 ):
@@ -48,7 +49,7 @@ class Happenings:
 
     def unwritten_ns(self, since_ns: NDArray[np.int64], confirmed: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return when a node ended after copies were sent that were never confirmed, and need not have been written; NEVER for others."""
-        ended_ns = np.array([*sorted(fault.struck_ns for fault in self._faults if fault.ends_node), NEVER])
+        ended_ns = np.array([*sorted(fault.struck_ns for fault in self.faults if fault.ends_node), NEVER])
         first_ns: NDArray[np.int64] = ended_ns[np.searchsorted(ended_ns, since_ns)]
         return np.where(confirmed, NEVER, first_ns)
 
@@ -70,14 +71,20 @@ class Happenings:
         """Return which copies came when their queue was gone: it was not durable, and nothing declares it again after a node's end."""
         if self._topology.settings(queue).durable:
             return np.zeros(len(came_ns), dtype=bool)
-        return came_ns > min((fault.struck_ns for fault in self._faults if fault.ends_node), default=NEVER)
+        return came_ns > min((fault.struck_ns for fault in self.faults if fault.ends_node), default=NEVER)
+
+    def exchange_gone_ns(self, exchange: str) -> int:
+        """Return from when on an exchange is gone: it is not durable, and nothing declares it again after its broker's end; NEVER if it stays."""
+        if self._topology.exchange_lasts(exchange):
+            return NEVER
+        return min((fault.struck_ns for fault in self.faults if self._topology.ends_broker(fault)), default=NEVER)
 
     def purged_ns(
         self, queue: str, since_ns: NDArray[np.int64], until_ns: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return when a purge took what stood ready in a queue since and until then, and which one; NEVER and -1 where none did."""
         purged_ns, by = np.full(len(since_ns), NEVER), np.full(len(since_ns), -1)
-        for fault in self._faults:
+        for fault in self.faults:
             if _purges(fault) and queue in fault.targets:
                 there = (since_ns <= fault.struck_ns) & (fault.at_ns <= until_ns) & (fault.struck_ns < purged_ns)
                 purged_ns[there], by[there] = fault.struck_ns, fault.fault
@@ -89,7 +96,7 @@ class Happenings:
         It has none while the queue's node is away; shortly before and after, that is possible only.
         """
         routable, maybe_not = np.ones(len(sent_ns), dtype=bool), np.zeros(len(sent_ns), dtype=bool)
-        for away in unroutable(queue, self._faults, self._topology):
+        for away in unroutable(queue, self.faults, self._topology):
             surely = (sent_ns >= away.struck_ns) & (sent_ns <= over_ns(away)) & (queue in self._topology.facts)
             routable &= ~surely
             maybe = ~surely & (sent_ns >= away.at_ns - WITHIN_NS) & (sent_ns <= over_ns(away) + BACK_NS)
@@ -98,7 +105,7 @@ class Happenings:
 
     def is_gone(self, queue: str) -> bool:
         """Whether a queue that outlasts everything of the run was gone at the end."""
-        lasts = self._topology.settings(queue).durable or not any(fault.ends_node for fault in self._faults)
+        lasts = self._topology.settings(queue).durable or not any(fault.ends_node for fault in self.faults)
         return lasts and self._topology.is_missing(queue)
 
 

@@ -99,10 +99,11 @@ class Limits:
         Where the queue refuses instead of dropping, what is lost is what has no confirm: dead letters, and messages sent without confirms.
         """
         policy = self._topology.policy(queue)
-        length = policy.max_length
+        # How many bytes make it full is not known in messages.
+        length = policy.max_length if policy.max_length_bytes is None else None
         if policy.refuses_when_full:
             unheard = died | ~self._tally.publishes.confirmable[self._sent[rows]]
-            latest_ns = np.where(died, sure_ns, came_ns)
+            latest_ns = np.where(died, sure_ns, came_ns + WITHIN_NS)
             others = arrivals.waiting(came_ns, latest_ns) - died  # a dead letter is among its queue's arrivals itself
             holds = (length or 0) + (policy.type == "quorum")  # it refuses from one message over its limit on
             full: NDArray[np.bool_] = unheard & (others >= holds)

@@ -22,6 +22,8 @@ class Remedy:
     """As it is said: `workers.acks: manual`."""
     ways: Ways = ()
     """Each of them would have kept it, by all of its settings together: their paths. Empty where nothing is named."""
+    source: str = ""
+    """The queue that dead-lettered it at most once; empty where that is not why it was lost."""
 
 
 BROKEN_PROMISE: Final = Remedy("none: durable, persistent and confirmed, and the broker did not keep it")
@@ -53,10 +55,35 @@ def persistent(queue: str) -> Remedy:
     return Remedy("publishers.persistent: true", (("publishers.persistent",), (f"queues.{queue}.type",)))
 
 
-def reachable(queue: str) -> Remedy:
-    """For a message that is sent while the home node of its classic queue is away."""
-    text = f"publishers.mandatory: true (or queues.{queue}.type: quorum)"
-    return Remedy(text, (("publishers.mandatory",), (f"queues.{queue}.type",)))
+def lasting(exchange: str) -> Remedy:
+    """An exchange that survives the end of its broker."""
+    return Remedy(f"exchanges.{exchange}.durable: true", ((f"exchanges.{exchange}.durable",),))
+
+
+def reachable(queue: str, *, mandatory: bool) -> Remedy:
+    """For a message that is sent while the home node of its classic queue is away; `mandatory` tells whether that would have helped."""
+    replicated = Remedy(f"queues.{queue}.type: quorum", ((f"queues.{queue}.type",),))
+    if not mandatory:
+        return replicated
+    return Remedy(f"publishers.mandatory: true (or {replicated.text})", (("publishers.mandatory",), *replicated.ways))
+
+
+def at_least_once(queue: str, topology: RunTopology) -> Remedy:
+    """For a dead letter of a queue that dead-letters at most once; RabbitMQ 3.10 is the first that can do otherwise."""
+    policy, at = topology.policy(queue), f"queues.{queue}"
+    if topology.rabbitmq and tuple(map(int, topology.rabbitmq.split(".")[:2])) < (3, 10):
+        return Remedy(f"none: RabbitMQ {topology.rabbitmq} dead-letters at most once", source=queue)
+    wanted = (
+        (f"{at}.type: quorum", f"{at}.type", policy.type == "quorum"),
+        (f"{at}.overflow: reject-publish", f"{at}.overflow", policy.overflow == "reject-publish"),
+        (
+            f"{at}.arguments.x-dead-letter-strategy: at-least-once",
+            f"{at}.arguments.x-dead-letter-strategy",
+            policy.dead_letter_strategy == "at-least-once",
+        ),
+    )
+    missing = [(text, path) for text, path, there in wanted if not there]
+    return Remedy(" and ".join(text for text, _ in missing), (tuple(path for _, path in missing),), source=queue)
 
 
 def together(remedies: Sequence[Remedy]) -> Remedy:
@@ -80,6 +107,16 @@ def _of_length(queue: str, topology: RunTopology) -> Iterator[Remedy]:
         yield Remedy(f"a greater {argument}", ((argument,),))
 
 
+def _passing_targets(queue: str, topology: RunTopology) -> Iterator[Remedy]:
+    """Name what of the way of a queue's dead letters does not outlast the end of a node."""
+    exchange = topology.policy(queue).dead_letter_exchange or ""
+    if not topology.exchange_lasts(exchange):
+        yield lasting(exchange)
+    for target in topology.targets(queue):
+        if not topology.settings(target).durable:
+            yield durable(target)
+
+
 def of_not_done(reason: Reason, queue: str, topology: RunTopology) -> Iterator[Remedy]:
     """Name what would have kept what a queue threw away or gave up; each alone, and nothing that is in force already."""
     at = f"queues.{queue}"
@@ -95,6 +132,8 @@ def of_not_done(reason: Reason, queue: str, topology: RunTopology) -> Iterator[R
             yield Remedy(f"a greater {at}.delivery_limit", ((f"{at}.delivery_limit",),))
         case Reason.REJECTED:
             yield to_target
+        case Reason.NO_TARGET if passing := list(_passing_targets(queue, topology)):
+            yield from passing
         case Reason.NO_TARGET:
             yield Remedy(f"{at}.dead_letter: a queue that exists", (*to_target.ways, *_ROUTING))
         case Reason.CYCLE:

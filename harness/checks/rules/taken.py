@@ -30,6 +30,8 @@ class Reason(IntEnum):
     """The broker holds it for a dead letter target that refuses it."""
     TAKEN = 10
     """Somebody else consumed from its queue."""
+    UNCONFIRMED = 11
+    """The broker holds it until its dead letter target, which takes what comes, has confirmed it."""
 
 
 FATES = {
@@ -43,6 +45,7 @@ FATES = {
     Reason.QUEUE_GONE: Fate.REMOVED,
     Reason.HELD: Fate.RETAINED,
     Reason.TAKEN: Fate.REMOVED,
+    Reason.UNCONFIRMED: Fate.IN_TRANSIT,
 }
 
 
@@ -63,6 +66,10 @@ class Taken:
     """By when it had surely left; NEVER where nothing shows it."""
     fault: NDArray[np.int64]
     """The fault that removed it; -1 for none."""
+    exposed_to: NDArray[np.int64]
+    """The first fault that can have taken it as a dead letter; -1 for none."""
+    exposed_by: NDArray[np.int64]
+    """The queue that it had died in then, an index into `MessageTable.queues`; -1 for none."""
 
     def chosen(self, rows: NDArray[np.bool_]) -> Taken:
         """Return some of them."""

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.checks.rules.arrival import WITHIN_NS, arrived
+from harness.checks.rules.counted import Counters
+from harness.checks.rules.dead_lettering import DeadLettering
 from harness.checks.rules.happenings import Happenings
 from harness.checks.rules.latest import last_deliveries, last_publishes
 from harness.checks.rules.limits import Limits
@@ -39,7 +41,7 @@ def what_took(missing: NDArray[np.int64], tally: MessageTable, events: Sequence[
     """Follow missing copies to what took them."""
     walk = _Walk(missing, tally, events)
     walk.begin()
-    weigh(walk.taken, walk.in_doubt, tally, events)
+    weigh(walk.taken, walk.in_doubt, walk.counters, walk.happened, tally)
     return walk.taken
 
 
@@ -61,6 +63,8 @@ class _Stay:
     """When a purge did; NEVER for none."""
     purge: NDArray[np.int64]
     """Which one; -1 for none."""
+    unsafe_ns: NDArray[np.int64]
+    """From when on a fault can have taken them as dead letters; NEVER for none."""
     again: bool
     """Whether they were given back to it."""
     died: bool
@@ -79,17 +83,19 @@ class _Walk:
             np.full(size, -1, dtype=np.int64),
             np.zeros(size, dtype=np.int64),
             np.full(size, NEVER),
-            np.full(size, -1, dtype=np.int64),
+            *(np.full(size, -1, dtype=np.int64) for _ in range(3)),
         )
         self._tally, self._events, self._topology = tally, events, tally.topology
         self._place = {name: number for number, name in enumerate(tally.queues)}
-        self._happened = Happenings(tally, events)
+        self.happened = Happenings(tally, events)
+        self._dead_lettering = DeadLettering(tally.topology, events)
         self._end_ns = max((event.at_ns for event in events), default=0)
         self._sent = last_publishes(missing, tally)
         self._last = last_deliveries(missing, tally)
         self._persistent = tally.publishes.persistent[self._sent]
-        self._limits = Limits(missing, self._sent, self._last, tally, self._happened.drained_ns)
+        self._limits = Limits(missing, self._sent, self._last, tally, self.happened.drained_ns)
         self._overtaken = cache(lambda queue: Overtaken(queue, tally))
+        self.counters = Counters(missing, tally, events)
         self._maybe_unrouted = np.zeros(size, dtype=bool)
         self.in_doubt: list[InDoubt] = []
         """Groups whose number is to be held against what the queue must have taken."""
@@ -99,22 +105,48 @@ class _Walk:
         tally, last = self._tally, self._last
         slots, routes = tally.copies.slots(self.taken.copy), tally.route[self.taken.copy]
         queue = tally.first_queue(self.taken.copy)
+        exchanges = [tally.topology.exchange_of(route) for route in tally.routes]
         delivered = np.flatnonzero(last >= 0)
         queue[delivered] = tally.deliveries.queue[last[delivered]]
         groups, of = np.unique(np.stack([routes, slots, queue], axis=1), axis=0, return_inverse=True)
         for number, (route, slot, place) in enumerate(groups.tolist()):
             rows = np.flatnonzero(of.reshape(-1) == number)
+            sent_ns = tally.publishes.at_ns[self._sent[rows]]
             if place < 0:
-                self.taken.since_ns[rows] = tally.publishes.at_ns[self._sent[rows]]
+                self.taken.since_ns[rows] = sent_ns
                 continue
+            unsent = (last[rows] < 0) & (sent_ns > self.happened.exchange_gone_ns(exchanges[route]))
+            self._stand(rows[unsent], tally.queues[place], sent_ns[unsent])
+            rows = rows[~unsent]
             name = tally.queues[place]
             lives = tally.copies.lives[route]
             position = next(each for each in lives.places(slot) if each.queue == name)
-            self._from(rows, position, lives.begun_by(slot))
+            begun_by, deaths = lives.begun_by(slot), frozenset(lives.died_before(slot))
+            source = lives.source(slot, name)
+            rejected = self._rejected_before(rows, slot)
+            for mine, before in ((rows[~rejected], deaths), (rows[rejected], frozenset[str]())):
+                if len(mine):
+                    self._from(mine, position, begun_by, source, before)
         self.taken.possible[self._maybe_unrouted] = True
 
-    def _from(self, rows: NDArray[np.int64], position: Position, begun_by: str) -> None:
-        """Follow copies whose last known place is the same; `begun_by` is the queue where the death was that begins them, if any."""
+    def _rejected_before(self, rows: NDArray[np.int64], slot: int) -> NDArray[np.bool_]:
+        """Return of which copies of a slot the line was rejected: one that ended in the death that began it, or in an earlier one."""
+        tally, copies = self._tally, self.taken.copy[rows]
+        deliveries = tally.deliveries
+        rejected = np.zeros(len(rows), dtype=bool)
+        for ancestor in tally.copies.lives[int(tally.route[copies[:1]][0])].line(slot) if len(rows) else ():
+            mine = tally.copies.siblings(copies, ancestor)
+            rejected |= np.isin(mine, deliveries.copy[deliveries.rejected == REJECTED])
+        return rejected
+
+    def _from(
+        self, rows: NDArray[np.int64], position: Position, begun_by: str, source: str, before: frozenset[str]
+    ) -> None:
+        """Follow copies whose last known place is the same.
+
+        `begun_by` is the queue where the death was that begins them, if any, and `source` the one where the death was that leads there;
+        `before` are the queues that they, or the copies that ended as these began, died in with no reject.
+        """
         tally, last = self._tally, self._last[rows]
         deliveries = tally.deliveries
         published_ns = tally.publishes.at_ns[self._sent[rows]]
@@ -131,7 +163,11 @@ class _Walk:
             )
             if begun_by:
                 sure[:] = AT_LAST
-            self._in_queue(fresh, position, published_ns[last < 0], sure, frozenset(), died_in=begun_by)
+            came_ns = published_ns[last < 0]
+            if position.queue in before:
+                self._take(fresh, Reason.CYCLE, begun_by)
+            else:
+                self._in_queue(fresh, position, came_ns, sure, before, died_in=begun_by, latest_ns=sure)
         known = rows[last >= 0]
         if not len(known):
             return
@@ -142,19 +178,25 @@ class _Walk:
         died = known[rejected]
         if len(died):
             at_ns = deliveries.rejected_ns[self._last[died]]
-            lost_ns = np.array([session.lost_ns for session in tally.sessions], dtype=np.int64)
-            self.taken.possible[died] = lost_ns[deliveries.session[self._last[died]]] - at_ns < WITHIN_NS
-            self._died(died, position, Reason.REJECTED, at_ns, frozenset())
+            if not self.counters.all_rejects_arrived(position.queue):
+                lost_ns = np.array([session.lost_ns for session in tally.sessions], dtype=np.int64)
+                self.taken.possible[died] = lost_ns[deliveries.session[self._last[died]]] - at_ns < WITHIN_NS
+            self._died(died, position, Reason.REJECTED, at_ns, at_ns + WITHIN_NS, frozenset())
         back = known[~rejected & ~gone]
         if len(back):
             limited = self._limits.given_up(back, position.queue)
             at_ns = deliveries.at_ns[self._last[back]]
             if limited.any():
-                self._died(back[limited], position, Reason.DELIVERY_LIMIT, at_ns[limited], frozenset({position.queue}))
-            back, at_ns = back[~limited], at_ns[~limited]
-        if len(back):
-            came_ns = np.where(deliveries.died[self._last[back]], at_ns, published_ns[np.searchsorted(rows, back)])
-            self._in_queue(back, position, came_ns, at_ns, frozenset(), again=True)
+                here = back[limited]
+                back_ns, deaths = self._given_back_ns(here), frozenset({position.queue})
+                self._died(here, position, Reason.DELIVERY_LIMIT, at_ns[limited], back_ns, deaths)
+            back = back[~limited]
+        dead = deliveries.died[self._last[back]] if len(back) else np.zeros(0, dtype=bool)
+        for mine, came_from in ((back[~dead], ""), (back[dead], source)):
+            if len(mine):
+                at_ns = deliveries.at_ns[self._last[mine]]
+                came_ns = np.where(deliveries.died[self._last[mine]], at_ns, published_ns[np.searchsorted(rows, mine)])
+                self._in_queue(mine, position, came_ns, at_ns, frozenset(), again=True, came_from=came_from)
 
     def _in_queue(
         self,
@@ -166,22 +208,25 @@ class _Walk:
         *,
         again: bool = False,
         died_in: str = "",
+        latest_ns: NDArray[np.int64] | None = None,
+        came_from: str = "",
     ) -> None:
         """Ask what took copies that stand in a queue: since `came_ns` at the earliest, surely by `sure_ns` (NEVER: it is not known to be there).
 
-        `deaths` are the queues that they died in since their last reject; `again` says that they were given back to it; `died_in` is the
-        queue where the death was that brought them, if one did.
+        `deaths` are the queues that they died in since their last reject; `again` says that they were given back to it, and `came_from` is
+        the queue that had dead-lettered them then; `died_in` is the queue where the death was that brought them, if one did, and they died
+        there by `latest_ns`.
         """
         queue, died = position.queue, bool(died_in)
         # What was given back had outlasted all that came before the broker sent it.
         since_ns = np.maximum(came_ns, sure_ns - WITHIN_NS) if again else came_ns
         self._stand(rows, queue, since_ns)
-        there = ~self._happened.gone_before(queue, came_ns)
+        there = ~self.happened.gone_before(queue, came_ns)
         if died:
             self.taken.overtaken_ns[rows] = NEVER  # that was in the queue before
             self._take(rows[~there], Reason.NO_TARGET, died_in)
         elif not again:
-            routable, maybe_not = self._happened.routable(queue, came_ns)
+            routable, maybe_not = self.happened.routable(queue, came_ns)
             self._maybe_unrouted[rows[maybe_not]] = True
             there &= routable
         rows, came_ns, sure_ns, since_ns = rows[there], came_ns[there], sure_ns[there], since_ns[there]
@@ -191,12 +236,19 @@ class _Walk:
             # One that was given back came to its place again when others had passed it.
             self.taken.overtaken_ns[rows] = self._overtaken(queue).since_ns(sure_ns)
             until_ns = np.minimum(until_ns, self.taken.overtaken_ns[rows])
-        struck_from_ns, struck_ns = self._happened.struck_ns(queue, since_ns, self._persistent[rows])
+        struck_from_ns, struck_ns = self.happened.struck_ns(queue, since_ns, self._persistent[rows])
         until_ns = np.minimum(until_ns, struck_ns)
-        purge_ns, purge = self._happened.purged_ns(queue, back_ns, until_ns)
-        stay = _Stay(rows, came_ns, sure_ns, until_ns, struck_from_ns, purge_ns, purge, again=again, died=died)
+        purge_ns, purge = self.happened.purged_ns(queue, back_ns, until_ns)
+        left_ns = np.minimum(np.minimum(until_ns, purge_ns), self._expires_ns(queue, came_ns))
+        latest_ns = came_ns - 1 if latest_ns is None else latest_ns[there]  # what is known to have come, did
+        unsafe_ns = self._unsafe_ns(rows, died_in or came_from, queue, came_ns, latest_ns, left_ns)
+        stay = _Stay(
+            rows, came_ns, sure_ns, until_ns, struck_from_ns, purge_ns, purge, unsafe_ns, again=again, died=died
+        )
         left = self._by_limits(stay, position, deaths)
-        self._removed(rows[left], queue, purge[left], sure_ns[left], unstruck=until_ns[left] == self._end_ns)
+        unstruck = until_ns[left] == self._end_ns
+        self._removed(rows[left], queue, purge[left], sure_ns[left], unstruck=unstruck)
+        self.taken.possible[rows[left]] |= (self.taken.reason[rows[left]] != Reason.NONE) & (unsafe_ns[left] != NEVER)
         left[left] = self.taken.reason[rows[left]] == Reason.NONE
         if left.any():
             self._given_up_unseen(rows[left], position, came_ns[left], deaths)
@@ -206,24 +258,28 @@ class _Walk:
         queue, rows, came_ns, sure_ns = position.queue, stay.rows, stay.came_ns, stay.sure_ns
         policy = self._topology.policy(queue)
         left = np.ones(len(rows), dtype=bool)
-        ttl_s = policy.message_ttl_s
-        if ttl_s is None and not policy.has_length_limit:
+        if policy.message_ttl_s is None and not policy.has_length_limit:
             return left
-        expires_ns = np.full(len(rows), NEVER) if ttl_s is None else came_ns + round(ttl_s * 1e9)
+        expires_ns = self._expires_ns(queue, came_ns)
         arrivals = self._limits.arrivals(rows, queue, came_ns, sure_ns, died=stay.died)
         outgrown = left & False
         if policy.has_length_limit and not (stay.again and policy.refuses_when_full):
             until = np.minimum(stay.until_ns, expires_ns)
             outgrown = self._limits.outgrown(rows, queue, arrivals, came_ns, until, sure_ns, died=stay.died)
+            until = np.minimum(until, stay.unsafe_ns)
+            safely = self._limits.outgrown(rows, queue, arrivals, came_ns, until, sure_ns, died=stay.died)
+            self.taken.possible[rows[outgrown & ~safely]] = True
         expired = expires_ns <= np.minimum(stay.until_ns, stay.purge_ns)
         # A fault may have struck before it came, or before it died.
         confirmed = self._tally.publishes.confirmed_ns[self._sent[rows]] != NEVER
-        unwritten_ns = self._happened.unwritten_ns(came_ns, confirmed)
+        unwritten_ns = self.happened.unwritten_ns(came_ns, confirmed)
         risky_ns = np.minimum(unwritten_ns, np.minimum(stay.struck_from_ns, stay.purge_ns))
-        risky_ns = np.minimum(risky_ns, self._happened.pushed_ns(queue, came_ns))
-        for chosen, reason, at_ns in (
-            (outgrown, Reason.LENGTH, came_ns),
-            (expired & ~outgrown, Reason.TTL, expires_ns),
+        risky_ns = np.minimum(risky_ns, self.happened.pushed_ns(queue, came_ns))
+        risky_ns = np.minimum(risky_ns, stay.unsafe_ns)
+        within_ns = np.where(sure_ns < AT_LAST, sure_ns - came_ns + WITHIN_NS, NEVER - expires_ns)
+        for chosen, reason, at_ns, latest_ns in (
+            (outgrown, Reason.LENGTH, came_ns, stay.until_ns),
+            (expired & ~outgrown, Reason.TTL, expires_ns, expires_ns + within_ns),
         ):
             if not chosen.any():
                 continue
@@ -236,7 +292,7 @@ class _Walk:
             if reason is Reason.LENGTH and policy.overflow == "reject-publish":
                 self._take(rows[chosen], reason, queue)  # what is refused does not die
             else:
-                self._died(rows[chosen], position, reason, at_ns[chosen], deaths | {queue})
+                self._died(rows[chosen], position, reason, at_ns[chosen], latest_ns[chosen], deaths | {queue})
         return ~outgrown & ~expired
 
     def _removed(
@@ -254,7 +310,7 @@ class _Walk:
         self.taken.fault[rows[purged]] = purge[purged]
         self.taken.possible[rows[purged]] |= sure_ns[purged] == NEVER
         left = ~purged
-        if left.any() and self._happened.is_gone(queue):
+        if left.any() and self.happened.is_gone(queue):
             # It may have been gone already when a fault struck.
             gone = left & (unstruck | (self._topology.policy(queue).expires_s is not None))
             self._take(rows[gone], Reason.QUEUE_GONE, queue)
@@ -275,7 +331,8 @@ class _Walk:
         self.in_doubt.append(
             InDoubt(position.queue, Reason.DELIVERY_LIMIT, NO_ARRIVALS, here, none.astype(bool), none - 1)
         )
-        self._died(here, position, Reason.DELIVERY_LIMIT, came_ns[over], deaths | {position.queue})
+        at_ns, latest_ns = came_ns[over], np.full(len(here), NEVER)
+        self._died(here, position, Reason.DELIVERY_LIMIT, at_ns, latest_ns, deaths | {position.queue})
 
     def _died(
         self,
@@ -283,17 +340,22 @@ class _Walk:
         position: Position,
         reason: Reason,
         at_ns: NDArray[np.int64],
+        latest_ns: NDArray[np.int64],
         deaths: frozenset[str],
     ) -> None:
-        """Follow copies that died in a queue to where that leads."""
+        """Follow copies that died in a queue, between two times, to where that leads."""
         queue, topology = position.queue, self._topology
         policy = topology.policy(queue)
         if not policy.has_dead_letter_target:
             self._take(rows, reason, queue)
             return
-        if policy.dead_letters_at_least_once and self._topology.held(queue):
-            self._take(rows, Reason.HELD, queue)
+        if policy.dead_letters_at_least_once and topology.held(queue):
+            refuses = topology.refuses_dead_letters_of(queue)
+            self._take(rows, Reason.HELD if refuses else Reason.UNCONFIRMED, queue)
             return
+        gone = at_ns > self.happened.exchange_gone_ns(policy.dead_letter_exchange or "")
+        self._take(rows[gone], Reason.NO_TARGET, queue)
+        rows, at_ns, latest_ns = rows[~gone], at_ns[~gone], latest_ns[~gone]
         targets = topology.topology.deaths(position)
         if not targets:
             self._take(rows, Reason.NO_TARGET, queue)
@@ -302,7 +364,30 @@ class _Walk:
         if targets[0].queue in deaths:
             self._take(rows, Reason.CYCLE, queue)
             return
-        self._in_queue(rows, targets[0], at_ns, at_ns + WITHIN_NS, deaths, died_in=queue)
+        self._in_queue(rows, targets[0], at_ns, at_ns + WITHIN_NS, deaths, died_in=queue, latest_ns=latest_ns)
+
+    def _expires_ns(self, queue: str, came_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return when the time to live of copies that came to a queue is over; NEVER if it has none."""
+        ttl_s = self._topology.policy(queue).message_ttl_s
+        return np.full(len(came_ns), NEVER) if ttl_s is None else came_ns + round(ttl_s * 1e9)
+
+    def _unsafe_ns(
+        self,
+        rows: NDArray[np.int64],
+        source: str,
+        queue: str,
+        died_ns: NDArray[np.int64],
+        latest_ns: NDArray[np.int64],
+        left_ns: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        """Return from when on a fault can have taken dead letters of a source (empty: they are none), and note the first one that can."""
+        if not source:
+            return np.full(len(rows), NEVER)
+        unsafe_ns, fault = self._dead_lettering.taken(source, queue, died_ns, latest_ns, left_ns)
+        exposed = (fault >= 0) & (self.taken.exposed_to[rows] < 0)
+        self.taken.exposed_to[rows[exposed]] = fault[exposed]
+        self.taken.exposed_by[rows[exposed]] = self._place[source]
+        return unsafe_ns
 
     def _take(self, rows: NDArray[np.int64], reason: Reason, queue: str) -> None:
         self.taken.put(rows, reason, self._place[queue])

@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.checks.rules.counted import DELIVERY_LIMIT, EXPIRED, MAXLEN, Counters, Pool, left_since, pool_of
+from harness.checks.rules.happenings import Happenings
 from harness.checks.rules.stays import Arrivals, most_at_consumers
 from harness.checks.rules.taken import Reason, Taken
-from harness.checks.tally.fault_records import FaultRecord, fault_records
+from harness.checks.tally.fault_records import FaultRecord
 from harness.checks.tally.message_table import MessageTable
-from harness.events import Event
-from harness.scenario.queue_policy import EffectivePolicy
 
 COUNTED: Final = {Reason.DELIVERY_LIMIT: DELIVERY_LIMIT, Reason.LENGTH: MAXLEN, Reason.TTL: EXPIRED}
 """What the broker's counters call it."""
@@ -51,18 +50,21 @@ class InDoubt:
         )
 
 
-def weigh(taken: Taken, groups: Sequence[InDoubt], tally: MessageTable, events: Sequence[Event]) -> None:
+def weigh(
+    taken: Taken, groups: Sequence[InDoubt], counters: Counters, happened: Happenings, tally: MessageTable
+) -> None:
     """Decide for what was taken whether it is shown, in `taken` itself."""
-    _Weighing(taken, groups, tally, events).all()
+    _Weighing(taken, groups, counters, happened, tally).all()
 
 
 class _Weighing:
     """Holds what seems to have died against what can have."""
 
-    def __init__(self, taken: Taken, groups: Sequence[InDoubt], tally: MessageTable, events: Sequence[Event]) -> None:
+    def __init__(
+        self, taken: Taken, groups: Sequence[InDoubt], counters: Counters, happened: Happenings, tally: MessageTable
+    ) -> None:
         self.taken, self._groups, self._tally, self._topology = taken, groups, tally, tally.topology
-        self._events = events
-        self._counters = Counters(taken.copy, tally, events)
+        self._counters, self._happened = counters, happened
         self._places = {name: number for number, name in enumerate(tally.queues)}
 
     def all(self) -> None:
@@ -73,7 +75,7 @@ class _Weighing:
         taken = self.taken
         by_limit, by_length, by_ttl = ([each for each in self._groups if each.reason is reason] for reason in COUNTED)
         for group in by_length:
-            must = self._must_have_dropped(group.queue, self._topology.policy(group.queue), group.arrivals)
+            must = self._must_have_dropped(group)
             taken.possible[group.rows] |= np.arange(len(group.rows)) >= must
         for group in self._held_against(by_length):
             taken.reason[group.rows] = Reason.TTL
@@ -83,10 +85,12 @@ class _Weighing:
         for group in self._groups:
             self._otherwise(group, (taken.reason[group.rows] == Reason.NONE) & (group.purge >= 0))
         self._purged()
-        held = np.flatnonzero(taken.reason == Reason.HELD)
+        held = np.flatnonzero((taken.reason == Reason.HELD) | (taken.reason == Reason.UNCONFIRMED))
         for place in np.unique(taken.queue[held]).tolist():
             mine, queue = held[taken.queue[held] == place], self._tally.queues[place]
+            mine = mine[np.argsort(taken.possible[mine], kind="stable")]
             count, facts = self._topology.held(queue), self._topology.facts[queue]
+            taken.possible[mine[: max(0, count - self._counters.others([queue]))]] = False
             taken.possible[mine[count:]] = True
             taken.reason[mine[count + left_since(facts, self._tally) :]] = Reason.NONE
         taken.possible[taken.reason == Reason.NONE] = False
@@ -126,7 +130,7 @@ class _Weighing:
             found[group.rows[group.may_expire]] = 1
         rows = np.concatenate([group.rows for group in groups])
         purge = np.concatenate([group.purge for group in groups])
-        for fault in fault_records(self._events):
+        for fault in self._happened.faults:
             there = np.unique(rows[purge == fault.fault])
             there = there[np.argsort(taken.since_ns[there], kind="stable")]
             known = np.count_nonzero((taken.reason == Reason.PURGED) & (taken.fault == fault.fault))
@@ -179,7 +183,7 @@ class _Weighing:
         passed, or they are lost. The number that the purge took is shown to be removed, less whatever else it can have taken.
         """
         taken = self.taken
-        purges = [fault for fault in fault_records(self._events) if fault.taken is not None]
+        purges = [fault for fault in self._happened.faults if fault.taken is not None]
         for number, fault in enumerate(purges):
             mine = np.flatnonzero((taken.reason == Reason.PURGED) & (taken.fault == fault.fault))
             beyond = mine[np.lexsort((taken.since_ns[mine], taken.possible[mine]))][fault.taken :]
@@ -210,14 +214,21 @@ class _Weighing:
         return rows
 
     def _gone_otherwise(self, rows: NDArray[np.int64], place: int) -> None:
-        """Say of copies that somebody else's consumer took them out of a queue, where there is one; else they are lost there."""
-        others = self._topology.has_foreign_consumers(self._tally.queues[place])
-        self.taken.put(rows, Reason.TAKEN if others else Reason.NONE, place)
+        """Say of copies that they went with their queue, or that somebody else's consumer took them; else they are lost there."""
+        queue = self._tally.queues[place]
+        reason = Reason.TAKEN if self._topology.has_foreign_consumers(queue) else Reason.NONE
+        self.taken.put(rows, Reason.QUEUE_GONE if self._happened.is_gone(queue) else reason, place)
         self.taken.fault[rows] = -1
 
-    def _must_have_dropped(self, queue: str, policy: EffectivePolicy, arrivals: Arrivals) -> int:
+    def _must_have_dropped(self, group: InDoubt) -> int:
+        policy = self._topology.policy(group.queue)
+        if policy.refuses_when_full:
+            if policy.max_length_bytes is not None:
+                return 0  # how full it was is not known
+            if policy.message_ttl_s is None:
+                return len(group.rows)
+            expired = self._counters.bounds(pool_of(policy), EXPIRED)
+            return 0 if expired is None else max(0, len(group.rows) - expired.most)
         if policy.max_length is None or policy.message_ttl_s is not None:
             return 0
-        if policy.refuses_when_full:
-            return len(arrivals.came_ns)
-        return arrivals.overflow(policy.max_length, most_at_consumers(queue, self._tally.sessions))
+        return group.arrivals.overflow(policy.max_length, most_at_consumers(group.queue, self._tally.sessions))

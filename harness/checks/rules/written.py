@@ -21,7 +21,6 @@ from harness.checks.rules.endings import LAG_NS
 from harness.checks.tally.fault_records import FaultRecord, fault_records
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
-from harness.effects import Becomes
 from harness.events import Event
 
 
@@ -31,7 +30,7 @@ class Written:
     def __init__(self, tally: MessageTable, events: Sequence[Event]) -> None:
         """Nothing is looked at before it is asked for."""
         self._tally = tally
-        self.kills = tuple(each for each in fault_records(events) if _kills(each))
+        self.kills = tuple(each for each in fault_records(events) if each.kills_node)
         """The steps that may have cost acks."""
 
     def missing(self, kill: FaultRecord, queue: NDArray[np.integer], acked_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -96,8 +95,3 @@ def _edges(times_ns: NDArray[np.int64], until_ns: int) -> NDArray[np.int64]:
     np.maximum.at(last, span, times_ns)
     some = first != NEVER
     return np.concatenate([first[some], last[some]])
-
-
-def _kills(fault_record: FaultRecord) -> bool:
-    """Whether a step ends a node that then writes nothing more; one that stops in order writes all."""
-    return fault_record.effects.node is Becomes.KILLED or (fault_record.ends_node and fault_record.clean is False)

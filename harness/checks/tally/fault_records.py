@@ -64,6 +64,11 @@ class FaultRecord:
         """Whether it takes a node of the broker down."""
         return self.effects.ends_node
 
+    @property
+    def kills_node(self) -> bool:
+        """Whether it ends a node that then writes nothing more; one that stops in order writes all."""
+        return self.effects.node is Becomes.KILLED or (self.ends_node and self.clean is False)
+
     def may_cut_off(self, actor: str) -> bool:
         """Whether it can cost an actor its connection."""
         match self.effects.cuts:

@@ -12,7 +12,7 @@ as long as that makes few slots (`MOST_SLOTS`). Beyond that the slots of the las
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from harness.history.records import Death
@@ -106,6 +106,22 @@ class Lives:
     def begun_by(self, slot: int) -> str:
         """Return the queue where the death was that begins a slot; empty for one that a publish begins."""
         return next((place.queue for (_, place), begun in self._children.items() if slot in begun.values()), "")
+
+    def line(self, slot: int) -> Iterator[int]:
+        """Yield the slots whose deaths led to the beginning of a slot: its parent first."""
+        parent = self.slots[slot].parent
+        while parent is not None:
+            yield parent
+            parent = self.slots[parent].parent
+
+    def died_before(self, slot: int) -> set[str]:
+        """Return the queues that the line of a slot died in until it began."""
+        return {place.queue for line in self.line(slot) for place in self.places(line)}
+
+    def source(self, slot: int, queue: str) -> str:
+        """Return the queue where the death was that led a copy of a slot to a queue; empty where none leads there."""
+        ways = ((place, way) for (_, place), targets in self._next.items() for way in targets.values())
+        return next((place.queue for place, way in ways if (way[0], way[1].queue) == (slot, queue)), "")
 
     def slot(self, queue: str, death: Death | None = None) -> int:
         """Return the slot of what was delivered from (or found in) a queue, MISROUTED if no life leads there."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
+from harness.checks.tally.fault_records import FaultRecord
 from harness.checks.tally.lives import Lives
 from harness.events import BrokerLook, BrokerStarted, Event, QueueFacts
 from harness.scenario.queue_policy import EffectivePolicy, effective_policy
@@ -72,6 +73,19 @@ class RunTopology:
             return False
         return facts is None or facts.node in nodes
 
+    def exchange_lasts(self, exchange: str) -> bool:
+        """Whether an exchange outlasts the end of its broker; those that every virtual host has do."""
+        settings = self._declared.exchanges.get(exchange)
+        return settings is None or settings.durable
+
+    def exchange_of(self, route: str) -> str:
+        """Return the exchange that a route's messages are published to; empty for the default one."""
+        return self.topology.split(route)[0]
+
+    def ends_broker(self, fault: FaultRecord) -> bool:
+        """Whether a fault ends all nodes at once."""
+        return fault.ends_node and len(fault.targets) >= self.nodes
+
     def has_foreign_consumers(self, queue: str) -> bool:
         """Whether the broker knew consumers of a queue that are not the run's."""
         return any(each.foreign_consumers for look in self.glimpses for each in look.queues if each.name == queue)
@@ -85,6 +99,11 @@ class RunTopology:
         """Return how many messages a queue held after the drain for a target that refuses them."""
         after = [look for look in self.looks if look.moment == "after the drain"]
         return next((each.held for look in after for each in look.queues if each.name == queue), 0)
+
+    def refuses_dead_letters_of(self, queue: str) -> bool:
+        """Whether a dead letter target of a queue may refuse what comes: it has a limit, or is not there."""
+        targets = [self.policy(target) for target in self.targets(queue)]
+        return not targets or any(each.has_length_limit and each.refuses_when_full for each in targets)
 
     def lives(self, route: str, rounds: int = 1) -> Lives:
         """Return the lives that a route's messages can have, of so many rounds."""

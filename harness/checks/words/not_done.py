@@ -1,4 +1,4 @@
-"""What was not done and is not lost: expired, dropped, removed or retained, by which queue, and what would have kept it."""
+"""What was not done and is not lost: expired, dropped, removed, retained or held, by which queue, and what would have kept it."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ _VERBS = {
     Reason.QUEUE_GONE: "removed",
     Reason.HELD: "retained",
     Reason.TAKEN: "removed",
+    Reason.UNCONFIRMED: "held",
 }
 
 
@@ -129,6 +130,7 @@ _BY = {
     Reason.QUEUE_GONE: "with their queue {queue}",
     Reason.HELD: "by {queue} for its dead letter target, which refuses them",
     Reason.TAKEN: "from {queue} by a consumer that is not the run's",
+    Reason.UNCONFIRMED: "by {queue} until its dead letter target has confirmed them",
 }
 _FIELDS = {Reason.TTL: "message_ttl_s", Reason.LENGTH: "max_length", Reason.DELIVERY_LIMIT: "delivery_limit"}
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.checks.rules.causes import Cause, Causes
 from harness.checks.rules.last_seen import last_seen_ns
-from harness.checks.rules.remedies import BROKEN_PROMISE, CHANGED_BODY, FAILED_WORK, NO_CAUSE, UNDECLARED_TAKER
+from harness.checks.rules.remedies import BROKEN_PROMISE, CHANGED_BODY, FAILED_WORK, NO_CAUSE, UNDECLARED_TAKER, Remedy
 from harness.checks.tally.fault_records import FaultRecord, fault_records
 from harness.checks.tally.message_table import MessageTable
 from harness.events import Event
@@ -76,8 +76,11 @@ def _sentence(
         kept = f". {them} durable, persistent and confirmed: the broker broke its promise"
     elif cause.remedy == UNDECLARED_TAKER:
         kept = ". It declares no effects, so it may have taken anything"
+    elif cause.remedy.source:
+        kept = f". {cause.remedy.source} dead-letters at most once, which promises nothing"
+        kept += _would_have_kept(cause.remedy, count) if cause.remedy.ways else ""
     elif cause.remedy not in (NO_CAUSE, CHANGED_BODY):
-        kept = f". Would have kept {'it' if count == 1 else 'them'}: {cause.remedy.text}"
+        kept = _would_have_kept(cause.remedy, count)
     elif cause.remedy == NO_CAUSE and not_looked_at:
         kept = f". Not looked at: {'; '.join(not_looked_at)}"
     elif cause.place is Place.UNKNOWN:
@@ -85,16 +88,22 @@ def _sentence(
     return f"{were} {how_lost(cause, count, fault_record, tally)}{kept}."
 
 
+def _would_have_kept(remedy: Remedy, count: int) -> str:
+    return f". Would have kept {'it' if count == 1 else 'them'}: {remedy.text}"
+
+
 def how_lost(cause: Cause, count: int, fault_record: FaultRecord | None, tally: MessageTable) -> str:
     """Say where messages were lost and when, as in "in a queue at n1 when `restart n1` struck at 2.1 s"."""
     holder = {
         Place.PUBLISHER: f"on the way from {cause.actor or 'a publisher'} to the queue",
         Place.EXCHANGE: "at the exchange, where no queue was there to take them"
-        + (", the queue having gone" if cause.fault is not None else ""),
+        + (", the exchange or the queue having gone" if cause.fault is not None else ""),
         Place.BROKER: f"in a queue at {cause.actor or 'the broker'}",
         Place.WORKER: f"at {cause.actor or 'the workers'}, acknowledged and not done,",
         Place.UNKNOWN: "with no fault of this run to explain it",
     }[cause.place]
+    if cause.remedy.source:
+        holder = f"as {'a dead letter' if count == 1 else 'dead letters'} of {cause.remedy.source}"
     if cause.remedy == CHANGED_BODY:
         holder = f"at {cause.actor}: what it was sent is not what was published"
     when = ""
@@ -103,5 +112,5 @@ def how_lost(cause: Cause, count: int, fault_record: FaultRecord | None, tally: 
     elif cause.remedy == FAILED_WORK:
         when = " as its work failed" if count == 1 else " as their work failed"
     elif cause.place is Place.WORKER:
-        when = " when it died"
+        when = " when it died" if cause.actor else " when they died"
     return holder + when

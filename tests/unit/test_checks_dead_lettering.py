@@ -1,0 +1,124 @@
+"""What faults take of dead letters: dead-lettering at most once promises nothing, and the broker is not blamed for it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from harness.checks.judge import judge
+from harness.verdict.data import Place
+from tests.unit.histories import MS, Story, scenario
+from tests.unit.told_causes import cause, causes, then
+
+BROKEN: Final = "none: durable, persistent and confirmed, and the broker did not keep it"
+AT_MOST_ONCE: dict[str, object] = {"tasks": {"dead_letter": "second"}, "second": {}}
+AT_LEAST_ONCE = (
+    "queues.tasks.type: quorum and queues.tasks.overflow: reject-publish and "
+    "queues.tasks.arguments.x-dead-letter-strategy: at-least-once"
+)
+
+
+def rejected(story: Story) -> Story:
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    return story
+
+
+def of_two() -> Story:
+    return Story(queues=("tasks", "second"))
+
+
+def test_what_a_kill_took_of_the_dead_letters_of_a_classic_queue_was_promised_nothing() -> None:
+    story = rejected(of_two())
+    later_ns = story.now + 60_000 * MS
+    then(story, later_ns).restart_broker(action="kill")
+    assert cause(story, scenario(queues=AT_MOST_ONCE)) == (Place.BROKER, "n1", 0, AT_LEAST_ONCE)
+
+
+def test_what_had_died_long_before_a_node_stopped_in_order_was_written() -> None:
+    story = rejected(of_two())
+    story.now += 60_000 * MS
+    story.restart_broker()
+    assert cause(story, scenario(queues=AT_MOST_ONCE)) == (Place.BROKER, "n1", 0, BROKEN)
+
+
+@pytest.mark.parametrize(("after_ms", "setting"), [(999, AT_LEAST_ONCE), (1100, BROKEN)])
+def test_what_dies_shortly_before_a_node_stops_may_be_on_its_way(after_ms: int, setting: str) -> None:
+    story = rejected(of_two())
+    then(story, story.now + after_ms * MS).restart_broker()
+    assert cause(story, scenario(queues=AT_MOST_ONCE))[3] == setting
+
+
+def test_what_dies_while_its_target_is_not_back_goes_nowhere() -> None:
+    story = of_two()
+    story.sent(0)
+    story.restart_broker()
+    rejected_at = story.now + 1900 * MS
+    then(story, rejected_at)
+    story.reject(0, story.deliver(0, connection=2), connection=2)
+    found = causes(story, scenario(queues=AT_MOST_ONCE))
+    assert found == {(Place.BROKER, "n1", 0, AT_LEAST_ONCE): 1}
+
+
+def test_what_dies_long_after_a_restart_has_nothing_to_fear_of_it() -> None:
+    story = of_two()
+    story.sent(0)
+    story.restart_broker()
+    story.now += 2100 * MS
+    story.reject(0, story.deliver(0, connection=2), connection=2)
+    found = causes(story, scenario(queues=AT_MOST_ONCE))
+    assert found == {(Place.UNKNOWN, "", None, "unknown: no fault of this run explains it"): 1}
+
+
+def test_where_queues_dead_letter_at_least_once_the_broker_has_broken_its_promise() -> None:
+    story = rejected(of_two())
+    story.restart_broker(action="kill")
+    arguments = {"x-dead-letter-strategy": "at-least-once"}
+    queues = {
+        "tasks": {"type": "quorum", "overflow": "reject-publish", "dead_letter": "second", "arguments": arguments},
+        "second": {},
+    }
+    assert cause(story, scenario(queues=queues)) == (Place.BROKER, "n1", 0, BROKEN)
+
+
+def test_only_the_settings_that_are_missing_are_named() -> None:
+    story = rejected(of_two())
+    story.restart_broker(action="kill")
+    queues = {"tasks": {"type": "quorum", "dead_letter": "second"}, "second": {}}
+    assert cause(story, scenario(queues=queues))[3] == AT_LEAST_ONCE.partition(" and ")[2]
+
+
+def test_a_version_that_can_dead_letter_only_at_most_once_is_named() -> None:
+    story = rejected(Story(queues=("tasks", "second"), rabbitmq="3.8.9"))
+    story.restart_broker(action="kill")
+    found = judge(story.history(), scenario(queues=AT_MOST_ONCE), name="x")
+    assert found.causes[0].setting == "none: RabbitMQ 3.8.9 dead-letters at most once"
+    assert found.causes[0].settings == ()
+    assert found.causes[0].sentence.endswith("tasks dead-letters at most once, which promises nothing.")
+
+
+def test_a_dead_letter_that_was_delivered_may_be_unwritten_when_it_comes_back() -> None:
+    story = rejected(of_two())
+    story.deliver(0, queue=1, died=True)
+    story.restart_broker(action="kill")
+    story.lose_connection("worker")
+    assert cause(story, scenario(queues=AT_MOST_ONCE))[3] == AT_LEAST_ONCE
+
+
+def test_of_a_transient_dead_letter_persistence_is_named_first() -> None:
+    story = of_two()
+    story.confirm(story.publish(0, persistent=False))
+    story.reject(0, story.deliver(0))
+    story.restart_broker(action="kill")
+    assert cause(story, scenario(queues=AT_MOST_ONCE))[3] == "publishers.persistent: true"
+
+
+def test_what_the_sentence_says_of_dead_letters() -> None:
+    story = rejected(of_two())
+    story.restart_broker(action="kill")
+    (found,) = judge(story.history(), scenario(queues=AT_MOST_ONCE), name="x").causes
+    assert found.sentence.startswith("1 message was lost as a dead letter of tasks when ")
+    assert f"tasks dead-letters at most once, which promises nothing. Would have kept it: {AT_LEAST_ONCE}." in (
+        found.sentence
+    )
