@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.figures import NOTHING, clock, figure, seconds
+from harness.report.figures import NOTHING, clock, figure, lost_figure, seconds
 from harness.report.plain import plain, shortened
 from harness.verdict.data import Fate, Percentiles, RunVerdict, VariantVerdict
 
@@ -131,7 +131,7 @@ def _of_variant(variant: VariantVerdict | None, *, across: bool) -> dict[str, st
     if not across:
         found["copies"] = f"{counts.copies:,}"
         found |= {fate.value: figure(fate, counts) for fate in Fate if counts.fates.get(fate)}
-        found["lost"] = figure(Fate.LOST, counts)
+        found["lost"] = lost_figure(variant)
         found["processed twice or more"] = f"{counts.duplicates:,}"
     found["deliveries"] = f"{counts.deliveries:,}"
     found["redelivered"] = f"{counts.redelivered:,}"

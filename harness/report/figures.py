@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.scenario.quantities import format_duration
-from harness.verdict.data import DONE, Counts, Fate
+from harness.verdict.data import DONE, Counts, Fate, VariantVerdict
 
 NOTHING = "—"
 """Where there is no figure."""
@@ -47,6 +47,13 @@ def figure(fate: Fate, counts: Counts) -> str:
         return interval(least, least + sum(counts.possible.values()))
     most = counts.fates.get(fate, 0)
     return interval(most - counts.possible.get(fate, 0), most)
+
+
+def lost_figure(variant: VariantVerdict) -> str:
+    """Write how many copies are lost; of a run that was cut short, which has no causes, `up to` so many."""
+    counts = variant.counts
+    bound = "up to " if counts.fates.get(Fate.LOST) and not variant.causes else ""
+    return bound + figure(Fate.LOST, counts)
 
 
 def interval(least: int, most: int) -> str:

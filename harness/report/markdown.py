@@ -8,11 +8,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from harness.report.figures import NOTHING_PUBLISHED, figure, not_done_otherwise, processed, seconds, several_copies
+from harness.report.figures import (
+    NOTHING_PUBLISHED,
+    lost_figure,
+    not_done_otherwise,
+    processed,
+    seconds,
+    several_copies,
+)
 from harness.report.named import named, trace_command
 from harness.report.plain import plain, shortened
 from harness.report.summary import expected, missing_control, observed_or_asked, standing
-from harness.verdict.data import ExpectationResult, Fate, Outcome, RunVerdict, VariantVerdict
+from harness.verdict.data import ExpectationResult, Outcome, RunVerdict, VariantVerdict
 from harness.verdict.words import plural
 
 LIMIT_BYTES: Final = 1024 * 1024
@@ -131,7 +138,7 @@ def _told(variant: VariantVerdict) -> Iterator[str]:
         *([plural(counts.copies, "copy", "copies")] if several_copies(counts) else []),
         f"{counts.confirmed:,} confirmed",
         f"{processed(counts):,} processed",
-        f"{'' if variant.causes or not counts.fates.get(Fate.LOST) else 'up to '}{figure(Fate.LOST, counts)} lost",
+        f"{lost_figure(variant)} lost",
         *(f"{written} {fate.value}" for fate, written in not_done_otherwise(counts).items()),
         f"{counts.duplicates:,} processed more than once",
     ]

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from harness.report import figures
 from harness.report.plain import colour, lines, plain, shortened
 from harness.report.summary import expected, missing_control, observed_or_asked, standing
-from harness.verdict.data import Fate, Outcome
+from harness.verdict.data import Outcome
 from harness.verdict.words import plural, rate_bound
 
 
@@ -39,7 +39,7 @@ def environment() -> Environment:
         "plural": plural,
         "processed": figures.processed,
         "figure": figures.figure,
-        "lost_figure": lambda counts: figures.figure(Fate.LOST, counts),
+        "lost_figure": figures.lost_figure,
         "otherwise": lambda counts: sum(counts.fates[fate] for fate in figures.not_done_otherwise(counts)),
         "not_done_otherwise": figures.not_done_otherwise,
         "several_copies": figures.several_copies,

@@ -16,7 +16,7 @@ from harness.report.html import LISTED_MESSAGES, html
 from harness.report.lanes import lanes
 from harness.report.markdown import markdown
 from harness.report.templates import embedded_json
-from harness.verdict.data import Fate, Outage
+from harness.verdict.data import Fate, Outage, Outcome
 from tests.unit import report_samples as samples
 from tests.unit.histories import V
 
@@ -264,6 +264,14 @@ def test_every_fate_has_a_row_a_column_and_its_bounds(pages: dict[str, str]) -> 
         assert re.search(rf" {fate.value} (2 of them possibly lost )?\d", text)
     head = text[text.index("By queue") :]
     assert " ".join(fate.value for fate in Fate) + " sum" in head.replace("Queue ", "")
+
+
+def test_of_a_run_that_was_cut_short_lost_is_a_bound_wherever_it_stands() -> None:
+    sample = samples.failing(3)
+    cut = replace(sample.run.variants[0], causes=(), outcome=Outcome.INTERRUPTED)
+    text = Page(rendered(replace(sample, run=replace(sample.run, variants=(cut,))))).text
+    assert "Lost up to 3" in text
+    assert "lost up to 3" in text[text.index("What became of every") :]
 
 
 def test_the_flow_counts_what_was_acknowledged_and_is_still_there() -> None:
