@@ -451,9 +451,16 @@ class Processes:
                 for incarnation in actor.incarnations
             )
 
-    def consuming(self) -> bool:
-        """Whether every living worker was seen to consume."""
-        return all(counters.consuming for counters in self._living_counters("worker"))
+    def not_consuming(self) -> list[str]:
+        """Name the living workers that were not seen to consume, and from where."""
+        with self._lock:
+            return [
+                f"{actor.plan.actor} from {actor.plan.group.queue or self._scenario.first_queue}"
+                for actor in self._of("worker")
+                if isinstance(actor.plan.group, Workers)
+                and actor.current is not None
+                and not actor.current.counters.consuming
+            ]
 
     def consumers(self) -> Counter[str]:
         """Count the consumers of the living workers that were last seen to consume, by queue."""
@@ -471,13 +478,14 @@ class Processes:
         with self._lock:
             return tuple(actor.current.process for actor in self._actors.values() if actor.current is not None)
 
-    def connected(self) -> bool:
-        """Whether every living publisher was seen to be connected, or is already done."""
-        return all(counters.connected for counters in self._living_counters("publisher"))
-
-    def _living_counters(self, role: Role) -> list[ActorCounters]:
+    def not_connected(self) -> list[str]:
+        """Name the living publishers that were not seen to be connected, and are not done."""
         with self._lock:
-            return [actor.current.counters for actor in self._of(role) if actor.current is not None]
+            return [
+                actor.plan.actor
+                for actor in self._of("publisher")
+                if actor.current is not None and not actor.current.counters.connected
+            ]
 
     def publishers_done(self) -> bool:
         """Whether no publisher runs or is just being started."""

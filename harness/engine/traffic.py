@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from harness.engine import plan as planning
@@ -75,7 +75,7 @@ class Traffic:
         processes.add(planning.publishers(self._scenario))
         if not self._scenario.backlog_first:
             self._start_workers()
-        self._wait_for(processes.connected, "the publishers to connect")
+        self._wait_for(processes.not_connected, "publishers to connect")
         self._before_release()
         self._outbox.emit(TrafficStarted(at_ns=time.monotonic_ns(), variant=self._variant))
         released = time.monotonic()
@@ -149,13 +149,15 @@ class Traffic:
     def _start_workers(self) -> None:
         self._workers_started = True
         self._cast.processes.add(planning.workers(self._scenario))
-        self._wait_for(self._cast.processes.consuming, "the workers to consume")
+        self._wait_for(self._cast.processes.not_consuming, "workers to consume")
 
-    def _wait_for(self, condition: Callable[[], bool], what: str) -> None:
+    def _wait_for(self, missing: Callable[[], Sequence[str]], what: str) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not condition():
+        while names := missing():
             if time.monotonic() > deadline:
-                raise InfrastructureError(f"timed out after {START_TIMEOUT_S:g} s waiting for {what}")
+                more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+                said = ", ".join(names[:3]) + more
+                raise InfrastructureError(f"timed out after {START_TIMEOUT_S:g} s waiting for {what}: {said}")
             time.sleep(BUSY_POLL_S)
             self._housekeep()
 
