@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
+import numpy as np
 import pytest
 
 from harness.checks.judge import judge
+from harness.checks.rules.dead_lettering import DeadLettering
+from harness.checks.tally.message_table import tabulate
+from harness.checks.tally.times import NEVER
+from harness.events import BrokerLook
 from harness.verdict.data import Place
-from tests.unit.histories import MS, Story, scenario
+from tests.unit.histories import MS, Story, queue_facts, scenario
 from tests.unit.told_causes import cause, causes, then
 
 BROKEN: Final = "none: durable, persistent and confirmed, and the broker did not keep it"
@@ -122,3 +128,83 @@ def test_what_the_sentence_says_of_dead_letters() -> None:
     assert f"tasks dead-letters at most once, which promises nothing. Would have kept it: {AT_LEAST_ONCE}." in (
         found.sentence
     )
+
+
+# In a cluster: where its source or its target may live.
+
+TWO_QUEUES: dict[str, object] = {"tasks": {"dead_letter": "second"}, "second": {}}
+QUORUM_SOURCE: dict[str, object] = {"tasks": {"type": "quorum", "dead_letter": "second"}, "second": {}}
+NEVER_OVER = np.full(1, NEVER)
+
+
+def in_cluster(queues: dict[str, object], *, homes: dict[str, str], kills: str = "n1") -> DeadLettering:
+    story = Story(queues=("tasks", "second"), nodes=("n1", "n2"))
+    facts = tuple(replace(queue_facts(name), node=node) for name, node in homes.items())
+    story.event(BrokerLook, moment="before the traffic", queues=facts)
+    story.sent(0)
+    story.now = 10_000 * MS - MS
+    story.fault("kill", kills, family="broker")
+    history = story.history()
+    return DeadLettering(tabulate(history, scenario(queues=queues)).topology, history.events)
+
+
+def by(rules: DeadLettering, died_ms: int, latest_ms: int) -> int:
+    """The fault that can have taken a dead letter of `tasks` in `second`; -1 for none."""
+    _, fault = rules.taken("tasks", "second", np.array([died_ms * MS]), np.array([latest_ms * MS]), NEVER_OVER)
+    return int(fault[0])
+
+
+@pytest.mark.parametrize(
+    ("homes", "stood", "about"),
+    [
+        ({"tasks": "n1", "second": "n1"}, 0, 0),
+        ({"tasks": "n2", "second": "n1"}, 0, 0),
+        ({"tasks": "n1", "second": "n2"}, -1, 0),
+        ({"tasks": "n2", "second": "n2"}, -1, -1),
+    ],
+)
+def test_a_kill_takes_what_lives_on_its_node_or_is_on_its_way_from_there(
+    homes: dict[str, str], stood: int, about: int
+) -> None:
+    rules = in_cluster(TWO_QUEUES, homes=homes)
+    assert by(rules, 1000, 999) == stood
+    assert by(rules, 9_900, 10_500) == about
+
+
+def test_a_quorum_queue_may_live_anywhere() -> None:
+    rules = in_cluster(QUORUM_SOURCE, homes={"tasks": "n2", "second": "n2"})
+    assert by(rules, 9_900, 10_500) == 0
+    assert by(rules, 1000, 999) == -1
+
+
+def test_what_surely_arrived_was_not_on_its_way() -> None:
+    rules = in_cluster(QUORUM_SOURCE, homes={"tasks": "n1", "second": "n2"})
+    assert by(rules, 10_000, 10_000) == 0
+    assert by(rules, 10_000, 9_999) == -1
+
+
+@pytest.mark.parametrize(("nodes", "fault"), [(("n1",), -1), (("n1", "n2"), 0)])
+def test_a_node_that_stands_still_takes_dead_letters_only_where_others_go_on(
+    nodes: tuple[str, ...], fault: int
+) -> None:
+    story = Story(queues=("tasks", "second"), nodes=nodes)
+    story.sent(0)
+    story.now = 10_000 * MS - MS
+    story.fault("pause", "n1", family="broker")
+    history = story.history()
+    rules = DeadLettering(tabulate(history, scenario(queues=TWO_QUEUES)).topology, history.events)
+    assert by(rules, 10_001, 10_500) == fault
+
+
+def test_it_is_taken_from_when_it_died_or_from_when_the_fault_struck_what_stood_there() -> None:
+    rules = in_cluster(TWO_QUEUES, homes={"tasks": "n1", "second": "n1"})
+    died_ns, latest_ns = np.array([1000 * MS, 10_001 * MS]), np.array([999 * MS, 10_500 * MS])
+    from_ns, _ = rules.taken("tasks", "second", died_ns, latest_ns, np.full(2, NEVER))
+    assert from_ns.tolist() == [10_000 * MS, 10_001 * MS]
+
+
+def test_what_had_left_before_the_kill_was_not_taken_by_it() -> None:
+    rules = in_cluster(TWO_QUEUES, homes={"tasks": "n1", "second": "n1"})
+    died_ns, latest_ns = np.array([1000 * MS] * 2), np.array([999 * MS] * 2)
+    _, fault = rules.taken("tasks", "second", died_ns, latest_ns, np.array([9_999 * MS, 10_000 * MS]))
+    assert fault.tolist() == [-1, 0]
