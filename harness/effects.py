@@ -81,6 +81,16 @@ class Effects:
         return self.node in (Becomes.KILLED, Becomes.STOPPED)
 
     @property
+    def freezes(self) -> bool:
+        """Whether it has nodes or processes stand still."""
+        return Becomes.FROZEN in (self.node, self.process)
+
+    @property
+    def thaws(self) -> bool:
+        """Whether it lets nodes or processes go on that stood still."""
+        return Becomes.THAWED in (self.node, self.process)
+
+    @property
     def strikes_node(self) -> bool:
         """Whether a node of the broker is gone, or out of reach of the others, for a while."""
         return self.node not in (Becomes.UNCHANGED, Becomes.THAWED)

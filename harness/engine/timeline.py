@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from harness.broker.protocol import Broker
@@ -40,6 +40,8 @@ class _Step:
     heal_at: float | None = None
     """When it heals by itself (time.monotonic)."""
     healing: Future[None] | None = None
+    thawed: set[str] = field(default_factory=set)
+    """Which of the targets that it froze another step has thawed."""
     over: bool = False
 
 
@@ -235,8 +237,19 @@ class Timeline:
         step.injection, step.struck_at = injection, time.monotonic()
         if not injection.healable:
             self._over(step)
+            if step.fault.effects().thaws:
+                self._thawed(set(injection.targets))
         elif injection.heal_after_s is not None:
             step.heal_at = time.monotonic() + injection.heal_after_s
+
+    def _thawed(self, targets: set[str]) -> None:
+        """End the steps that had frozen what is thawed now, each once all of its targets are."""
+        for step in self._steps:
+            if step.injection is None or step.over or step.healing is not None or not step.fault.effects().freezes:
+                continue
+            step.thawed |= targets & set(step.injection.targets)
+            if step.thawed == set(step.injection.targets):
+                self._over(step)
 
     def _healed(self, step: _Step) -> None:
         assert step.healing is not None  # noqa: S101 - it has just been seen to be done

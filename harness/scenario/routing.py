@@ -88,6 +88,20 @@ class Topology:
                 waiting += self.deaths(here)
         return frozenset(found)
 
+    def chain(self, exchange: str) -> tuple[str, ...]:
+        """Return an exchange, its alternate exchange, and so on."""
+        found: list[str] = []
+        at: object = exchange
+        while isinstance(at, str) and at and at not in found:
+            found.append(at)
+            at = self._alternate(at)
+        return tuple(found)
+
+    def _alternate(self, exchange: str) -> object:
+        settings = self.exchanges.get(exchange) or BUILT_IN_EXCHANGES.get(exchange)
+        own = settings.arguments.get(ALTERNATE_EXCHANGE) if settings is not None else None
+        return own if own is not None else self.alternates.get(exchange)
+
     def through(self, exchange: str, key: str) -> tuple[str, ...]:
         """Route by the bindings of an exchange, and where none fits by its alternate exchange."""
         passed: set[str] = set()
@@ -100,7 +114,7 @@ class Topology:
                 return ()
             bound = (binding for binding in self.bindings if binding.exchange == exchange)
             found = tuple(dict.fromkeys(binding.queue for binding in bound if _fits(settings.type, binding, key)))
-            alternate = settings.arguments.get(ALTERNATE_EXCHANGE, self.alternates.get(exchange))
+            alternate = self._alternate(exchange)
             if found or not isinstance(alternate, str):
                 return found
             exchange = alternate

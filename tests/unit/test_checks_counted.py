@@ -11,6 +11,7 @@ import pytest
 from harness.checks.rules.counted import EXPIRED, MAXLEN, Bounds, Counters, Pool, pool_of
 from harness.checks.tally.message_table import MessageTable, tabulate
 from harness.events import BrokerLook
+from harness.history.records import AckMode
 from harness.scenario.scenario import Scenario
 from tests.unit.histories import FOREIGN, MS, Story, queue_facts, scenario
 
@@ -254,6 +255,15 @@ def test_without_counts_nothing_is_known_of_rejects() -> None:
     assert not Counters(np.empty(0, dtype=np.int64), tabulate(history, ENDS), history.events).all_rejects_arrived(
         "tasks"
     )
+
+
+def test_with_automatic_acks_nothing_comes_back() -> None:
+    story = a_story()
+    story.consume(acks=AckMode.AUTOMATIC)
+    story.sent(0)
+    story.complete(0, story.deliver(0))
+    story.lose_connection("worker")
+    assert bounds(story) == (5, 5)
 
 
 def test_what_is_missing_is_not_counted_as_come_back() -> None:

@@ -9,6 +9,7 @@ import pytest
 from harness.checks.judge import judge
 from harness.events import BrokerLook
 from harness.scenario.scenario import Scenario
+from harness.verdict.data import Fate
 from tests.unit.histories import MS, Story, queue_facts, scenario
 
 FAN: dict[str, Any] = {
@@ -116,6 +117,22 @@ def test_what_was_rejected_comes_round() -> None:
     assert told(in_a_cycle(rejects=True), scenario(**FAN | {"queues": queues})) == {"lost unknown": 1}
 
 
+def test_a_reject_in_an_earlier_queue_does_not_prevent_a_cycle() -> None:
+    story = Story(queues=("tasks", "delay", "second"))
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    story.now += 2000 * MS
+    done_dead(story, queue=2)
+    queues = {
+        "tasks": {"dead_letter": "delay"},
+        "delay": {"message_ttl": "1s", "dead_letter": {"exchange": "all"}},
+        "second": {},
+    }
+    bindings = [{"exchange": "all", "queue": "delay"}, {"exchange": "all", "queue": "second"}]
+    found = told(story, scenario(queues=queues, exchanges=FAN["exchanges"], bindings=bindings))
+    assert [each.partition(":")[0] for each in found] == ["dropped in a dead letter cycle"]
+
+
 def test_a_branch_that_leads_back_through_another_queue_is_a_cycle() -> None:
     story = Story(queues=("tasks", "delay", "second"))
     story.sent(0)
@@ -148,6 +165,46 @@ def test_an_exchange_that_is_not_durable_leads_nowhere_once_its_broker_has_ended
     (found,) = judge(story.history(), of, name="x").not_done
     assert found.by == "as dead letters of tasks, whose dead letter target leads to no queue"
     assert (found.possible, found.settings) == (False, ("exchanges.all.durable: true",))
+
+
+@pytest.mark.parametrize("target", ["all", "first"])
+def test_an_alternate_exchange_that_is_not_durable_is_no_way_either(target: str) -> None:
+    story = of_two()
+    story.sent(0)
+    story.restart_broker()
+    story.now += 5000 * MS
+    story.reject(0, story.deliver(0, connection=2), connection=2)
+    first = {"type": "direct", "arguments": {"alternate-exchange": "all"}}
+    of = scenario(
+        queues={"tasks": {"dead_letter": {"exchange": target}}, "second": {}},
+        exchanges={"first": first, "all": {"type": "fanout", "durable": False}},
+        bindings=[{"exchange": "all", "queue": "second"}],
+    )
+    (found,) = judge(story.history(), of, name="x").not_done
+    assert (found.fate, found.settings) == (Fate.DROPPED, ("exchanges.all.durable: true",))
+
+
+@pytest.mark.parametrize("restarted", [True, False])
+def test_what_is_held_for_an_exchange_that_has_gone_is_retained(*, restarted: bool) -> None:
+    story = rejected(of_two())
+    if restarted:
+        story.restart_broker()
+    facts = (queue_facts("tasks", held=1), queue_facts("second"))
+    story.event(BrokerLook, moment="after the drain", queues=facts)
+    at_least_once = {
+        "type": "quorum",
+        "overflow": "reject-publish",
+        "dead_letter": {"exchange": "all"},
+        "arguments": {"x-dead-letter-strategy": "at-least-once"},
+    }
+    of = scenario(
+        queues={"tasks": at_least_once, "second": {}},
+        exchanges={"all": {"type": "fanout", "durable": False}},
+        bindings=[{"exchange": "all", "queue": "second"}],
+    )
+    (found,) = judge(story.history(), of, name="x").not_done
+    assert found.fate is (Fate.RETAINED if restarted else Fate.IN_TRANSIT)
+    assert found.settings == (("exchanges.all.durable: true",) if restarted else ())
 
 
 def test_a_queue_that_is_not_durable_is_named_where_it_was_the_target() -> None:

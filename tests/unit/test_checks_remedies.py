@@ -17,7 +17,9 @@ EXPIRES = {"arguments": {"x-expires": 1000}}
 def remedies(reason: Reason, **tasks: Any) -> dict[str, tuple[str, ...]]:
     """What is said, and the first path of each way."""
     story = Story(queues=("tasks", "second"))
-    topology = tabulate(story.history(), scenario(queues={"tasks": tasks, "second": {}})).topology
+    topology = tabulate(
+        story.history(), scenario(queues={"tasks": tasks, "second": {}, "limited": {"max_length": 3}})
+    ).topology
     return {each.text: tuple(way[0] for way in each.ways) for each in of_not_done(reason, "tasks", topology)}
 
 
@@ -69,9 +71,10 @@ BYTES = "queues.tasks.arguments.x-max-length-bytes"
         (Reason.QUEUE_GONE, {}, {}),
         (
             Reason.HELD,
-            {"dead_letter": "second"},
-            {"a greater queues.second.max_length": "queues.second.max_length"},
+            {"dead_letter": "limited"},
+            {"a greater queues.limited.max_length": "queues.limited.max_length"},
         ),
+        (Reason.HELD, {"dead_letter": "second"}, {}),
         (Reason.PURGED, {}, {}),
         (Reason.TAKEN, {}, {}),
     ],

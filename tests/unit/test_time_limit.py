@@ -30,8 +30,8 @@ def note_of(changes: dict[str, object], *, published: int, done: bool, finished:
 
     processes: Any = SimpleNamespace(
         add=nothing,
-        connected=lambda: True,
-        consuming=lambda: True,
+        not_connected=list,
+        not_consuming=list,
         release=nothing,
         loads=nothing,
         publishers_done=lambda: done,

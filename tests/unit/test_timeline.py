@@ -32,7 +32,7 @@ class Told(list[Event]):
             }
         )
         broker = broker or SimpleNamespace(nodes=("n1",), control=lambda *_: ControlResult(0, "", ""))
-        processes: Any = SimpleNamespace(pause=None, kill=None)
+        processes: Any = SimpleNamespace(pause=None, kill=None, resume=None)
         return Timeline(
             scenario,
             broker=broker,
@@ -164,4 +164,22 @@ def test_a_node_that_an_earlier_step_has_down_is_not_among_any() -> None:
     for second in range(1, 8):
         settle(timeline, second)
     assert killed == [1] * 6
+    timeline.close()
+
+
+def test_a_pause_is_over_once_all_that_it_froze_is_thawed() -> None:
+    thawed: list[int] = []
+    broker: Any = SimpleNamespace(nodes=("n1", "n2"), pause=lambda _node: None, resume=thawed.append)
+    told = Told()
+    timeline = told.timeline(
+        {"pause": {"broker": "all"}, "at": "1s"},
+        {"resume": {"broker": 0}, "at": "2s"},
+        {"resume": {"broker": 1}, "at": "3s"},
+        broker=broker,
+    )
+    for second, over in ((1, []), (2, [1]), (3, [1, 2, 0])):
+        settle(timeline, second)
+        assert [event.fault for event in told if isinstance(event, FaultHealed)] == over
+    assert timeline.heal(30) == []
+    assert thawed == [0, 1], "what is over is not healed once more"
     timeline.close()

@@ -125,6 +125,7 @@ class _Evidence:
     """Whether the work of its last delivery was done, on another body than was published."""
     first_queue: str
     """Where it stood first: another one than `queue` if it has died since, as it seems."""
+    route: str
     exchange: str
     """The exchange that its message was published to; empty for the default one."""
     alone: bool
@@ -191,7 +192,8 @@ def find_causes(lost: Taken, tally: MessageTable, events: Sequence[Event]) -> Ca
                 failed=bool(fail),
                 changed=bool(other_body),
                 first_queue=tally.queues[begun] if begun >= 0 else "",
-                exchange=tally.topology.exchange_of(tally.routes[route]),
+                route=tally.routes[route],
+                exchange=tally.topology.topology.split(tally.routes[route])[0],
                 alone=tally.copies.lives[route].published == 1,
                 exposed_to=exposed_to if exposed_to >= 0 else None,
                 exposed_by=tally.queues[exposed_by] if exposed_by >= 0 else "",
@@ -271,16 +273,19 @@ class _Finder:
             # Nobody saw it move on: what was lost on the way to its first queue, or there, never did.
             earlier = self._before_delivery(replace(evidence, queue=evidence.first_queue))
             cause = cause if cause.place is not Place.UNKNOWN and accuses(earlier) else earlier
-        if accuses(cause) and evidence.exposed_to is not None:
-            return self._as_dead_letter(evidence)
+        killed_by = self._first(lambda each: each.fault == evidence.exposed_to and each.kills_node)
+        if evidence.exposed_to is not None and (accuses(cause) or (killed_by and cause.fault == killed_by.fault)):
+            return self._as_dead_letter(evidence, cause)
         return cause
 
-    def _as_dead_letter(self, evidence: _Evidence) -> Cause:
-        """It had died, and dead-lettering at most once promises nothing."""
+    def _as_dead_letter(self, evidence: _Evidence, cause: Cause) -> Cause:
+        """It had died, and dead-lettering at most once promises nothing: that alone took it, or something else of the same fault as well."""
         fault = self._first(lambda each: each.fault == evidence.exposed_to)
         assert fault is not None  # noqa: S101 - it is one of those that happened
         node = fault.targets[0] if fault.targets else ""
         remedy = at_least_once(evidence.exposed_by, self._topology)
+        if not accuses(cause):
+            remedy = replace(together([cause.remedy, remedy]), source=remedy.source)
         return Cause(Place.BROKER, node, fault.fault, remedy, fault.struck_ns)
 
     def _at_worker(self, session: Session, *, failed: bool) -> Cause:
@@ -391,9 +396,10 @@ class _Finder:
     def _gone_before(self, evidence: _Evidence) -> Cause | None:
         """Return what took a non-durable exchange or queue away before a message was sent: nothing declares it again, so it goes nowhere."""
         by = remedy = None
-        if not self._topology.exchange_lasts(evidence.exchange):
+        passing = [lasting(name) for name in self._topology.passing_exchanges(evidence.exchange)]
+        if passing and not self._topology.lasts_for(evidence.route, evidence.queue):
             by = self._first(lambda each: self._topology.ends_broker(each) and each.struck_ns < evidence.sent_ns)
-            remedy = lasting(evidence.exchange)
+            remedy = together(passing)
         if by is None and not self._settings(evidence.queue).durable:
             by = self._first(lambda each: each.ends_node and each.struck_ns < evidence.sent_ns)
             remedy = durable(evidence.queue)

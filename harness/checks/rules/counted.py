@@ -20,6 +20,7 @@ from harness.checks.tally.deliveries import REJECTED, REQUEUED, Deliveries
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
 from harness.events import BrokerLook, Event, QueueFacts
+from harness.history.records import AckMode
 from harness.scenario.queue_policy import EffectivePolicy
 
 EXPIRED: Final = "expired"
@@ -156,7 +157,8 @@ class Counters:
     def _given_back(self, places: NDArray[np.int64]) -> int:
         """Count the deliveries that can have come back with their connection for good: not acknowledged, or so late that the ack was lost."""
         tally, total = self._tally, 0
-        ended = np.array([session.over_ns != NEVER for session in tally.sessions], dtype=bool)
+        comes_back = [each.over_ns != NEVER and each.acks is not AckMode.AUTOMATIC for each in tally.sessions]
+        ended = np.array(comes_back, dtype=bool)
         endings = find_endings(ended, tally, self._events)
         for deliveries in tally.all_deliveries(ended):
             settled_ns = np.minimum(deliveries.acked_ns, deliveries.rejected_ns)

@@ -46,9 +46,10 @@ class DeadLettering:
         from_ns, by = np.full(len(died_ns), NEVER), np.full(len(died_ns), -1)
         if self._topology.policy(source).dead_letters_at_least_once:
             return from_ns, by
-        for fault in self._faults:
+        # What was at risk while a fault lasted, or stood there as it struck, was not taken by the aftermath of one before.
+        for fault, back_ns in (*((each, 0) for each in self._faults), *((each, BACK_NS) for each in self._faults)):
             at_target = self._strikes(fault, target)
-            about = (died_ns <= over_ns(fault) + BACK_NS) & (latest_ns >= fault.at_ns)
+            about = (died_ns <= over_ns(fault) + back_ns) & (latest_ns >= fault.at_ns)
             about &= (latest_ns >= died_ns) & (at_target or self._strikes(fault, source))
             stood = (died_ns <= fault.struck_ns) & (until_ns >= fault.at_ns)
             stood &= at_target and self._topology.policy(target).type == "classic" and fault.kills_node

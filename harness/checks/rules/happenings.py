@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,10 +74,9 @@ class Happenings:
             return np.zeros(len(came_ns), dtype=bool)
         return came_ns > min((fault.struck_ns for fault in self.faults if fault.ends_node), default=NEVER)
 
-    def exchange_gone_ns(self, exchange: str) -> int:
-        """Return from when on an exchange is gone: it is not durable, and nothing declares it again after its broker's end; NEVER if it stays."""
-        if self._topology.exchange_lasts(exchange):
-            return NEVER
+    @cached_property
+    def ended_ns(self) -> int:
+        """When the broker first ended: nothing declares again what does not outlast that; NEVER if it did not."""
         return min((fault.struck_ns for fault in self.faults if self._topology.ends_broker(fault)), default=NEVER)
 
     def purged_ns(

@@ -109,8 +109,7 @@ def _of_length(queue: str, topology: RunTopology) -> Iterator[Remedy]:
 
 def _passing_targets(queue: str, topology: RunTopology) -> Iterator[Remedy]:
     """Name what of the way of a queue's dead letters does not outlast the end of a node."""
-    exchange = topology.policy(queue).dead_letter_exchange or ""
-    if not topology.exchange_lasts(exchange):
+    for exchange in topology.passing_exchanges(topology.policy(queue).dead_letter_exchange or ""):
         yield lasting(exchange)
     for target in topology.targets(queue):
         if not topology.settings(target).durable:
@@ -141,7 +140,9 @@ def of_not_done(reason: Reason, queue: str, topology: RunTopology) -> Iterator[R
         case Reason.QUEUE_GONE if topology.policy(queue).expires_s is not None:
             yield Remedy(f"{at} without x-expires", ((f"{at}.arguments.x-expires",),))
         case Reason.HELD:
+            yield from _passing_targets(queue, topology)
             for target in topology.targets(queue):
-                yield Remedy(f"a greater queues.{target}.max_length", ((f"queues.{target}.max_length",),))
+                if topology.policy(target).max_length is not None:
+                    yield Remedy(f"a greater queues.{target}.max_length", ((f"queues.{target}.max_length",),))
         case _:
             return

@@ -105,7 +105,6 @@ class _Walk:
         tally, last = self._tally, self._last
         slots, routes = tally.copies.slots(self.taken.copy), tally.route[self.taken.copy]
         queue = tally.first_queue(self.taken.copy)
-        exchanges = [tally.topology.exchange_of(route) for route in tally.routes]
         delivered = np.flatnonzero(last >= 0)
         queue[delivered] = tally.deliveries.queue[last[delivered]]
         groups, of = np.unique(np.stack([routes, slots, queue], axis=1), axis=0, return_inverse=True)
@@ -115,29 +114,28 @@ class _Walk:
             if place < 0:
                 self.taken.since_ns[rows] = sent_ns
                 continue
-            unsent = (last[rows] < 0) & (sent_ns > self.happened.exchange_gone_ns(exchanges[route]))
-            self._stand(rows[unsent], tally.queues[place], sent_ns[unsent])
-            rows = rows[~unsent]
             name = tally.queues[place]
             lives = tally.copies.lives[route]
+            if not tally.topology.lasts_for(tally.routes[route], lives.slots[slot].first_queue):
+                nowhere = (last[rows] < 0) & (sent_ns > self.happened.ended_ns)
+                self._stand(rows[nowhere], name, sent_ns[nowhere])
+                rows = rows[~nowhere]
             position = next(each for each in lives.places(slot) if each.queue == name)
-            begun_by, deaths = lives.begun_by(slot), frozenset(lives.died_before(slot))
-            source = lives.source(slot, name)
-            rejected = self._rejected_before(rows, slot)
-            for mine, before in ((rows[~rejected], deaths), (rows[rejected], frozenset[str]())):
-                if len(mine):
-                    self._from(mine, position, begun_by, source, before)
+            begun_by, source, deaths = lives.begun_by(slot), lives.source(slot, name), lives.deaths_before(slot)
+            rejects = self._last_rejects(rows, deaths)
+            for last_reject in np.unique(rejects).tolist():
+                before = frozenset(queue for _, queue in deaths[last_reject + 1 :])
+                self._from(rows[rejects == last_reject], position, begun_by, source, before)
         self.taken.possible[self._maybe_unrouted] = True
 
-    def _rejected_before(self, rows: NDArray[np.int64], slot: int) -> NDArray[np.bool_]:
-        """Return of which copies of a slot the line was rejected: one that ended in the death that began it, or in an earlier one."""
-        tally, copies = self._tally, self.taken.copy[rows]
-        deliveries = tally.deliveries
-        rejected = np.zeros(len(rows), dtype=bool)
-        for ancestor in tally.copies.lives[int(tally.route[copies[:1]][0])].line(slot) if len(rows) else ():
-            mine = tally.copies.siblings(copies, ancestor)
-            rejected |= np.isin(mine, deliveries.copy[deliveries.rejected == REJECTED])
-        return rejected
+    def _last_rejects(self, rows: NDArray[np.int64], deaths: Sequence[tuple[int, str]]) -> NDArray[np.int64]:
+        """Return which of the deaths that led to some copies (slots, and queues) was the last by a reject; -1 where none was."""
+        deliveries, copies = self._tally.deliveries, self.taken.copy[rows]
+        found = np.full(len(rows), -1, dtype=np.int64)
+        for number, (slot, queue) in enumerate(deaths):
+            there = (deliveries.rejected == REJECTED) & (deliveries.queue == self._place[queue])
+            found[np.isin(self._tally.copies.siblings(copies, slot), deliveries.copy[there])] = number
+        return found
 
     def _from(
         self, rows: NDArray[np.int64], position: Position, begun_by: str, source: str, before: frozenset[str]
@@ -145,7 +143,7 @@ class _Walk:
         """Follow copies whose last known place is the same.
 
         `begun_by` is the queue where the death was that begins them, if any, and `source` the one where the death was that leads there;
-        `before` are the queues that they, or the copies that ended as these began, died in with no reject.
+        `before` are the queues that the copies which ended as these began had died in since they were last rejected.
         """
         tally, last = self._tally, self._last[rows]
         deliveries = tally.deliveries
@@ -350,13 +348,15 @@ class _Walk:
             self._take(rows, reason, queue)
             return
         if policy.dead_letters_at_least_once and topology.held(queue):
-            refuses = topology.refuses_dead_letters_of(queue)
+            there = topology.lasting if self.happened.ended_ns != NEVER else topology.topology
+            refuses = topology.refuses_dead_letters_of(queue) or not there.deaths(position)
             self._take(rows, Reason.HELD if refuses else Reason.UNCONFIRMED, queue)
             return
-        gone = at_ns > self.happened.exchange_gone_ns(policy.dead_letter_exchange or "")
-        self._take(rows[gone], Reason.NO_TARGET, queue)
-        rows, at_ns, latest_ns = rows[~gone], at_ns[~gone], latest_ns[~gone]
         targets = topology.topology.deaths(position)
+        if targets and targets[0] not in topology.lasting.deaths(position):
+            gone = at_ns > self.happened.ended_ns
+            self._take(rows[gone], Reason.NO_TARGET, queue)
+            rows, at_ns, latest_ns = rows[~gone], at_ns[~gone], latest_ns[~gone]
         if not targets:
             self._take(rows, Reason.NO_TARGET, queue)
             return

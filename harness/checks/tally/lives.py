@@ -114,9 +114,10 @@ class Lives:
             yield parent
             parent = self.slots[parent].parent
 
-    def died_before(self, slot: int) -> set[str]:
-        """Return the queues that the line of a slot died in until it began."""
-        return {place.queue for line in self.line(slot) for place in self.places(line)}
+    def deaths_before(self, slot: int) -> tuple[tuple[int, str], ...]:
+        """Return the deaths of the line of a slot until it began, in their order: the slot that died, and in which queue."""
+        lines = reversed(tuple(self.line(slot)))
+        return tuple((line, place.queue) for line in lines for place in self.places(line))
 
     def source(self, slot: int, queue: str) -> str:
         """Return the queue where the death was that led a copy of a slot to a queue; empty where none leads there."""
@@ -134,11 +135,13 @@ class Lives:
         exact = self._after(place, deaths, queue)
         if exact is not None:
             return exact[0]
-        # Not all deaths are known: follow the latest of each queue, by the shortest ways.
+        # Not all deaths are known, or not well counted: follow the latest of each queue, by the shortest ways, or just the shortest.
+        way: tuple[int, Position] | None = place
         for name in (*deaths, queue):
-            if place is not None and place[1].queue != name:
-                place = self._way(place, name)
-        return MISROUTED if place is None else place[0]
+            if way is not None and way[1].queue != name:
+                way = self._way(way, name)
+        way = way or self._way(place, queue)
+        return MISROUTED if way is None else way[0]
 
     def slot_of_republished(self, queue: str, path: DeathPath, carried: int) -> int:
         """Return the slot of a delivery from a queue whose publish carried `carried` x-death entries of an earlier life.

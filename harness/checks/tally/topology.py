@@ -73,14 +73,24 @@ class RunTopology:
             return False
         return facts is None or facts.node in nodes
 
-    def exchange_lasts(self, exchange: str) -> bool:
-        """Whether an exchange outlasts the end of its broker; those that every virtual host has do."""
-        settings = self._declared.exchanges.get(exchange)
-        return settings is None or settings.durable
+    @cached_property
+    def lasting(self) -> Topology:
+        """What is left of the topology once its broker has ended: without the exchanges that are not durable."""
+        left = {name: exchange for name, exchange in self.topology.exchanges.items() if exchange.durable}
+        return replace(self.topology, exchanges=left)
 
-    def exchange_of(self, route: str) -> str:
-        """Return the exchange that a route's messages are published to; empty for the default one."""
-        return self.topology.split(route)[0]
+    def passing_exchanges(self, exchange: str) -> tuple[str, ...]:
+        """Return those of an exchange, its alternate exchange, and so on, that do not outlast the end of their broker."""
+        return tuple(
+            name
+            for name in self.topology.chain(exchange)
+            if name in self.topology.exchanges and name not in self.lasting.exchanges
+        )
+
+    def lasts_for(self, route: str, queue: str) -> bool:
+        """Whether a route leads to one of its queues still once the broker has ended."""
+        exchange, key = self.topology.split(route)
+        return queue in self.lasting.through(exchange, key)
 
     def ends_broker(self, fault: FaultRecord) -> bool:
         """Whether a fault ends all nodes at once."""
@@ -102,8 +112,10 @@ class RunTopology:
 
     def refuses_dead_letters_of(self, queue: str) -> bool:
         """Whether a dead letter target of a queue may refuse what comes: it has a limit, or is not there."""
-        targets = [self.policy(target) for target in self.targets(queue)]
-        return not targets or any(each.has_length_limit and each.refuses_when_full for each in targets)
+        targets = self.targets(queue)
+        policies = [self.policy(target) for target in targets]
+        refuses = any(each.has_length_limit and each.refuses_when_full for each in policies)
+        return not targets or refuses or any(map(self.is_missing, targets))
 
     def lives(self, route: str, rounds: int = 1) -> Lives:
         """Return the lives that a route's messages can have, of so many rounds."""
