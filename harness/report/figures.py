@@ -52,8 +52,9 @@ def figure(fate: Fate, counts: Counts) -> str:
 def lost_figure(variant: VariantVerdict) -> str:
     """Write how many copies are lost; of a run that was cut short, which has no causes, `up to` so many."""
     counts = variant.counts
-    bound = "up to " if counts.fates.get(Fate.LOST) and not variant.causes else ""
-    return bound + figure(Fate.LOST, counts)
+    if counts.fates.get(Fate.LOST) and not variant.causes:
+        return interval(0, counts.fates[Fate.LOST] + sum(counts.possible.values()))
+    return figure(Fate.LOST, counts)
 
 
 def interval(least: int, most: int) -> str:

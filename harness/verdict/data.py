@@ -157,6 +157,7 @@ class DoneTwice(StrEnum):
     CHANNEL = "channel closed"
     CANCELLED = "consumer cancelled"
     UNWRITTEN = "ack not written"
+    DIED_AGAIN = "death not written"
     CLUSTER = "node struck"
     AT_LEAST_ONCE = "dead-lettered at least once"
     UNDECLARED = "fault without effects"

@@ -23,8 +23,8 @@ def differences(simulation: Simulation, oracle: Oracle) -> list[str]:
         if real is None:
             real = _nothing(name)
         fates = real.fates(promised=promised[name.key])
-        if "branched" in fates:
-            continue  # nobody saw its branches: none of them came anywhere
+        if "branched" in fates:  # nobody saw its branches: they are one copy for whoever reads the history
+            fates = _of_branches(name, truth, promised=promised[name.key])
         said = decision.fate if decision.fate not in ("recovered", "resurrected") else "done"
         if said in fates or (not decision.sure and decision.others & fates):
             continue
@@ -38,6 +38,7 @@ def differences(simulation: Simulation, oracle: Oracle) -> list[str]:
         returned = not real.instances and Name(name.key, "") in oracle.decisions
         if (
             name not in oracle.decisions
+            and not unseen(real.copy, oracle)
             and not returned
             and not real.branched
             and real.fates(promised=True) != {"lost"}
@@ -51,6 +52,33 @@ def differences(simulation: Simulation, oracle: Oracle) -> list[str]:
     found += [f"{each.key}: acknowledged and still in {each.queue}" for each in oracle.duplicates.still_there()]
     found += [f"{key}: came to {queue}" for key, queue in oracle.lives.misrouted]
     return found
+
+
+def unseen(copy: Copy, oracle: Oracle) -> bool:
+    """Whether the death that a copy began with is in no record: neither it nor a sibling of it was seen."""
+    trunks = (Name(copy.key, copy.first, copy.branches[:depth]) for depth in range(len(copy.branches)))
+    return name_of(copy) not in oracle.decisions and any(trunk in oracle.decisions for trunk in trunks)
+
+
+def taken_for_branched(oracle: Oracle) -> set[Name]:
+    """Copies that are not counted, as their branches are: their workers rejected them, and the broker may never have heard of that."""
+    found: set[Name] = set()
+    for name in oracle.decisions:
+        trunk = name
+        while trunk.branches and (trunk := trunk._replace(branches=trunk.branches[:-1])) not in found:
+            found.add(trunk)
+    return found - set(oracle.decisions)
+
+
+def _of_branches(name: Name, truth: dict[Name, CopyTruth], *, promised: bool) -> frozenset[str]:
+    """What may be said of a copy that branched: what became of any of its branches."""
+    below = [
+        each
+        for other, each in truth.items()
+        if (other.key, other.first) == name[:2] and other.branches[: len(name.branches)] == name.branches
+    ]
+    fates = {fate for each in below for fate in each.fates(promised=promised)} - {"branched"}
+    return frozenset(fates or {"lost"})
 
 
 def describe(decision: Decision) -> str:

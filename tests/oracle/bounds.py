@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from harness.verdict.data import Fate, VariantVerdict
+from tests.oracle.agreement import name_of, taken_for_branched, unseen
 from tests.oracle.judged import FATES
 from tests.oracle.lives import Name
 from tests.oracle.oracle import Oracle
@@ -34,6 +35,7 @@ def outside(verdict: VariantVerdict, oracle: Oracle, simulation: Simulation) -> 
 def _true(oracle: Oracle, simulation: Simulation) -> tuple[Counter[Fate], Counter[Fate]]:
     """How many copies have a fate for certain, and how many may be said to have it."""
     promised = {key: any(each.promised for each in mine) for key, mine in oracle.records.publishes.items()}
+    branched = taken_for_branched(oracle)
     low: Counter[Fate] = Counter()
     high: Counter[Fate] = Counter()
     for copy, truth in simulation.truth.copies.items():
@@ -42,7 +44,7 @@ def _true(oracle: Oracle, simulation: Simulation) -> tuple[Counter[Fate], Counte
             continue
         fates = _named(truth, promised=promised[copy.key])
         high.update(fates)
-        if len(fates) == 1:
+        if len(fates) == 1 and not unseen(copy, oracle) and name_of(copy) not in branched:
             low.update(fates)
     seen = set(simulation.truth.copies)
     for name in oracle.decisions:

@@ -36,10 +36,14 @@ def draw(shape: str, seed: int, *, faults: bool = True) -> Plan:
     }
     publishers |= document.pop("to")
     document["publishers"] = publishers
+    _let_exchanges_pass(document, random)
     document["workers"] = [_workers(name, random, slower) for name in document.pop("consumed")]
+    never_fail = document.pop("never_fail", [])
     for group in document["workers"]:
         if group["name"] in onward:
             group |= {"acks": "manual", "fails": []}
+        if group["name"] in never_fail:
+            group["fails"] = []
     document["backlog_first"] = random.random() < 0.15
     scenario = Scenario.model_validate(document)
     span = round(messages / publishers["rate"] * S) + 20 * MS
@@ -51,7 +55,18 @@ def draw(shape: str, seed: int, *, faults: bool = True) -> Plan:
         policies[random.choice(list(scenario.queues))] = random.choice([{"max-length": 3}, {"message-ttl": 15}])
     broker = BrokerPlan(version, policies, counts=not version.startswith("3.8"), answers=answers)
     others = (random.choice(list(scenario.queues)),) if random.random() < 0.04 else ()
-    return Plan(scenario, seed, struck, broker, others, drain_ns=400 * MS * min(slower, 8), onward=onward)
+    without_leaders_ns = 800 * MS if any(fault.family == "broker" for fault in struck) else 0
+    drain_ns = 400 * MS * min(slower, 8) + without_leaders_ns
+    return Plan(scenario, seed, struck, broker, others, drain_ns=drain_ns, onward=onward)
+
+
+def _let_exchanges_pass(document: dict[str, Any], random: Random) -> None:
+    """Let some exchanges not outlast the broker; those that are published to only without confirms, which never come from then on."""
+    publishers = document["publishers"]
+    for name, exchange in document.get("exchanges", {}).items():
+        passes = random.random() < 0.15
+        if passes and (name != publishers.get("exchange") or publishers["confirms"] is False):
+            exchange["durable"] = False
 
 
 def _slow_down(queue: dict[str, Any], times: int) -> None:

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     CONNECTION = "the connection ended"
     CHANNEL = "the broker closed the channel"
     UNWRITTEN = "the node was killed before the ack was written"
+    DIED_AGAIN = "the node was killed before its death was written"
     NODE = "a node of the cluster was struck"
     AT_LEAST_ONCE = "dead-lettered at least once"
     NONE = "nothing"
@@ -111,6 +112,8 @@ class Duplicates:
                 and -LAG_NS <= fault.end_ns - settled_ns <= LAG_NS
             ):
                 return Reason.UNWRITTEN
+            if fault.effects.node is Becomes.KILLED and self._may_die_again(earlier, fault.end_ns):
+                return Reason.DIED_AGAIN
             if (
                 self.topology.nodes > 1
                 and fault.effects.node is not Becomes.UNCHANGED
@@ -121,6 +124,14 @@ class Duplicates:
         if there is not None and there.at_least_once and any(fault.ends_node for fault in self.faults):
             return Reason.AT_LEAST_ONCE
         return Reason.NONE
+
+    def _may_die_again(self, delivery: Delivery, killed_ns: int) -> bool:
+        """Whether the queue that had dead-lettered a message may have it again after a kill: it need not have written that it was gone."""
+        if delivery.death is None:
+            return False
+        queues = self.topology.queues.values()
+        lazily = any(each.kind == "classic" and each.dead_letters is not None for each in queues)
+        return lazily or delivery.at_ns >= killed_ns - LAG_NS
 
     def _gone_by(self, session: Session, at_ns: int) -> bool:
         """Whether the broker can have forgotten a connection by a moment.

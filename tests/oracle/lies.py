@@ -81,7 +81,7 @@ def tell(lie: Lie, shape: str, beside: str, seed: int = 0, *, counts: bool = Tru
         document["queues"] = {
             name: queue | limit if name in "ab" else queue for name, queue in document["queues"].items()
         }
-    slow = 0.25 if lie in (Lie.NACK_TURNED, Lie.DROP_AFTER) else 0.02
+    slow = 0.4 if lie in (Lie.NACK_TURNED, Lie.DROP_AFTER) else 0.02
     workers = [
         {"name": f"w{name}", "queue": name, "count": 2, "prefetch": 3 if slow > 0.1 else 20, "work": slow}
         for name in "ab"

@@ -222,7 +222,8 @@ class Lives:
             if last.rejected_ns is None or last.requeued:
                 continue
             targets, key = self.topology.after_death(last.queue, life.key)
-            if len(targets) > 1:
+            exchange, _ = self.topology.queues[last.queue].dead_letters or ("", None)
+            if len(targets) > 1 and not self.topology.passed(exchange, last.rejected_ns):
                 life.ended = True
                 for target in targets:
                     child = self._life(Name(life.name.key, life.name.first, (*life.name.branches, target)))

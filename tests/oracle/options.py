@@ -6,6 +6,7 @@ broker says of the queue; what the configuration explains. Only then "no cause f
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 
 from harness.effects import Becomes, Cuts, Effects, Takes
@@ -14,11 +15,14 @@ from harness.history.records import AckMode
 from tests.oracle.fullness import never_full
 from tests.oracle.lives import Life, Lives
 from tests.oracle.overtaken import NEVER, Overtaken
-from tests.oracle.reading import Delivery, Publish, Session
+from tests.oracle.reading import Delivery, Key, Publish, Session
 from tests.oracle.topology import QueueSettings, Topology
 
 LAG_NS = 1_000_000_000
 """How long after its end a connection may still have been sent something, and how long before it what was sent may not have arrived."""
+
+BACK_NS = 2 * LAG_NS
+"""How long after a node is back a quorum queue may have no leader, and a classic one not be reached from other nodes."""
 
 Deaths = tuple[tuple[str, str], ...]
 """Queue and reason of each death that nobody saw."""
@@ -96,6 +100,8 @@ class Stay:
     confirmed: bool = True
     came_ns: int | None = None
     """When it first came there, where that was before `since_ns`: a requeue leaves its time to live as it was."""
+    at_most_once: bool = False
+    """Whether it is a dead letter that nobody waited for: neither its arrival nor its writing is promised."""
     under_way_ns: int = 0
     """How long before `since_ns` the broker may have sent what was received then: a fault may have struck between."""
 
@@ -107,7 +113,7 @@ class Stay:
     @property
     def may_be_unwritten(self) -> bool:
         """Whether a node that is killed may not have it on disk."""
-        return self.by_death or not self.confirmed
+        return self.at_most_once or not self.confirmed
 
 
 class Options:
@@ -116,6 +122,10 @@ class Options:
     def __init__(self, lives: Lives, topology: Topology, events: tuple[Event, ...]) -> None:
         self.lives, self.records, self.topology = lives, lives.records, topology
         self._full: dict[str, bool] = {}
+        self._of_message: dict[tuple[Key, str], list[Life]] = defaultdict(list)
+        """By message and first queue."""
+        for life in lives.of.values():
+            self._of_message[life.name.key, life.name.first].append(life)
         self.overtaken = Overtaken(lives, topology)
         self.faults = struck(events)
         self.exits = [event for event in events if isinstance(event, ProcessExited)]
@@ -145,6 +155,7 @@ class Options:
             returns=last.count + 1,
             came_ns=came_ns if last.death is None else None,
             under_way_ns=LAG_NS,
+            at_most_once=last.death is not None and self._at_most_once(last.death.path[-1][0]),
         )
         if last.mode in (AckMode.AUTOMATIC, AckMode.EARLY) or last.acked_ns is not None:
             fault = self._fault_of(last.session) if last.failed_ns is None else None
@@ -175,8 +186,11 @@ class Options:
         if not life.name.first:
             return [Option("lost", "exchange", "", proved=True)]
         found: list[Option]
+        if life.name.branches and self._went_round(life):
+            return [Option("dropped", "broker", life.from_queue, None, ((life.from_queue, "cycle"),), proved=True)]
         if life.name.branches:
-            found = self._in_queue(Stay(life, life.from_queue, publish.at_ns, by_death=True))
+            stay = Stay(life, life.from_queue, publish.at_ns, by_death=True, at_most_once=True)
+            found = [*self._in_queue(stay), *self._not_taken(stay)]
             if self._may_be_gone(life.from_queue):
                 found.append(Option("dropped", "broker", life.from_queue, None, ((life.from_queue, "gone"),)))
             return found
@@ -192,12 +206,13 @@ class Options:
         """The queue had gone before, with a node that it did not outlast; or its home node was down, elsewhere in a cluster."""
         settled_ns = publish.confirmed_ns or self.records.last_ns
         there = self.topology.queues[queue]
+        passes = any(self.topology.passes(exchange) for exchange in self.topology.exchanges_of(publish.route))
         gone = [
             each
             for each in self.faults
             if each.ends_node
             and each.begin_ns <= settled_ns
-            and (not there.durable or self._home_down(there, each, publish))
+            and (passes or not there.durable or self._home_down(there, each, publish))
         ]
         return [Option("lost", "exchange", queue, fault.number) for fault in gone]
 
@@ -307,6 +322,8 @@ class Options:
         if there.dead_letters is None or not targets:
             fate = "expired" if reason == "expired" and there.dead_letters is None else "dropped"
             return [Option(fate, "broker", stay.queue, None, deaths, proved=proved)]
+        if self.topology.passed(there.dead_letters[0], stay.since_ns):
+            return [Option("dropped", "broker", stay.queue, None, (*deaths, (stay.queue, "gone")), proved=proved)]
         found: list[Option] = []
         if there.at_least_once and self._held(stay.queue):
             found.append(Option("retained", "broker", stay.queue, None, deaths))
@@ -314,16 +331,43 @@ class Options:
             if reason != "rejected" and self._round(stay.life, deaths, target):
                 found.append(Option("dropped", "broker", stay.queue, None, (*deaths, (target, "cycle"))))
                 continue
-            if self._may_be_gone(target):
+            if self._may_be_gone(target, there.dead_letters[0]):
                 found.append(Option("dropped", "broker", stay.queue, None, (*deaths, (target, "gone"))))
-            found += self._in_queue(Stay(stay.life, target, stay.since_ns, deaths=deaths, by_death=True))
+            at_most_once = self._at_most_once(stay.queue)
+            onward = Stay(stay.life, target, stay.since_ns, deaths=deaths, by_death=True, at_most_once=at_most_once)
+            found += [*self._in_queue(onward), *self._not_taken(onward)]
         return found
 
-    def _may_be_gone(self, queue: str) -> bool:
-        """Whether a dead letter target led nowhere for a while: the queue did not outlast a node, or is not there at the end."""
-        return self.topology.gone(queue) or (
-            not self.topology.queues[queue].durable and any(fault.ends_node for fault in self.faults)
-        )
+    def _at_most_once(self, queue: str) -> bool:
+        """Whether a queue does not wait until its dead letters are taken."""
+        return queue not in self.topology.queues or not self.topology.queues[queue].at_least_once
+
+    def _not_taken(self, stay: Stay) -> list[Option]:
+        """Its target had no leader, or was not there, or the node went down with it on the way: nobody hears of that."""
+        if not stay.at_most_once:
+            return []
+        return [
+            Option("lost", "broker", fault.targets[0], fault.number, stay.deaths)
+            for fault in self.faults
+            if fault.ends_node and fault.healed_ns + BACK_NS >= stay.since_ns
+        ]
+
+    def _went_round(self, life: Life) -> bool:
+        """Whether a copy that was to begin in a queue ended as a cycle: a sibling died in that queue before, and was not rejected since."""
+        trunk = life.name.branches[:-1]
+        for other in self._of_message[life.name.key, life.name.first]:
+            if len(other.name.branches) > len(trunk) and other.name.branches[: len(trunk)] == trunk:
+                for each in other.seen:
+                    path = each.death.path if each.death is not None else ()
+                    places = [place for place, (queue, _, _) in enumerate(path) if queue == life.from_queue]
+                    if places and all(reason != "rejected" for _, reason, _ in path[places[-1] :]):
+                        return True
+        return False
+
+    def _may_be_gone(self, queue: str, exchange: str = "") -> bool:
+        """Whether a dead letter target led nowhere for a while: the queue or its exchange did not outlast a node, or is not there at the end."""
+        passes = not self.topology.queues[queue].durable or self.topology.passes(exchange)
+        return self.topology.gone(queue) or (passes and any(fault.ends_node for fault in self.faults))
 
     def _held(self, queue: str) -> int:
         look = self.topology.last

@@ -173,10 +173,15 @@ class Shown:
     def _expired_after(self, last: BrokerLook) -> dict[str, int]:
         """How many expired between the last look and the collector, by queue: they were there, and were not found."""
         found = Counter(each.queue for each in self.oracle.records.found)
-        return {
+        gone = {
             facts.name: max(0, facts.ready - found[facts.name])
             for facts in last.queues
             if facts.name in self.oracle.topology.queues and self.oracle.topology.queues[facts.name].ttl_ns is not None
+        }
+        # What has left one of them may have died in the next one as well.
+        return {
+            queue: count + sum(gone[other] for other in gone if other != queue and queue in self._below(other))
+            for queue, count in gone.items()
         }
 
     def kind(self, queue: str, reason: str) -> str:
@@ -259,9 +264,11 @@ class Shown:
         )
 
     def _proved(self, decision: Decision) -> bool:
-        """Whether the history proves that it stood in the queue at that moment: nobody consumed from it at all."""
+        """Whether the history proves that it stood in the queue at that moment: nobody consumed from it at all, and nothing took it."""
         option = decision.option
         assert option is not None
+        if any(each.fate == "lost" for each in decision.options):
+            return False
         queue, reason = option.deaths[-1]
         consumed = any(each.queue == queue for each in self.oracle.records.consuming)
         return reason == "expired" and not consumed and len(option.deaths) == 1

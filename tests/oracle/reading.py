@@ -160,7 +160,7 @@ class Records:
         self._exits(history)
 
     def _publisher(self, log: Log) -> None:
-        number, names = log.header.number, tables(log).names
+        number, texts = log.header.number, tables(log)
         by_tag: dict[tuple[int, int], list[Publish]] = defaultdict(list)
         rows = log.records
         for row in rows:
@@ -171,7 +171,7 @@ class Records:
                     (number, int(row["seq"])),
                     int(row["attempt"]),
                     int(row["at_ns"]),
-                    names[int(row["queue"])],
+                    texts.names[int(row["queue"])],
                     session,
                     int(row["tag"]),
                     persistent=bool(flags & Flag.PERSISTENT),
@@ -182,7 +182,7 @@ class Records:
                 if publish.tag:
                     by_tag[session[2], publish.tag].append(publish)
             else:
-                self._ended(session, row, tables(log).reasons)
+                self._ended(session, row, texts.reasons)
         for row in rows:
             if row["kind"] in (Kind.CONFIRMED, Kind.NACKED):
                 for tag in range(int(row["tag"]), int(row["tag"]) + int(row["arg"])):

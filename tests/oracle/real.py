@@ -21,6 +21,7 @@ def draw_real(seed: int) -> str:
     for queue in document["queues"].values():
         _longer(queue)
     consumed: list[str] = document.pop("consumed")
+    never_fail: list[str] = document.pop("never_fail", [])
     many = random.random() < 0.3
     confirms: Any = random.choice([True, {"window": 5}, {"window": 50}, {"window": 50}, False])
     document["publishers"] = {
@@ -35,6 +36,9 @@ def draw_real(seed: int) -> str:
     if random.random() < 0.5:
         document["publishers"]["rate"] = 400
     document["workers"] = [_workers(queue, random) for queue in consumed]
+    for group in document["workers"]:
+        if group["name"] in never_fail:
+            group["fails"] = []
     document["backlog_first"] = random.random() < 0.15
     document["client"] = random.choice(["pika", "fast"])
     timeline = [_step(random, document) for _ in range(random.choice([0, 0, 1, 1, 2]))]

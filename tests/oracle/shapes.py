@@ -6,8 +6,13 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from tests.oracle.simulator.queues import BODY_BYTES
+
 Shape = dict[str, Any]
-"""Queues, exchanges, bindings; `to` is what publishers have of it, `consumed` the queues with workers."""
+"""Queues, exchanges, bindings; `to` is what publishers have of it, `consumed` the queues with workers.
+
+The workers of groups in `never_fail` reject nothing, as what they reject would come back to them for ever.
+"""
 
 
 def queue(random: Random, **settings: Any) -> dict[str, Any]:
@@ -17,9 +22,10 @@ def queue(random: Random, **settings: Any) -> dict[str, Any]:
         made["type"] = "quorum"
     elif random.random() < 0.1:
         made["durable"] = False
+    arguments = settings.pop("arguments", {})
     if random.random() < 0.3:
-        made["arguments"] = _as_arguments(settings)
-    return made | settings
+        arguments |= _as_arguments(settings)
+    return made | settings | ({"arguments": arguments} if arguments else {})
 
 
 def _as_arguments(settings: dict[str, Any]) -> dict[str, Any]:
@@ -110,6 +116,21 @@ def loop_with_audit(random: Random) -> Shape:
     return {"queues": queues, **fan("split", ["retry", "audit"]), "to": {"to": "tasks"}, "consumed": ["tasks"]}
 
 
+def fan_out_to_itself(random: Random) -> Shape:
+    """What expires in a queue goes to a fan-out that leads to another one and back to itself: that copy is dropped as a cycle."""
+    queues = {
+        "tasks": queue(random, dead_letter="wait"),
+        "wait": queue(random, message_ttl=ttl(random), dead_letter={"exchange": "again"}),
+        "audit": queue(random),
+    }
+    to, consumed = random.choice(
+        [("tasks", ["tasks"]), ("tasks", ["tasks", "audit"]), ("wait", ["audit"]), ("wait", ["wait"])]
+    )
+    return {"queues": queues, **fan("again", ["wait", "audit"]), "to": {"to": to}, "consumed": consumed} | {
+        "never_fail": ["wwait"]
+    }
+
+
 def shared_target(random: Random) -> Shape:
     limit = {"max_length": random.choice([2, 10])} if random.random() < 0.5 else {}
     queues = {
@@ -138,6 +159,8 @@ def retry(random: Random) -> Shape:
 def limits(random: Random) -> Shape:
     settings: dict[str, Any] = {"max_length": random.choice([1, 5, 20])}
     settings["overflow"] = random.choice(["drop-head", "drop-head", "reject-publish"])
+    if random.random() < 0.3:
+        settings["arguments"] = {"x-max-length-bytes": BODY_BYTES * random.choice([1, 5, 20])}
     if random.random() < 0.4:
         settings["dead_letter"] = "dead"
     queues = {"tasks": queue(random, **settings), "dead": queue(random)}
@@ -147,7 +170,10 @@ def limits(random: Random) -> Shape:
 def limited_dead_letters(random: Random) -> Shape:
     """The queue of the dead letters is full: it drops its oldest, or refuses what nobody is told of."""
     source = {"message_ttl": ttl(random)} if random.random() < 0.7 else {}
-    target = {"max_length": random.choice([2, 10]), "overflow": random.choice(["drop-head", "reject-publish"])}
+    target: dict[str, Any] = {"max_length": random.choice([2, 10])}
+    target["overflow"] = random.choice(["drop-head", "reject-publish"])
+    if random.random() < 0.2:
+        target["arguments"] = {"x-max-length-bytes": BODY_BYTES * random.choice([2, 10])}
     queues = {"tasks": queue(random, dead_letter="dead", **source), "dead": queue(random, **target)}
     return {"queues": queues, "to": {"to": "tasks"}, "consumed": ["tasks"]}
 
@@ -228,7 +254,9 @@ def at_least_once(random: Random) -> Shape:
         "overflow": "reject-publish",
         "arguments": {"x-dead-letter-strategy": "at-least-once"},
     }
-    dead = {"max_length": random.choice([2, 1000]), "overflow": "reject-publish"}
+    dead: dict[str, Any] = {"max_length": random.choice([2, 1000]), "overflow": "reject-publish"}
+    if random.random() < 0.4:
+        dead["type"] = "quorum"
     return {"queues": {"tasks": source, "dead": dead}, "to": {"to": "tasks"}, "consumed": ["tasks"]}
 
 
@@ -240,7 +268,7 @@ def expiring(random: Random) -> Shape:
 
 def cluster(random: Random) -> Shape:
     """Queues on one node of three, which may be the one that goes."""
-    made = random.choice([plain, dead_letters, fan_out, siblings, two_queues])(random)
+    made = random.choice([plain, dead_letters, fan_out, siblings, two_queues, delay, at_least_once])(random)
     return made | {"broker": {"nodes": 3}}
 
 
@@ -273,6 +301,7 @@ SHAPES: dict[str, Callable[[Random], Shape]] = {
         rivals,
         several_targets,
         loop_with_audit,
+        fan_out_to_itself,
         shared_target,
         delay,
         retry,

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.events import BrokerLook, BrokerStarted
+from harness.effects import Becomes
+from harness.events import BrokerLook, BrokerStarted, FaultInjected
 from harness.history.history import History
 from harness.scenario.scenario import Scenario
 
@@ -45,6 +46,12 @@ class Topology:
         self.last = next((look for look in looks if look.moment == "after the drain"), None)
         self.nodes = next((len(event.nodes) for event in history.events if isinstance(event, BrokerStarted)), 1)
         version = next((event.rabbitmq for event in history.events if hasattr(event, "rabbitmq")), "")
+        self._ended_ns = [
+            event.struck_at_ns
+            for event in history.events
+            if isinstance(event, FaultInjected) and event.effects.node in (Becomes.KILLED, Becomes.STOPPED)
+        ]
+        self.body_bytes = int(scenario.publishers[0].body)
         self.queues: dict[str, QueueSettings] = {name: self._settings(name, version) for name in scenario.queues}
         self.consumed = {group.queue or next(iter(scenario.queues)) for group in scenario.workers}
 
@@ -57,6 +64,15 @@ class Topology:
         """The node that a queue is on; empty if nobody could say."""
         homes = [facts.node for look in self.looks for facts in look.queues if facts.name == queue]
         return homes[0] if homes else ""
+
+    def passes(self, exchange: str) -> bool:
+        """Whether an exchange goes with its broker: it is not durable, and no other node has it."""
+        declared = self.scenario.exchanges.get(exchange)
+        return self.nodes == 1 and declared is not None and not declared.durable
+
+    def passed(self, exchange: str, at_ns: int) -> bool:
+        """Whether it had gone by a moment."""
+        return self.passes(exchange) and any(ended_ns < at_ns for ended_ns in self._ended_ns)
 
     # Queues.
 
@@ -98,6 +114,9 @@ class Topology:
 
         kind = str(arguments.get("x-queue-type", "classic"))
         limit, limit_by = smaller("max-length")
+        size, size_by = smaller("max-length-bytes")
+        if size is not None and (limit is None or size // self.body_bytes < limit):
+            limit, limit_by = size // self.body_bytes, size_by
         ttl, ttl_by = smaller("message-ttl")
         delivery_limit, _ = smaller("delivery-limit")
         if kind != "quorum":
@@ -135,6 +154,19 @@ class Topology:
                 return self.reached(name, key), key
         key = route.removeprefix("/")
         return self.reached("", key), key
+
+    def exchanges_of(self, route: str) -> tuple[str, ...]:
+        """The exchange that a publisher's route leads to, and those that it may go on to; none for the default one."""
+        found = [
+            name for name in sorted(self.scenario.exchanges, key=len, reverse=True) if route.startswith(f"{name}/")
+        ]
+        while found and isinstance(
+            instead := self.scenario.exchanges[found[-1]].arguments.get("alternate-exchange"), str
+        ):
+            if instead in found or instead not in self.scenario.exchanges:
+                break
+            found.append(instead)
+        return tuple(found)
 
     def reached(self, exchange: str, key: str, passed: tuple[str, ...] = ()) -> tuple[str, ...]:
         """The queues that get a message which is published to an exchange."""

@@ -100,11 +100,8 @@ def test_without_both_looks_nothing_is_known() -> None:
     assert of_looks(only_before) is of_looks(only_after) is None
 
 
-@pytest.mark.parametrize(
-    "changes", [{"node_started": {"n1": "twice"}}, {"not_asked": "it is down"}], ids=["restarted", "not asked"]
-)
-def test_looks_that_cannot_be_compared_tell_nothing(changes: dict[str, Any]) -> None:
-    assert bounds(a_story(), **changes) is None
+def test_a_look_that_was_not_taken_tells_nothing() -> None:
+    assert bounds(a_story(), not_asked="it is down") is None
 
 
 def test_a_broker_that_does_not_count_tells_nothing() -> None:
@@ -293,13 +290,33 @@ def test_what_was_never_promised_may_have_died_where_a_death_led_it() -> None:
     assert bounds(story, of=of) == (3, 5)
 
 
-def test_what_came_back_to_a_queue_may_have_died_where_a_death_led_it() -> None:
-    of = scenario(queues={"tasks": {"dead_letter": "second"}, "second": {"message_ttl": "1s"}})
+@pytest.mark.parametrize(("more", "least"), [({"max_length": 9}, 4), ({}, 5)])
+def test_what_came_back_to_a_queue_may_have_died_where_a_death_that_nobody_sees_led_it(
+    more: dict[str, object], least: int
+) -> None:
+    of = scenario(queues={"tasks": {"dead_letter": "second", **more}, "second": {"message_ttl": "1s"}})
     story = a_story()
     story.sent(0)
     story.complete(0, story.deliver(0))
     story.lose_connection("worker")
-    assert bounds(story, of=of) == (4, 5)
+    assert bounds(story, of=of) == (least, 5)
+
+
+def test_what_a_node_counted_since_its_start_is_the_least() -> None:
+    story = a_story()
+    look(story, 7, after=False)
+    look(story, 5, after=True, node_started={"n1": "twice"})
+    found = of_looks(story)
+    assert found is not None
+    assert found.least == 5
+    assert found.most > 1 << 60
+
+
+def test_a_node_that_has_counted_nothing_since_its_start_tells_nothing() -> None:
+    story = a_story()
+    look(story, 7, after=False)
+    look(story, 0, after=True, node_started={"n1": "twice"})
+    assert of_looks(story) is None
 
 
 def test_what_each_publisher_was_never_promised_may_have_died_in_its_own_queue() -> None:

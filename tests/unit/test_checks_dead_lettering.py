@@ -56,15 +56,22 @@ def test_what_dies_shortly_before_a_node_stops_may_be_on_its_way(after_ms: int, 
     assert cause(story, scenario(queues=AT_MOST_ONCE))[3] == setting
 
 
-def test_what_dies_while_its_target_is_not_back_goes_nowhere() -> None:
-    story = of_two()
+@pytest.mark.parametrize(
+    ("kind", "nodes", "lost"),
+    [("quorum", ("n1",), True), ("classic", ("n1", "n2"), True), ("classic", ("n1",), False)],
+)
+def test_what_dies_shortly_after_a_restart_may_find_no_leader_or_no_way(
+    kind: str, nodes: tuple[str, ...], *, lost: bool
+) -> None:
+    story = Story(queues=("tasks", "second"), nodes=nodes)
     story.sent(0)
     story.restart_broker()
-    rejected_at = story.now + 1900 * MS
-    then(story, rejected_at)
+    then(story, story.now + 1900 * MS)
     story.reject(0, story.deliver(0, connection=2), connection=2)
-    found = causes(story, scenario(queues=AT_MOST_ONCE))
-    assert found == {(Place.BROKER, "n1", 0, AT_LEAST_ONCE): 1}
+    queues = {"tasks": {"dead_letter": "second"}, "second": {"type": kind}}
+    found = causes(story, scenario(queues=queues))
+    expected = (Place.BROKER, "n1", 0, AT_LEAST_ONCE)
+    assert (expected in found) is lost
 
 
 def test_what_dies_long_after_a_restart_has_nothing_to_fear_of_it() -> None:

@@ -719,6 +719,18 @@ def test_the_broker_holds_what_its_target_refuses_or_has_not_confirmed(
     assert ends(story, facts=facts, tasks=settings, second=target) == [end]
 
 
+@pytest.mark.parametrize(("left_since", "ends_of_first"), [(0, "NONE second"), (1, "UNCONFIRMED tasks?")])
+def test_the_latest_are_held_and_no_more_than_the_broker_held(left_since: int, ends_of_first: str) -> None:
+    story = stories("second")
+    for seq in range(3):
+        story.sent(seq)
+        story.reject(seq, story.deliver(seq))
+    facts = [queue_facts("tasks", left_since, held=2), queue_facts("second")]
+    found = ends(story, 0, 1, 2, facts=facts, tasks=AT_LEAST_ONCE)
+    assert sorted(found) == sorted([ends_of_first, "UNCONFIRMED tasks", "UNCONFIRMED tasks"])
+    assert left_since or found[0] == ends_of_first
+
+
 def test_a_death_that_leads_to_no_queue_ends_there() -> None:
     story = stories()
     story.sent(0)
@@ -870,7 +882,9 @@ def test_what_was_seen_often_enough_needs_an_unseen_delivery_to_be_given_up() ->
 def counted(story: Story, count: int) -> Story:
     key, nodes = "quorum/disabled/delivery_limit", {"n1": "once"}
     story.event(BrokerLook, moment="before the traffic", dead_lettered={"n1": {key: 0}}, node_started=nodes)
-    story.event(BrokerLook, moment="after the drain", dead_lettered={"n1": {key: count}}, node_started=nodes)
+    there = (queue_facts("tasks"),)
+    counts = {"n1": {key: count}}
+    story.event(BrokerLook, moment="after the drain", queues=there, dead_lettered=counts, node_started=nodes)
     return story
 
 
@@ -941,7 +955,8 @@ def test_what_a_full_queue_dropped_may_have_expired_instead() -> None:
     counts = {"classic/disabled/maxlen": 0, "classic/disabled/expired": 2}
     nodes: dict[str, Any] = {"node_started": {"n1": "once"}}
     story.event(BrokerLook, moment="before the traffic", dead_lettered={"n1": dict.fromkeys(counts, 0)}, **nodes)
-    story.event(BrokerLook, moment="after the drain", dead_lettered={"n1": counts}, **nodes)
+    there = (queue_facts("tasks"),)
+    story.event(BrokerLook, moment="after the drain", queues=there, dead_lettered={"n1": counts}, **nodes)
     limits = {"max_length": 1, "message_ttl": "1s"}
     assert ends(story, 0, 1, 2, tasks=limits) == ["TTL tasks", "NONE tasks", "TTL tasks"]
 
@@ -1068,7 +1083,8 @@ def test_what_was_gone_before_its_time_was_up_did_not_expire_whatever_the_broker
     counts = {"classic/disabled/maxlen": 0, "classic/disabled/expired": 2}
     nodes: dict[str, Any] = {"node_started": {"n1": "once"}}
     story.event(BrokerLook, moment="before the traffic", dead_lettered={"n1": dict.fromkeys(counts, 0)}, **nodes)
-    story.event(BrokerLook, moment="after the drain", dead_lettered={"n1": counts}, **nodes)
+    there = (queue_facts("tasks"),)
+    story.event(BrokerLook, moment="after the drain", queues=there, dead_lettered={"n1": counts}, **nodes)
     assert ends(story, tasks={"max_length": 1, "message_ttl": "9s"}) == ["NONE tasks"]
 
 

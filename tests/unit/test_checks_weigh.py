@@ -55,7 +55,7 @@ def weighed(
     possible: Sequence[int] = (),
     standing: Sequence[int] = (),
     counted: Mapping[str, int] | None = None,
-    facts: Sequence[QueueFacts] = (),
+    facts: Sequence[QueueFacts] | None = None,
     story: Story | None = None,
     **look: Any,
 ) -> Taken:
@@ -77,7 +77,8 @@ def weighed(
     nodes = {} if counted is None else {"n1": dict.fromkeys(counted, 0)}
     story.event(BrokerLook, moment="before the traffic", dead_lettered=nodes, node_started={"n1": "once"})
     nodes = {} if counted is None else {"n1": dict(counted)}
-    fields: dict[str, Any] = {"dead_lettered": nodes, "node_started": {"n1": "once"}, "queues": tuple(facts)} | look
+    there = tuple(map(queue_facts, declared) if facts is None else facts)
+    fields: dict[str, Any] = {"dead_lettered": nodes, "node_started": {"n1": "once"}, "queues": there} | look
     story.event(BrokerLook, moment="after the drain", **fields)
     history = story.history()
     table = tabulate(history, scenario(queues=declared))
@@ -353,16 +354,24 @@ def test_a_purge_may_have_taken_what_is_lost_by_another_count() -> None:
 # What is held for a target that refuses it.
 
 
-def test_no_more_are_held_than_the_broker_holds() -> None:
+def test_as_many_are_shown_to_be_held_as_the_broker_holds() -> None:
     facts = [queue_facts("tasks", held=1), queue_facts("second", held=2)]
-    found = weighed([HELD] * 5, standing=[0, 1, 0, 1, 0], facts=facts)
-    assert ends(found) == [HELD, HELD, NONE, HELD, NONE]
+    found = weighed([HELD] * 5, standing=[0, 1, 0, 1, 0], possible=range(5), facts=facts)
+    assert only_possible(found) == [2, 4]
 
 
 def test_as_many_more_as_left_their_queue_after_the_look_are_possibly_held() -> None:
-    found = weighed([HELD] * 4, facts=[queue_facts("tasks", ready=1, held=2)])
-    assert ends(found) == [HELD, HELD, HELD, NONE]
+    found = weighed([HELD] * 3, facts=[queue_facts("tasks", ready=1, held=2)])
+    assert ends(found) == [HELD] * 3
     assert only_possible(found) == [2]
+
+
+def test_what_else_may_be_held_is_not_shown_to_be_missing() -> None:
+    story = Story(queues=("tasks", "second"))
+    story.sent(9)
+    story.complete(9, story.deliver(9))
+    story.lose_connection("worker")
+    assert only_possible(weighed([HELD] * 2, possible=[0, 1], facts=[queue_facts("tasks", held=2)], story=story)) == [1]
 
 
 def test_what_is_lost_is_not_only_possibly_so() -> None:

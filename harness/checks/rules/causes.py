@@ -125,6 +125,8 @@ class _Evidence:
     """Whether the work of its last delivery was done, on another body than was published."""
     first_queue: str
     """Where it stood first: another one than `queue` if it has died since, as it seems."""
+    by_death: bool
+    """Whether a death began it: one that led into several queues."""
     route: str
     exchange: str
     """The exchange that its message was published to; empty for the default one."""
@@ -169,6 +171,7 @@ def find_causes(lost: Taken, tally: MessageTable, events: Sequence[Event]) -> Ca
             failed,
             changed,
             tally.first_queue(lost.copy),
+            tally.published_to(lost.copy) < 0,
             lost.exposed_to,
             lost.exposed_by,
         ],
@@ -192,6 +195,7 @@ def find_causes(lost: Taken, tally: MessageTable, events: Sequence[Event]) -> Ca
                 failed=bool(fail),
                 changed=bool(other_body),
                 first_queue=tally.queues[begun] if begun >= 0 else "",
+                by_death=bool(by_death),
                 route=tally.routes[route],
                 exchange=tally.topology.topology.split(tally.routes[route])[0],
                 alone=tally.copies.lives[route].published == 1,
@@ -215,6 +219,7 @@ def find_causes(lost: Taken, tally: MessageTable, events: Sequence[Event]) -> Ca
             fail,
             other_body,
             begun,
+            by_death,
             exposed_to,
             exposed_by,
         ) in zip(first.tolist(), columns[first].tolist(), strict=True)
@@ -266,10 +271,11 @@ class _Finder:
             return Cause(Place.UNKNOWN, evidence.worker.actor, None, CHANGED_BODY)
         if evidence.worker is not None and (evidence.released or evidence.failed):
             return self._at_worker(evidence.worker, failed=evidence.failed)
-        if evidence.worker is None and evidence.queue == evidence.first_queue:
+        published = evidence.worker is None and not evidence.by_death
+        if published and evidence.queue == evidence.first_queue:
             return self._before_delivery(evidence)
         cause = self._in_queue(evidence, evidence.since_ns)
-        if evidence.worker is None and evidence.first_queue and accuses(cause):
+        if published and evidence.first_queue and accuses(cause):
             # Nobody saw it move on: what was lost on the way to its first queue, or there, never did.
             earlier = self._before_delivery(replace(evidence, queue=evidence.first_queue))
             cause = cause if cause.place is not Place.UNKNOWN and accuses(earlier) else earlier
@@ -347,8 +353,8 @@ class _Finder:
         if guilty is None:
             return Cause(Place.UNKNOWN, "", None, NO_CAUSE)
         missing = self._missing(evidence, guilty)
-        if not evidence.confirmed and not missing:
-            missing = [CONFIRMS]
+        if not evidence.confirmed and not missing and not evidence.exposed_by:
+            missing = [CONFIRMS]  # of a dead letter they say nothing
         if not missing and guilty.is_early(self._on_disk_ns):
             missing = [SETTLE]
         node = guilty.targets[0] if guilty.targets else ""

@@ -28,6 +28,8 @@ MAXLEN: Final = "maxlen"
 DELIVERY_LIMIT: Final = "delivery_limit"
 REJECTS: Final = "rejected"
 """What the broker's counters call the reasons."""
+UNKNOWN: Final = NEVER
+"""More than can be."""
 DISABLED: Final = "disabled"
 """What they call the strategy of queues without a dead letter target: there a death is the end."""
 
@@ -61,10 +63,10 @@ class Counters:
         looks = [event for event in events if isinstance(event, BrokerLook) and not event.not_asked]
         before = next((look for look in looks if look.moment == "before the traffic"), None)
         after = next((look for look in reversed(looks) if look.moment == "after the drain"), None)
-        self._looks = (
-            (before, after) if before is not None and after is not None and _comparable(before, after) else None
-        )
+        self._looks = (before, after) if before is not None and after is not None and before.dead_lettered else None
         self._alone = self._looks is not None and not any(look.foreign_connections for look in self._looks)
+        self._whole = self._looks is not None and self._looks[0].node_started == self._looks[1].node_started
+        """Whether no node has begun to count anew: else what it counts is the least only."""
         self._missing, self._tally, self._events = missing, tally, events
 
     def bounds(self, pool: Pool, reason: str) -> Bounds | None:
@@ -75,13 +77,15 @@ class Counters:
         queues = [name for name in self._tally.queues if pool_of(self._tally.topology.policy(name)) == pool]
         ends = self._alone and pool.strategy == DISABLED
         least = max(0, counted - self.others(queues)) if ends else 0
+        if not self._whole:
+            return Bounds(least, UNKNOWN) if least else None
         most = counted + self._afterwards(queues, self._looks[1]) - self._seen(pool, reason)
         return Bounds(max(0, min(least, most)), max(0, most))
 
     @cached_property
     def all_acks_arrived(self) -> bool:
         """Whether the broker counted as many acknowledgements as the workers sent."""
-        if self._looks is None or not self._alone:
+        if self._looks is None or not self._alone or not self._whole:
             return False
         before, after = self._looks
         counted = sum(after.acknowledged.values()) - sum(before.acknowledged.values())
@@ -89,7 +93,7 @@ class Counters:
 
     def all_rejects_arrived(self, queue: str) -> bool:
         """Whether the broker counted as many rejects in a queue's pool as its workers sent."""
-        if self._looks is None or not self._alone:
+        if not self._alone or not self._whole:
             return False
         pool, deliveries = pool_of(self._tally.topology.policy(queue)), self._tally.deliveries
         mine = [name for name in self._tally.queues if pool_of(self._tally.topology.policy(name)) == pool]
@@ -100,22 +104,26 @@ class Counters:
     def _counted(self, pool: Pool, reason: str) -> int:
         assert self._looks is not None  # noqa: S101 - asked before
         before, after = self._looks
-        key = f"{pool.type}/{pool.strategy}/{reason}"
-        return _sum(after, key) - _sum(before, key)
+        key, counted = f"{pool.type}/{pool.strategy}/{reason}", 0
+        for node, counts in after.dead_lettered.items():
+            anew = before.node_started.get(node) != after.node_started.get(node)
+            counted += counts.get(key, 0) - (0 if anew else before.dead_lettered.get(node, {}).get(key, 0))
+        return counted
 
     def _afterwards(self, queues: Sequence[str], after: BrokerLook) -> int:
         """Return how many can have died in some queues between the last look and the collection.
 
         They stood there, or in a queue that leads there, and were not found.
         """
-        leading = self._leading_to(queues)
+        leading = self._leading_to(queues, unseen=True)
         return sum(left_since(facts, self._tally) for facts in after.queues if facts.name in leading)
 
-    def _leading_to(self, queues: Sequence[str]) -> set[str]:
-        """Return some queues, and all from which deaths lead there."""
-        leading = set(queues)
+    def _leading_to(self, queues: Sequence[str], *, unseen: bool) -> set[str]:
+        """Return some queues, and all from which deaths lead there; only those that nobody need see, if `unseen`."""
+        leading, topology = set(queues), self._tally.topology
+        sources = [name for name in self._tally.queues if not unseen or topology.gives_up(name)]
         while True:
-            before = {name for name in self._tally.queues if leading & set(self._tally.topology.targets(name))}
+            before = {name for name in sources if leading & set(topology.targets(name))}
             if before <= leading:
                 return leading
             leading |= before
@@ -140,25 +148,31 @@ class Counters:
         branching = any(lives.branchings for lives in tally.copies.lives)
         return len(np.unique(tally.message(known))) if branching else len(known)
 
-    def others(self, queues: Sequence[str]) -> int:
-        """Return how many instances of messages can have gone from some queues, or from what leads there, that are not among the missing copies."""
+    def others(self, queues: Sequence[str], until_ns: int = NEVER) -> int:
+        """Return how many instances of messages can have gone from some queues, or from what leads there, that are not missing copies, by a time."""
         tally = self._tally
-        places, leading = (
+        places, unseen, leading = (
             np.array([tally.queues.index(name) for name in names], dtype=np.int64)
-            for names in (queues, sorted(self._leading_to(queues)))
+            for names in (
+                queues,
+                sorted(self._leading_to(queues, unseen=True)),
+                sorted(self._leading_to(queues, unseen=False)),
+            )
         )
-        published, deliveries = tally.publishes.message, tally.deliveries
+        published, deliveries = tally.publishes.message[tally.publishes.at_ns <= until_ns], tally.deliveries
         again = len(published) - len(np.unique(published))
         requeued = np.count_nonzero(
             (deliveries.rejected == REQUEUED) & np.isin(deliveries.queue, places) & self._are_last(deliveries)
         )
-        return again + int(requeued) + self._given_back(leading) + self._unpromised(leading) + tally.found.foreign
+        back, unpromised = self._given_back(unseen, until_ns), self._unpromised(leading, until_ns)
+        return again + int(requeued) + back + unpromised + tally.found.foreign
 
-    def _given_back(self, places: NDArray[np.int64]) -> int:
+    def _given_back(self, places: NDArray[np.int64], until_ns: int) -> int:
         """Count the deliveries that can have come back with their connection for good: not acknowledged, or so late that the ack was lost."""
         tally, total = self._tally, 0
-        comes_back = [each.over_ns != NEVER and each.acks is not AckMode.AUTOMATIC for each in tally.sessions]
-        ended = np.array(comes_back, dtype=bool)
+        ended = np.array(
+            [each.over_ns < until_ns and each.acks is not AckMode.AUTOMATIC for each in tally.sessions], dtype=bool
+        )
         endings = find_endings(ended, tally, self._events)
         for deliveries in tally.all_deliveries(ended):
             settled_ns = np.minimum(deliveries.acked_ns, deliveries.rejected_ns)
@@ -182,10 +196,11 @@ class Counters:
         np.maximum.at(last_ns, deliveries.copy[known], deliveries.at_ns[known])
         return last_ns
 
-    def _unpromised(self, places: NDArray[np.int64]) -> int:
+    def _unpromised(self, places: NDArray[np.int64], until_ns: int) -> int:
         tally, total = self._tally, 0
         for here in tally.slices():
             chosen = tally.published.some[here] & ~tally.promised[here] & ~tally.completions.some[here]
+            chosen &= tally.first_published_ns[here] <= until_ns
             copies = here.start + np.flatnonzero(chosen)
             total += int(np.count_nonzero(np.isin(tally.first_queue(copies), places)))
         return total
@@ -195,11 +210,3 @@ def left_since(facts: QueueFacts, tally: MessageTable) -> int:
     """Return how many messages have left a queue of the run between a look after the drain and the collection."""
     there = np.count_nonzero(tally.found.queue == tally.queues.index(facts.name))
     return max(0, facts.ready + facts.unacknowledged - int(there))
-
-
-def _comparable(before: BrokerLook, after: BrokerLook) -> bool:
-    return bool(before.dead_lettered) and before.node_started == after.node_started
-
-
-def _sum(look: BrokerLook, key: str) -> int:
-    return sum(counts.get(key, 0) for counts in look.dead_lettered.values())

@@ -47,7 +47,8 @@ class DeadLettering:
         if self._topology.policy(source).dead_letters_at_least_once:
             return from_ns, by
         # What was at risk while a fault lasted, or stood there as it struck, was not taken by the aftermath of one before.
-        for fault, back_ns in (*((each, 0) for each in self._faults), *((each, BACK_NS) for each in self._faults)):
+        later_ns = BACK_NS if self._finds_its_way_late(source, target) else 0
+        for fault, back_ns in (*((each, 0) for each in self._faults), *((each, later_ns) for each in self._faults)):
             at_target = self._strikes(fault, target)
             about = (died_ns <= over_ns(fault) + back_ns) & (latest_ns >= fault.at_ns)
             about &= (latest_ns >= died_ns) & (at_target or self._strikes(fault, source))
@@ -57,6 +58,10 @@ class DeadLettering:
             from_ns[found] = np.where(about, died_ns, np.maximum(died_ns, fault.at_ns))[found]
             by[found] = fault.fault
         return from_ns, by
+
+    def _finds_its_way_late(self, *queues: str) -> bool:
+        """Whether some queues may be without a leader, or out of reach, for a while after a node is back."""
+        return self._topology.nodes > 1 or any(self._topology.policy(queue).type == "quorum" for queue in queues)
 
     def _harms(self, fault: FaultRecord) -> bool:
         """Whether it takes a node away; one that stands still, and is the only one, does nothing meanwhile."""

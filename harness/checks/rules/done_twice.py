@@ -35,6 +35,8 @@ class Reason(IntEnum):
     """Dead-lettered at least once, and a node was struck: what the target has not confirmed is sent again."""
     UNDECLARED = 10
     """A fault struck that declares no effects."""
+    DIED_AGAIN = 11
+    """A node was killed before the queue that had dead-lettered it had surely written that: it was there again."""
 
 
 NAMES: Final = {
@@ -49,5 +51,6 @@ NAMES: Final = {
     Reason.CLUSTER: DoneTwice.CLUSTER,
     Reason.AT_LEAST_ONCE: DoneTwice.AT_LEAST_ONCE,
     Reason.UNDECLARED: DoneTwice.UNDECLARED,
+    Reason.DIED_AGAIN: DoneTwice.DIED_AGAIN,
 }
 """What the verdict calls them."""

@@ -26,13 +26,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.checks.rules.arrival import BACK_NS
 from harness.checks.rules.done_twice import Reason
 from harness.checks.rules.endings import LAG_NS, find_endings
 from harness.checks.rules.latest import rows_of
 from harness.checks.rules.refused import done_though_refused
 from harness.checks.rules.written import Written
 from harness.checks.tally.deliveries import REJECTED, REQUEUED
-from harness.checks.tally.fault_records import FaultRecord, fault_records
+from harness.checks.tally.fault_records import FaultRecord, fault_records, over_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
 from harness.events import BrokerStarted, Event
@@ -156,6 +157,7 @@ class _Pairs:
         for each in disk.kills:
             lost = disk.missing(each, deliveries.queue[before], self._settled_ns()) & (at_ns >= each.at_ns)
             explain(Reason.UNWRITTEN, lost & (elsewhere | self._clustered), each.fault)
+            explain(Reason.DIED_AGAIN, self._died_unwritten(each, disk) & (at_ns >= each.at_ns), each.fault)
         for each in self._struck:
             explain(Reason.CLUSTER, self._taken_for_gone(each), each.fault)
             explain(Reason.AT_LEAST_ONCE, self._sent_again(each), each.fault)
@@ -208,6 +210,22 @@ class _Pairs:
             & (deliveries.at_ns[self._before] <= _after(fault_record))
             & (fault_record.at_ns <= deliveries.at_ns[self._rows])
         )
+        return found
+
+    def _died_unwritten(self, kill: FaultRecord, disk: Written) -> NDArray[np.bool_]:
+        """Return what had come as a dead letter that its source need not have written to be gone when a node was killed.
+
+        Or it came twice as one, once the node was back: of what had been in a queue before, it may have forgotten how far it had come.
+        """
+        deliveries, topology, queues = self._tally.deliveries, self._tally.topology, self._tally.queues
+        queue, came_ns = deliveries.queue[self._before], deliveries.at_ns[self._before]
+        published_ns = self._tally.first_published_ns[deliveries.copy[self._before]]
+        found = (kill.at_ns <= came_ns) & (came_ns <= over_ns(kill) + BACK_NS) & (published_ns <= kill.struck_ns)
+        found &= deliveries.died[self._rows]
+        for place, source in enumerate(queues):
+            led_to = np.isin(queue, [queues.index(name) for name in topology.targets(source)])
+            found[led_to] |= disk.missing(kill, np.full(int(led_to.sum()), place), came_ns[led_to])
+        found &= deliveries.died[self._before]
         return found
 
     def _sent_again(self, fault_record: FaultRecord) -> NDArray[np.bool_]:

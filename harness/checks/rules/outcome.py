@@ -89,7 +89,8 @@ def unless_cut_short(result: ExpectationResult) -> ExpectationResult:
     """Leave an expectation on a run that was cut short undecided, unless it is on what must never be."""
     if result.path in ALWAYS_WRONG or (result.holds and not result.stated):
         return result
-    observed = f"up to {result.observed}" if result.path == "lost" and result.observed != "0" else result.observed
+    most = result.observed.rpartition(" ")[2]  # of `715 to 760` or `up to 2`
+    observed = f"up to {most}" if result.path == "lost" and most != "0" else result.observed
     return replace(result, observed=observed, holds=None, explanation="")
 
 

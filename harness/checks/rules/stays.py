@@ -124,12 +124,8 @@ def may_have_died_into(queue: int, missing: NDArray[np.int64], tally: MessageTab
     )
     copies = missing[may]
     came_ns = _rejected_elsewhere_ns(queue, tally)[copies]
-    topology = tally.topology
-    before = [topology.policy(name) for name in tally.queues if tally.queues[queue] in topology.targets(name)]
-    if any(
-        each.message_ttl_s is not None or each.has_length_limit or each.most_redeliveries(topology.rabbitmq) is not None
-        for each in before
-    ):
+    leads_there = (name for name in tally.queues if tally.queues[queue] in tally.topology.targets(name))
+    if any(map(tally.topology.gives_up, leads_there)):
         came_ns = np.where(came_ns == NEVER, tally.first_published_ns[copies], came_ns)
     came_ns = came_ns[came_ns != NEVER]
     return Arrivals.of(came_ns, np.full(len(came_ns), AT_LAST), np.full(len(came_ns), AT_LAST))

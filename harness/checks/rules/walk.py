@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.checks.rules.arrival import WITHIN_NS, arrived
-from harness.checks.rules.counted import Counters
+from harness.checks.rules.counted import Counters, left_since
 from harness.checks.rules.dead_lettering import DeadLettering
 from harness.checks.rules.happenings import Happenings
 from harness.checks.rules.latest import last_deliveries, last_publishes
@@ -96,6 +96,8 @@ class _Walk:
         self._limits = Limits(missing, self._sent, self._last, tally, self.happened.drained_ns)
         self._overtaken = cache(lambda queue: Overtaken(queue, tally))
         self.counters = Counters(missing, tally, events)
+        self._held_messages: dict[str, set[int]] = {}
+        """By queue that holds its dead letters, those that are taken for held."""
         self._maybe_unrouted = np.zeros(size, dtype=bool)
         self.in_doubt: list[InDoubt] = []
         """Groups whose number is to be held against what the queue must have taken."""
@@ -162,6 +164,8 @@ class _Walk:
             if begun_by:
                 sure[:] = AT_LAST
             came_ns = published_ns[last < 0]
+            left = ~self._take_held(fresh, begun_by, came_ns) if begun_by else fresh >= 0
+            fresh, came_ns, sure = fresh[left], came_ns[left], sure[left]
             if position.queue in before:
                 self._take(fresh, Reason.CYCLE, begun_by)
             else:
@@ -347,11 +351,9 @@ class _Walk:
         if not policy.has_dead_letter_target:
             self._take(rows, reason, queue)
             return
-        if policy.dead_letters_at_least_once and topology.held(queue):
-            there = topology.lasting if self.happened.ended_ns != NEVER else topology.topology
-            refuses = topology.refuses_dead_letters_of(queue) or not there.deaths(position)
-            self._take(rows, Reason.HELD if refuses else Reason.UNCONFIRMED, queue)
-            return
+        there = topology.lasting if self.happened.ended_ns != NEVER else topology.topology
+        left = ~self._take_held(rows, queue, at_ns, goes=bool(there.deaths(position)))
+        rows, at_ns, latest_ns = rows[left], at_ns[left], latest_ns[left]
         targets = topology.topology.deaths(position)
         if targets and targets[0] not in topology.lasting.deaths(position):
             gone = at_ns > self.happened.ended_ns
@@ -388,6 +390,29 @@ class _Walk:
         self.taken.exposed_to[rows[exposed]] = fault[exposed]
         self.taken.exposed_by[rows[exposed]] = self._place[source]
         return unsafe_ns
+
+    def _take_held(
+        self, rows: NDArray[np.int64], queue: str, at_ns: NDArray[np.int64], *, goes: bool = True
+    ) -> NDArray[np.bool_]:
+        """Say of dead letters that their queue holds them, the latest first, and of no more messages than it held; returns which.
+
+        `goes` tells whether the target is there.
+        """
+        topology, held = self._topology, np.zeros(len(rows), dtype=bool)
+        if not topology.policy(queue).dead_letters_at_least_once or not topology.held(queue):
+            return held
+        most = topology.held(queue) + left_since(topology.facts[queue], self._tally)
+        messages = self._held_messages.setdefault(queue, set())
+        latest = np.argsort(-at_ns, kind="stable")
+        for row, message in zip(
+            latest.tolist(), self._tally.message(self.taken.copy[rows[latest]]).tolist(), strict=True
+        ):
+            held[row] = message in messages or len(messages) < most
+            if held[row]:
+                messages.add(message)
+        refuses = topology.refuses_dead_letters_of(queue)
+        self._take(rows[held], Reason.HELD if refuses or not goes else Reason.UNCONFIRMED, queue)
+        return held
 
     def _take(self, rows: NDArray[np.int64], reason: Reason, queue: str) -> None:
         self.taken.put(rows, reason, self._place[queue])

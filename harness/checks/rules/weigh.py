@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.counted import DELIVERY_LIMIT, EXPIRED, MAXLEN, Counters, Pool, left_since, pool_of
+from harness.checks.rules.counted import DELIVERY_LIMIT, EXPIRED, MAXLEN, Counters, Pool, pool_of
 from harness.checks.rules.happenings import Happenings
 from harness.checks.rules.stays import Arrivals, most_at_consumers
 from harness.checks.rules.taken import Reason, Taken
@@ -89,10 +89,12 @@ class _Weighing:
         for place in np.unique(taken.queue[held]).tolist():
             mine, queue = held[taken.queue[held] == place], self._tally.queues[place]
             mine = mine[np.argsort(taken.possible[mine], kind="stable")]
-            count, facts = self._topology.held(queue), self._topology.facts[queue]
-            taken.possible[mine[: max(0, count - self._counters.others([queue]))]] = False
-            taken.possible[mine[count:]] = True
-            taken.reason[mine[count + left_since(facts, self._tally) :]] = Reason.NONE
+            count = self._topology.held(queue)
+            # It holds messages: several copies of one, if that leads to several queues.
+            _, first, message = np.unique(self._tally.message(taken.copy[mine]), return_index=True, return_inverse=True)
+            rank = np.argsort(np.argsort(first))[message.reshape(-1)]
+            taken.possible[mine[rank < count - self._counters.others([queue])]] = False
+            taken.possible[mine[rank >= count]] = True
         taken.possible[taken.reason == Reason.NONE] = False
 
     def _held_against(self, groups: Sequence[InDoubt]) -> list[InDoubt]:
@@ -195,11 +197,26 @@ class _Weighing:
             for other in purges:
                 beyond = self._purged_on_the_way(beyond, other) if other is not fault else beyond
             for place in np.unique(taken.queue[beyond]).tolist():
-                self._gone_otherwise(beyond[taken.queue[beyond] == place], place)
+                here = beyond[taken.queue[beyond] == place]
+                self._gone_otherwise(here[self._expired_instead(here, place) :], place)
         for fault in purges:
             mine = np.flatnonzero((taken.reason == Reason.PURGED) & (taken.fault == fault.fault))
-            least = (fault.taken or 0) - self._counters.others([name for name in fault.targets if name in self._places])
+            queues = [name for name in fault.targets if name in self._places]
+            least = (fault.taken or 0) - self._counters.others(queues, fault.struck_ns)
             taken.possible[mine[np.argsort(taken.possible[mine], kind="stable")][: max(0, least)]] = False
+
+    def _expired_instead(self, rows: NDArray[np.int64], place: int) -> int:
+        """Say of the first of some copies that they outlived a queue which throws those away, as far as was counted; returns of how many."""
+        policy = self._topology.policy(self._tally.queues[place])
+        if policy.message_ttl_s is None or policy.has_dead_letter_target:
+            return 0
+        bounds = self._counters.bounds(pool_of(policy), EXPIRED)
+        known = int(np.count_nonzero(self.taken.reason == Reason.TTL))
+        count = len(rows) if bounds is None else max(0, min(len(rows), bounds.most - known))
+        self.taken.put(rows[:count], Reason.TTL, place)
+        self.taken.fault[rows[:count]] = -1
+        self.taken.possible[rows[:count]] = True
+        return count
 
     def _purged_on_the_way(self, rows: NDArray[np.int64], fault: FaultRecord) -> NDArray[np.int64]:
         """Say of copies that a purge of a queue which they passed took them, as far as it took more than is known of; return the others."""

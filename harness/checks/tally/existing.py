@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +12,28 @@ from harness.checks.tally.deliveries import REJECTED, WorkerLog
 from harness.checks.tally.found import Found
 from harness.checks.tally.messages import Messages
 from harness.checks.tally.received import Received
+from harness.checks.tally.times import NEVER
 
 
 def branched(
-    copies: Copies, logs: Iterable[WorkerLog], route: NDArray[np.unsignedinteger], queues: tuple[str, ...]
+    copies: Copies,
+    logs: Iterable[WorkerLog],
+    route: NDArray[np.unsignedinteger],
+    queues: tuple[str, ...],
+    gone_ns: Mapping[str, int],
 ) -> NDArray[np.int64]:
-    """Return a copy that began with each death into several queues that a reject brought about: the last that is known of the one before."""
+    """Return a copy that began with each death into several queues that a reject brought about: the last that is known of the one before.
+
+    `gone_ns` is when deaths in a queue began to lead nowhere, by queue.
+    """
     if not any(lives.branchings for lives in copies.lives):
         return np.empty(0, dtype=np.int64)
     columns = [np.empty((3, 0), dtype=np.int64)]
+    until_ns = np.array([gone_ns.get(name, NEVER) for name in queues], dtype=np.int64)
     for table in (table for log in logs for table in log.tables()):
-        queue = np.where(table.rejected == REJECTED, table.queue.astype(np.int64), -1)
+        led_until_ns = until_ns[table.queue]
+        rejected = (table.rejected == REJECTED) & (table.rejected_ns <= led_until_ns)
+        queue = np.where(rejected, table.queue.astype(np.int64), -1)
         columns.append(np.stack([table.copy, table.at_ns, queue])[:, table.copy >= 0])
     copy, at_ns, queue = np.concatenate(columns, axis=1)
     rejected = np.unique(copy[queue >= 0])

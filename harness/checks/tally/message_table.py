@@ -335,7 +335,13 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
         topology=topology,
         exists=None
         if copies.single
-        else existing(messages, copies, received, found, branched(copies, worker_logs, sent.route, queues)),
+        else existing(
+            messages,
+            copies,
+            received,
+            found,
+            branched(copies, worker_logs, sent.route, queues, topology.leads_nowhere_ns(struck)),
+        ),
         routes=routes,
         queues=queues,
         sessions=tuple(sessions.all),

@@ -23,7 +23,7 @@ class RunTopology:
         looks = [event for event in events if isinstance(event, BrokerLook)]
         self.looks = tuple(look for look in looks if not look.not_asked)
         """All that the broker says of itself."""
-        self.glimpses = tuple(look for look in looks if look.queues)
+        self.glimpses = tuple(look for look in looks if look.queues or not look.not_asked)
         """Which queues there were, with how many messages and consumers: passive declares show as much."""
         self.rabbitmq = next((event.rabbitmq for event in events if isinstance(event, BrokerStarted)), "")
         self.nodes = max((len(event.nodes) for event in events if isinstance(event, BrokerStarted)), default=1)
@@ -92,6 +92,15 @@ class RunTopology:
         exchange, key = self.topology.split(route)
         return queue in self.lasting.through(exchange, key)
 
+    def leads_nowhere_ns(self, faults: Sequence[FaultRecord]) -> dict[str, int]:
+        """Return by queue since when its deaths lead nowhere, as its dead letter exchange has ended with the broker."""
+        ended_ns = min((fault.struck_ns for fault in faults if self.ends_broker(fault)), default=None)
+        return {
+            name: ended_ns
+            for name in self._declared.queues
+            if ended_ns is not None and self.passing_exchanges(self.policy(name).dead_letter_exchange or "")
+        }
+
     def ends_broker(self, fault: FaultRecord) -> bool:
         """Whether a fault ends all nodes at once."""
         return fault.ends_node and len(fault.targets) >= self.nodes
@@ -125,6 +134,12 @@ class RunTopology:
     def roles(self) -> QueueRoles:
         """What the queues without workers are for."""
         return queue_roles(self.topology, self._routes, self.consumed)
+
+    def gives_up(self, queue: str) -> bool:
+        """Whether a queue gives messages up by itself: by a time to live, a length limit, or a delivery limit."""
+        policy = self.policy(queue)
+        limited = policy.has_length_limit or policy.most_redeliveries(self.rabbitmq) is not None
+        return policy.message_ttl_s is not None or limited
 
     def takes_dead_letters(self, queue: str) -> bool:
         """Whether deaths in some queue lead to this one."""

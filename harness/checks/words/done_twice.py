@@ -119,6 +119,7 @@ _WHY: Final = {
     Reason.CHANNEL: "the broker closed {channel} ({reason}) while {it} held {them}",
     Reason.CANCELLED: "the broker cancelled {consumer} while {it} held {them}",
     Reason.UNWRITTEN: "the broker had not written the acknowledgement to disk{when}",
+    Reason.DIED_AGAIN: "the queue that had dead-lettered {them} had not written that to disk{when}",
     Reason.CLUSTER: "a node of the cluster was struck{when} while {who} held {them}",
     Reason.AT_LEAST_ONCE: "dead-lettered at least once, and sent again{when}",
     Reason.UNDECLARED: "delivered again{when}, which declares no effects and so may have done anything",

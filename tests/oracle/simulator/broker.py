@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from harness.events import BindingFacts, BrokerLook, QueueFacts
 from harness.scenario.scenario import Scenario
 from tests.oracle.simulator.queues import WRITTEN_AFTER, Consumer, Receiver, Settings, SimQueue, Value, in_force
 from tests.oracle.simulator.truth import Copy, End, Instance, Truth
-from tests.oracle.simulator.world import MS, US, Wire, World
+from tests.oracle.simulator.world import MS, Wire, World
 
 Moment = Literal["before the traffic", "after the drain"]
+LED_AFTER = (0, 500 * MS)
+"""How long after its node is back a quorum queue has a leader again; a classic queue serves at once."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,17 @@ class Broker:
         self.queues: dict[str, SimQueue] = {}
         self.counters: dict[int, dict[str, int]] = {node: defaultdict(int) for node in range(len(self.nodes))}
         self.starts = [1] * len(self.nodes)
+        self.exchanges = set(scenario.exchanges)
+        """Those that are there."""
+        self.under_way = 0
+        """How many dead letters are on their way to their targets."""
         limit = 20 if plan.version.startswith("4") else None
         for name, queue in scenario.queues.items():
             settings = in_force(
                 queue.declaration_arguments(), plan.policies.get(name, {}), durable=queue.durable, limit=limit
             )
             self.queues[name] = self.make_queue(name, settings)
+            self.queues[name].home = world.random.randrange(len(self.nodes))
 
     def make_queue(self, name: str, settings: Settings) -> SimQueue:
         return SimQueue(self.world, self, name, settings)
@@ -69,7 +77,7 @@ class Broker:
     def count(self, queue: SimQueue, what: str) -> None:
         self.counters[queue.home][what] += 1
 
-    def serves(self, queue: SimQueue) -> bool:
+    def reachable(self, queue: SimQueue) -> bool:
         """Whether a queue can be reached: its home, or more than half of the nodes for a quorum queue."""
         if not queue.exists:
             return False
@@ -77,17 +85,26 @@ class Broker:
             return 2 * len(self.down) < len(self.nodes)
         return queue.home not in self.down
 
+    def serves(self, queue: SimQueue) -> bool:
+        """Whether a queue does anything: one that can be reached, and has a leader."""
+        return self.reachable(queue) and self.world.now >= queue.led_ns
+
+    @property
+    def led_ns(self) -> int:
+        """From when on all queues have leaders."""
+        return max(queue.led_ns for queue in self.queues.values())
+
     # Routing.
 
     def route(self, exchange: str, key: str) -> tuple[str, ...]:
         """Names of the queues that a message to an exchange reaches."""
-        return tuple(name for name in self.bound(exchange, key, ()) if self.serves(self.queues[name]))
+        return tuple(name for name in self.bound(exchange, key, ()) if self.reachable(self.queues[name]))
 
-    def bound(self, exchange: str, key: str, passed: tuple[str, ...]) -> tuple[str, ...]:
-        """Names of the queues that it would reach, if all were there."""
+    def bound(self, exchange: str, key: str, passed: tuple[str, ...], *, declared: bool = False) -> tuple[str, ...]:
+        """Names of the queues that it would reach, if all were there; with `declared` all exchanges are there as well."""
         if exchange == "":
             return (key,) if key in self.queues else ()
-        if exchange in passed or exchange not in self.scenario.exchanges:
+        if exchange in passed or exchange not in (self.scenario.exchanges if declared else self.exchanges):
             return ()
         model = self.scenario.exchanges[exchange]
         reached: list[str] = []
@@ -102,7 +119,7 @@ class Broker:
                 reached.append(binding.queue)
         alternate = model.arguments.get("alternate-exchange")
         if not reached and isinstance(alternate, str):
-            return self.bound(alternate, key, (*passed, exchange))
+            return self.bound(alternate, key, (*passed, exchange), declared=declared)
         return tuple(reached)
 
     # Publishing.
@@ -116,9 +133,12 @@ class Broker:
         returned: Callable[[], None],
         settle: Callable[[bool], None],
     ) -> None:
-        """Take a publish: `message` is a pattern for the copies; `settle` is called with True once it is refused, False once taken."""
+        """Take a publish: `message` is a pattern for the copies; `settle` is called with True once it is refused, False once taken.
+
+        A quorum queue without a leader takes it when it has one.
+        """
         queues = self.route(exchange, message.route_key)
-        bound = self.bound(exchange, message.route_key, ())
+        bound = self.bound(exchange, message.route_key, (), declared=True)
         for name in set(bound) - set(queues):
             copy_truth = self.truth.of(Copy(*message.key, name))
             copy_truth.not_routed.append(message.attempt)
@@ -130,6 +150,13 @@ class Broker:
                 returned()
             settle(False)
             return
+        led_ns = max(self.queues[name].led_ns for name in queues)
+        if led_ns > self.world.now:
+            self.world.at(led_ns, lambda: self._put(message, queues, settle))
+        else:
+            self._put(message, queues, settle)
+
+    def _put(self, message: Instance, queues: tuple[str, ...], settle: Callable[[bool], None]) -> None:
         refused, written = False, []
         for name in queues:
             copy = Copy(*message.key, name)
@@ -142,11 +169,12 @@ class Broker:
                 refused = True
                 if self.queues[name].settings.overflow != "reject-publish-dlx":
                     self.queues[name].finish(instance, End.REFUSED)
-        wait = 0 if all(each.written for each in written) else self.world.between(200 * US, 3 * MS)
+        wait = 0 if all(each.written for each in written) else self.world.between(*WRITTEN_AFTER)
+        places = [each.place for each in written]
 
         def done() -> None:
-            for instance in written:
-                instance.written = True
+            for instance, place in zip(written, places, strict=True):
+                instance.write(place)
             settle(refused)
 
         self.world.after(wait, done)
@@ -168,6 +196,7 @@ class Broker:
         if not self.serves(there):
             return None
         consumer = Consumer(receiver, prefetch, automatic, link.foreign, link.node)
+        consumer.tags = max((before.tags for _, before in link.consumers), default=0)  # they count on, by channel
         link.consumers.append((there, consumer))
         there.consume(consumer)
         return consumer
@@ -196,8 +225,10 @@ class Broker:
     # The node.
 
     def go_down(self, node: int, fault: int, *, kill: bool) -> None:
-        """A node is gone, with all that it does not have on disk."""
+        """A node is gone, with all that it does not have on disk, and with the last one what was only declared."""
         self.down.add(node)
+        if len(self.down) == len(self.nodes):
+            self.exchanges -= {name for name, each in self.scenario.exchanges.items() if not each.durable}
         self.last_fault = fault
         for link in [each for each in self.links if each.node == node]:
             _, client_ns = link.wire.cut(client_lives=link.client_lives, broker_lives=False)
@@ -245,16 +276,24 @@ class Broker:
         self.starts[node] += 1
         self.counters[node].clear()
         for queue in self.queues.values():
-            queue.touch()
-            queue.pump()
-            for _, _, instance in queue.ready:
-                if instance.expires_ns is not None:
-                    self.world.at(instance.expires_ns, queue.pump)
+            if queue.settings.type == "quorum" and len(self.nodes) == 1:
+                queue.led_ns = self.world.now + self.world.between(*LED_AFTER)
+        for queue in self.queues.values():
+            self.world.at(queue.led_ns, partial(self._serve_again, queue))
+
+    @staticmethod
+    def _serve_again(queue: SimQueue) -> None:
+        queue.touch()
+        queue.pump()
+        for _, _, instance in queue.ready:
+            if instance.expires_ns is not None:
+                queue.world.at(instance.expires_ns, queue.pump)
 
     def declare(self, name: str) -> None:
         """Declare a queue again that is not there any more."""
-        settings: Settings = self.queues[name].settings
-        self.queues[name] = self.make_queue(name, settings)
+        before = self.queues[name]
+        self.queues[name] = self.make_queue(name, before.settings)
+        self.queues[name].home = before.home
 
     # What it says of itself.
 
@@ -268,16 +307,17 @@ class Broker:
                 queues=tuple(self._passively(queue) for queue in self.queues.values() if queue.exists),
             )
         foreign = tuple(link.name for link in self.links if link.foreign)
+        exchanges = {name: each for name, each in self.scenario.exchanges.items() if name in self.exchanges}
         return BrokerLook(
             at_ns=self.world.now,
             variant=variant,
             moment=moment,
             own_virtual_host=not foreign,
             queues=tuple(self._facts(queue) for queue in self.queues.values() if queue.exists),
-            exchanges={name: exchange.type for name, exchange in self.scenario.exchanges.items()},
+            exchanges={name: exchange.type for name, exchange in exchanges.items()},
             alternate_exchanges={
                 name: str(exchange.arguments["alternate-exchange"])
-                for name, exchange in self.scenario.exchanges.items()
+                for name, exchange in exchanges.items()
                 if "alternate-exchange" in exchange.arguments
             },
             bindings=tuple(
@@ -289,7 +329,7 @@ class Broker:
                     arguments={},
                 )
                 for binding in self.scenario.bindings
-                if self.queues[binding.queue].exists
+                if self.queues[binding.queue].exists and binding.exchange in exchanges
             ),
             foreign_connections=foreign,
             dead_lettered={self.nodes[node]: dict(counts) for node, counts in self.counters.items()}

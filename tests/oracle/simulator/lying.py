@@ -10,7 +10,7 @@ from random import Random
 from harness.history.records import FOREIGN
 from harness.scenario.scenario import Scenario
 from tests.oracle.simulator.broker import Broker, BrokerPlan
-from tests.oracle.simulator.queues import Consumer, Settings, SimQueue
+from tests.oracle.simulator.queues import WRITTEN_AFTER, Consumer, Settings, SimQueue
 from tests.oracle.simulator.truth import Copy, End, Instance, Key, Truth
 from tests.oracle.simulator.world import MS, World
 
@@ -34,7 +34,7 @@ class Lie(StrEnum):
     RETURN_FORGED = "returned, and delivered all the same"
 
 
-SHARES = {Lie.NACK_TURNED: 0.6}
+SHARES = {Lie.NACK_TURNED: 0.6, Lie.DROP_AFTER: 0.6}
 """Of the messages that a lie can be told about, how many it is told about."""
 
 
@@ -114,9 +114,9 @@ class _LyingQueue(SimQueue):
 
     broker: LyingBroker
 
-    def put(self, instance: Instance) -> bool:
+    def put(self, instance: Instance, *, written_within_ns: int = WRITTEN_AFTER[1]) -> bool:
         broker, key = self.broker, instance.key
-        taken = super().put(instance)
+        taken = super().put(instance, written_within_ns=written_within_ns)
         waits = taken and not instance.delivered and not instance.deaths
         if waits and broker.chosen(Lie.DROP_AFTER, key):
             self.ready = [each for each in self.ready if each[2] is not instance]

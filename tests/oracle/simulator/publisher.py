@@ -164,6 +164,9 @@ class Publisher:
         message = Instance(Copy(self.number, seq, ""), attempt, key, settings.persistent)
 
         def arrive() -> None:
+            if exchange and exchange not in self.broker.exchanges:
+                self.broker.drop(link, client_lives=True)
+                return
             self.broker.publish(
                 message,
                 exchange,

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tests.oracle.simulator.truth import Copy, End, Instance
-from tests.oracle.simulator.world import MS, US, World
+from tests.oracle.simulator.world import MS, US, Act, S, World
 
 if TYPE_CHECKING:
     from tests.oracle.simulator.broker import Broker
 
 Value = str | int | float | bool
+BODY_BYTES = 256
+"""Size of every body: what publishers send where a scenario says nothing else."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Settings:
 def in_force(
     arguments: Mapping[str, Value], policy: Mapping[str, Value], *, durable: bool, limit: int | None
 ) -> Settings:
-    """Put a declaration and a policy together: the smaller of two limits, else the argument."""
+    """Put a declaration and a policy together: the smaller of two limits, else the argument; of messages and bytes the tighter one."""
 
     def either(name: str) -> Any:
         return arguments.get(f"x-{name}", policy.get(name))
@@ -51,13 +53,15 @@ def in_force(
         return min(given) if given else None
 
     kind = str(arguments.get("x-queue-type", "classic"))
+    size = least("max-length-bytes")
+    lengths = [each for each in (least("max-length"), None if size is None else size // BODY_BYTES) if each is not None]
     ttl, expires = least("message-ttl"), least("expires")
     limits = least("delivery-limit")
     quorum = kind == "quorum"
     return Settings(
         type=kind,
         durable=durable or quorum,
-        max_length=least("max-length"),
+        max_length=min(lengths, default=None),
         overflow=str(either("overflow") or "drop-head"),
         ttl_ns=None if ttl is None else ttl * MS,
         target=either("dead-letter-exchange"),
@@ -73,6 +77,8 @@ def in_force(
 
 WRITTEN_AFTER = (200 * US, 3 * MS)
 """When a message, or its ack, is on disk."""
+DEAD_LETTER_WRITTEN_WITHIN = (5 * MS, 50 * MS, 500 * MS, 3 * S)
+"""One of these is how long a dead letter may take in a classic queue: nobody waits for it."""
 
 
 class Receiver(Protocol):
@@ -109,6 +115,8 @@ class SimQueue:
         self.world, self.broker, self.name, self.settings = world, broker, name, settings
         self.home = 0
         """The number of the node that it, or its leader, is on."""
+        self.led_ns = 0
+        """From when on a quorum queue has a leader."""
         self.ready: list[tuple[float, int, Instance]] = []
         self.held: list[Instance] = []
         """Dead, and kept until their target takes them."""
@@ -128,10 +136,11 @@ class SimQueue:
 
     @property
     def full(self) -> bool:
+        """Whether it refuses: a quorum queue does from one message over its limit on."""
         limit = self.settings.max_length
-        return limit is not None and len(self.ready) >= limit
+        return limit is not None and len(self.ready) >= limit + (self.settings.type == "quorum")
 
-    def put(self, instance: Instance) -> bool:
+    def put(self, instance: Instance, *, written_within_ns: int = WRITTEN_AFTER[1]) -> bool:
         """Take a message; False if the queue refuses it."""
         settings = self.settings
         if settings.overflow != "drop-head" and self.full and not (self._room() and not self.ready):
@@ -149,7 +158,9 @@ class SimQueue:
         else:
             instance.expires_ns = None
         self._insert(instance)
-        self.world.after(self.world.between(*WRITTEN_AFTER), lambda: setattr(instance, "written", True))
+        written_ns = self.world.between(WRITTEN_AFTER[0], written_within_ns)
+        place = instance.place
+        self.world.after(written_ns, lambda: instance.write(place))
         self.pump()
         return True
 
@@ -322,11 +333,19 @@ class SimQueue:
         others = [each for each in instance.deaths if each[:2] != (self.name, reason)]
         instance.deaths = [(self.name, reason, (same[0][2] if same else 0) + 1), *others]
         key = instance.route_key if settings.target_key is None else settings.target_key
+        broker.under_way += 1
         self.world.after(self.world.between(1_000, 100_000), lambda: self._lead_on(instance, reason, key))
 
     def _lead_on(self, instance: Instance, reason: str, key: str) -> None:
+        self.broker.under_way -= 1
+        self._go_on(instance, reason, key)
+
+    def _go_on(self, instance: Instance, reason: str, key: str) -> None:
         if not self.broker.serves(self):
-            self.finish(instance, End.BROKER, self.broker.last_fault)
+            if self.settings.at_least_once:
+                self._hold(instance, lambda: self._go_on(instance, reason, key))
+            else:
+                self.finish(instance, End.BROKER, self.broker.last_fault)
             return
         assert self.settings.target is not None
         targets = self.broker.bound(self.settings.target, key, ())
@@ -348,29 +367,47 @@ class SimQueue:
             self._arrive(branch, reason, target)
 
     def _arrive(self, instance: Instance, reason: str, target: str) -> None:
-        """Put what died into a target, unless it would go round without ever having been rejected."""
-        if target not in self.broker.route("", target) and not self.settings.at_least_once:
+        """Put what died into a target, unless it would go round without ever having been rejected.
+
+        At most once, nobody hears of it if the target has no leader, or its node is down; at least once, it is kept until it is confirmed.
+        """
+        there, kept = self.broker.queues[target], self.settings.at_least_once
+        if not there.exists and not kept:
             self.finish(instance, End.NOWHERE)
             return
         if reason != "rejected" and self._goes_round(instance, target):
             self.finish(instance, End.CYCLE)
             return
-        there = self.broker.queues.get(target)
-        taken = there is not None and self.broker.serves(there) and there.put(instance)
-        if taken:
+        if not self.broker.serves(there):
+            if kept:
+                self._hold(instance, lambda: self._arrive(instance, reason, target))
+            else:
+                self.finish(instance, End.BROKER, self.broker.last_fault)
             return
-        if self.settings.at_least_once:
-            instance.queue = self.name
-            instance.held_for = (target,)
-            self.held.append(instance)
-            self.world.after(50 * MS, lambda: self._try_again(instance, reason, target))
-        elif there is None or there.settings.overflow != "reject-publish-dlx":
+        written_within_ns = WRITTEN_AFTER[1]
+        if there.settings.type == "classic":
+            written_within_ns = self.world.random.choice(DEAD_LETTER_WRITTEN_WITHIN)
+        if there.put(instance, written_within_ns=written_within_ns):
+            instance.written |= kept  # else it would be sent again
+        elif kept:
+            self._hold(instance, lambda: self._arrive(instance, reason, target))
+        elif there.settings.overflow != "reject-publish-dlx":
             self.finish(instance, End.REFUSED)
 
-    def _try_again(self, instance: Instance, reason: str, target: str) -> None:
-        if instance in self.held and self.broker.serves(self):
-            self.held.remove(instance)
-            self._arrive(instance, reason, target)
+    def _hold(self, instance: Instance, go_on: Act) -> None:
+        """Keep it, and try again after a while."""
+        instance.queue = self.name
+        self.held.append(instance)
+
+        def try_again() -> None:
+            if instance in self.held:
+                self.held.remove(instance)
+                if self.broker.serves(self):
+                    go_on()
+                else:
+                    self._hold(instance, go_on)
+
+        self.world.after(50 * MS, try_again)
 
     @staticmethod
     def _goes_round(instance: Instance, target: str) -> bool:

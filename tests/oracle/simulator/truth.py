@@ -95,12 +95,19 @@ class Instance:
     corrupt: bool = False
     carried: int = 0
     """How many of its deaths are not its own, but were in the headers that it was published with."""
-    held_for: tuple[str, ...] = ()
-    """Targets that have not taken it yet (dead-lettering at least once)."""
 
     @property
     def key(self) -> Key:
         return self.copy.key
+
+    @property
+    def place(self) -> tuple[str, float]:
+        """Queue and position."""
+        return self.queue, self.position
+
+    def write(self, place: tuple[str, float]) -> None:
+        """It is on disk in a place, which is known to nobody once it has left it."""
+        self.written |= self.place == place
 
 
 @dataclass
@@ -133,9 +140,11 @@ class CopyTruth:
         ends = {instance.end for instance in self.instances}
         kinds = {NOT_LOST.get(end, "lost") for end in ends if end is not None and end is not End.BRANCHED}
         kinds |= {"removed" if self.queue_removed else "lost"} if self.not_routed else set()
+        if self.branched and not kinds:
+            return frozenset({"branched"})
         if not promised:
             return frozenset({"never promised"})
-        return frozenset(kinds or ({"branched"} if self.branched else {"lost"}))
+        return frozenset(kinds or {"lost"})
 
 
 class Truth:

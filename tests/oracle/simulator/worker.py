@@ -105,7 +105,7 @@ class Worker:
         if link is None:
             self.world.after(20 * MS, self.mine(self._connect))
             return
-        self.link = link
+        self.link, self.consumer = link, None
         self.connection += 1
         self.log.write(Kind.CONNECTED, connection=self.connection)
         self.connected()
@@ -113,7 +113,7 @@ class Worker:
 
     def _consume_at_broker(self) -> None:
         link = self.link
-        if link is None or link not in self.broker.links:
+        if link is None or link not in self.broker.links or self.consumer is not None:
             return
         settings, connection = self.settings, self.connection
         receiver = _Channel(self, link, connection)
@@ -185,8 +185,10 @@ class Worker:
         """End in order, everything settled."""
         if self.alive:
             self.alive = False
-            self.log.write(Kind.FINISHED, connection=self.connection)
             link = self.link
+            if link is not None and not link.wire.open:
+                self.log.write(Kind.CONNECTION_LOST, connection=self.connection, arg=320)
+            self.log.write(Kind.FINISHED, connection=self.connection)
             if link is not None:
                 link.wire.up(lambda: self.broker.leave(link))
 
