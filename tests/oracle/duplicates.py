@@ -106,14 +106,10 @@ class Duplicates:
         for fault in self.faults:
             if fault.end_ns > at_ns + LAG_NS:
                 continue
-            if (
-                fault.effects.node is Becomes.KILLED
-                and settled_ns is not None
-                and -LAG_NS <= fault.end_ns - settled_ns <= LAG_NS
-            ):
-                return Reason.UNWRITTEN
-            if fault.effects.node is Becomes.KILLED and self._may_die_again(earlier, fault.end_ns):
-                return Reason.DIED_AGAIN
+            if fault.effects.node is Becomes.KILLED:
+                acked = settled_ns is not None and -LAG_NS <= fault.end_ns - settled_ns <= LAG_NS
+                if acked or self._may_die_again(earlier, fault.end_ns):
+                    return Reason.UNWRITTEN if acked else Reason.DIED_AGAIN
             if (
                 self.topology.nodes > 1
                 and fault.effects.node is not Becomes.UNCHANGED
