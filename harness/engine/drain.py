@@ -31,6 +31,8 @@ BETWEEN_LOOKS_S = 0.1
 """How long after the first passive declares the second ones follow: messages on their way between queues arrive meanwhile."""
 WRITING_S = 0.5
 """How long a quorum queue may take to write what it has taken, where it does not say so itself."""
+AFTER_LEASE_S = 0.2
+"""How long after its time an unused queue is looked for again."""
 SILENCE_S = 5.0
 """How long nothing may happen, at least, before a broker that has more or fewer consumers than are known of is believed to be drained."""
 
@@ -72,6 +74,8 @@ class Drain:
         self._others = {queue.name: queue.foreign_consumers for queue in first.queues}
         self._counts = QueueCounts(target)
         self._totals = Totals()
+        self._lease_s = 0.0
+        """How long to leave the queues alone, since they were last asked."""
         self._changed_at = time.monotonic()
         """When the counters of the processes were last seen to change."""
 
@@ -97,7 +101,8 @@ class Drain:
                 if isinstance(found, DrainResult):
                     return found
                 left = found
-                ask_at = time.monotonic() + pause
+                time_left_s = self._scenario.drain.timeout - (time.monotonic() - started)
+                ask_at = time.monotonic() + (max(pause, self._lease_s) if self._lease_s < time_left_s else pause)
                 pause = min(pause * 1.5, ASK_AGAIN_S[1])
             time.sleep(POLL_S)
         return DrainResult(False, f"not drained within {self._scenario.drain.timeout:g} s: {left}")
@@ -114,6 +119,7 @@ class Drain:
         """Look at the queues, and again if nothing is in the way; returns how the drain has ended, or what is in its way."""
         try:
             first = self._counts.ask(self._flow.moving)
+            self._lease_s = self._longest_lease_s(first)
             left = self._left({name: count.ready for name, count in first.items() if count is not None})
             if left and self._goes_on:
                 return left
@@ -128,6 +134,12 @@ class Drain:
             return obstacle or self._ended(before, silent or _COUNTED, left)
         except BrokerError as error:
             return str(error)
+
+    def _longest_lease_s(self, counts: Mapping[str, Counts | None]) -> float:
+        """Return how long queues without consumers are not to be asked again, so that they can expire: each time makes that begin anew."""
+        unused = [name for name, count in counts.items() if count is not None and count.ready and not count.consumers]
+        leases = [self._scenario.topology.policy(name).expires_s for name in unused]
+        return max((lease + AFTER_LEASE_S for lease in leases if lease is not None), default=0.0)
 
     def _left(self, ready: Mapping[str, int]) -> str:
         """Say what is ready in queues that messages can still come to a worker from; empty if nothing is."""

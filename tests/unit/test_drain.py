@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -143,6 +144,30 @@ def test_what_is_ready_is_waited_for(run: Run) -> None:
     run.counts = [{"tasks": Counts(2, 1)}, {"tasks": Counts(1, 1)}, {"tasks": EMPTY}]
     assert run.drain().complete
     assert (run.asked, run.looked) == (3, 1)
+
+
+def expiring(monkeypatch: pytest.MonkeyPatch, expires_ms: int, counts: Counts) -> Run:
+    """A run with a queue that expires unless it is asked for, which is looked at four times before it is empty."""
+    monkeypatch.setattr(drain, "AFTER_LEASE_S", 0.0)
+    queues = {"tasks": {"arguments": {"x-expires": expires_ms}}}
+    run = Run(monkeypatch, scenario(queues=queues, drain={"quiet": "10ms", "timeout": "60s"}))
+    there: dict[str, Counts | None] = {"tasks": counts}
+    run.counts = [there, there, there, there, {"tasks": None}]
+    return run
+
+
+@pytest.mark.parametrize(
+    ("expires_ms", "counts", "left_alone"),
+    [(150, Counts(2, 0), True), (20_000, Counts(2, 1), False), (3_600_000, Counts(2, 0), False)],
+    ids=["unused", "consumed", "longer than the drain"],
+)
+def test_a_queue_that_expires_when_nobody_asks_for_it_is_left_alone_so_long(
+    monkeypatch: pytest.MonkeyPatch, expires_ms: int, counts: Counts, *, left_alone: bool
+) -> None:
+    run = expiring(monkeypatch, expires_ms, counts)
+    begun = time.monotonic()
+    assert run.drain().complete
+    assert time.monotonic() - begun >= 4 * 0.15 if left_alone else time.monotonic() - begun < 20
 
 
 @pytest.mark.parametrize(
