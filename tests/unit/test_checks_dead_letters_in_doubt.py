@@ -285,3 +285,30 @@ def test_what_is_sent_to_a_queue_that_fills_within_a_second_may_be_refused() -> 
         publishers={"count": 2, "messages": 2, "confirms": False},
     )
     assert told(story, of) == {"dropped by the length limit of tasks": 1}
+
+
+def test_what_is_not_known_to_have_come_did_not_surely_go_with_its_queue() -> None:
+    story = of_two()
+    story.publish(0, confirms=False)
+    story.lose_connection("publisher")
+    story.now += 5000 * MS
+    story.event(BrokerLook, moment="after the drain", queues=(queue_facts("second"),))
+    of = scenario(queues={"tasks": {"arguments": {"x-expires": 1000}}, "second": {}})
+    assert told(story, of) == {"removed with their queue tasks, which expired?": 1}
+
+
+def test_where_a_queue_leads_is_known_of_what_workers_publish_to_it_as_well() -> None:
+    story = Story(queues=("tasks", "second"), routes=("second",))
+    story.sent(0)
+    story.find(0, queue=1)
+    of = scenario(queues={"tasks": {}, "second": {"message_ttl": "1s", "dead_letter": "tasks"}})
+    assert judge(story.history(), of, name="x").counts.fates[Fate.IN_TRANSIT] == 1
+
+
+def test_a_look_that_finds_no_queue_has_looked() -> None:
+    story = of_two()
+    story.sent(0)
+    story.now += 5000 * MS
+    story.event(BrokerLook, moment="after the drain")
+    of = scenario(queues={"tasks": {"arguments": {"x-expires": 1000}}, "second": {}})
+    assert told(story, of) == {"removed with their queue tasks, which expired": 1}

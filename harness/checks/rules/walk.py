@@ -316,7 +316,7 @@ class _Walk:
             # It may have been gone already when a fault struck.
             gone = left & (unstruck | (self._topology.policy(queue).expires_s is not None))
             self._take(rows[gone], Reason.QUEUE_GONE, queue)
-            self.taken.possible[rows[gone & ~unstruck]] = True
+            self.taken.possible[rows[gone & (~unstruck | (sure_ns == NEVER))]] = True
             left &= ~gone
         if left.any() and self._topology.has_foreign_consumers(queue):
             self._take(rows[left], Reason.TAKEN, queue)

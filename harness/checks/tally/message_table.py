@@ -292,7 +292,7 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
         for place, log in enumerate(publishers)
     )
     numbering = Numbering(offsets, sizes, sent.first_attempt, sent.again)
-    topology = RunTopology(scenario, history.events)
+    topology = RunTopology(scenario, history.events, routes)
     rounds = max(
         (count for log in (*workers, *collectors) for death in log.deaths for _, _, count in death.path), default=1
     )

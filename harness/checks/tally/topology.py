@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -18,8 +18,8 @@ from harness.scenario.topology import Queue
 class RunTopology:
     """Where routes and deaths lead to, and what was in force on each queue."""
 
-    def __init__(self, scenario: Scenario, events: Sequence[Event]) -> None:
-        """Know the scenario, and the looks at the broker among the events."""
+    def __init__(self, scenario: Scenario, events: Sequence[Event], routes: Iterable[str] = ()) -> None:
+        """Know the scenario, the looks at the broker among the events, and further routes that messages took."""
         looks = [event for event in events if isinstance(event, BrokerLook)]
         self.looks = tuple(look for look in looks if not look.not_asked)
         """All that the broker says of itself."""
@@ -29,7 +29,7 @@ class RunTopology:
         self.nodes = max((len(event.nodes) for event in events if isinstance(event, BrokerStarted)), default=1)
         self.consumed = scenario.consumed_queues
         self._declared = scenario.topology
-        self._routes = scenario.routes
+        self._routes = tuple(dict.fromkeys((*scenario.routes, *routes)))
 
     @cached_property
     def facts(self) -> dict[str, QueueFacts]:
