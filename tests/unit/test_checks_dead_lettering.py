@@ -102,11 +102,17 @@ def test_only_the_settings_that_are_missing_are_named() -> None:
     assert cause(story, scenario(queues=queues))[3] == AT_LEAST_ONCE.partition(" and ")[2]
 
 
-def test_a_version_that_can_dead_letter_only_at_most_once_is_named() -> None:
-    story = rejected(Story(queues=("tasks", "second"), rabbitmq="3.8.9"))
+@pytest.mark.parametrize(
+    ("rabbitmq", "setting"),
+    [("3.8.9", ""), ("3.9.29", ""), ("3.10.0", AT_LEAST_ONCE), ("4.0.5", AT_LEAST_ONCE), ("", AT_LEAST_ONCE)],
+)
+def test_a_version_that_can_dead_letter_only_at_most_once_is_named(rabbitmq: str, setting: str) -> None:
+    story = rejected(Story(queues=("tasks", "second"), rabbitmq=rabbitmq))
     story.restart_broker(action="kill")
     found = judge(story.history(), scenario(queues=AT_MOST_ONCE), name="x")
-    assert found.causes[0].setting == "none: RabbitMQ 3.8.9 dead-letters at most once"
+    assert found.causes[0].setting == (setting or f"none: RabbitMQ {rabbitmq} dead-letters at most once")
+    if setting:
+        return
     assert found.causes[0].settings == ()
     assert found.causes[0].sentence.endswith("tasks dead-letters at most once, which promises nothing.")
 
@@ -209,6 +215,12 @@ def test_it_is_taken_from_when_it_died_or_from_when_the_fault_struck_what_stood_
     died_ns, latest_ns = np.array([1000 * MS, 10_001 * MS]), np.array([999 * MS, 10_500 * MS])
     from_ns, _ = rules.taken("tasks", "second", died_ns, latest_ns, np.full(2, NEVER))
     assert from_ns.tolist() == [10_000 * MS, 10_001 * MS]
+
+
+def test_what_stands_there_as_the_kill_strikes_is_taken_and_what_comes_then_is_not() -> None:
+    rules = in_cluster(TWO_QUEUES, homes={"tasks": "n2", "second": "n1"})
+    assert by(rules, 10_001, 10_000) == 0  # the moment of its strike
+    assert by(rules, 10_002, 10_001) == -1
 
 
 def test_what_had_left_before_the_kill_was_not_taken_by_it() -> None:

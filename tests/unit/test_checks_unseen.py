@@ -72,6 +72,12 @@ def test_what_was_not_looked_at_is_said_beside_what_nothing_explains(
         assert found.causes[0].sentence.endswith(f"to explain it. Not looked at: {'; '.join(said)}.")
 
 
+def test_one_queue_that_throws_messages_away_is_enough() -> None:
+    there = {"queues": (queue_facts("tasks"), queue_facts("limited"), queue_facts("plain")), "dead_lettered": {}}
+    declared = {"tasks": {}, "limited": {"max_length": 3}, "plain": {}}
+    assert verdict(there, there, declared).not_looked_at == (NOT_COUNTED,)
+
+
 def test_it_is_said_once() -> None:
     found = verdict({"not_asked": "it is external"}, {"not_asked": "it is external"})
     assert [each.partition(" (")[0] for each in found.not_looked_at] == [
