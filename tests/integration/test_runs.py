@@ -207,7 +207,7 @@ def test_pause_and_scale_and_by_hand_and_connections(run_text: Run) -> None:
         run_text(
             """
 name: many
-publishers: {messages: 5000, rate: 1000}
+publishers: {messages: 5000, rate: 2000}
 workers: {count: 2, work: 4ms, prefetch: 5}
 timeline:
   - after: {confirmed: 200}
