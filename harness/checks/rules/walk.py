@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.checks.rules.arrival import WITHIN_NS, arrived
-from harness.checks.rules.counted import Counters, left_since
+from harness.checks.rules.counted import Counters
 from harness.checks.rules.dead_lettering import DeadLettering
 from harness.checks.rules.happenings import Happenings
+from harness.checks.rules.held import Held
 from harness.checks.rules.latest import last_deliveries, last_publishes
 from harness.checks.rules.limits import Limits
 from harness.checks.rules.overtaken import Overtaken
@@ -96,8 +97,7 @@ class _Walk:
         self._limits = Limits(missing, self._sent, self._last, tally, self.happened.drained_ns)
         self._overtaken = cache(lambda queue: Overtaken(queue, tally))
         self.counters = Counters(missing, tally, events)
-        self._held_messages: dict[str, set[int]] = {}
-        """By queue that holds its dead letters, those that are taken for held."""
+        self._held = Held(tally)
         self._maybe_unrouted = np.zeros(size, dtype=bool)
         self.in_doubt: list[InDoubt] = []
         """Groups whose number is to be held against what the queue must have taken."""
@@ -394,24 +394,9 @@ class _Walk:
     def _take_held(
         self, rows: NDArray[np.int64], queue: str, at_ns: NDArray[np.int64], *, goes: bool = True
     ) -> NDArray[np.bool_]:
-        """Say of dead letters that their queue holds them, the latest first, and of no more messages than it held; returns which.
-
-        `goes` tells whether the target is there.
-        """
-        topology, held = self._topology, np.zeros(len(rows), dtype=bool)
-        if not topology.policy(queue).dead_letters_at_least_once or not topology.held(queue):
-            return held
-        most = topology.held(queue) + left_since(topology.facts[queue], self._tally)
-        messages = self._held_messages.setdefault(queue, set())
-        latest = np.argsort(-at_ns, kind="stable")
-        for row, message in zip(
-            latest.tolist(), self._tally.message(self.taken.copy[rows[latest]]).tolist(), strict=True
-        ):
-            held[row] = message in messages or len(messages) < most
-            if held[row]:
-                messages.add(message)
-        refuses = topology.refuses_dead_letters_of(queue)
-        self._take(rows[held], Reason.HELD if refuses or not goes else Reason.UNCONFIRMED, queue)
+        """Say of dead letters that their queue holds them, as far as it does; returns which. `goes`: the target is there."""
+        held = self._held.among(self.taken.copy[rows], queue, at_ns)
+        self._take(rows[held], self._held.reason(queue, goes=goes), queue)
         return held
 
     def _take(self, rows: NDArray[np.int64], reason: Reason, queue: str) -> None:
