@@ -50,7 +50,7 @@ def figure(fate: Fate, counts: Counts) -> str:
 
 
 def lost_figure(variant: VariantVerdict) -> str:
-    """Write how many copies are lost; of a run that was cut short, which has no causes, `up to` so many."""
+    """Write how many copies are lost. A run that was cut short has no causes: there it is a bound, `up to 12`."""
     counts = variant.counts
     if counts.fates.get(Fate.LOST) and not variant.causes:
         return interval(0, counts.fates[Fate.LOST] + sum(counts.possible.values()))

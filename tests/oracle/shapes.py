@@ -11,7 +11,7 @@ from tests.oracle.simulator.queues import BODY_BYTES
 Shape = dict[str, Any]
 """Queues, exchanges, bindings; `to` is what publishers have of it, `consumed` the queues with workers.
 
-The workers of groups in `never_fail` reject nothing, as what they reject would come back to them for ever.
+Workers in the groups that `never_fail` names reject nothing: what they reject would come back to them again and again.
 """
 
 

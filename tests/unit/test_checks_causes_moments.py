@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
+from harness.checks.judge import judge
 from harness.checks.rules.causes import Cause, Causes
 from harness.checks.rules.remedies import NO_CAUSE
 from harness.history.records import AckMode
@@ -431,6 +432,24 @@ def test_an_exchange_that_is_not_durable_goes_with_its_broker() -> None:
     passing = FANNED_OUT | {"exchanges": {"all": {"type": "fanout", "durable": False}}}
     found = causes(story, scenario(queues={"tasks": {}, "second": {}}, **passing))
     assert found[Place.EXCHANGE, "", 0, "exchanges.all.durable: true"] == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "gone"),
+    [({"queues": {"tasks": {"durable": False}}}, "queue"), ({"exchanges": {"to": {"durable": False}}}, "exchange")],
+)
+def test_the_sentence_says_which_had_gone(settings: dict[str, Any], gone: str) -> None:
+    story = Story(routes=("to/key",))
+    story.restart_broker()
+    story.sent(0)
+    story.now += 5000 * MS
+    of = scenario(**{
+        "queues": {"tasks": {}},
+        "exchanges": {"to": {}},
+        "bindings": [{"exchange": "to", "queue": "tasks", "routing_key": "key"}],
+    } | settings)  # fmt: skip
+    (found,) = judge(story.history(), of, name="x").causes
+    assert f"where no queue was there to take them, the {gone} having gone when" in found.sentence
 
 
 # Messages sent between two moments share one decision; those on either side of a moment do not.

@@ -40,6 +40,15 @@ def rejected(story: Story, count: int = 1) -> Story:
     return story
 
 
+def rejected_after_a_restart(story: Story) -> Story:
+    """Sent before it, and rejected so long after it that it has no part in what follows."""
+    story.sent(0)
+    story.restart_broker()
+    story.now += 5000 * MS
+    story.reject(0, story.deliver(0, connection=2), connection=2)
+    return story
+
+
 def done_dead(story: Story, *, queue: int) -> None:
     tag = story.deliver(0, queue=queue, died=True)
     story.complete(0, tag)
@@ -152,11 +161,7 @@ def test_a_branch_that_leads_back_through_another_queue_is_a_cycle() -> None:
 
 
 def test_an_exchange_that_is_not_durable_leads_nowhere_once_its_broker_has_ended() -> None:
-    story = of_two()
-    story.sent(0)
-    story.restart_broker()
-    story.now += 5000 * MS
-    story.reject(0, story.deliver(0, connection=2), connection=2)
+    story = rejected_after_a_restart(of_two())
     of = scenario(
         queues={"tasks": {"dead_letter": {"exchange": "all"}}, "second": {}},
         exchanges={"all": {"type": "fanout", "durable": False}},
@@ -169,11 +174,7 @@ def test_an_exchange_that_is_not_durable_leads_nowhere_once_its_broker_has_ended
 
 @pytest.mark.parametrize("target", ["all", "first"])
 def test_an_alternate_exchange_that_is_not_durable_is_no_way_either(target: str) -> None:
-    story = of_two()
-    story.sent(0)
-    story.restart_broker()
-    story.now += 5000 * MS
-    story.reject(0, story.deliver(0, connection=2), connection=2)
+    story = rejected_after_a_restart(of_two())
     first = {"type": "direct", "arguments": {"alternate-exchange": "all"}}
     of = scenario(
         queues={"tasks": {"dead_letter": {"exchange": target}}, "second": {}},
@@ -182,6 +183,18 @@ def test_an_alternate_exchange_that_is_not_durable_is_no_way_either(target: str)
     )
     (found,) = judge(story.history(), of, name="x").not_done
     assert (found.fate, found.settings) == (Fate.DROPPED, ("exchanges.all.durable: true",))
+
+
+def test_an_alternate_exchange_that_has_gone_takes_nothing_from_one_that_leads_on_by_itself() -> None:
+    """The reject begins a copy for each queue, though nobody saw them."""
+    first = {"type": "fanout", "arguments": {"alternate-exchange": "all"}}
+    of = scenario(
+        queues={"tasks": {"dead_letter": {"exchange": "first"}}, "second": {}, "third": {}},
+        exchanges={"first": first, "all": {"type": "fanout", "durable": False}},
+        bindings=[{"exchange": "first", "queue": name} for name in ("second", "third")],
+    )
+    story = rejected_after_a_restart(Story(queues=("tasks", "second", "third")))
+    assert told(story, of) == {"lost unknown": 2}
 
 
 @pytest.mark.parametrize("restarted", [True, False])
@@ -208,11 +221,7 @@ def test_what_is_held_for_an_exchange_that_has_gone_is_retained(*, restarted: bo
 
 
 def test_a_queue_that_is_not_durable_is_named_where_it_was_the_target() -> None:
-    story = of_two()
-    story.sent(0)
-    story.restart_broker()
-    story.now += 5000 * MS
-    story.reject(0, story.deliver(0, connection=2), connection=2)
+    story = rejected_after_a_restart(of_two())
     (found,) = judge(story.history(), two_queues({"durable": False}), name="x").not_done
     assert found.settings == ("queues.second.durable: true",)
 
@@ -236,7 +245,7 @@ def test_what_cannot_have_expired_went_with_its_queue(*, there: bool, expected: 
 
 
 def sent_and_lost_its_connection(counted: int) -> Story:
-    """A worker rejects two messages right before its connection ends; the broker counts so many rejects."""
+    """A worker rejects two messages and loses its connection at once. The broker counts `counted` rejects."""
     node: dict[str, Any] = {"node_started": {"n1": "once"}}
     key = "classic/disabled/rejected"
     story = of_two()

@@ -139,6 +139,19 @@ class _Walk:
             found[np.isin(self._tally.copies.siblings(copies, slot), deliveries.copy[there])] = number
         return found
 
+    def _begun_by_reject_ns(self, rows: NDArray[np.int64], queue: str) -> NDArray[np.int64]:
+        """Return when copies of one slot began, for the one before was rejected in a queue; NEVER where nobody saw that death."""
+        tally, copies = self._tally, self.taken.copy[rows]
+        deliveries, found = tally.deliveries, np.full(tally.total, NEVER)
+        there = (deliveries.rejected == REJECTED) & (deliveries.queue == self._place[queue]) & (deliveries.copy >= 0)
+        found[deliveries.copy[there]] = deliveries.rejected_ns[there]
+        parent = (
+            tally.copies.lives[int(tally.route[copies[:1]][0])].slots[int(tally.copies.slots(copies[:1])[0])].parent
+        )
+        assert parent is not None  # noqa: S101 - a death began them
+        begun_ns: NDArray[np.int64] = found[tally.copies.siblings(copies, parent)]
+        return begun_ns
+
     def _from(
         self, rows: NDArray[np.int64], position: Position, begun_by: str, source: str, before: frozenset[str]
     ) -> None:
@@ -161,9 +174,11 @@ class _Walk:
                 ),
                 NEVER,
             )
-            if begun_by:
-                sure[:] = AT_LAST
             came_ns = published_ns[last < 0]
+            if begun_by:
+                rejected_ns = self._begun_by_reject_ns(fresh, begun_by)
+                came_ns = np.where(rejected_ns != NEVER, rejected_ns, came_ns)
+                sure = np.where(rejected_ns != NEVER, np.minimum(rejected_ns, NEVER - WITHIN_NS) + WITHIN_NS, AT_LAST)
             left = ~self._take_held(fresh, begun_by, came_ns) if begun_by else fresh >= 0
             fresh, came_ns, sure = fresh[left], came_ns[left], sure[left]
             if position.queue in before:

@@ -93,13 +93,13 @@ class RunTopology:
         return queue in self.lasting.through(exchange, key)
 
     def leads_nowhere_ns(self, faults: Sequence[FaultRecord]) -> dict[str, int]:
-        """Return by queue since when its deaths lead nowhere, as its dead letter exchange has ended with the broker."""
+        """Return by queue since when its deaths lead nowhere, as the exchange that led on has ended with the broker."""
         ended_ns = min((fault.struck_ns for fault in faults if self.ends_broker(fault)), default=None)
-        return {
-            name: ended_ns
-            for name in self._declared.queues
-            if ended_ns is not None and self.passing_exchanges(self.policy(name).dead_letter_exchange or "")
-        }
+        if ended_ns is None:
+            return {}
+        start = [position for route in self._routes for position in self.topology.start(route)]
+        reached = self.topology.reached(start)
+        return {each.queue: ended_ns for each in reached if not self.lasting.deaths(each)}
 
     def ends_broker(self, fault: FaultRecord) -> bool:
         """Whether a fault ends all nodes at once."""

@@ -92,12 +92,18 @@ def _would_have_kept(remedy: Remedy, count: int) -> str:
     return f". Would have kept {'it' if count == 1 else 'them'}: {remedy.text}"
 
 
+def _what_had_gone(remedy: Remedy) -> str:
+    """Say which end of the way to a queue had gone, by what would have kept it."""
+    paths = [path for way in remedy.ways for path in way]
+    return "exchange" if paths and all(path.startswith("exchanges.") for path in paths) else "queue"
+
+
 def how_lost(cause: Cause, count: int, fault_record: FaultRecord | None, tally: MessageTable) -> str:
     """Say where messages were lost and when, as in "in a queue at n1 when `restart n1` struck at 2.1 s"."""
     holder = {
         Place.PUBLISHER: f"on the way from {cause.actor or 'a publisher'} to the queue",
         Place.EXCHANGE: "at the exchange, where no queue was there to take them"
-        + (", the exchange or the queue having gone" if cause.fault is not None else ""),
+        + (f", the {_what_had_gone(cause.remedy)} having gone" if cause.fault is not None else ""),
         Place.BROKER: f"in a queue at {cause.actor or 'the broker'}",
         Place.WORKER: f"at {cause.actor or 'the workers'}, acknowledged and not done,",
         Place.UNKNOWN: "with no fault of this run to explain it",
