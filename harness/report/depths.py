@@ -152,9 +152,14 @@ def _publish(
     doubtful = np.flatnonzero(~there)
     there[doubtful] = arrived.among(published[doubtful], log.header.number)
     for number in np.unique(published["queue"]).tolist():
-        came = grid.sums(published, there & (published["queue"] == number))
-        for position in topology.topology.start(log.names[number]):
-            flows[position.queue].published += came
+        left, route = there & (published["queue"] == number), log.names[number]
+        for each in topology.diversions if len(topology.ways(route)) > 1 else ():
+            away = left & (published["at_ns"] >= each.sure_ns) & (published["at_ns"] <= each.until_ns)
+            for position in each.topology.start(route):
+                flows[position.queue].published += grid.sums(published, away)
+            left &= ~away
+        for position in topology.topology.start(route):
+            flows[position.queue].published += grid.sums(published, left)
 
 
 def _work(log: Log, flows: Mapping[str, _Flows], grid: Grid, exited_ns: int | None) -> None:

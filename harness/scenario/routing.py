@@ -46,6 +46,8 @@ class Topology:
     """By queue, the definition that the broker's policies have for it."""
     alternates: Mapping[str, str] = field(default_factory=dict)
     """By exchange, the alternate exchange that a policy of the broker sets."""
+    away: frozenset[str] = frozenset()
+    """The queues that are not there: nothing is routed to them."""
 
     def policy(self, queue: str) -> EffectivePolicy:
         """Return what is in force on a queue."""
@@ -108,11 +110,11 @@ class Topology:
         while exchange not in passed:
             passed.add(exchange)
             if exchange == "":
-                return (key,) if key in self.queues else ()
+                return (key,) if key in self.queues and key not in self.away else ()
             settings = self.exchanges.get(exchange) or BUILT_IN_EXCHANGES.get(exchange)
             if settings is None:
                 return ()
-            bound = (binding for binding in self.bindings if binding.exchange == exchange)
+            bound = (each for each in self.bindings if each.exchange == exchange and each.queue not in self.away)
             found = tuple(dict.fromkeys(binding.queue for binding in bound if _fits(settings.type, binding, key)))
             alternate = self._alternate(exchange)
             if found or not isinstance(alternate, str):

@@ -97,7 +97,7 @@ def strike(
 
 
 def queue_facts(
-    name: str, ready: int = 0, unacknowledged: int = 0, *, foreign_consumers: int = 0, held: int = 0
+    name: str, ready: int = 0, unacknowledged: int = 0, *, foreign_consumers: int = 0, held: int = 0, node: str = "n1"
 ) -> QueueFacts:
     """What the broker says of a queue."""
     return QueueFacts(
@@ -113,7 +113,7 @@ def queue_facts(
         ready=ready,
         unacknowledged=unacknowledged,
         held=held,
-        node="n1",
+        node=node,
         state="running",
     )
 

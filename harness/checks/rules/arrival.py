@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.tally.fault_records import FaultRecord
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.sessions import has_any
 from harness.checks.tally.times import NEVER
-from harness.checks.tally.topology import RunTopology
 
-WITHIN_NS = 1_000_000_000
-"""A message without a confirm is taken to be in its queue so long after its publish."""
 NOTICED_AFTER_NS = 2_000_000_000
 """The broker goes on pushing to a worker that has ended until it notices; measured: 43 ms on a machine under load."""
-BACK_NS = 2_000_000_000
-"""So long after a node is back, a classic queue that it is the home of may still be unreachable from the others."""
-
-
-def unroutable(queue: str, faults: Sequence[FaultRecord], topology: RunTopology) -> tuple[FaultRecord, ...]:
-    """Return the faults that took away the node where a classic queue of a cluster lives: what is published to it goes nowhere till it is back."""
-    return tuple(each for each in faults if each.ends_node and topology.may_live_on(queue, each.targets))
 
 
 def arrived(publishes: NDArray[np.int64], tally: MessageTable) -> NDArray[np.bool_]:

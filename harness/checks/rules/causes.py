@@ -26,8 +26,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import BACK_NS, NOTICED_AFTER_NS, arrived, unroutable
-from harness.checks.rules.arrival import WITHIN_NS as ARRIVES_WITHIN_NS
+from harness.checks.rules.arrival import NOTICED_AFTER_NS, arrived
 from harness.checks.rules.latest import last_deliveries, last_publishes
 from harness.checks.rules.remedies import (
     BROKEN_PROMISE,
@@ -49,7 +48,7 @@ from harness.checks.rules.remedies import (
     together,
 )
 from harness.checks.rules.taken import Taken
-from harness.checks.tally.fault_records import FaultRecord, fault_records, on_disk_ns, over_ns
+from harness.checks.tally.fault_records import BACK_NS, WITHIN_NS, FaultRecord, on_disk_ns, over_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.sessions import Session
 from harness.checks.tally.times import NEVER
@@ -198,7 +197,7 @@ def find_causes(lost: Taken, tally: MessageTable, events: Sequence[Event]) -> Ca
                 by_death=bool(by_death),
                 route=tally.routes[route],
                 exchange=tally.topology.topology.split(tally.routes[route])[0],
-                alone=tally.copies.lives[route].published == 1,
+                alone=tally.copies.lives[route].alone,
                 exposed_to=exposed_to if exposed_to >= 0 else None,
                 exposed_by=tally.queues[exposed_by] if exposed_by >= 0 else "",
             )
@@ -243,7 +242,7 @@ class _Finder:
     def __init__(self, tally: MessageTable, events: Sequence[Event]) -> None:
         """Collect what can take copies."""
         self._topology, self._settings = tally.topology, tally.topology.settings
-        self._happenings = fault_records(events)
+        self._happenings = tally.topology.faults
         self._on_disk_ns = on_disk_ns(events)
         self._ends = {
             (event.actor, event.incarnation): event.fault for event in events if isinstance(event, ProcessExited)
@@ -257,7 +256,7 @@ class _Finder:
         times = {each.over_ns for each in self._worker_ends}
         times |= {each.over_ns + NOTICED_AFTER_NS for each in self._worker_ends}
         for each in self._happenings:
-            times |= {each.at_ns - ARRIVES_WITHIN_NS, each.at_ns - 1, each.at_ns, each.struck_ns}
+            times |= {each.at_ns - WITHIN_NS, each.at_ns - 1, each.at_ns, each.struck_ns}
             times.add(over_ns(each) + BACK_NS)
         self.times = np.array(sorted(times), dtype=np.int64)
         """Messages sent after one of these and by the next have the same cause, other things being equal."""
@@ -319,7 +318,7 @@ class _Finder:
         fault_record = self._first(lambda each: each.fault == fault)
         if fault_record is not None and fault_record.ends_node:
             missing = self._missing(evidence, fault_record)
-            if missing and fault_record.at_ns - evidence.sent_ns >= ARRIVES_WITHIN_NS:
+            if missing and fault_record.at_ns - evidence.sent_ns >= WITHIN_NS:
                 return self._in_queue(evidence, evidence.sent_ns)  # long enough ago to have been written to the queue
             remedy = together([CONFIRMS, *missing])
             return Cause(Place.PUBLISHER, session.actor, fault, remedy, fault_record.struck_ns)
@@ -401,21 +400,20 @@ class _Finder:
 
     def _gone_before(self, evidence: _Evidence) -> Cause | None:
         """Return what took a non-durable exchange or queue away before a message was sent: nothing declares it again, so it goes nowhere."""
-        by = remedy = None
+        before = [each for each in self._happenings if each.struck_ns < evidence.sent_ns]
         passing = [lasting(name) for name in self._topology.passing_exchanges(evidence.exchange)]
-        if passing and not self._topology.lasts_for(evidence.route, evidence.queue):
-            by = self._first(lambda each: self._topology.ends_broker(each) and each.struck_ns < evidence.sent_ns)
-            remedy = together(passing)
-        if by is None and not self._settings(evidence.queue).durable:
-            by = self._first(lambda each: each.ends_node and each.struck_ns < evidence.sent_ns)
-            remedy = durable(evidence.queue)
-        if by is None or remedy is None:
-            return None
-        return Cause(Place.EXCHANGE, "", by.fault, remedy, evidence.sent_ns)
+        if self._topology.exchanges_last_for(evidence.route, evidence.queue):
+            passing = []
+        by = next((each for each in before if passing and self._topology.ends_broker(each)), None)
+        missing = [] if by is None else passing
+        if not self._settings(evidence.queue).durable:
+            missing = [*missing, durable(evidence.queue)]
+            by = by or next((each for each in before if each.ends_node), None)
+        return Cause(Place.EXCHANGE, "", by.fault, together(missing), evidence.sent_ns) if by is not None else None
 
     def _home_away(self, queue: str, at_ns: int) -> FaultRecord | None:
         """Return the fault that had a classic queue's node down at a time: messages to it are unroutable then, on the other nodes."""
-        away = unroutable(queue, self._happenings, self._topology)
+        away = self._topology.home_away(queue, self._happenings)
         return next((each for each in away if each.at_ns <= at_ns <= over_ns(each) + BACK_NS), None)
 
     def _first(self, fits: Callable[[FaultRecord], bool]) -> FaultRecord | None:

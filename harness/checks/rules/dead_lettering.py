@@ -15,8 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import BACK_NS
-from harness.checks.tally.fault_records import FaultRecord, fault_records, over_ns
+from harness.checks.tally.fault_records import BACK_NS, FaultRecord, fault_records, over_ns
 from harness.checks.tally.times import NEVER
 from harness.checks.tally.topology import RunTopology
 from harness.effects import Becomes

@@ -26,14 +26,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import BACK_NS
 from harness.checks.rules.done_twice import Reason
 from harness.checks.rules.endings import LAG_NS, find_endings
 from harness.checks.rules.latest import rows_of
 from harness.checks.rules.refused import done_though_refused
 from harness.checks.rules.written import Written
 from harness.checks.tally.deliveries import REJECTED, REQUEUED
-from harness.checks.tally.fault_records import FaultRecord, fault_records, over_ns
+from harness.checks.tally.fault_records import BACK_NS, FaultRecord, fault_records, over_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
 from harness.events import BrokerStarted, Event

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import BACK_NS, NOTICED_AFTER_NS, WITHIN_NS, unroutable
-from harness.checks.tally.fault_records import FaultRecord, fault_records, on_disk_ns, over_ns
+from harness.checks.rules.arrival import NOTICED_AFTER_NS
+from harness.checks.tally.fault_records import BACK_NS, WITHIN_NS, FaultRecord, on_disk_ns, over_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
 from harness.effects import Takes
@@ -23,8 +23,7 @@ class Happenings:
     def __init__(self, tally: MessageTable, events: Sequence[Event]) -> None:
         """Collect the faults."""
         self._tally, self._topology = tally, tally.topology
-        self.faults = fault_records(events)
-        """The steps that struck, in their order."""
+        self.faults = tally.topology.faults
         self._on_disk_ns = on_disk_ns(events)
         self.drained_ns = min((event.at_ns for event in events if isinstance(event, Drained)), default=NEVER)
 
@@ -96,7 +95,7 @@ class Happenings:
         It has none while the queue's node is away; shortly before and after, that is possible only.
         """
         routable, maybe_not = np.ones(len(sent_ns), dtype=bool), np.zeros(len(sent_ns), dtype=bool)
-        for away in unroutable(queue, self.faults, self._topology):
+        for away in self._topology.home_away(queue, self.faults):
             surely = (sent_ns >= away.struck_ns) & (sent_ns <= over_ns(away)) & (queue in self._topology.facts)
             routable &= ~surely
             maybe = ~surely & (sent_ns >= away.at_ns - WITHIN_NS) & (sent_ns <= over_ns(away) + BACK_NS)

@@ -11,9 +11,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import WITHIN_NS
 from harness.checks.rules.latest import rows_of
 from harness.checks.rules.stays import Arrivals, dead_lettered_into, given_back_ns, may_have_died_into, published_into
+from harness.checks.tally.fault_records import WITHIN_NS
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
 

@@ -16,9 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import WITHIN_NS
 from harness.checks.rules.latest import rows_of
-from harness.checks.tally.fault_records import fault_records, over_ns
+from harness.checks.tally.fault_records import WITHIN_NS, fault_records, over_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.effects import Becomes
 from harness.events import Event
@@ -47,9 +46,9 @@ def done_though_refused(copies: NDArray[np.int64], tally: MessageTable, events: 
 def _refused(rows: NDArray[np.int64], tally: MessageTable, events: Sequence[Event]) -> NDArray[np.bool_]:
     """Return which of some publishes the broker cannot have put in a queue."""
     publishes, topology = tally.publishes, tally.topology
-    route, sent_ns = publishes.route[rows], publishes.at_ns[rows]
+    route, sent_ns = tally.messages.route[publishes.message[rows]], publishes.at_ns[rows]
     queues = [lives.slots[0].first_queue for lives in tally.copies.lives]
-    one_queue = np.array([lives.published == 1 for lives in tally.copies.lives])
+    one_queue = np.array([lives.alone for lives in tally.copies.lives])
     passes_on = np.array([topology.policy(queue).dead_letters_refused for queue in queues])
     speaks = publishes.nacked[rows] & (one_queue & ~passes_on)[route]
     for each in fault_records(events):

@@ -87,7 +87,8 @@ def published_into(queue: int, tally: MessageTable) -> Arrivals:
     for here in tally.slices():
         copies = np.arange(here.start, here.stop)
         sent = tally.messages.published.some[tally.copies.messages(here)]
-        parts.append(copies[(tally.published_to(copies) == queue) & sent])
+        began = sent if tally.began is None else tally.began[here]
+        parts.append(copies[(tally.published_to(copies) == queue) & began])
     copies = np.concatenate([np.empty(0, dtype=np.int64), *parts])
     came_ns = tally.first_published_ns[copies]
     return Arrivals.of(came_ns, tally.first_confirmed_ns[copies], tally.first_delivered_ns[copies])

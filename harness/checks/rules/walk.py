@@ -19,7 +19,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import WITHIN_NS, arrived
+from harness.checks.rules.arrival import arrived
 from harness.checks.rules.counted import Counters
 from harness.checks.rules.dead_lettering import DeadLettering
 from harness.checks.rules.happenings import Happenings
@@ -31,6 +31,7 @@ from harness.checks.rules.stays import AT_LAST, NO_ARRIVALS
 from harness.checks.rules.taken import Reason, Taken
 from harness.checks.rules.weigh import InDoubt, weigh
 from harness.checks.tally.deliveries import REJECTED
+from harness.checks.tally.fault_records import WITHIN_NS
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
 from harness.events import Event
@@ -369,19 +370,21 @@ class _Walk:
         there = topology.lasting if self.happened.ended_ns != NEVER else topology.topology
         left = ~self._take_held(rows, queue, at_ns, goes=bool(there.deaths(position)))
         rows, at_ns, latest_ns = rows[left], at_ns[left], latest_ns[left]
-        targets = topology.topology.deaths(position)
-        if targets and targets[0] not in topology.lasting.deaths(position):
-            gone = at_ns > self.happened.ended_ns
-            self._take(rows[gone], Reason.NO_TARGET, queue)
-            rows, at_ns, latest_ns = rows[~gone], at_ns[~gone], latest_ns[~gone]
-        if not targets:
-            self._take(rows, Reason.NO_TARGET, queue)
-            return
-        # Into several: what is missing of all of them is one copy that nobody saw divided; the first one speaks for it.
-        if targets[0].queue in deaths:
-            self._take(rows, Reason.CYCLE, queue)
-            return
-        self._in_queue(rows, targets[0], at_ns, at_ns + WITHIN_NS, deaths, died_in=queue, latest_ns=latest_ns)
+        late = at_ns > self.happened.ended_ns
+        for mine, targets in (
+            (~late, topology.topology.deaths(position)),
+            (late, topology.lasting.deaths(position)),
+        ):
+            if not targets:
+                self._take(rows[mine], Reason.NO_TARGET, queue)
+            # Into several: what is missing of all of them is one copy that nobody saw divided; the first one speaks for it.
+            elif targets[0].queue in deaths:
+                self._take(rows[mine], Reason.CYCLE, queue)
+            elif mine.any():
+                came_ns, by_ns = at_ns[mine], latest_ns[mine]
+                self._in_queue(
+                    rows[mine], targets[0], came_ns, came_ns + WITHIN_NS, deaths, died_in=queue, latest_ns=by_ns
+                )
 
     def _expires_ns(self, queue: str, came_ns: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return when the time to live of copies that came to a queue is over; NEVER if it has none."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from harness.checks.tally.copies import Copies
 from harness.checks.tally.deliveries import REJECTED, WorkerLog
 from harness.checks.tally.found import Found
+from harness.checks.tally.lives import Lives
 from harness.checks.tally.messages import Messages
 from harness.checks.tally.received import Received
 from harness.checks.tally.times import NEVER
@@ -51,12 +52,18 @@ def branched(
 
 
 def existing(
-    messages: Messages, copies: Copies, received: Received, found: Found, begun: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Return by copy whether it exists.
+    messages: Messages,
+    copies: Copies,
+    received: Received,
+    found: Found,
+    begun: NDArray[np.int64],
+    way: NDArray[np.uint8],
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return by copy whether it exists, and whether a publish began it.
 
-    A publish begins one in each queue that its route leads to. One that died into several queues is over (though it counts where it was
+    A publish begins one in each queue that its way leads to. One that died into several queues is over (though it counts where it was
     done before), and those exist: that is known as soon as one of them, or one that it led to, was seen, or is among those that `begun`.
+    Where a route has several ways, a message took those on which it was seen, else the one of `way` (by message).
     """
     seen = np.zeros(copies.total, dtype=bool)
     seen[found.copy[found.copy >= 0]] = True
@@ -67,22 +74,48 @@ def existing(
         published = np.array([each.published for each in copies.lives] or [1])[messages.route[message]]
         exists[here] = messages.published.some[message] & (copies.slots(here) < published)
         seen[here] |= received.delivered.some[here]
+    several = []
     for route, lives in enumerate(copies.lives):
-        branchings = lives.branchings
-        if not branchings:
-            continue
-        mine = np.concatenate(
-            [span.begin + np.flatnonzero(messages.route[span.message : span.message + span.end - span.begin] == route)
-             for span in copies.spans if span.slot == 0]
-        )  # fmt: skip
-        for parent, children in reversed(branchings):
+        if lives.branchings or len(lives.ways) > 1:
+            parts = [
+                span.begin
+                + np.flatnonzero(messages.route[span.message : span.message + span.end - span.begin] == route)
+                for span in copies.spans
+                if span.slot == 0
+            ]
+            several.append((lives, np.concatenate(parts)))
+    for lives, mine in several:
+        for parent, children in reversed(lives.branchings):
             places = [copies.siblings(mine, child) for child in children]
             seen[copies.siblings(mine, parent)] |= np.logical_or.reduce([seen[place] for place in places])
-        for parent, children in branchings:
+        if len(lives.ways) > 1:
+            message = copies.messages(mine)
+            for slot, taken in _ways_taken(lives, seen, mine, copies, way[message]).items():
+                exists[copies.siblings(mine, slot)] &= taken
+    began = exists.copy()
+    for lives, mine in several:
+        for parent, children in lives.branchings:
             places = [copies.siblings(mine, child) for child in children]
             ended = np.logical_or.reduce([seen[place] for place in places]) & exists[copies.siblings(mine, parent)]
             over = copies.siblings(mine, parent)[ended]
             exists[over] = received.completions.some[over]
             for place in places:
                 exists[place[ended]] = True
-    return exists
+    return exists, began
+
+
+def _ways_taken(
+    lives: Lives, seen: NDArray[np.bool_], mine: NDArray[np.int64], copies: Copies, way: NDArray[np.uint8]
+) -> dict[int, NDArray[np.bool_]]:
+    """Return by slot that a publish begins, which of some messages (by their first copies) had one."""
+    alone = [slot for slot in range(lives.published) if sum(slot in each for each in lives.ways) == 1]
+    was_seen = [
+        np.logical_or.reduce([mine < 0, *(seen[copies.siblings(mine, slot)] for slot in each if slot in alone)])
+        for each in lives.ways
+    ]
+    unseen = ~np.logical_or.reduce(was_seen)
+    took = [was | (unseen & (way == number)) for number, was in enumerate(was_seen)]
+    return {
+        slot: np.logical_or.reduce([took[number] for number, each in enumerate(lives.ways) if slot in each])
+        for slot in range(lives.published)
+    }

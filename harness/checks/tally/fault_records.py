@@ -15,6 +15,11 @@ from harness.scenario.topology import Queue
 NOTICED_WITHIN_NS = 120_000_000_000
 """A client learns of a lost connection so long after the broker at the most: two heartbeats, and the time to notice."""
 
+WITHIN_NS = 1_000_000_000
+"""A message without a confirm is taken to be in its queue so long after its publish."""
+BACK_NS = 2_000_000_000
+"""So long after a node is back, a classic queue that it is the home of may still be unreachable from the others."""
+
 
 @dataclass(frozen=True, slots=True)
 class FaultRecord:

@@ -12,8 +12,9 @@ as long as that makes few slots (`MOST_SLOTS`). Beyond that the slots of the las
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from harness.history.records import Death
 from harness.scenario.routing import Position
@@ -26,7 +27,9 @@ MOST_SLOTS = 256
 
 DeathPath = tuple[tuple[str, str, int], ...]
 """Queue, reason and count of each entry of x-death."""
-Targets = Callable[[Position], tuple[Position, ...]]
+Ways = tuple[tuple[Position, ...], ...]
+"""Where a message can be put: by the first way, in all of its queues; another one is taken while queues of the first are away."""
+Targets = Callable[[Position], Ways]
 """Where a death leads to; nothing where no queue gets it."""
 
 
@@ -45,7 +48,7 @@ class Slot:
 class Lives:
     """All lives that the messages of one route can have."""
 
-    def __init__(self, first: Iterable[Position], targets: Targets, rounds: int = 1) -> None:
+    def __init__(self, first: Ways, targets: Targets, rounds: int = 1) -> None:
         """Walk from the queues that a route leads to along every death. Each position is looked at once in a slot, so the walk ends.
 
         `rounds` is how often a life may come to the same death into several queues.
@@ -54,14 +57,17 @@ class Lives:
         self.slots: list[Slot] = []
         self._next: dict[tuple[int, Position], dict[str, tuple[int, Position]]] = {}
         self._first: dict[str, tuple[int, Position]] = {}
-        for position in first:
-            self._first[position.queue] = (len(self.slots), position)
-            self.slots.append(Slot(position.queue, position.queue, None))
+        for position in chain.from_iterable(first):
+            if position.queue not in self._first:
+                self._first[position.queue] = (len(self.slots), position)
+                self.slots.append(Slot(position.queue, position.queue, None))
+        self.ways = tuple(tuple(self._first[each.queue][0] for each in way) for way in first)
+        """The slots that a publish begins, by the way that it takes."""
         if not self.slots:
             self.slots.append(Slot("", "", None))
         self.published = len(self.slots)
         """How many of the slots a publish begins; they come first."""
-        self._children: dict[tuple[int, Position], dict[str, int]] = {}
+        self._children: dict[tuple[int, Position, tuple[str, ...]], dict[str, int]] = {}
         waiting = deque(self._first.values())
         while waiting:
             place = waiting.popleft()
@@ -70,42 +76,56 @@ class Lives:
                 waiting.extend(self._next[place].values())
 
     def _deaths_from(self, slot: int, position: Position) -> dict[str, tuple[int, Position]]:
-        reached = self._targets(position)
-        if len(reached) < 2:
-            return {each.queue: (slot, each) for each in reached}
-        children = self._branching_before(slot, position)
+        found: dict[str, tuple[int, Position]] = {}
+        for reached in self._targets(position):
+            if len(reached) > 1:
+                children = self._begun_with(slot, position, reached)
+                found |= {each.queue: (children[each.queue], each) for each in reached if each.queue not in found}
+            else:
+                found |= {each.queue: (slot, each) for each in reached if each.queue not in found}
+        return found
+
+    def _begun_with(self, slot: int, position: Position, reached: tuple[Position, ...]) -> dict[str, int]:
+        """Return by queue the slots that a death begins in several."""
+        queues = tuple(each.queue for each in reached)
+        children = self._branching_before(slot, position, queues)
         if children is None:
             first_queue = self.slots[slot].first_queue
-            children = {each.queue: len(self.slots) + number for number, each in enumerate(reached)}
-            self.slots += [Slot(first_queue, each.queue, slot) for each in reached]
-        self._children[slot, position] = children
-        return {each.queue: (children[each.queue], each) for each in reached}
+            children = {queue: len(self.slots) + number for number, queue in enumerate(queues)}
+            self.slots += [Slot(first_queue, queue, slot) for queue in queues]
+        self._children[slot, position, queues] = children
+        return children
 
-    def _branching_before(self, slot: int, position: Position) -> dict[str, int] | None:
+    def _branching_before(self, slot: int, position: Position, queues: tuple[str, ...]) -> dict[str, int] | None:
         """Find the slots that this death began when a copy of the same line died there before, often enough."""
         times, latest = 0, None
         line = self.slots[slot].parent
         while line is not None:
-            if (line, position) in self._children:
+            if (line, position, queues) in self._children:
                 times += 1
-                latest = latest or self._children[line, position]
+                latest = latest or self._children[line, position, queues]
             line = self.slots[line].parent
         return latest if times >= self._rounds or len(self.slots) >= MOST_SLOTS else None
 
     @property
+    def alone(self) -> bool:
+        """Whether a publish puts a message in one queue at the most."""
+        return all(len(way) <= 1 for way in self.ways)
+
+    @property
     def branchings(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
         """Each slot that ends in several, with those: parents before what they begin."""
-        found = {(slot, tuple(children.values())) for (slot, _), children in self._children.items()}
+        found = {(slot, tuple(children.values())) for (slot, _, _), children in self._children.items()}
         return tuple(sorted(found))
 
     def begun_in(self, slot: int, queue: str) -> tuple[int, ...]:
         """Return the slots that a death in a queue begins, of a copy of a slot; none where it moves the copy on."""
-        found = (begun for (parent, place), begun in self._children.items() if (parent, place.queue) == (slot, queue))
+        found = (begun for (parent, at, _), begun in self._children.items() if (parent, at.queue) == (slot, queue))
         return tuple(next(found, {}).values())
 
     def begun_by(self, slot: int) -> str:
         """Return the queue where the death was that begins a slot; empty for one that a publish begins."""
-        return next((place.queue for (_, place), begun in self._children.items() if slot in begun.values()), "")
+        return next((place.queue for (_, place, _), begun in self._children.items() if slot in begun.values()), "")
 
     def line(self, slot: int) -> Iterator[int]:
         """Yield the slots whose deaths led to the beginning of a slot: its parent first."""

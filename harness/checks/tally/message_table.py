@@ -30,8 +30,9 @@ from harness.checks.tally.columns import (
 from harness.checks.tally.copies import AT_ONCE, Copies, DeliveredCopies
 from harness.checks.tally.counting import Counts, Mark, Marks
 from harness.checks.tally.deliveries import NO_DELIVERIES, Deliveries, WorkerLog
+from harness.checks.tally.diverted import diverted
 from harness.checks.tally.existing import branched, existing
-from harness.checks.tally.fault_records import FaultRecord, fault_records, over_ns
+from harness.checks.tally.fault_records import FaultRecord, over_ns
 from harness.checks.tally.found import Found, read_found
 from harness.checks.tally.messages import Messages
 from harness.checks.tally.numbering import Numbering
@@ -61,7 +62,10 @@ class MessageTable:
     topology: RunTopology
     exists: NDArray[np.bool_] | None
     """By copy, whether it exists; None if each does whose message was published."""
+    began: NDArray[np.bool_] | None
+    """By copy, whether a publish put it in its queue; None if each copy exists from its publish on."""
     routes: tuple[str, ...]
+    """One that led elsewhere while queues were away is there twice: see `diverted.py`."""
     queues: tuple[str, ...]
     sessions: tuple[Session, ...]
     errors: tuple[TrafficError, ...]
@@ -99,7 +103,8 @@ class MessageTable:
     @property
     def unit(self) -> tuple[str, str]:
         """What a copy is called, and several: messages, where each message can have one copy only."""
-        return ("message", "messages") if self.copies.single else ("copy", "copies")
+        one = all(lives.alone and not lives.branchings for lives in self.copies.lives)
+        return ("message", "messages") if one else ("copy", "copies")
 
     def slices(self) -> Iterator[slice]:
         """Yield slices of copy numbers that cover all of them."""
@@ -296,7 +301,10 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
     rounds = max(
         (count for log in (*workers, *collectors) for death in log.deaths for _, _, count in death.path), default=1
     )
+    apart = diverted(sent, routes, topology)
     lives = tuple(topology.lives(route, rounds) for route in routes)
+    lives += tuple(topology.diverted_lives(route, rounds) for route in apart.routes)
+    sent.route = apart.route
     routes_of = {
         number: frozenset(
             int(route)
@@ -306,8 +314,13 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
         )
         for number in offsets
     }
+    for further, name in enumerate(apart.routes, start=len(routes)):
+        routes_of = {
+            number: which | {further} if routes.index(name) in which else which for number, which in routes_of.items()
+        }
+    routes += apart.routes
     copies = Copies(offsets, sizes, routes_of, lives)
-    struck = fault_records(history.events)
+    struck = topology.faults
     marks = sent.marks if copies.single else Marks(copies.total)
     received = Received(copies.total, sessions, marks, [over_ns(each) for each in struck], _moments_ns(struck))
     carried = sent.carried()
@@ -329,19 +342,16 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
         unconfirmed=sent.unconfirmed,
         route=sent.route,
     )
+    exists = began = None
+    if not copies.single:
+        begun = branched(copies, worker_logs, sent.route, queues, topology.leads_elsewhere_ns())
+        exists, began = existing(messages, copies, received, found, begun, apart.way)
     return MessageTable(
         messages=messages,
         copies=copies,
         topology=topology,
-        exists=None
-        if copies.single
-        else existing(
-            messages,
-            copies,
-            received,
-            found,
-            branched(copies, worker_logs, sent.route, queues, topology.leads_nowhere_ns(struck)),
-        ),
+        exists=exists,
+        began=began,
         routes=routes,
         queues=queues,
         sessions=tuple(sessions.all),

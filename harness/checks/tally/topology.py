@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from harness.checks.tally.fault_records import FaultRecord
-from harness.checks.tally.lives import Lives
+from harness.checks.tally.fault_records import BACK_NS, WITHIN_NS, FaultRecord, fault_records, over_ns
+from harness.checks.tally.lives import Lives, Ways
+from harness.checks.tally.times import NEVER
 from harness.events import BrokerLook, BrokerStarted, Event, QueueFacts
 from harness.scenario.queue_policy import EffectivePolicy, effective_policy
-from harness.scenario.routing import QueueRoles, Topology, queue_roles
+from harness.scenario.routing import Position, QueueRoles, Topology, queue_roles
 from harness.scenario.scenario import Scenario
 from harness.scenario.topology import Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Diversion:
+    """A time in which queues were away."""
+
+    topology: Topology
+    """What was left."""
+    from_ns: int
+    """Since when at the earliest."""
+    sure_ns: int
+    """Since when surely; NEVER where that is not known."""
+    until_ns: int
+    """Until when surely, if it was at all; NEVER for the end of the run."""
+    latest_ns: int
+    """Until when at the latest."""
+
+
+def _ways(first: tuple[Position, ...], others: Iterable[tuple[Position, ...]]) -> Ways:
+    """Return the first way, and those others that lead to a queue that it does not lead to."""
+    return tuple(dict.fromkeys((first, *(each for each in others if not set(each) <= set(first)))))
 
 
 class RunTopology:
@@ -27,6 +49,8 @@ class RunTopology:
         """Which queues there were, with how many messages and consumers: passive declares show as much."""
         self.rabbitmq = next((event.rabbitmq for event in events if isinstance(event, BrokerStarted)), "")
         self.nodes = max((len(event.nodes) for event in events if isinstance(event, BrokerStarted)), default=1)
+        self.faults = fault_records(events)
+        """The steps that struck, in their order."""
         self.consumed = scenario.consumed_queues
         self._declared = scenario.topology
         self._routes = tuple(dict.fromkeys((*scenario.routes, *routes)))
@@ -73,11 +97,16 @@ class RunTopology:
             return False
         return facts is None or facts.node in nodes
 
+    def home_away(self, queue: str, faults: Iterable[FaultRecord]) -> tuple[FaultRecord, ...]:
+        """Return the faults that took away the node where a classic queue of a cluster lives: what is published to it goes nowhere till it is back."""
+        return tuple(each for each in faults if each.ends_node and self.may_live_on(queue, each.targets))
+
     @cached_property
     def lasting(self) -> Topology:
-        """What is left of the topology once its broker has ended: without the exchanges that are not durable."""
+        """What is left of the topology once its broker has ended: without the exchanges and queues that are not durable."""
         left = {name: exchange for name, exchange in self.topology.exchanges.items() if exchange.durable}
-        return replace(self.topology, exchanges=left)
+        gone = {name for name, queue in self.topology.queues.items() if not queue.durable}
+        return replace(self.topology, exchanges=left, away=frozenset(gone))
 
     def passing_exchanges(self, exchange: str) -> tuple[str, ...]:
         """Return those of an exchange, its alternate exchange, and so on, that do not outlast the end of their broker."""
@@ -89,17 +118,51 @@ class RunTopology:
 
     def lasts_for(self, route: str, queue: str) -> bool:
         """Whether a route leads to one of its queues still once the broker has ended."""
-        exchange, key = self.topology.split(route)
-        return queue in self.lasting.through(exchange, key)
+        return queue in self.lasting.through(*self.topology.split(route))
 
-    def leads_nowhere_ns(self, faults: Sequence[FaultRecord]) -> dict[str, int]:
-        """Return by queue since when its deaths lead nowhere, as the exchange that led on has ended with the broker."""
-        ended_ns = min((fault.struck_ns for fault in faults if self.ends_broker(fault)), default=None)
+    def exchanges_last_for(self, route: str, queue: str) -> bool:
+        """Whether the exchanges of a route lead to one of its queues still once the broker has ended, if the queue is there."""
+        return queue in replace(self.lasting, away=frozenset()).through(*self.topology.split(route))
+
+    def leads_elsewhere_ns(self) -> dict[str, int]:
+        """Return by queue since when its deaths lead nowhere, or elsewhere, as what led on has ended with the broker."""
+        ended_ns = min((fault.struck_ns for fault in self.faults if self.ends_broker(fault)), default=None)
         if ended_ns is None:
             return {}
         start = [position for route in self._routes for position in self.topology.start(route)]
         reached = self.topology.reached(start)
-        return {each.queue: ended_ns for each in reached if not self.lasting.deaths(each)}
+        return {each.queue: ended_ns for each in reached if self._leads_elsewhere(each)}
+
+    def _leads_elsewhere(self, position: Position) -> bool:
+        left = self.lasting.deaths(position)
+        return not left or not set(left) <= set(self.topology.deaths(position))
+
+    @cached_property
+    def diversions(self) -> tuple[Diversion, ...]:
+        """When queues were away, so that messages to them may have gone to where an alternate exchange leads."""
+        found = []
+        for fault in self.faults:
+            if self.ends_broker(fault):
+                found.append(Diversion(self.lasting, fault.at_ns, fault.struck_ns, NEVER, NEVER))
+            for queue in self._declared.queues if fault.ends_node else ():
+                if self.may_live_on(queue, fault.targets):
+                    left = replace(self.topology, away=frozenset({queue}))
+                    sure_ns = fault.struck_ns if queue in self.facts else NEVER
+                    back_ns = over_ns(fault) if self.settings(queue).durable else NEVER
+                    latest_ns = back_ns if back_ns == NEVER else back_ns + BACK_NS
+                    found.append(Diversion(left, fault.at_ns - WITHIN_NS, sure_ns, back_ns, latest_ns))
+        missing = frozenset(filter(self.is_missing, self._declared.queues))
+        if missing:
+            found.append(Diversion(replace(self.topology, away=missing), 0, NEVER, NEVER, NEVER))
+        return tuple(found)
+
+    def ways(self, route: str) -> Ways:
+        """Return where a route leads to, and where else while queues are away and an alternate exchange takes over."""
+        return _ways(self.topology.start(route), (each.topology.start(route) for each in self.diversions))
+
+    def death_ways(self, position: Position) -> Ways:
+        """Return where a death leads to, and where else while queues are away and an alternate exchange takes over."""
+        return _ways(self.topology.deaths(position), (each.topology.deaths(position) for each in self.diversions))
 
     def ends_broker(self, fault: FaultRecord) -> bool:
         """Whether a fault ends all nodes at once."""
@@ -128,7 +191,11 @@ class RunTopology:
 
     def lives(self, route: str, rounds: int = 1) -> Lives:
         """Return the lives that a route's messages can have, of so many rounds."""
-        return Lives(self.topology.start(route), self.topology.deaths, rounds)
+        return Lives((self.topology.start(route),), self.death_ways, rounds)
+
+    def diverted_lives(self, route: str, rounds: int = 1) -> Lives:
+        """Return the lives of those of a route's messages that may have been published while queues were away."""
+        return Lives(self.ways(route), self.death_ways, rounds)
 
     @cached_property
     def roles(self) -> QueueRoles:
