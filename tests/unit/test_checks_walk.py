@@ -1035,14 +1035,23 @@ def test_a_purge_can_have_taken_what_was_overtaken_as_it_began(overtaken_ms: int
     assert ends(story) == [end]
 
 
-@pytest.mark.parametrize(("confirms", "end"), [(False, "LENGTH tasks"), (True, "NONE tasks")])
-def test_a_full_queue_refuses_what_is_sent_without_confirms(confirms: bool, end: str) -> None:
+@pytest.mark.parametrize(
+    ("confirms", "killed", "end"),
+    [(False, False, "LENGTH tasks"), (False, True, "LENGTH tasks?"), (True, False, "NONE tasks")],
+)
+def test_a_full_queue_refuses_what_is_sent_without_confirms(*, confirms: bool, killed: bool, end: str) -> None:
+    """What was on its way when its publisher was killed may never have come to the queue."""
     story = stories()
     for seq in (1, 2):
         story.sent(seq, by=2)
     tag = story.publish(0, confirms=confirms)
     if confirms:
         story.confirm(tag)
+    if killed:
+        story.fault("kill", "publisher-1")
+        story.exited("publisher")
+    else:
+        story.finish("publisher")
     refusing = {"max_length": 2, "overflow": "reject-publish"}
     assert ends(story, tasks=refusing) == [end]
 

@@ -198,11 +198,25 @@ def test_as_many_are_possible_as_may_be_lost_beside_those_that_surely_are() -> N
         assert (ends(found), only_possible(found)) == (reasons, possible), count
 
 
-def test_one_that_is_known_to_be_lost_is_the_first_that_did_not_die() -> None:
-    """It may have died here and been lost elsewhere: then another one did not die."""
-    found = weighed([NONE, TTL, TTL, TTL], group([0, 1, 2, 3]), counted={EXPIRED: 3})
+@pytest.mark.parametrize(("lost_in", "possible"), [(0, []), (1, [3])])
+def test_one_that_is_known_to_be_lost_is_the_first_that_did_not_die(lost_in: int, possible: list[int]) -> None:
+    """If it was lost behind this queue, it may have died here: then another one did not die."""
+    queues = {"tasks": {"message_ttl": "1s", "dead_letter": "second"}, "second": {}}
+    found = weighed(
+        [NONE, TTL, TTL, TTL],
+        group([0, 1, 2, 3]),
+        counted={"classic/at_most_once/expired": 3},
+        queues=queues,
+        standing=[lost_in, 0, 0, 0],
+    )
     assert ends(found) == [NONE, TTL, TTL, TTL]
-    assert only_possible(found) == [3]
+    assert only_possible(found) == possible
+
+
+def test_what_need_not_have_come_to_a_queue_is_lost_before_what_surely_came() -> None:
+    """Nobody else is to be accused of it."""
+    found = weighed([LENGTH] * 4, group(range(4), LENGTH), counted={MAXLEN: 2}, possible=[0, 1])
+    assert ends(found) == [NONE, NONE, LENGTH, LENGTH]
 
 
 # What outgrew a length.

@@ -304,7 +304,7 @@ class _Walk:
             known = (sure_ns < AT_LAST) & (not policy.refuses_when_full)
             later_ns = np.where(known, sure_ns - came_ns + at_ns, NEVER)
             self.taken.possible[rows[chosen & (risky_ns < later_ns)]] = True
-            self.taken.possible[rows[chosen & (sure_ns == NEVER)]] |= not policy.refuses_when_full
+            self.taken.possible[rows[chosen & (sure_ns == NEVER)]] = True
             may_expire = expired & (reason is Reason.LENGTH)
             self.in_doubt.append(InDoubt(queue, reason, arrivals, rows[chosen], may_expire[chosen], stay.purge[chosen]))
             if reason is Reason.LENGTH and policy.overflow == "reject-publish":

@@ -66,6 +66,8 @@ class _Weighing:
         self.taken, self._groups, self._tally, self._topology = taken, groups, tally, tally.topology
         self._counters, self._happened = counters, happened
         self._places = {name: number for number, name in enumerate(tally.queues)}
+        self._at_risk = taken.possible.copy()
+        """Which copies something beside their queue can have taken, by what the walk knows of each alone."""
 
     def all(self) -> None:
         """Decide for what was taken whether it is shown: by the broker's own counters, else by the order of its queue.
@@ -112,7 +114,8 @@ class _Weighing:
                 continue
             rows = np.concatenate([each.rows for each in mine])
             rows = rows[np.argsort(taken.possible[rows], kind="stable")]
-            surely, maybe = self._beyond(rows, bounds.most, self._elsewhere(mine))
+            before = sum(map(self._lost_before, mine))
+            surely, maybe = self._beyond(rows, bounds.most, self._elsewhere(mine), before)
             taken.possible[rows[~np.isin(rows, surely)][: bounds.least]] = False
             taken.possible[maybe] = True
             for group in mine:
@@ -125,11 +128,12 @@ class _Weighing:
     def _elsewhere(self, groups: Sequence[InDoubt]) -> NDArray[np.int8]:
         """Return how well each missing copy can have gone another way than by what these groups say.
 
-        2: a purge can have taken it (no more than the purge took have a 2); 1: it can have expired; 0: if not by these, it was lost.
+        3: a purge can have taken it (no more than the purge took have a 3); 2: it can have expired; 1: it need not have come to its queue,
+        or a fault can have taken it there; 0: if not by these, it was lost for no reason that is known.
         """
-        taken, found = self.taken, np.zeros(len(self.taken.copy), dtype=np.int8)
+        taken, found = self.taken, self._at_risk.astype(np.int8)
         for group in groups:
-            found[group.rows[group.may_expire]] = 1
+            found[group.rows[group.may_expire]] = 2
         rows = np.concatenate([group.rows for group in groups])
         purge = np.concatenate([group.purge for group in groups])
         for fault in self._happened.faults:
@@ -137,29 +141,34 @@ class _Weighing:
             there = there[np.argsort(taken.since_ns[there], kind="stable")]
             known = np.count_nonzero((taken.reason == Reason.PURGED) & (taken.fault == fault.fault))
             room = len(there) if fault.taken is None else max(0, fault.taken - int(known))
-            found[there[max(0, len(there) - room) :]] = (
-                2  # it takes what stands there: the youngest that came before it
-            )
+            # It takes what stands there: the youngest that came before it.
+            found[there[max(0, len(there) - room) :]] = 3
         return found
 
+    def _lost_before(self, group: InDoubt) -> int:
+        """Count the copies of a group that are known to be lost, in its queue or before they came to it."""
+        behind = [self._places[name] for name in self._topology.behind(group.queue) if name in self._places]
+        lost = self.taken.reason[group.rows] == Reason.NONE
+        return int(np.count_nonzero(lost & ~np.isin(self.taken.queue[group.rows], behind)))
+
     def _beyond(
-        self, deaths: NDArray[np.int64], most: int, elsewhere: NDArray[np.int8]
+        self, deaths: NDArray[np.int64], most: int, elsewhere: NDArray[np.int8], before: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return which copies did not die as it seems, surely and maybe: together they seem to have died more often than was counted.
 
         `deaths` holds each copy as often as it seems to have died. One that was lost somewhere on its way has died at most as often as
         that: fewest are lost if each was lost before its first death, most if each was lost before its last. What is known to be lost
-        comes first, then what can have gone another way (`elsewhere`, see there): nobody is to be accused of it.
+        comes first, then what can have gone another way (`elsewhere`, see there): nobody is to be accused of it. `before` of these deaths
+        are known not to have been: what seems to have died so was lost before that.
         """
         excess = len(deaths) - most
         rows, place, times = np.unique(deaths, return_index=True, return_counts=True)
         lost = self.taken.reason[rows] == Reason.NONE
         order = np.lexsort((place, times, elsewhere[rows], lost))[::-1]
         rows, times, lost = rows[order], times[order], lost[order]
-        before = np.cumsum(times) - times
-        surely = before < excess
+        surely = np.cumsum(times) - times < excess
         maybe = ~surely & ~lost
-        maybe &= np.cumsum(maybe) <= excess - np.count_nonzero(surely & ~lost)
+        maybe &= np.cumsum(maybe) <= excess - before - np.count_nonzero(surely & ~lost)
         return rows[surely], rows[maybe]
 
     def _taken_by_others(self, groups: Sequence[InDoubt]) -> None:

@@ -212,6 +212,16 @@ class RunTopology:
         """Whether deaths in some queue lead to this one."""
         return any(queue in self.targets(source) for source in self._declared.queues)
 
+    def behind(self, queue: str) -> frozenset[str]:
+        """Return the queues that messages can come to from a queue by deaths; itself only where a cycle leads back to it."""
+        found: set[str] = set()
+        waiting = [queue]
+        while waiting:
+            further = set(self.targets(waiting.pop())) - found
+            found |= further
+            waiting += further
+        return frozenset(found)
+
     def targets(self, queue: str) -> tuple[str, ...]:
         """Return the queues that deaths in a queue lead to, for any message that can come there."""
         start = [position for route in self._routes for position in self.topology.start(route)]
