@@ -389,6 +389,24 @@ def test_what_is_sent_before_and_after_the_home_can_be_reached_again_is_told_apa
     assert causes(story) == {(Place.EXCHANGE, "", 0, REACHABLE): 1, UNKNOWN: 1}
 
 
+@pytest.mark.parametrize("kind", ["quorum", "classic"])
+@pytest.mark.parametrize(("confirms", "later_ms", "by"), [(False, 0, 0), (True, 0, None), (False, 2010, None)])
+def test_a_channel_keeps_what_has_no_confirm_while_the_leader_of_its_queue_is_away(
+    kind: str, *, confirms: bool, later_ms: int, by: int | None
+) -> None:
+    """That its publisher closed in order says nothing of it then."""
+    story = Story(nodes=("n1", "n2", "n3"))
+    story.restart_broker(action="kill")
+    story.now += later_ms * MS
+    tag = story.publish(0, confirms=confirms)
+    if confirms:
+        story.confirm(tag)
+    story.finish("publisher")
+    of = scenario(queues={"tasks": {"type": kind}})
+    lost_by_kill = cause(story, of) == (Place.PUBLISHER, "publisher-1", 0, CONFIRMS)
+    assert lost_by_kill == (by == 0 and kind == "quorum")
+
+
 # At the exchange.
 
 FANNED_OUT: dict[str, Any] = {

@@ -58,17 +58,18 @@ def test_one_that_is_not_known_to_have_come_is_ahead_if_it_was_sent_before() -> 
 def test_what_came_and_was_not_delivered_by_then_waits() -> None:
     three = arrivals((10, 12, 50), (20, 22, 30), (40, 42, NEVER))
     moments = ns(9, 10, 29, 30, 40, 50)
-    assert three.waiting(moments, moments).tolist() == [0, 1, 2, 1, 2, 1]
+    assert three.waiting(moments, moments, np.array(False)).tolist() == [0, 1, 2, 1, 2, 1]
 
 
 def test_what_left_in_a_span_of_time_and_what_came_in_it_may_have_waited_at_once() -> None:
     three = arrivals((10, 12, 50), (20, 22, 30), (40, 42, NEVER))
-    assert three.waiting(ns(29, 30), ns(40, 39)).tolist() == [3, 1]
+    assert three.waiting(ns(29, 30), ns(40, 39), np.array(False)).tolist() == [3, 1]
 
 
 def test_what_is_not_known_to_have_come_does_not_wait_but_what_was_delivered_did() -> None:
     four = arrivals((10, NEVER, NEVER), (15, NEVER, NEVER), (20, NEVER, 50), (30, 32, NEVER))
-    assert four.waiting(ns(40), ns(40)).tolist() == [2]
+    assert four.waiting(ns(40), ns(40), np.array(False)).tolist() == [2]
+    assert four.waiting(ns(40), ns(40), np.array(True)).tolist() == [4]
 
 
 # What a length limit must have taken.

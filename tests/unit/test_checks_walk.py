@@ -1056,6 +1056,35 @@ def test_a_full_queue_refuses_what_is_sent_without_confirms(*, confirms: bool, k
     assert ends(story, tasks=refusing) == [end]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "end"), [(11, 8, "LENGTH tasks"), (11, 7, "NONE tasks"), (10, 8, "NONE tasks")]
+)
+def test_a_quorum_queue_that_was_full_refuses_until_it_is_down_to_four_fifths(
+    before: int, after: int, end: str
+) -> None:
+    story = stories()
+    for seq in range(1, before + 1):
+        story.sent(seq, by=2)
+    for seq in range(1, before - after + 1):
+        story.process(seq, of=2)
+    story.now += 2000 * MS
+    story.publish(0, confirms=False)
+    story.finish("publisher")
+    assert ends(story, tasks={"type": "quorum", "max_length": 10, "overflow": "reject-publish"}) == [end]
+
+
+@pytest.mark.parametrize(("restarted", "end"), [(True, "LENGTH tasks?"), (False, "NONE tasks")])
+def test_a_queue_may_have_been_full_of_what_a_restart_took(*, restarted: bool, end: str) -> None:
+    story = stories()
+    for seq in range(3):
+        story.publish(seq, confirms=False, persistent=False)
+    story.finish("publisher")
+    if restarted:
+        story.restart_broker()
+    found = ends(story, tasks={"max_length": 2, "overflow": "reject-publish"})
+    assert found[-1] == end
+
+
 @pytest.mark.parametrize(("restarted", "end"), [(False, "LENGTH tasks"), (True, "LENGTH tasks?")])
 def test_a_refusal_is_doubtful_where_a_fault_can_have_taken_what_was_not_refused(restarted: bool, end: str) -> None:
     story = stories()

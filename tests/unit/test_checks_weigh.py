@@ -18,7 +18,7 @@ from harness.checks.tally.message_table import tabulate
 from harness.checks.tally.times import NEVER
 from harness.events import BrokerLook, QueueFacts
 from harness.history.records import AckMode
-from tests.unit.histories import Story, queue_facts, scenario
+from tests.unit.histories import MS, Story, queue_facts, scenario
 
 NONE, TTL, LENGTH, LIMIT, PURGED, HELD, TAKEN = (
     Reason.NONE,
@@ -45,7 +45,7 @@ def group(
     """Copies in doubt: of them `may_expire` may have expired as well, and `purged` may have been purged as well."""
     places = np.array(rows, dtype=np.int64)
     purge = np.where(np.isin(places, purged), A_PURGE, -1)
-    return InDoubt(queue, reason, arrivals, places, np.isin(places, may_expire), purge)
+    return InDoubt(queue, reason, arrivals, places, np.isin(places, may_expire), purge, purge < 0)
 
 
 def weighed(
@@ -286,6 +286,86 @@ def test_what_may_have_been_on_its_way_to_consumers_was_not_dropped_for_sure() -
     limited: dict[str, dict[str, object]] = {"tasks": {"max_length": 2}}
     assert only_possible(weighed([LENGTH] * 4, doubt, queues=limited)) == [3]
     assert only_possible(weighed([LENGTH] * 4, doubt, queues=limited, story=story)) == [2, 3]
+
+
+def three_and_three(story: Story) -> Arrivals:
+    """Three came before now, and three come later; none of them left."""
+    came = np.concatenate([story.now + np.arange(3), story.now + 100 * MS + np.arange(3)])
+    return Arrivals.of(came, came + 1, np.full(6, NEVER))
+
+
+@pytest.mark.parametrize(
+    ("action", "target", "durable", "possible"),
+    [
+        ("", "", True, []),
+        ("kill", "n1", False, [2, 3, 4]),
+        ("purge", "tasks", True, [4]),
+        ("purge", "second", True, []),
+    ],
+    ids=["nothing", "the queue went, and what came later went nowhere", "the queue was emptied", "another queue was"],
+)
+def test_what_something_else_took_was_not_dropped(
+    action: str, target: str, *, durable: bool, possible: list[int]
+) -> None:
+    story = Story(queues=("tasks", "second"))
+    came = three_and_three(story)
+    if action:
+        story.now += 10 * MS
+        story.fault(action, target, family="broker" if action == "kill" else "topology")
+    limited = {"tasks": {"max_length": 1, "durable": durable}, "second": {}}
+    found = weighed([LENGTH] * 5, group(range(5), LENGTH, arrivals=came), queues=limited, story=story)
+    assert only_possible(found) == possible
+
+
+def test_what_must_have_been_dropped_counts_once_for_a_queue() -> None:
+    """Of those that were given back to it, and of the others."""
+    groups = group([0, 1], LENGTH, arrivals=FIVE_CAME), group([2, 3], LENGTH, arrivals=FIVE_CAME)
+    found = weighed([LENGTH] * 4, *groups, queues={"tasks": {"max_length": 2}})
+    assert only_possible(found) == [3]
+
+
+def test_what_was_dropped_before_the_broker_began_to_count_anew_is_added() -> None:
+    story = Story(queues=("tasks",))
+    came = three_and_three(story)
+    story.now += 10 * MS
+    story.restart_broker()
+    found = weighed(
+        [LENGTH] * 5,
+        group(range(5), LENGTH, arrivals=came),
+        queues={"tasks": {"max_length": 2}},
+        counted={MAXLEN: 3},
+        story=story,
+        node_started={"n1": "again"},
+    )
+    assert only_possible(found) == [4]
+
+
+REFUSES: dict[str, object] = {"max_length": 2, "overflow": "reject-publish"}
+
+
+def test_a_purge_took_what_the_broker_says_of_those_that_a_full_queue_seems_to_have_refused() -> None:
+    """And then the others were refused: nothing else can have taken them."""
+    story = Story(queues=("tasks",))
+    doubt = group(range(4), LENGTH, purged=range(4))
+    story.fault("purge", "tasks", family="topology", taken=2)
+    safe = replace(doubt, safe=np.ones(4, dtype=bool))
+    found = weighed([LENGTH] * 4, safe, queues={"tasks": REFUSES}, possible=range(4), story=story)
+    assert (ends(found), only_possible(found)) == ([LENGTH, LENGTH, PURGED, PURGED], [])
+
+
+def test_more_than_seem_to_have_expired_did_if_the_broker_counted_more() -> None:
+    declared = {"tasks": REFUSES | {"message_ttl": "1s"}}
+    doubt = group(range(4), LENGTH, may_expire=range(4))
+    found = weighed([LENGTH] * 4, doubt, queues=declared, counted={EXPIRED: 3}, possible=[1, 2, 3])
+    assert (ends(found), only_possible(found)) == ([LENGTH, TTL, TTL, TTL], [])
+
+
+def test_what_seems_to_be_lost_and_was_counted_as_expired_expired() -> None:
+    """A stranger may have held it for a while."""
+    story = Story(queues=("tasks", "second"))
+    story.now += 5000 * MS
+    found = weighed([TTL, NONE, NONE], group([0]), counted={EXPIRED: 2}, story=story)
+    assert (ends(found), only_possible(found)) == ([TTL, TTL, NONE], [])
 
 
 # Somebody else's consumers.

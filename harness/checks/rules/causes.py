@@ -26,7 +26,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import NOTICED_AFTER_NS, arrived
+from harness.checks.rules.arrival import NOTICED_AFTER_NS, arrived, leader_away
 from harness.checks.rules.latest import last_deliveries, last_publishes
 from harness.checks.rules.remedies import (
     BROKEN_PROMISE,
@@ -241,7 +241,7 @@ class _Finder:
 
     def __init__(self, tally: MessageTable, events: Sequence[Event]) -> None:
         """Collect what can take copies."""
-        self._topology, self._settings = tally.topology, tally.topology.settings
+        self._tally, self._topology, self._settings = tally, tally.topology, tally.topology.settings
         self._happenings = tally.topology.faults
         self._on_disk_ns = on_disk_ns(events)
         self._ends = {
@@ -303,15 +303,13 @@ class _Finder:
         return Cause(Place.WORKER, session.actor, self._fault_behind(session, lost_ns), MANUAL_ACKS, lost_ns)
 
     def _before_delivery(self, evidence: _Evidence) -> Cause:
-        gone = self._gone_before(evidence)
-        if gone is not None:
-            return gone
-        would_have_come_back = evidence.mandatory and evidence.confirmed and evidence.alone
-        away = None if would_have_come_back else self._home_away(evidence.queue, evidence.sent_ns)
-        if away is not None:
-            remedy = reachable(evidence.queue, mandatory=evidence.alone and not evidence.mandatory)
-            return Cause(Place.EXCHANGE, "", away.fault, remedy, evidence.sent_ns)
+        at_exchange = self._gone_before(evidence) or self._unroutable(evidence)
+        if at_exchange is not None:
+            return at_exchange
         session = evidence.publisher
+        leader = None if evidence.confirmed else leader_away(evidence.queue, evidence.sent_ns, self._tally)
+        if not evidence.arrived and leader is not None and leader.at_ns < evidence.overtaken_ns:
+            return Cause(Place.PUBLISHER, session.actor, leader.fault, CONFIRMS, leader.struck_ns)
         if evidence.arrived or session.lost_ns == NEVER:
             return self._in_queue(evidence, evidence.sent_ns)
         fault = self._fault_behind(session, session.lost_ns)
@@ -410,6 +408,16 @@ class _Finder:
             missing = [*missing, durable(evidence.queue)]
             by = by or next((each for each in before if each.ends_node), None)
         return Cause(Place.EXCHANGE, "", by.fault, together(missing), evidence.sent_ns) if by is not None else None
+
+    def _unroutable(self, evidence: _Evidence) -> Cause | None:
+        """Return the fault that had a classic queue's home node down when a message was sent: it goes nowhere then."""
+        if evidence.mandatory and evidence.confirmed and evidence.alone:
+            return None  # it would have come back
+        away = self._home_away(evidence.queue, evidence.sent_ns)
+        if away is None:
+            return None
+        remedy = reachable(evidence.queue, mandatory=evidence.alone and not evidence.mandatory)
+        return Cause(Place.EXCHANGE, "", away.fault, remedy, evidence.sent_ns)
 
     def _home_away(self, queue: str, at_ns: int) -> FaultRecord | None:
         """Return the fault that had a classic queue's node down at a time: messages to it are unroutable then, on the other nodes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,7 @@ from harness.checks.tally.times import NEVER
 from harness.effects import Takes
 from harness.events import Drained, Event
 from harness.history.records import AckMode
+from harness.scenario.topology import Queue
 
 
 class Happenings:
@@ -55,15 +56,7 @@ class Happenings:
 
     def pushed_ns(self, queue: str, came_ns: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return when copies can have been on their way to a worker that needs no acks and ended before it read them; NEVER for none."""
-        ends_ns = sorted(
-            session.over_ns
-            for session in self._tally.sessions
-            if session.role == "worker"
-            and queue in session.queues
-            and session.acks is AckMode.AUTOMATIC
-            and session.over_ns < self.drained_ns
-        )
-        ends = np.array([*ends_ns, NEVER], dtype=np.int64)
+        ends = np.array([*self._unacked_ends_ns(queue), NEVER], dtype=np.int64)
         first_ns: NDArray[np.int64] = ends[np.searchsorted(ends, came_ns - NOTICED_AFTER_NS)]
         return np.where(first_ns == NEVER, NEVER, first_ns - WITHIN_NS)
 
@@ -72,6 +65,35 @@ class Happenings:
         if self._topology.settings(queue).durable:
             return np.zeros(len(came_ns), dtype=bool)
         return came_ns > min((fault.struck_ns for fault in self.faults if fault.ends_node), default=NEVER)
+
+    def emptied_ns(self, queue: str) -> list[tuple[int, int]]:
+        """Return when what is sent to a queue can be gone other than by its own limits: since when, and until when, in order."""
+        settings, kinds = self._topology.settings(queue), np.unique(self._tally.publishes.persistent).tolist()
+        found = [
+            (fault.at_ns, NEVER if fault.ends_node and not settings.durable else fault.struck_ns)
+            for fault in self.faults
+            if (queue in fault.targets if _purges(fault) else self._takes_any(fault, queue, settings, kinds))
+        ]
+        found += [
+            (away.at_ns - WITHIN_NS, over_ns(away) + BACK_NS) for away in self._topology.home_away(queue, self.faults)
+        ]
+        # It may have pushed all that it had to a worker that needs no acks and never read it.
+        found += [(0, ended_ns + NOTICED_AFTER_NS) for ended_ns in self._unacked_ends_ns(queue)]
+        return sorted(found)
+
+    def _takes_any(self, fault: FaultRecord, queue: str, settings: Queue, kinds: Iterable[bool]) -> bool:
+        return any(fault.can_take(queue, settings, persistent=kind, on_disk_ns=self._on_disk_ns) for kind in kinds)
+
+    def _unacked_ends_ns(self, queue: str) -> list[int]:
+        """Return when workers of a queue that need no acks ended, before the drain did."""
+        return sorted(
+            session.over_ns
+            for session in self._tally.sessions
+            if session.role == "worker"
+            and queue in session.queues
+            and session.acks is AckMode.AUTOMATIC
+            and session.over_ns < self.drained_ns
+        )
 
     @cached_property
     def ended_ns(self) -> int:

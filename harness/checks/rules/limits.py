@@ -93,10 +93,12 @@ class Limits:
         sure_ns: NDArray[np.int64],
         *,
         died: bool,
+        unseen: NDArray[np.bool_],
     ) -> NDArray[np.bool_]:
         """Return which copies a length limit can have taken: as many as it allows came after them while they were there.
 
         Where the queue refuses instead of dropping, what is lost is what has no confirm: dead letters, and messages sent without confirms.
+        It was full of messages that were seen later, or of any where something else can have taken those from it (`unseen`).
         """
         policy = self._topology.policy(queue)
         # How many bytes make it full is not known in messages.
@@ -104,10 +106,14 @@ class Limits:
         if policy.refuses_when_full:
             unheard = died | ~self._tally.publishes.confirmable[self._sent[rows]]
             latest_ns = np.where(died, sure_ns, came_ns + WITHIN_NS)
-            others = arrivals.waiting(came_ns, latest_ns) - died  # a dead letter is among its queue's arrivals itself
-            holds = (length or 0) + (policy.type == "quorum")  # it refuses from one message over its limit on
-            full: NDArray[np.bool_] = unheard & (others >= holds)
-            return full
+            # A dead letter is among its queue's arrivals itself.
+            others = arrivals.waiting(came_ns, latest_ns, unseen) - died
+            if policy.type != "quorum":
+                return unheard & (others >= (length or 0))
+            # It refuses from one message over its limit on, and then until it is down to four fifths of it (measured on 3.10.8, 4.0.5, 4.3.6).
+            full_ns = arrivals.first_waiting_ns((length or 0) + 1 + died, WITHIN_NS)
+            goes_on: NDArray[np.bool_] = (came_ns >= full_ns) & (others >= int(0.8 * (length or 0)))
+            return unheard & (goes_on | (others > (length or 0)))
         back_ns = given_back_ns(self._place[queue], self._tally)  # what comes back takes room as well
         back = np.searchsorted(back_ns, until_ns, side="right") - np.searchsorted(back_ns, came_ns)
         outgrown: NDArray[np.bool_] = arrivals.after(came_ns, until_ns) + back >= (1 if length is None else length)

@@ -57,11 +57,26 @@ class Arrivals:
         ahead = np.searchsorted(np.sort(known), came_ns, side="left")
         return np.searchsorted(self.came_ns, until_ns, side="right") - ahead - 1  # itself does not come after itself
 
-    def waiting(self, since_ns: Times, until_ns: Times) -> NDArray[np.int64]:
-        """Return how many can have waited at once, some time between two; of those that are known to have come."""
+    def waiting(self, since_ns: Times, until_ns: Times, unseen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return how many can have waited at once, some time between two: of those that are known to have come, or of all where `unseen`."""
         known = (self.sure_ns != NEVER) | (self.left_ns != NEVER)
-        came = np.searchsorted(self.came_ns[known], until_ns, side="right")
+        came = np.where(
+            unseen,
+            np.searchsorted(self.came_ns, until_ns, side="right"),
+            np.searchsorted(self.came_ns[known], until_ns, side="right"),
+        )
         return came - np.searchsorted(np.sort(self.left_ns), since_ns, side="right")
+
+    def first_waiting_ns(self, count: int, within_ns: int) -> int:
+        """Return when so many can first have waited at once, each sent so long before it came at the most; NEVER if they cannot."""
+        waiting = self.waiting(self.came_ns, self.came_ns + within_ns, np.array(False))
+        enough = np.flatnonzero(waiting >= count)
+        return int(self.came_ns[enough[0]]) if len(enough) else NEVER
+
+    def between(self, begin_ns: int, end_ns: int) -> Arrivals:
+        """Return those that cannot have come before a time, and surely had by another."""
+        chosen = (self.came_ns > begin_ns) & (self.sure_ns < end_ns)
+        return Arrivals(self.came_ns[chosen], self.sure_ns[chosen], self.left_ns[chosen])
 
     def overflow(self, length: int, at_consumers: int | None) -> int:
         """Return how many a length limit must have taken: at some time more had surely come than had left and fit in.

@@ -280,20 +280,24 @@ class _Walk:
             return left
         expires_ns = self._expires_ns(queue, came_ns)
         arrivals = self._limits.arrivals(rows, queue, came_ns, sure_ns, died=stay.died)
+        # A fault may have struck before it came, or before it died.
+        confirmed = self._tally.publishes.confirmed_ns[self._sent[rows]] != NEVER
+        struck_ns = np.minimum(self.happened.unwritten_ns(came_ns, confirmed), stay.struck_from_ns)
+        struck_ns = np.minimum(np.minimum(struck_ns, self.happened.pushed_ns(queue, came_ns)), stay.unsafe_ns)
+        risky_ns = np.minimum(struck_ns, stay.purge_ns)
         outgrown = left & False
         if policy.has_length_limit and not (stay.again and policy.refuses_when_full):
             until = np.minimum(stay.until_ns, expires_ns)
-            outgrown = self._limits.outgrown(rows, queue, arrivals, came_ns, until, sure_ns, died=stay.died)
+            unseen = (risky_ns != NEVER) | (policy.message_ttl_s is not None)
+            outgrown = self._limits.outgrown(
+                rows, queue, arrivals, came_ns, until, sure_ns, died=stay.died, unseen=unseen
+            )
             until = np.minimum(until, stay.unsafe_ns)
-            safely = self._limits.outgrown(rows, queue, arrivals, came_ns, until, sure_ns, died=stay.died)
+            safely = self._limits.outgrown(
+                rows, queue, arrivals, came_ns, until, sure_ns, died=stay.died, unseen=unseen
+            )
             self.taken.possible[rows[outgrown & ~safely]] = True
         expired = expires_ns <= np.minimum(stay.until_ns, stay.purge_ns)
-        # A fault may have struck before it came, or before it died.
-        confirmed = self._tally.publishes.confirmed_ns[self._sent[rows]] != NEVER
-        unwritten_ns = self.happened.unwritten_ns(came_ns, confirmed)
-        risky_ns = np.minimum(unwritten_ns, np.minimum(stay.struck_from_ns, stay.purge_ns))
-        risky_ns = np.minimum(risky_ns, self.happened.pushed_ns(queue, came_ns))
-        risky_ns = np.minimum(risky_ns, stay.unsafe_ns)
         within_ns = np.where(sure_ns < AT_LAST, sure_ns - came_ns + WITHIN_NS, NEVER - expires_ns)
         for chosen, reason, at_ns, latest_ns in (
             (outgrown, Reason.LENGTH, came_ns, stay.until_ns),
@@ -306,7 +310,10 @@ class _Walk:
             self.taken.possible[rows[chosen & (risky_ns < later_ns)]] = True
             self.taken.possible[rows[chosen & (sure_ns == NEVER)]] = True
             may_expire = expired & (reason is Reason.LENGTH)
-            self.in_doubt.append(InDoubt(queue, reason, arrivals, rows[chosen], may_expire[chosen], stay.purge[chosen]))
+            safe = (struck_ns >= later_ns) & (sure_ns != NEVER)
+            self.in_doubt.append(
+                InDoubt(queue, reason, arrivals, rows[chosen], may_expire[chosen], stay.purge[chosen], safe[chosen])
+            )
             if reason is Reason.LENGTH and policy.overflow == "reject-publish":
                 self._take(rows[chosen], reason, queue)  # what is refused does not die
             else:
@@ -347,7 +354,7 @@ class _Walk:
         here, none = rows[over], np.zeros(int(over.sum()), dtype=np.int64)
         self.taken.possible[here] = True
         self.in_doubt.append(
-            InDoubt(position.queue, Reason.DELIVERY_LIMIT, NO_ARRIVALS, here, none.astype(bool), none - 1)
+            InDoubt(position.queue, Reason.DELIVERY_LIMIT, NO_ARRIVALS, here, none > 0, none - 1, none > 0)
         )
         at_ns, latest_ns = came_ns[over], np.full(len(here), NEVER)
         self._died(here, position, Reason.DELIVERY_LIMIT, at_ns, latest_ns, deaths | {position.queue})

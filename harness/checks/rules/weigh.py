@@ -6,7 +6,7 @@ Copies beyond what was counted did not die like that: a purge took them, or they
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,6 +19,7 @@ from harness.checks.rules.stays import Arrivals, most_at_consumers
 from harness.checks.rules.taken import Reason, Taken
 from harness.checks.tally.fault_records import FaultRecord
 from harness.checks.tally.message_table import MessageTable
+from harness.checks.tally.times import NEVER
 
 COUNTED: Final = {Reason.DELIVERY_LIMIT: DELIVERY_LIMIT, Reason.LENGTH: MAXLEN, Reason.TTL: EXPIRED}
 """What the broker's counters call it."""
@@ -38,6 +39,8 @@ class InDoubt:
     """Whether each one's time to live was over as well."""
     purge: NDArray[np.int64]
     """The fault that may have purged each one as well; -1 for none."""
+    safe: NDArray[np.bool_]
+    """Whether nothing else can have taken each one."""
 
     def chosen(self, which: NDArray[np.bool_]) -> InDoubt:
         """Return some of them, which expired instead."""
@@ -47,6 +50,7 @@ class InDoubt:
             rows=self.rows[which],
             may_expire=np.zeros(which.sum(), dtype=bool),
             purge=self.purge[which],
+            safe=self.safe[which],
         )
 
 
@@ -76,14 +80,15 @@ class _Weighing:
         """
         taken = self.taken
         by_limit, by_length, by_ttl = ([each for each in self._groups if each.reason is reason] for reason in COUNTED)
-        for group in by_length:
-            must = self._must_have_dropped(group)
-            taken.possible[group.rows] |= np.arange(len(group.rows)) >= must
+        for of_queue in _by_queue(by_length):
+            rows = np.concatenate([each.rows for each in of_queue])
+            taken.possible[rows] |= np.arange(len(rows)) >= max(map(self._must_have_dropped, of_queue))
         for group in self._held_against(by_length):
             taken.reason[group.rows] = Reason.TTL
             by_ttl.append(group)
         self._held_against(by_ttl)
         self._held_against(by_limit)
+        self._expired_further(by_length, by_ttl)
         for group in self._groups:
             self._otherwise(group, (taken.reason[group.rows] == Reason.NONE) & (group.purge >= 0))
         self._purged()
@@ -105,7 +110,7 @@ class _Weighing:
         pools: dict[Pool, list[InDoubt]] = {}
         for group in groups:
             policy = self._topology.policy(group.queue)
-            if not policy.refuses_when_full:
+            if group.reason is not Reason.LENGTH or not policy.refuses_when_full:  # refused ones are not counted
                 pools.setdefault(pool_of(policy), []).append(group)
         for pool, mine in pools.items():
             bounds = self._counters.bounds(pool, COUNTED[mine[0].reason])
@@ -116,7 +121,8 @@ class _Weighing:
             rows = rows[np.argsort(taken.possible[rows], kind="stable")]
             before = sum(map(self._lost_before, mine))
             surely, maybe = self._beyond(rows, bounds.most, self._elsewhere(mine), before)
-            taken.possible[rows[~np.isin(rows, surely)][: bounds.least]] = False
+            least = bounds.least + self._dropped_before_counting(mine)
+            taken.possible[rows[~np.isin(rows, surely)][:least]] = False
             taken.possible[maybe] = True
             for group in mine:
                 beyond = np.isin(group.rows, surely)
@@ -208,11 +214,59 @@ class _Weighing:
             for place in np.unique(taken.queue[beyond]).tolist():
                 here = beyond[taken.queue[beyond] == place]
                 self._gone_otherwise(here[self._expired_instead(here, place) :], place)
+        exact = []
         for fault in purges:
-            mine = np.flatnonzero((taken.reason == Reason.PURGED) & (taken.fault == fault.fault))
             queues = [name for name in fault.targets if name in self._places]
-            least = (fault.taken or 0) - self._counters.others(queues, fault.struck_ns)
-            taken.possible[mine[np.argsort(taken.possible[mine], kind="stable")][: max(0, least)]] = False
+            least = max(0, (fault.taken or 0) - self._counters.others(queues, fault.struck_ns))
+            self._purged_instead(fault, least)
+            mine = np.flatnonzero((taken.reason == Reason.PURGED) & (taken.fault == fault.fault))
+            taken.possible[mine[np.argsort(taken.possible[mine], kind="stable")][:least]] = False
+            exact += [fault.fault] if least == fault.taken else []
+        for group in self._groups:
+            policy = self._topology.policy(group.queue)
+            counted = policy.max_length_bytes is None and policy.message_ttl_s is None
+            if group.reason is Reason.LENGTH and policy.refuses_when_full and counted:
+                # All that the purges took is known: nothing else than its queue can have taken this.
+                refused = (taken.reason[group.rows] == Reason.LENGTH) & group.safe & np.isin(group.purge, [-1, *exact])
+                taken.possible[group.rows[refused]] = False
+
+    def _purged_instead(self, fault: FaultRecord, least: int) -> None:
+        """Say of what seems to have died in a queue that a purge took it, as far as the purge took more than is known of: the youngest."""
+        taken = self.taken
+        for group in self._groups:
+            short = least - np.count_nonzero((taken.reason == Reason.PURGED) & (taken.fault == fault.fault))
+            died = np.isin(taken.reason[group.rows], [Reason.LENGTH, Reason.TTL]) & (group.purge == fault.fault)
+            rows = group.rows[died]
+            rows = rows[np.lexsort((taken.since_ns[rows], taken.possible[rows]))][::-1][: max(0, short)]
+            taken.put(rows, Reason.PURGED, self._places[group.queue])
+            taken.fault[rows] = fault.fault
+
+    def _expired_further(self, by_length: Sequence[InDoubt], by_ttl: Sequence[InDoubt]) -> None:
+        """Say of copies whose time was over that they expired, as far as more were counted than seem to have: of those that seem to be lost too."""
+        taken = self.taken
+        for pool in dict.fromkeys(pool_of(self._topology.policy(name)) for name in self._tally.queues):
+            bounds = self._counters.bounds(pool, EXPIRED)
+            queues = {name for name in self._tally.queues if pool_of(self._topology.policy(name)) == pool}
+            died = _rows(each.rows for each in by_ttl if each.queue in queues)
+            short = 0 if bounds is None else bounds.least - np.count_nonzero(taken.reason[died] == Reason.TTL)
+            if short <= 0:
+                continue
+            dropped = _rows(each.rows[each.may_expire] for each in by_length if each.queue in queues)
+            dropped = dropped[taken.reason[dropped] == Reason.LENGTH]
+            dropped = dropped[np.argsort(~taken.possible[dropped], kind="stable")]
+            doubtful = np.count_nonzero(taken.possible[dropped])
+            lost = _rows(map(self._lost_when_over, queues))
+            rows = np.concatenate([dropped[:doubtful], lost, dropped[doubtful:]])[:short]
+            taken.reason[rows], taken.possible[rows] = Reason.TTL, False
+
+    def _lost_when_over(self, queue: str) -> NDArray[np.int64]:
+        """Return the copies that seem to be lost in a queue and whose time to live was over before the drain was."""
+        ttl_s = self._topology.policy(queue).message_ttl_s
+        if ttl_s is None:
+            return np.empty(0, dtype=np.int64)
+        lost = (self.taken.reason == Reason.NONE) & (self.taken.queue == self._places[queue])
+        lost &= self.taken.since_ns <= self._happened.drained_ns - round(ttl_s * 1e9)
+        return np.flatnonzero(lost)
 
     def _expired_instead(self, rows: NDArray[np.int64], place: int) -> int:
         """Say of the first of some copies that they outlived a queue which throws those away, as far as was counted; returns of how many."""
@@ -246,7 +300,19 @@ class _Weighing:
         self.taken.put(rows, Reason.QUEUE_GONE if self._happened.is_gone(queue) else reason, place)
         self.taken.fault[rows] = -1
 
-    def _must_have_dropped(self, group: InDoubt) -> int:
+    def _dropped_before_counting(self, groups: Sequence[InDoubt]) -> int:
+        """Return how many a length limit must have taken before the broker's only node ended for the last time, and began to count anew."""
+        ended_ns = [fault.at_ns for fault in self._happened.faults if fault.ends_node]
+        if self._topology.nodes > 1 or not ended_ns:
+            return 0
+        by_length = _by_queue([each for each in groups if each.reason is Reason.LENGTH])
+        return sum(max(self._must_have_dropped(each, max(ended_ns)) for each in of_queue) for of_queue in by_length)
+
+    def _must_have_dropped(self, group: InDoubt, until_ns: int = NEVER) -> int:
+        """Return how many of a group a length limit must have taken by some time: more came than left again and fit in.
+
+        Each time between two moments at which something else emptied the queue is looked at by itself.
+        """
         policy = self._topology.policy(group.queue)
         if policy.refuses_when_full:
             if policy.max_length_bytes is not None:
@@ -257,4 +323,20 @@ class _Weighing:
             return 0 if expired is None else max(0, len(group.rows) - expired.most)
         if policy.max_length is None or policy.message_ttl_s is not None:
             return 0
-        return group.arrivals.overflow(policy.max_length, most_at_consumers(group.queue, self._tally.sessions))
+        most = most_at_consumers(group.queue, self._tally.sessions)
+        found, begin_ns = 0, -1
+        for at_ns, struck_ns in [*self._happened.emptied_ns(group.queue), (NEVER, NEVER)]:
+            found += group.arrivals.between(begin_ns, min(at_ns, until_ns)).overflow(policy.max_length, most)
+            begin_ns = max(begin_ns, struck_ns)
+        return found
+
+
+def _by_queue(groups: Sequence[InDoubt]) -> list[list[InDoubt]]:
+    """Put groups of one queue together: what stood there with and without having been delivered before."""
+    queues = dict.fromkeys(each.queue for each in groups)
+    return [[each for each in groups if each.queue == queue] for queue in queues]
+
+
+def _rows(parts: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Put places in `Taken` together."""
+    return np.unique(np.concatenate([np.empty(0, dtype=np.int64), *parts]))
