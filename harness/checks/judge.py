@@ -73,7 +73,7 @@ def judge(
     undecided = bool(gone) or is_cut_short(events)
     causes = NO_CAUSES if undecided else find_causes(fates.lost(), seen, events)
     otherwise = NO_CAUSES if undecided else find_causes(fates.perhaps_lost(), seen, events)
-    unseen = not_looked_at(scenario, seen.topology, events)
+    unseen = not_looked_at(scenario, seen, events)
     grouped = group_causes(causes, seen, events, unseen)
     not_done = () if undecided else group_not_done(fates.taken, otherwise, seen, struck)
     faults = (

@@ -407,6 +407,33 @@ def test_a_channel_keeps_what_has_no_confirm_while_the_leader_of_its_queue_is_aw
     assert lost_by_kill == (by == 0 and kind == "quorum")
 
 
+@pytest.mark.parametrize(
+    ("kind", "confirms", "later_ms", "overtaken", "lost_by_closing"),
+    [
+        ("quorum", False, 900, False, True),
+        ("quorum", False, 1100, False, False),
+        ("quorum", False, 900, True, False),
+        ("quorum", True, 900, False, False),
+        ("classic", False, 900, False, False),
+    ],
+)
+def test_the_last_messages_without_confirms_may_be_lost_between_a_channel_and_a_quorum_queue(
+    kind: str, *, confirms: bool, later_ms: int, overtaken: bool, lost_by_closing: bool
+) -> None:
+    story = Story()
+    tag = story.publish(0, confirms=confirms)
+    if confirms:
+        story.confirm(tag)
+    if overtaken:
+        story.publish(1, confirms=confirms)
+        story.process(1)
+    story.now += later_ms * MS
+    story.finish("publisher")
+    story.now += 5000 * MS
+    of = scenario(queues={"tasks": {"type": kind}})
+    assert (cause(story, of) == (Place.PUBLISHER, "publisher-1", None, CONFIRMS)) == lost_by_closing
+
+
 # At the exchange.
 
 FANNED_OUT: dict[str, Any] = {

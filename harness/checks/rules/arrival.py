@@ -28,8 +28,15 @@ def arrived(publishes: NDArray[np.int64], tally: MessageTable) -> NDArray[np.boo
     if confirmed.all():
         return confirmed
     session = table.session[publishes]
-    reached = table.position[publishes] <= _last_arrived(tally, session)[session]
+    reached = table.position[publishes] <= _last_arrived(tally, session, flushed=True)[session]
     found: NDArray[np.bool_] = confirmed | (reached & ~_kept_for_leader(publishes, tally))
+    return found
+
+
+def none_after(publishes: NDArray[np.int64], tally: MessageTable) -> NDArray[np.bool_]:
+    """Return which of some publishes were the last ones of their connection: of none after them anything was seen."""
+    table, session = tally.publishes, tally.publishes.session[publishes]
+    found: NDArray[np.bool_] = table.position[publishes] > _last_arrived(tally, session, flushed=False)[session]
     return found
 
 
@@ -47,12 +54,14 @@ def _may_meet(fault: FaultRecord, sent_ns: int) -> bool:
 
 def _kept_for_leader(publishes: NDArray[np.int64], tally: MessageTable) -> NDArray[np.bool_]:
     """Return which publishes went to a quorum queue whose leader may have been away."""
-    quorum = [any(tally.topology.policy(name).type == "quorum" for name in queues) for queues in _queues(tally)]
+    quorum = np.array(
+        [any(tally.topology.policy(name).type == "quorum" for name in queues) for queues in _queues(tally)]
+    )
     sent_ns, away = tally.publishes.at_ns[publishes], np.zeros(len(publishes), dtype=bool)
     for each in tally.topology.faults:
         if each.ends_node:
             away |= (sent_ns >= each.at_ns - WITHIN_NS) & (sent_ns <= over_ns(each) + BACK_NS)
-    found: NDArray[np.bool_] = away & np.array(quorum)[tally.messages.route[tally.publishes.message[publishes]]]
+    found: NDArray[np.bool_] = away & quorum[tally.messages.route[tally.publishes.message[publishes]]]
     return found
 
 
@@ -62,8 +71,11 @@ def _queues(tally: MessageTable) -> Iterator[set[str]]:
         yield {slot.begins_in for slot in lives.slots[: lives.published] if slot.begins_in}
 
 
-def _last_arrived(tally: MessageTable, sessions: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Return for each session the position of the last publish known to have reached the broker, -1 for none; only for the sessions given."""
+def _last_arrived(tally: MessageTable, sessions: NDArray[np.integer], *, flushed: bool) -> NDArray[np.int64]:
+    """Return for each session the position of the last publish known to have reached the broker, -1 for none; only for the sessions given.
+
+    Where its publisher closed it in order that is the last one of all, if `flushed`.
+    """
     publishes, deliveries = tally.publishes, tally.deliveries
     wanted = np.zeros(len(tally.sessions), dtype=bool)
     wanted[sessions] = True
@@ -79,7 +91,8 @@ def _last_arrived(tally: MessageTable, sessions: NDArray[np.integer]) -> NDArray
         ]
     )
     got_through |= np.isin(message << 16 | publishes.attempt[rows], keys)
-    got_through |= np.array([session.flushed for session in tally.sessions], dtype=bool)[publishes.session[rows]]
+    if flushed:
+        got_through |= np.array([session.flushed for session in tally.sessions], dtype=bool)[publishes.session[rows]]
     last = np.full(len(tally.sessions), -1, dtype=np.int64)
     for log in tally.publisher_logs:
         if has_any(log.sessions, wanted):  # what has a plain story has reached it

@@ -161,9 +161,8 @@ class Counters:
         )
         published, deliveries = tally.publishes.message[tally.publishes.at_ns <= until_ns], tally.deliveries
         again = len(published) - len(np.unique(published))
-        requeued = np.count_nonzero(
-            (deliveries.rejected == REQUEUED) & np.isin(deliveries.queue, places) & self._are_last(deliveries)
-        )
+        back_again = (deliveries.rejected == REQUEUED) & ~np.isin(deliveries.copy, self._missing)
+        requeued = np.count_nonzero(back_again & np.isin(deliveries.queue, places) & self._are_last(deliveries))
         back, unpromised = self._given_back(unseen, until_ns), self._unpromised(leading, until_ns)
         return again + int(requeued) + back + unpromised + tally.found.foreign
 

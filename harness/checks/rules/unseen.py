@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.topology import RunTopology
 from harness.events import BrokerLook, Event
 from harness.scenario.arguments import unknown_arguments
@@ -11,12 +12,13 @@ from harness.scenario.scenario import Scenario
 from harness.verdict.words import plural
 
 
-def not_looked_at(scenario: Scenario, topology: RunTopology, events: Sequence[Event]) -> tuple[str, ...]:
+def not_looked_at(scenario: Scenario, tally: MessageTable, events: Sequence[Event]) -> tuple[str, ...]:
     """List it: what the broker could not be asked, what it does not count, what others did, what arguments do that are not understood."""
-    looks = [event for event in events if isinstance(event, BrokerLook)]
-    return tuple(
-        dict.fromkeys((*_unasked(looks), *_uncounted(looks, topology), *_others(looks), *_arguments(scenario)))
-    )
+    looks, topology = [event for event in events if isinstance(event, BrokerLook)], tally.topology
+    asked = [look for look in looks if not look.not_asked]
+    between = (*_changed(asked[0], asked[-1], topology), *_uncalled_for(asked[0], asked[-1], tally)) if asked else ()
+    others = (*_others(looks), *between, *_arguments(scenario))
+    return tuple(dict.fromkeys((*_unasked(looks), *_uncounted(looks, topology), *others)))
 
 
 def _unasked(looks: Sequence[BrokerLook]) -> Iterator[str]:
@@ -41,6 +43,38 @@ def _others(looks: Sequence[BrokerLook]) -> Iterator[str]:
     strangers = {name for look in looks for name in look.foreign_connections}
     if strangers:
         yield f"what {plural(len(strangers), 'connection')} of others did"
+
+
+def _changed(before: BrokerLook, after: BrokerLook, topology: RunTopology) -> Iterator[str]:
+    """Say what is there no more, or not the same, that nothing of the run changed."""
+    left = topology.lasting if any(map(topology.ends_broker, topology.faults)) else topology.topology
+    queues, policies = ({queue.name: queue.policy for queue in look.queues} for look in (before, after))
+    for exchange in before.exchanges:
+        if exchange in left.exchanges and exchange not in after.exchanges:
+            yield f"who deleted the exchange {exchange}"
+    for each in before.bindings:
+        stays = each.exchange in after.exchanges and each.destination in policies
+        if stays and not each.to_exchange and each not in after.bindings:
+            yield f"who unbound {each.destination} from {each.exchange}"
+    for name in queues.keys() & policies.keys():
+        if queues[name] != policies[name]:
+            yield f"who changed the policy of {name}"
+
+
+def _uncalled_for(before: BrokerLook, after: BrokerLook, tally: MessageTable) -> Iterator[str]:
+    """Say what the broker counted beyond what the workers of the run did."""
+    if before.node_started != after.node_started:
+        return
+    acked = sum(after.acknowledged.values()) - sum(before.acknowledged.values()) - int(tally.flow.acked.sum())
+    rejected = sum(
+        count - before.dead_lettered.get(node, {}).get(key, 0)
+        for node, counts in after.dead_lettered.items()
+        for key, count in counts.items()
+        if key.endswith("/rejected")
+    ) - int(tally.flow.rejected.sum())
+    for number, done in ((acked, "acknowledged"), (rejected, "rejected")):
+        if number > 0:
+            yield f"who {done} {plural(number, 'message')} that no worker of the run did"
 
 
 def _arguments(scenario: Scenario) -> Iterator[str]:
