@@ -199,8 +199,25 @@ class Options:
         if not confirmed and self._unsure(publish.session, publish.at_ns):
             found.append(Option("lost", "publisher", publish.session[0], self._fault_of(publish.session)))
         until_ns = self.overtaken.at_ns(life)
+        if not confirmed and self.topology.queues[life.from_queue].kind == "quorum":
+            found += self._before_leader(publish, until_ns)
         found += self._not_routed(life.from_queue, publish)
         return found + self._in_queue(Stay(life, life.from_queue, publish.at_ns, until_ns, confirmed=confirmed))
+
+    def _before_leader(self, publish: Publish, until_ns: int) -> list[Option]:
+        """A channel keeps what has no confirm while the leader of its queue is away, and loses its last messages as it closes."""
+        away = [
+            each.number
+            for each in self.faults
+            if each.ends_node
+            and each.begin_ns - LAG_NS <= publish.at_ns <= each.healed_ns + BACK_NS
+            and each.begin_ns < until_ns
+        ]
+        found = [Option("lost", "publisher", publish.session[0], fault) for fault in away]
+        end = self.records.ends.get(publish.session)
+        if end is not None and end.how == "finished" and end.at_ns - publish.at_ns <= LAG_NS:
+            found.append(Option("lost", "publisher", publish.session[0]))
+        return found
 
     def _not_routed(self, queue: str, publish: Publish) -> list[Option]:
         """The queue had gone before, with a node that it did not outlast; or its home node was down, elsewhere in a cluster."""

@@ -480,11 +480,20 @@ def test_an_exchange_that_is_not_durable_goes_with_its_broker() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "gone"),
-    [({"queues": {"tasks": {"durable": False}}}, "queue"), ({"exchanges": {"to": {"durable": False}}}, "exchange")],
+    ("settings", "nodes", "away"),
+    [
+        ({"queues": {"tasks": {"durable": False}}}, 1, "the queue having gone"),
+        ({"exchanges": {"to": {"durable": False}}}, 1, "the exchange having gone"),
+        (
+            {"queues": {"tasks": {"durable": False}}, "exchanges": {"to": {"durable": False}}},
+            1,
+            "the exchange and the queue having gone",
+        ),
+        ({}, 2, "the queue's home node being down"),
+    ],
 )
-def test_the_sentence_says_which_had_gone(settings: dict[str, Any], gone: str) -> None:
-    story = Story(routes=("to/key",))
+def test_the_sentence_says_which_was_away(settings: dict[str, Any], nodes: int, away: str) -> None:
+    story = Story(routes=("to/key",), nodes=("n1", "n2")[:nodes])
     story.restart_broker()
     story.sent(0)
     story.now += 5000 * MS
@@ -494,7 +503,7 @@ def test_the_sentence_says_which_had_gone(settings: dict[str, Any], gone: str) -
         "bindings": [{"exchange": "to", "queue": "tasks", "routing_key": "key"}],
     } | settings)  # fmt: skip
     (found,) = judge(story.history(), of, name="x").causes
-    assert f"where no queue was there to take them, the {gone} having gone when" in found.sentence
+    assert f"where no queue was there to take them, {away}, when" in found.sentence
 
 
 # Messages sent between two moments share one decision; those on either side of a moment do not.

@@ -138,6 +138,14 @@ def test_a_killed_process_was_alive_when_it_wrote_its_last_record() -> None:
     assert ending(story) == (5003, 4003, 2)
 
 
+def test_of_a_process_that_crashed_before_it_wrote_anything_nothing_had_arrived() -> None:
+    story = a_story()
+    story.consume()
+    story.exited("worker", exit_code=1, cause="crash")
+    found, number = found_of(story, 1, 1)
+    assert found.arrived_ns[number] == -NEVER
+
+
 def test_a_process_that_crashed_was_alive_until_its_last_record() -> None:
     story = a_story()
     held_since(story, at_ms=100)

@@ -33,10 +33,19 @@ def arrived(publishes: NDArray[np.int64], tally: MessageTable) -> NDArray[np.boo
     return found
 
 
-def none_after(publishes: NDArray[np.int64], tally: MessageTable) -> NDArray[np.bool_]:
-    """Return which of some publishes were the last ones of their connection: of none after them anything was seen."""
+def sent_at_last(publishes: NDArray[np.int64], tally: MessageTable) -> NDArray[np.bool_]:
+    """Return which of some publishes have no confirm and were sent right before their connection was closed in order, as its last ones.
+
+    Such can be lost on their way from the channel to the leader of a quorum queue: measured once on 3.10.8, the last 15 of 900.
+    """
     table, session = tally.publishes, tally.publishes.session[publishes]
-    found: NDArray[np.bool_] = table.position[publishes] > _last_arrived(tally, session, flushed=False)[session]
+    flushed = np.array([each.flushed for each in tally.sessions], dtype=bool)[session]
+    over_ns = np.array([each.over_ns for each in tally.sessions], dtype=np.int64)[session]
+    found: NDArray[np.bool_] = (
+        flushed & (over_ns - table.at_ns[publishes] <= WITHIN_NS) & (table.confirmed_ns[publishes] == NEVER)
+    )
+    if found.any():  # of none after it was anything seen
+        found &= table.position[publishes] > _last_arrived(tally, session, flushed=False)[session]
     return found
 
 

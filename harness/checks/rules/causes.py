@@ -26,7 +26,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import NOTICED_AFTER_NS, arrived, leader_away, none_after
+from harness.checks.rules.arrival import NOTICED_AFTER_NS, arrived, leader_away, sent_at_last
 from harness.checks.rules.latest import last_deliveries, last_publishes
 from harness.checks.rules.remedies import (
     BROKEN_PROMISE,
@@ -115,7 +115,7 @@ class _Evidence:
     arrived: bool
     """Whether it is known to have reached the broker."""
     at_last: bool
-    """Whether nothing that followed it on its connection was seen."""
+    """Whether it was sent right before its connection was closed: see `sent_at_last`."""
     worker: Session | None
     """The connection of its last delivery; None if it was never delivered."""
     released: bool
@@ -165,7 +165,7 @@ def find_causes(lost: Taken, tally: MessageTable, events: Sequence[Event]) -> Ca
             publishes.mandatory[sent],
             tally.first_confirmed_ns.known(lost.copy),
             arrived(sent, tally),
-            none_after(sent, tally),
+            sent_at_last(sent, tally),
             worker,
             np.searchsorted(finder.times, lost.since_ns),
             np.searchsorted(finder.times, lost.overtaken_ns),
@@ -263,7 +263,6 @@ class _Finder:
         for each in self._happenings:
             times |= {each.at_ns - WITHIN_NS, each.at_ns - 1, each.at_ns, each.struck_ns}
             times.add(over_ns(each) + BACK_NS)
-        times |= {each.over_ns - WITHIN_NS for each in tally.sessions if each.flushed}
         self.times = np.array(sorted(times), dtype=np.int64)
         """Messages sent after one of these and by the next have the same cause, other things being equal."""
 
@@ -418,16 +417,13 @@ class _Finder:
     def _before_leader(self, evidence: _Evidence) -> Cause | None:
         """Return what took a message without a confirm between its channel and the leader of its quorum queue.
 
-        That is a fault that ended the leader; or its publisher, which closed its channel right after: of one that closed in order the last 15
-        messages were lost so (measured once, on 3.10.8), and nothing came after them.
+        That is a fault that ended the leader; or its publisher, which closed its channel right after.
         """
-        session, quorum = evidence.publisher, self._topology.policy(evidence.queue).type == "quorum"
         leader = leader_away(evidence.queue, evidence.sent_ns, self._tally)
         if not evidence.arrived and leader is not None and leader.at_ns < evidence.overtaken_ns:
-            return Cause(Place.PUBLISHER, session.actor, leader.fault, CONFIRMS, leader.struck_ns)
-        at_last = session.flushed and session.over_ns - evidence.sent_ns <= WITHIN_NS
-        if quorum and at_last and evidence.at_last:
-            return Cause(Place.PUBLISHER, session.actor, None, CONFIRMS, session.over_ns)
+            return Cause(Place.PUBLISHER, evidence.publisher.actor, leader.fault, CONFIRMS, leader.struck_ns)
+        if evidence.at_last and self._topology.policy(evidence.queue).type == "quorum":
+            return Cause(Place.PUBLISHER, evidence.publisher.actor, None, CONFIRMS, evidence.publisher.over_ns)
         return None
 
     def _unroutable(self, evidence: _Evidence) -> Cause | None:

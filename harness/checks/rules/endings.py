@@ -112,7 +112,7 @@ def _lost(session: Session, struck: Sequence[FaultRecord], killed_by: int | None
     # The client hears of an end that no fault announces when it is over already; a process that died was alive until then.
     gone_ns = sure_ns if died or sure_ns < alive_ns else max(sure_ns - LAG_NS, used.published_ns)
     by = kill if kill is not None else (cutting[-1] if cutting else None)
-    return gone_ns, sure_ns - LAG_NS, -1 if by is None else by.fault
+    return gone_ns, max(-NEVER, sure_ns - LAG_NS), -1 if by is None else by.fault
 
 
 def _may_have_cut(fault_record: FaultRecord, session: Session, delivered_ns: int) -> bool:

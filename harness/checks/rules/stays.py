@@ -52,9 +52,11 @@ class Arrivals:
         )
 
     def after(self, came_ns: Times, until_ns: Times) -> NDArray[np.int64]:
-        """Count for each of some copies among them how many others can have come after it, until some time."""
-        known = np.where(self.sure_ns == NEVER, self.came_ns, self.sure_ns)
-        ahead = np.searchsorted(np.sort(known), came_ns, side="left")
+        """Count for each of some copies among them how many others can have come after it, until some time.
+
+        Connections do not wait for each other: what was sent before it and has no confirm may have come after it, until it was delivered.
+        """
+        ahead = np.searchsorted(np.sort(np.minimum(self.sure_ns, self.left_ns)), came_ns, side="left")
         return np.searchsorted(self.came_ns, until_ns, side="right") - ahead - 1  # itself does not come after itself
 
     def waiting(self, since_ns: Times, until_ns: Times, unseen: NDArray[np.bool_]) -> NDArray[np.int64]:

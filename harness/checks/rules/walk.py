@@ -19,7 +19,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import arrived
+from harness.checks.rules.arrival import arrived, sent_at_last
 from harness.checks.rules.counted import Counters
 from harness.checks.rules.dead_lettering import DeadLettering
 from harness.checks.rules.happenings import Happenings
@@ -311,6 +311,8 @@ class _Walk:
             self.taken.possible[rows[chosen & (sure_ns == NEVER)]] = True
             may_expire = expired & (reason is Reason.LENGTH)
             safe = (struck_ns >= later_ns) & (sure_ns != NEVER)
+            if policy.type == "quorum" and not stay.died:
+                safe &= ~sent_at_last(self._sent[rows], self._tally)
             self.in_doubt.append(
                 InDoubt(queue, reason, arrivals, rows[chosen], may_expire[chosen], stay.purge[chosen], safe[chosen])
             )

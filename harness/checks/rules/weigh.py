@@ -70,7 +70,9 @@ class _Weighing:
         self.taken, self._groups, self._tally, self._topology = taken, groups, tally, tally.topology
         self._counters, self._happened = counters, happened
         self._places = {name: number for number, name in enumerate(tally.queues)}
-        self._at_risk = taken.possible.copy()
+        self._at_risk = taken.possible | np.isin(
+            np.arange(len(taken.copy)), _rows(each.rows[~each.safe] for each in groups)
+        )
         """Which copies something beside their queue can have taken, by what the walk knows of each alone."""
 
     def all(self) -> None:

@@ -92,10 +92,11 @@ def _would_have_kept(remedy: Remedy, count: int) -> str:
     return f". Would have kept {'it' if count == 1 else 'them'}: {remedy.text}"
 
 
-def _what_had_gone(remedy: Remedy) -> str:
-    """Say which end of the way to a queue had gone, by what would have kept it."""
-    paths = [path for way in remedy.ways for path in way]
-    return "exchange" if paths and all(path.startswith("exchanges.") for path in paths) else "queue"
+def _what_was_away(remedy: Remedy) -> str:
+    """Say what of the way to a queue was not there, by what would have kept it."""
+    durable = [path for way in remedy.ways for path in way if path.endswith(".durable")]
+    gone = [what for what in ("exchange", "queue") if any(path.startswith(f"{what}s.") for path in durable)]
+    return f"the {' and the '.join(gone)} having gone" if gone else "the queue's home node being down"
 
 
 def how_lost(cause: Cause, count: int, fault_record: FaultRecord | None, tally: MessageTable) -> str:
@@ -103,7 +104,7 @@ def how_lost(cause: Cause, count: int, fault_record: FaultRecord | None, tally: 
     holder = {
         Place.PUBLISHER: f"on the way from {cause.actor or 'a publisher'} to the queue",
         Place.EXCHANGE: "at the exchange, where no queue was there to take them"
-        + (f", the {_what_had_gone(cause.remedy)} having gone" if cause.fault is not None else ""),
+        + (f", {_what_was_away(cause.remedy)}," if cause.fault is not None else ""),
         Place.BROKER: f"in a queue at {cause.actor or 'the broker'}",
         Place.WORKER: f"at {cause.actor or 'the workers'}, acknowledged and not done,",
         Place.UNKNOWN: "with no fault of this run to explain it",
