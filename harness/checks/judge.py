@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from harness.checks.rules.acknowledged import kept_after_ack
-from harness.checks.rules.causes import NO_CAUSES, Causes, find_causes
+from harness.checks.rules.causes import find_causes
 from harness.checks.rules.controls import TakenAway
 from harness.checks.rules.distribution import (
     deliveries_each,
@@ -19,6 +19,7 @@ from harness.checks.rules.distribution import (
     worker_figures,
 )
 from harness.checks.rules.duplicates import Duplicates, find_duplicates
+from harness.checks.rules.evidence import NO_CAUSES, Causes
 from harness.checks.rules.expectations import evaluate, too_few
 from harness.checks.rules.fates import ORDER, Fates, find_fates
 from harness.checks.rules.latency import latency

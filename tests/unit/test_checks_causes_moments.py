@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.checks.judge import judge
-from harness.checks.rules.causes import Cause, Causes
+from harness.checks.rules.evidence import Cause, Causes
 from harness.checks.rules.remedies import NO_CAUSE
 from harness.history.records import AckMode
 from harness.verdict.data import Place

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.causes import Cause, Causes
+from harness.checks.rules.evidence import Cause, Causes
 from harness.checks.rules.remedies import UNDECLARED_TAKER, Remedy, of_not_done
 from harness.checks.rules.taken import FATES, Reason, Taken
 from harness.checks.tally.message_table import MessageTable

@@ -3,7 +3,7 @@
 Each missing copy is followed from where it was last known to be: the queue that it was published into, or the one of its last delivery.
 There it stands from some time on, until the first of these took it: a fault, a purge, its time to live, the length limit, the delivery
 limit. A death leads to the next queue, where the same is asked, or nowhere: then the copy expired or was dropped. What nothing took
-stands in its last queue, and is lost there (`causes.py` says to what). The walk ends: a copy that comes round to a queue without a reject
+stands in its last queue, and is lost there (`finder.py` says to what). The walk ends: a copy that comes round to a queue without a reject
 is dropped by the broker as a cycle.
 
 Evidence decides between *shown* and *possible*. Shown is what a reject, a delivery count, the order of the queue or the broker's own

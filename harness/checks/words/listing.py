@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.checks.rules.causes import Causes
 from harness.checks.rules.done_twice import NAMES, Reason
 from harness.checks.rules.duplicates import Duplicates
+from harness.checks.rules.evidence import Causes
 from harness.checks.rules.fates import Fates
 from harness.checks.rules.last_seen import last_seen_ns
 from harness.checks.tally.message_table import MessageTable

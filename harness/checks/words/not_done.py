@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.checks.rules.causes import Cause, Causes, accuses
+from harness.checks.rules.evidence import Cause, Causes, accuses
 from harness.checks.rules.remedies import of_not_done
 from harness.checks.rules.taken import FATES, Reason, Taken
 from harness.checks.tally.fault_records import FaultRecord

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from harness.checks.rules.causes import Cause, Causes
+from harness.checks.rules.evidence import Cause, Causes
 from harness.checks.rules.last_seen import last_seen_ns
 from harness.checks.rules.remedies import BROKEN_PROMISE, CHANGED_BODY, FAILED_WORK, NO_CAUSE, UNDECLARED_TAKER, Remedy
 from harness.checks.tally.fault_records import FaultRecord, fault_records
