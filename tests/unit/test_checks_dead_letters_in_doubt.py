@@ -275,7 +275,8 @@ def test_of_two_limits_the_tighter_one_may_be_that_in_bytes(*, refuses: bool) ->
     story.find(1)
     story.find(2)
     limits = {"max_length": 50, "overflow": "reject-publish" if refuses else "drop-head"}
-    of = scenario(queues={"tasks": limits | {"arguments": {"x-max-length-bytes": 100}}, "second": {}})
+    queues = {"tasks": limits | {"arguments": {"x-max-length-bytes": 100}}, "second": {}}
+    of = scenario(queues=queues, publishers={"messages": 10, "tasks": ["of one size", "of another"]})
     assert told(story, of) == {"dropped by the length limit of tasks?": 1}
 
 

@@ -134,6 +134,59 @@ def test_when_a_queue_has_expired_its_messages_come_to_the_other() -> None:
     assert "1 message was removed" in found.not_done[0].sentence
 
 
+def chained(**queues: dict[str, Any]) -> Scenario:
+    """Exchange x, its alternate y, and its alternate z, with a queue each: a, b and c."""
+    names = dict(zip("xyz", "abc", strict=True))
+    return scenario(
+        queues={name: queues.get(name, {}) for name in "abc"},
+        exchanges={
+            "x": {"type": "fanout", "arguments": {"alternate-exchange": "y"}},
+            "y": {"type": "fanout", "arguments": {"alternate-exchange": "z"}},
+            "z": {"type": "fanout"},
+        },
+        bindings=[{"exchange": exchange, "queue": queue} for exchange, queue in names.items()],
+        publishers={"messages": 10, "exchange": "x"},
+    )
+
+
+def test_queues_with_one_home_are_away_together() -> None:
+    run = Story(queues=("a", "b", "c"), routes=("x/",), nodes=("n1", "n2"))
+    facts = (queue_facts("a"), queue_facts("b"), queue_facts("c", node="n2"))
+    run.event(BrokerLook, moment="before the traffic", queues=facts)
+    run.fault("kill", "n1", family="broker", lasts_ms=5000)
+    run.now -= 2000 * MS
+    run.sent(0)
+    run.process(0, to=2, queue=2)
+    assert all_done(told(run, chained()), 1)
+
+
+def test_queues_that_expire_may_be_gone_each_alone_and_together() -> None:
+    expires = {"arguments": {"x-expires": 1000}}
+    run = Story(queues=("a", "b", "c"), routes=("x/",))
+    run.event(BrokerLook, moment="before the traffic", queues=tuple(map(queue_facts, "abc")))
+    for seq, queue in enumerate((0, 1, 2)):
+        run.sent(seq)
+        run.process(seq, to=1 + queue, queue=queue)
+        run.now += 2000 * MS
+    run.drained()
+    run.event(BrokerLook, moment="after the drain", queues=(queue_facts("c"),))
+    assert all_done(told(run, chained(a=expires, b=expires)), 3)
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_only_the_way_of_an_attempt_that_was_promised_is_promised(*, done: bool) -> None:
+    """The first attempt came to the first queue, was never confirmed, and was held there when the broker ended."""
+    run = story()
+    run.publish(0)
+    tag = run.deliver(0, queue=FIRST)
+    if done:
+        run.complete(0, tag)
+    run.restart_broker()
+    run.confirm(run.publish(0, attempt=2, connection=2), connection=2)
+    run.process(0, to=2, queue=OTHER, attempt=2)
+    assert all_done(told(run, FLEETING), 2 if done else 1)
+
+
 @pytest.mark.parametrize("late", [True, False])
 def test_dead_letters_come_to_the_other_queue_after_the_end(*, late: bool) -> None:
     of = SPARE | {"publishers": {"messages": 10, "to": "tasks"}}

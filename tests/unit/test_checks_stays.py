@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,8 +18,10 @@ from harness.checks.rules.stays import (
 )
 from harness.checks.tally.message_table import MessageTable, tabulate
 from harness.checks.tally.times import NEVER
+from harness.checks.tally.topology import RunTopology
+from harness.faults.registry import actions
 from harness.history.records import AckMode
-from harness.scenario.scenario import Scenario
+from harness.scenario.scenario import Scenario, scenario_model
 from tests.unit.histories import MS, Story, scenario
 
 
@@ -296,7 +300,29 @@ def test_what_was_rejected_may_have_died_since() -> None:
 
 def given_back(story: Story) -> list[int]:
     table = read(story, TWO)
-    return [at // MS for at in given_back_ns(table.queues.index("tasks"), table).tolist()]
+    back_ns, _ = given_back_ns(table.queues.index("tasks"), table)
+    return [at // MS for at in back_ns.tolist()]
+
+
+def test_what_came_back_waits_until_it_is_delivered_again() -> None:
+    story = two_queues()
+    for seq in range(2):
+        story.sent(seq)
+    story.reject(0, story.deliver(0), requeue=True)
+    story.reject(1, story.deliver(1), requeue=True)
+    story.deliver(0)  # at 9 ms
+    table = read(story)
+    _, again_ns = given_back_ns(table.queues.index("tasks"), table)
+    assert [at if at == NEVER else at // MS for at in again_ns.tolist()] == [9, NEVER]
+
+
+def test_what_is_found_in_a_queue_at_last_had_come_to_it() -> None:
+    story = two_queues()
+    story.publish(0, confirms=False)
+    story.publish(1, confirms=False)
+    story.find(0)
+    table = read(story)
+    assert published_into(table.queues.index("tasks"), table).sure_ns.tolist() == [AT_LAST, NEVER]
 
 
 def test_what_a_worker_requeues_comes_back_then_and_what_it_rejects_does_not() -> None:
@@ -337,3 +363,33 @@ def test_consumers_hold_at_most_their_prefetch(prefetches: tuple[int, ...], acks
         story.consume(worker, prefetch=prefetch, acks=acks)
     story.consume(9, prefetch=0, queue=1)
     assert most_at_consumers("tasks", read(story, TWO).sessions) == most
+
+
+# How many messages fill a queue.
+
+
+@pytest.mark.parametrize(
+    ("settings", "publishers", "most"),
+    [
+        ({"max_length": 7}, {"messages": 10}, 7),
+        ({"arguments": {"x-max-length-bytes": 5000}}, {"messages": 10}, 19),
+        ({"arguments": {"x-max-length-bytes": 5000}}, {"messages": 10, "body": "1KiB"}, 4),
+        ({"arguments": {"x-max-length-bytes": 5000}, "max_length": 3}, {"messages": 10}, 3),
+        ({"arguments": {"x-max-length-bytes": 5000}, "max_length": 30}, {"messages": 10}, 19),
+        ({"arguments": {"x-max-length-bytes": 5000}, "type": "quorum"}, {"messages": 10}, None),
+        ({"arguments": {"x-max-length-bytes": 5000}}, {"tasks": ["a", "bb"]}, None),
+        ({}, {"messages": 10}, None),
+    ],
+)
+def test_bytes_are_so_many_messages_where_all_bodies_have_one_size(
+    settings: dict[str, Any], publishers: dict[str, Any], most: int | None
+) -> None:
+    of = scenario(queues={"tasks": settings}, publishers=publishers)
+    assert RunTopology(of, []).most_ready("tasks") == most
+
+
+def test_bodies_by_hand_may_have_another_size() -> None:
+    settings = {"arguments": {"x-max-length-bytes": 5000}}
+    base = {"name": "x", "publishers": {"messages": 10}, "workers": {}, "queues": {"tasks": settings}}
+    of = scenario_model(actions()).model_validate(base | {"timeline": [{"at": "1s", "publish": "by hand"}]})
+    assert RunTopology(of, []).most_ready("tasks") is None

@@ -934,7 +934,7 @@ def test_of_a_length_in_bytes_one_after_it_may_be_enough() -> None:
             story.sent(seq)
         return story
 
-    in_bytes = {"arguments": {"x-max-length-bytes": 1000}}
+    in_bytes = {"type": "quorum", "arguments": {"x-max-length-bytes": 1000}}  # it does not count bodies alone
     assert ends(story(1), tasks=in_bytes) == ["LENGTH tasks?"]
     assert ends(story(0), tasks=in_bytes) == ["NONE tasks"]
 
@@ -942,7 +942,7 @@ def test_of_a_length_in_bytes_one_after_it_may_be_enough() -> None:
 def test_a_length_in_bytes_may_refuse_what_comes_to_an_empty_queue() -> None:
     story = stories()
     unconfirmed(story)
-    in_bytes = {"overflow": "reject-publish", "arguments": {"x-max-length-bytes": 1}}
+    in_bytes = {"type": "quorum", "overflow": "reject-publish", "arguments": {"x-max-length-bytes": 1}}
     assert ends(story, tasks=in_bytes) == ["LENGTH tasks?"]
 
 
@@ -1071,6 +1071,33 @@ def test_a_quorum_queue_that_was_full_refuses_until_it_is_down_to_four_fifths(
     story.publish(0, confirms=False)
     story.finish("publisher")
     assert ends(story, tasks={"type": "quorum", "max_length": 10, "overflow": "reject-publish"}) == [end]
+
+
+@pytest.mark.parametrize(
+    ("filled", "end"), [("at rest", "LENGTH tasks"), ("given back", "LENGTH tasks"), ("delivered", "NONE tasks")]
+)
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_a_queue_is_full_of_what_rests_there_and_of_what_came_back_to_it(filled: str, kind: str, end: str) -> None:
+    story = stories()
+    for seq in (1, 2, 3):
+        story.publish(seq, confirms=False)
+    if filled == "at rest":
+        for seq in (1, 2, 3):
+            story.find(seq)
+    else:
+        for seq in (1, 2, 3):
+            story.deliver(seq)
+        if filled == "given back":
+            story.lose_connection("worker")
+            story.kill_worker()
+        story.now += 2000 * MS
+    story.publish(0, confirms=False)
+    story.finish("publisher")
+    story.now += 2000 * MS
+    if filled != "at rest":
+        for seq in (1, 2, 3):
+            story.process(seq, to=2)
+    assert ends(story, tasks={"type": kind, "max_length": 2, "overflow": "reject-publish"}) == [end]
 
 
 @pytest.mark.parametrize(("restarted", "end"), [(True, "LENGTH tasks?"), (False, "NONE tasks")])

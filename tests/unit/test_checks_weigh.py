@@ -267,7 +267,7 @@ FIVE_CAME = Arrivals.of(np.arange(5) * 10, np.arange(5) * 10 + 1, np.array([NEVE
         ({"max_length": 2}, [3]),
         ({"max_length": 5}, [0, 1, 2, 3]),
         ({"max_length": 2, "message_ttl": "1s"}, [0, 1, 2, 3]),
-        ({"arguments": {"x-max-length-bytes": 1000}}, [0, 1, 2, 3]),
+        ({"type": "quorum", "arguments": {"x-max-length-bytes": 1000}}, [0, 1, 2, 3]),
         ({"max_length": 2, "overflow": "reject-publish"}, []),
     ],
     ids=["surely too many", "they fitted in", "some may have expired", "of unknown size", "refused"],

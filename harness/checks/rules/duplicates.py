@@ -89,7 +89,7 @@ class _Pairs:
         self._clustered = started is not None and len(started.nodes) > 1
         self._rows, attempt = rows[order], attempt[order]
         self._first = np.r_[True, attempt[1:] != attempt[:-1]]
-        self._before = np.r_[0, self._rows[:-1]]
+        self._before = np.r_[self._rows[:1], self._rows[:-1]]
         """Of each delivery the place of the one before it; of the first of an attempt it means nothing."""
         self._endings = find_endings(self._sessions(), tally, events)
 

@@ -251,7 +251,7 @@ class Finder:
 
     def _home_away(self, queue: str, at_ns: int) -> FaultRecord | None:
         """Return the fault that had a classic queue's node down at a time: messages to it are unroutable then, on the other nodes."""
-        away = self._topology.home_away(queue, self._happenings)
+        away = self._topology.home_away(queue)
         return next((each for each in away if each.at_ns <= at_ns <= over_ns(each) + BACK_NS), None)
 
     def _first(self, fits: Callable[[FaultRecord], bool]) -> FaultRecord | None:

@@ -74,9 +74,7 @@ class Happenings:
             for fault in self.faults
             if (queue in fault.targets if _purges(fault) else self._takes_any(fault, queue, settings, kinds))
         ]
-        found += [
-            (away.at_ns - WITHIN_NS, over_ns(away) + BACK_NS) for away in self._topology.home_away(queue, self.faults)
-        ]
+        found += [(away.at_ns - WITHIN_NS, over_ns(away) + BACK_NS) for away in self._topology.home_away(queue)]
         # It may have pushed all that it had to a worker that needs no acks and never read it.
         found += [(0, ended_ns + NOTICED_AFTER_NS) for ended_ns in self._unacked_ends_ns(queue)]
         return sorted(found)
@@ -117,7 +115,7 @@ class Happenings:
         It has none while the queue's node is away; shortly before and after, that is possible only.
         """
         routable, maybe_not = np.ones(len(sent_ns), dtype=bool), np.zeros(len(sent_ns), dtype=bool)
-        for away in self._topology.home_away(queue, self.faults):
+        for away in self._topology.home_away(queue):
             surely = (sent_ns >= away.struck_ns) & (sent_ns <= over_ns(away)) & (queue in self._topology.facts)
             routable &= ~surely
             maybe = ~surely & (sent_ns >= away.at_ns - WITHIN_NS) & (sent_ns <= over_ns(away) + BACK_NS)

@@ -33,6 +33,7 @@ class Limits:
         self._missing, self._sent, self._last = missing, sent, last
         self._tally, self._topology, self._drained_ns = tally, tally.topology, drained_ns
         self._place = {name: number for number, name in enumerate(tally.queues)}
+        self._given_back = cache(lambda place: given_back_ns(place, tally))
         self._seen = cache(lambda place: published_into(place, tally).joined(dead_lettered_into(place, tally)))
 
     def given_up(self, rows: NDArray[np.int64], queue: str) -> NDArray[np.bool_]:
@@ -101,20 +102,35 @@ class Limits:
         It was full of messages that were seen later, or of any where something else can have taken those from it (`unseen`).
         """
         policy = self._topology.policy(queue)
-        # How many bytes make it full is not known in messages.
-        length = policy.max_length if policy.max_length_bytes is None else None
+        length = self._topology.most_ready(queue)
         if policy.refuses_when_full:
             unheard = died | ~self._tally.publishes.confirmable[self._sent[rows]]
             latest_ns = np.where(died, sure_ns, came_ns + WITHIN_NS)
             # A dead letter is among its queue's arrivals itself.
-            others = arrivals.waiting(came_ns, latest_ns, unseen) - died
-            if policy.type != "quorum":
+            others = self._waiting(queue, arrivals, came_ns, latest_ns, unseen) - died
+            if policy.type != "quorum" or length is None:
                 return unheard & (others >= (length or 0))
             # It refuses from one message over its limit on, and then until it is down to four fifths of it (measured on 3.10.8, 4.0.5, 4.3.6).
-            full_ns = arrivals.first_waiting_ns((length or 0) + 1 + died, WITHIN_NS)
-            goes_on: NDArray[np.bool_] = (came_ns >= full_ns) & (others >= int(0.8 * (length or 0)))
-            return unheard & (goes_on | (others > (length or 0)))
-        back_ns = given_back_ns(self._place[queue], self._tally)  # what comes back takes room as well
+            all_ns = arrivals.came_ns
+            waiting = self._waiting(queue, arrivals, all_ns, all_ns + WITHIN_NS, np.zeros(len(all_ns), dtype=bool))
+            full_ns = np.min(all_ns[waiting > length + died], initial=NEVER)
+            goes_on: NDArray[np.bool_] = (came_ns >= full_ns) & (others >= int(0.8 * length))
+            return unheard & (goes_on | (others > length))
+        back_ns, _ = self._given_back(self._place[queue])  # what comes back takes room as well
         back = np.searchsorted(back_ns, until_ns, side="right") - np.searchsorted(back_ns, came_ns)
         outgrown: NDArray[np.bool_] = arrivals.after(came_ns, until_ns) + back >= (1 if length is None else length)
         return outgrown
+
+    def _waiting(
+        self,
+        queue: str,
+        arrivals: Arrivals,
+        since_ns: NDArray[np.int64],
+        until_ns: NDArray[np.int64],
+        unseen: NDArray[np.bool_],
+    ) -> NDArray[np.int64]:
+        """Return how many can have waited in a queue at once, some time between two, with those that had come back to it."""
+        back_ns, again_ns = self._given_back(self._place[queue])
+        back = np.searchsorted(back_ns, until_ns, side="right") - np.searchsorted(again_ns, since_ns, side="right")
+        waiting: NDArray[np.int64] = arrivals.waiting(since_ns, until_ns, unseen) + np.maximum(back, 0)
+        return waiting

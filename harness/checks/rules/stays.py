@@ -69,12 +69,6 @@ class Arrivals:
         )
         return came - np.searchsorted(np.sort(self.left_ns), since_ns, side="right")
 
-    def first_waiting_ns(self, count: int, within_ns: int) -> int:
-        """Return when so many can first have waited at once, each sent so long before it came at the most; NEVER if they cannot."""
-        waiting = self.waiting(self.came_ns, self.came_ns + within_ns, np.array(False))
-        enough = np.flatnonzero(waiting >= count)
-        return int(self.came_ns[enough[0]]) if len(enough) else NEVER
-
     def between(self, begin_ns: int, end_ns: int) -> Arrivals:
         """Return those that cannot have come before a time, and surely had by another."""
         chosen = (self.came_ns > begin_ns) & (self.sure_ns < end_ns)
@@ -107,8 +101,10 @@ def published_into(queue: int, tally: MessageTable) -> Arrivals:
         began = sent if tally.began is None else tally.began[here]
         parts.append(copies[(tally.published_to(copies) == queue) & began])
     copies = np.concatenate([np.empty(0, dtype=np.int64), *parts])
-    came_ns = tally.first_published_ns[copies]
-    return Arrivals.of(came_ns, tally.first_confirmed_ns[copies], tally.first_delivered_ns[copies])
+    came_ns, sure_ns = tally.first_published_ns[copies], tally.first_confirmed_ns[copies]
+    at_rest = np.isin(copies, tally.found.copy[tally.found.queue == queue])
+    sure_ns[at_rest] = np.minimum(sure_ns[at_rest], AT_LAST)
+    return Arrivals.of(came_ns, sure_ns, tally.first_delivered_ns[copies])
 
 
 def dead_lettered_into(queue: int, tally: MessageTable) -> Arrivals:
@@ -184,13 +180,20 @@ def _through(queue: int, tally: MessageTable) -> NDArray[np.int64]:
     return table
 
 
-def given_back_ns(queue: int, tally: MessageTable) -> Times:
-    """Return when deliveries came back to a queue (an index into `MessageTable.queues`), sorted: by a requeue, or with their connection."""
+def given_back_ns(queue: int, tally: MessageTable) -> tuple[Times, Times]:
+    """Return when deliveries came back to a queue (an index into `MessageTable.queues`), and when they were delivered again, each sorted.
+
+    They come back by a requeue, or with their connection; NEVER stands for what was not delivered again.
+    """
     deliveries = tally.deliveries
+    mine = np.flatnonzero((deliveries.queue == queue) & (deliveries.copy >= 0))
+    mine = mine[np.lexsort((deliveries.at_ns[mine], deliveries.copy[mine]))]
+    follows = np.append(np.diff(deliveries.copy[mine]) == 0, False)[: len(mine)]
+    again_ns = np.where(follows, np.append(deliveries.at_ns[mine][1:], NEVER)[: len(mine)], NEVER)
     over_ns = np.array([session.over_ns for session in tally.sessions] or [NEVER], dtype=np.int64)
-    mine = np.flatnonzero((deliveries.queue == queue) & ~deliveries.acked & (deliveries.rejected != REJECTED))
     back_ns = np.minimum(over_ns[deliveries.session[mine]], deliveries.rejected_ns[mine])
-    return np.sort(back_ns[back_ns != NEVER])
+    back = ~deliveries.acked[mine] & (deliveries.rejected[mine] != REJECTED) & (back_ns != NEVER)
+    return np.sort(back_ns[back]), np.sort(again_ns[back])
 
 
 def most_at_consumers(queue: str, sessions: Iterable[Session]) -> int | None:

@@ -226,7 +226,7 @@ class _Weighing:
             exact += [fault.fault] if least == fault.taken else []
         for group in self._groups:
             policy = self._topology.policy(group.queue)
-            counted = policy.max_length_bytes is None and policy.message_ttl_s is None
+            counted = self._topology.most_ready(group.queue) is not None and policy.message_ttl_s is None
             if group.reason is Reason.LENGTH and policy.refuses_when_full and counted:
                 # All that the purges took is known: nothing else than its queue can have taken this.
                 refused = (taken.reason[group.rows] == Reason.LENGTH) & group.safe & np.isin(group.purge, [-1, *exact])
@@ -315,20 +315,20 @@ class _Weighing:
 
         Each time between two moments at which something else emptied the queue is looked at by itself.
         """
-        policy = self._topology.policy(group.queue)
+        policy, length = self._topology.policy(group.queue), self._topology.most_ready(group.queue)
+        if policy.refuses_when_full and length is None:
+            return 0  # how full it was is not known
         if policy.refuses_when_full:
-            if policy.max_length_bytes is not None:
-                return 0  # how full it was is not known
             if policy.message_ttl_s is None:
                 return len(group.rows)
             expired = self._counters.bounds(pool_of(policy), EXPIRED)
             return 0 if expired is None else max(0, len(group.rows) - expired.most)
-        if policy.max_length is None or policy.message_ttl_s is not None:
+        if length is None or policy.message_ttl_s is not None:
             return 0
         most = most_at_consumers(group.queue, self._tally.sessions)
         found, begin_ns = 0, -1
         for at_ns, struck_ns in [*self._happened.emptied_ns(group.queue), (NEVER, NEVER)]:
-            found += group.arrivals.between(begin_ns, min(at_ns, until_ns)).overflow(policy.max_length, most)
+            found += group.arrivals.between(begin_ns, min(at_ns, until_ns)).overflow(length, most)
             begin_ns = max(begin_ns, struck_ns)
         return found
 

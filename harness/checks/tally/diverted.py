@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.checks.tally.lives import Ways
+from harness.checks.tally.publishes import PublisherLog
 from harness.checks.tally.sent import Sent
 from harness.checks.tally.times import NEVER
-from harness.checks.tally.topology import Diversion, RunTopology
+from harness.checks.tally.topology import RunTopology
+
+Bits = NDArray[np.uint64]
+"""Ways of a route, a bit each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,33 +28,68 @@ class Diverted:
     """By message, the number of its route."""
     way: NDArray[np.uint8]
     """By message, which of the ways of its route it took where nothing was seen of it: see `Lives.ways`."""
+    promised: Bits
+    """By message, the ways that those of its attempts can have taken which were promised; those of all if none was."""
 
 
-def diverted(sent: Sent, routes: tuple[str, ...], topology: RunTopology) -> Diverted:
+def diverted(sent: Sent, routes: tuple[str, ...], topology: RunTopology, logs: Iterable[PublisherLog]) -> Diverted:
     """Find them by the time of their publishes."""
     found: list[str] = []
     route, way = sent.route, np.zeros(sent.total, dtype=np.uint8)
+    promised = np.zeros(sent.total, dtype=np.uint64)
     for number, name in enumerate(routes):
         ways = topology.ways(name)
         if len(ways) < 2:
             continue
         mine = np.flatnonzero(sent.route[: sent.total] == number)
         mine = mine[sent.published.some[mine]]
-        first_ns, again = sent.first_published_ns[mine], sent.published[mine] > 1
-        chosen = np.zeros(len(mine), dtype=bool)
-        for each in topology.diversions:
-            start = each.topology.start(name)
-            if start in ways[1:]:
-                chosen |= (first_ns <= each.latest_ns) & (again | (first_ns >= each.from_ns))
-                way[mine[_surely(each, first_ns, again=again)]] = ways.index(start)
-        if chosen.any():
+        bits, surely = _ways_at(sent.first_published_ns[mine], name, ways, topology)
+        promised[mine], way[mine] = bits, surely
+        again = np.zeros(sent.total, dtype=bool)
+        again[mine[sent.published[mine] > 1]] = True
+        if again.any():
+            bits |= _of_further_attempts(again, name, ways, topology, logs, promised, way)[mine]
+        chosen = mine[bits > np.uint64(1)]
+        if len(chosen):
             route = route.astype(np.min_scalar_type(len(routes) + len(found)))
-            route[mine[chosen]] = len(routes) + len(found)
+            route[chosen] = len(routes) + len(found)
             found.append(name)
-    return Diverted(tuple(found), route, way)
+    return Diverted(tuple(found), route, way, promised)
 
 
-def _surely(diversion: Diversion, first_ns: NDArray[np.int64], *, again: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which messages were surely published while the queues were away, every time."""
-    there = (first_ns >= diversion.sure_ns) & (first_ns <= diversion.until_ns)
-    return there & ~again if diversion.until_ns != NEVER else there
+def _ways_at(at_ns: NDArray[np.int64], name: str, ways: Ways, topology: RunTopology) -> tuple[Bits, NDArray[np.uint8]]:
+    """Return which ways publishes to a route can have taken at some times, and which one they most likely took."""
+    bits, likely = np.ones(len(at_ns), dtype=np.uint64), np.zeros(len(at_ns), dtype=np.uint8)
+    for each in topology.diversions:
+        start = each.topology.start(name)
+        if start not in ways[1:]:
+            continue
+        bits[(at_ns >= each.from_ns) & (at_ns <= each.latest_ns)] |= np.uint64(1 << ways.index(start))
+        surely = (at_ns >= each.sure_ns) & (at_ns <= each.until_ns) & (at_ns != NEVER)
+        bits[surely] &= ~np.uint64(1)
+        likely[surely] = ways.index(start)
+    return bits, likely
+
+
+def _of_further_attempts(
+    again: NDArray[np.bool_],
+    name: str,
+    ways: Ways,
+    topology: RunTopology,
+    logs: Iterable[PublisherLog],
+    promised: Bits,
+    way: NDArray[np.uint8],
+) -> Bits:
+    """Return by message the ways of all attempts of those that were published again; note those of the promised ones."""
+    found, seen = np.zeros(len(again), dtype=np.uint64), np.zeros(len(again), dtype=bool)
+    for table in (table for log in logs for table in log.tables(again)):
+        bits, likely = _ways_at(table.at_ns, name, ways, topology)
+        np.bitwise_or.at(found, table.message, bits)
+        kept = np.flatnonzero(table.promised)
+        first = kept[~seen[table.message[kept]]]
+        promised[table.message[first]] = 0
+        np.bitwise_or.at(promised, table.message[kept], bits[kept])
+        way[table.message[kept]] = likely[kept]
+        seen[table.message[kept]] = True
+    promised[again & ~seen] = found[again & ~seen]
+    return found

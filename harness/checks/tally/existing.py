@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.checks.tally.copies import Copies
 from harness.checks.tally.deliveries import REJECTED, WorkerLog
+from harness.checks.tally.diverted import Bits, Diverted
 from harness.checks.tally.found import Found
-from harness.checks.tally.lives import Lives
 from harness.checks.tally.messages import Messages
 from harness.checks.tally.received import Received
-from harness.checks.tally.times import NEVER
 
 
 def branched(
@@ -21,19 +21,21 @@ def branched(
     logs: Iterable[WorkerLog],
     route: NDArray[np.unsignedinteger],
     queues: tuple[str, ...],
-    gone_ns: Mapping[str, int],
+    elsewhere: Mapping[str, Sequence[tuple[int, int]]],
 ) -> NDArray[np.int64]:
     """Return a copy that began with each death into several queues that a reject brought about: the last that is known of the one before.
 
-    `gone_ns` is when deaths in a queue began to lead nowhere, by queue.
+    `elsewhere` is between which times deaths in a queue may have led elsewhere, by queue.
     """
     if not any(lives.branchings for lives in copies.lives):
         return np.empty(0, dtype=np.int64)
     columns = [np.empty((3, 0), dtype=np.int64)]
-    until_ns = np.array([gone_ns.get(name, NEVER) for name in queues], dtype=np.int64)
     for table in (table for log in logs for table in log.tables()):
-        led_until_ns = until_ns[table.queue]
-        rejected = (table.rejected == REJECTED) & (table.rejected_ns <= led_until_ns)
+        rejected = table.rejected == REJECTED
+        for name, times in elsewhere.items():
+            for begin_ns, end_ns in times:
+                there = (table.rejected_ns >= begin_ns) & (table.rejected_ns <= end_ns)
+                rejected &= ~(there & (table.queue == queues.index(name)))
         queue = np.where(rejected, table.queue.astype(np.int64), -1)
         columns.append(np.stack([table.copy, table.at_ns, queue])[:, table.copy >= 0])
     copy, at_ns, queue = np.concatenate(columns, axis=1)
@@ -57,13 +59,14 @@ def existing(
     received: Received,
     found: Found,
     begun: NDArray[np.int64],
-    way: NDArray[np.uint8],
+    apart: Diverted,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return by copy whether it exists, and whether a publish began it.
 
     A publish begins one in each queue that its way leads to. One that died into several queues is over (though it counts where it was
     done before), and those exist: that is known as soon as one of them, or one that it led to, was seen, or is among those that `begun`.
-    Where a route has several ways, a message took those on which it was seen, else the one of `way` (by message).
+    Where a route has several ways, a message took those on which it was seen, else the most likely one. A copy on a way that only attempts
+    without a promise can have taken exists where it was done.
     """
     seen = np.zeros(copies.total, dtype=bool)
     seen[found.copy[found.copy >= 0]] = True
@@ -90,8 +93,11 @@ def existing(
             seen[copies.siblings(mine, parent)] |= np.logical_or.reduce([seen[place] for place in places])
         if len(lives.ways) > 1:
             message = copies.messages(mine)
-            for slot, taken in _ways_taken(lives, seen, mine, copies, way[message]).items():
-                exists[copies.siblings(mine, slot)] &= taken
+            slots = [copies.siblings(mine, slot) for slot in range(lives.published)]
+            kept = [received.completions.some[slot] | np.isin(slot, found.copy) for slot in slots]
+            evidence = _Evidence([seen[slot] for slot in slots], kept, apart.promised[message], apart.way[message])
+            for slot, there in zip(slots, evidence.existing(lives.ways), strict=True):
+                exists[slot] &= there
     began = exists.copy()
     for lives, mine in several:
         for parent, children in lives.branchings:
@@ -104,18 +110,41 @@ def existing(
     return exists, began
 
 
-def _ways_taken(
-    lives: Lives, seen: NDArray[np.bool_], mine: NDArray[np.int64], copies: Copies, way: NDArray[np.uint8]
-) -> dict[int, NDArray[np.bool_]]:
-    """Return by slot that a publish begins, which of some messages (by their first copies) had one."""
-    alone = [slot for slot in range(lives.published) if sum(slot in each for each in lives.ways) == 1]
-    was_seen = [
-        np.logical_or.reduce([mine < 0, *(seen[copies.siblings(mine, slot)] for slot in each if slot in alone)])
-        for each in lives.ways
-    ]
-    unseen = ~np.logical_or.reduce(was_seen)
-    took = [was | (unseen & (way == number)) for number, was in enumerate(was_seen)]
-    return {
-        slot: np.logical_or.reduce([took[number] for number, each in enumerate(lives.ways) if slot in each])
-        for slot in range(lives.published)
-    }
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What tells the ways that some messages of one route took; lists are by slot that a publish begins."""
+
+    seen: list[NDArray[np.bool_]]
+    """Whether such a copy, or one that it led to, was delivered or found."""
+    kept: list[NDArray[np.bool_]]
+    """Whether it was done, or found."""
+    promised: Bits
+    likely: NDArray[np.uint8]
+
+    def existing(self, ways: Sequence[Sequence[int]]) -> list[NDArray[np.bool_]]:
+        """Return by slot which messages have such a copy: one way if that is all, and else those that lead to what was seen."""
+        allowed = [(self.promised & np.uint64(1 << number)) != 0 for number in range(len(ways))]
+        there = []
+        for slot, (seen, kept) in enumerate(zip(self.seen, self.kept, strict=True)):
+            of_ways = [may for may, way in zip(allowed, ways, strict=True) if slot in way]
+            there.append(seen & (kept | np.logical_or.reduce(of_ways)))
+        some = np.logical_or.reduce(there)
+        fits = [~np.logical_or.reduce([some & False, *(each for slot, each in enumerate(there) if slot not in way)])
+                for way in ways]  # fmt: skip
+        left, took = ~(some & False), [some & False for _ in ways]
+        for number, fit in enumerate(fits):
+            took[number] = left & fit & (self.likely == number)
+        left &= ~np.logical_or.reduce(took)
+        for number, fit in enumerate(fits):
+            chosen = left & fit & some
+            took[number] |= chosen
+            left &= ~chosen
+        for slot, each in enumerate(there):
+            first = next(number for number, way in enumerate(ways) if slot in way)
+            took[first] |= left & each
+        return [
+            np.logical_or.reduce(
+                [took[number] & (allowed[number] | each) for number, way in enumerate(ways) if slot in way]
+            )
+            for slot, each in enumerate(there)
+        ]

@@ -301,7 +301,7 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
     rounds = max(
         (count for log in (*workers, *collectors) for death in log.deaths for _, _, count in death.path), default=1
     )
-    apart = diverted(sent, routes, topology)
+    apart = diverted(sent, routes, topology, publisher_logs)
     lives = tuple(topology.lives(route, rounds) for route in routes)
     lives += tuple(topology.diverted_lives(route, rounds) for route in apart.routes)
     sent.route = apart.route
@@ -344,8 +344,8 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
     )
     exists = began = None
     if not copies.single:
-        begun = branched(copies, worker_logs, sent.route, queues, topology.leads_elsewhere_ns())
-        exists, began = existing(messages, copies, received, found, begun, apart.way)
+        begun = branched(copies, worker_logs, sent.route, queues, topology.leads_elsewhere())
+        exists, began = existing(messages, copies, received, found, begun, apart)
     return MessageTable(
         messages=messages,
         copies=copies,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,6 +14,9 @@ from harness.scenario.queue_policy import EffectivePolicy, effective_policy
 from harness.scenario.routing import Position, QueueRoles, Topology, queue_roles
 from harness.scenario.scenario import Scenario
 from harness.scenario.topology import Queue
+
+MOST_TOGETHER = 64
+"""How many times that a further one has in common with those before it are told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,30 @@ class Diversion:
     """Until when at the latest."""
 
 
+def _together(earlier: Iterable[Diversion], another: Diversion) -> list[Diversion]:
+    """Return another time in which queues were away, and what it has in common with earlier ones: then those of both were."""
+    found = [another]
+    for each in earlier:
+        from_ns, latest_ns = max(each.from_ns, another.from_ns), min(each.latest_ns, another.latest_ns)
+        left, right = each.topology, another.topology
+        exchanges = left.exchanges if len(left.exchanges) < len(right.exchanges) else right.exchanges
+        both = replace(left, exchanges=exchanges, away=left.away | right.away)
+        if from_ns <= latest_ns and both.away not in (left.away, right.away) and len(found) < MOST_TOGETHER:
+            sure_ns, until_ns = max(each.sure_ns, another.sure_ns), min(each.until_ns, another.until_ns)
+            found.append(Diversion(both, from_ns, sure_ns, until_ns, latest_ns))
+    return found
+
+
 def _ways(first: tuple[Position, ...], others: Iterable[tuple[Position, ...]]) -> Ways:
     """Return the first way, and those others that lead to a queue that it does not lead to."""
     return tuple(dict.fromkeys((first, *(each for each in others if not set(each) <= set(first)))))
+
+
+def _body_of_all(scenario: Scenario) -> int | None:
+    """Return the size of every message's body; None where they differ, or may."""
+    by_hand = any(step.action.publishes()[0] for step in scenario.timeline)
+    sizes = {None if group.tasks else group.body for group in scenario.publishers}
+    return None if by_hand or len(sizes) != 1 else sizes.pop()
 
 
 class RunTopology:
@@ -53,6 +77,7 @@ class RunTopology:
         """The steps that struck, in their order."""
         self.consumed = scenario.consumed_queues
         self._declared = scenario.topology
+        self._body = _body_of_all(scenario)
         self._routes = tuple(dict.fromkeys((*scenario.routes, *routes)))
 
     @cached_property
@@ -83,6 +108,19 @@ class RunTopology:
         """Return what the scenario alone sets on a queue."""
         return effective_policy(self.settings(queue))
 
+    def most_ready(self, queue: str) -> int | None:
+        """Return how many ready messages a queue holds at the most; None without a limit, or where their number does not follow from bytes.
+
+        A classic queue counts the bytes of bodies, and holds as many as fit in (measured on 3.10.8: 19 of 256 bytes in 5,000).
+        """
+        policy = self.policy(queue)
+        if policy.max_length_bytes is None:
+            return policy.max_length
+        if policy.type != "classic" or not self._body:
+            return None
+        fit = policy.max_length_bytes // self._body
+        return fit if policy.max_length is None else min(fit, policy.max_length)
+
     def policy_behind(self, queue: str, field: str) -> str:
         """Name the broker's policy that set something in force on a queue; empty if the scenario did."""
         facts = self.facts.get(queue)
@@ -97,9 +135,9 @@ class RunTopology:
             return False
         return facts is None or facts.node in nodes
 
-    def home_away(self, queue: str, faults: Iterable[FaultRecord]) -> tuple[FaultRecord, ...]:
+    def home_away(self, queue: str) -> tuple[FaultRecord, ...]:
         """Return the faults that took away the node where a classic queue of a cluster lives: what is published to it goes nowhere till it is back."""
-        return tuple(each for each in faults if each.ends_node and self.may_live_on(queue, each.targets))
+        return tuple(each for each in self.faults if each.ends_node and self.may_live_on(queue, each.targets))
 
     @cached_property
     def lasting(self) -> Topology:
@@ -124,37 +162,48 @@ class RunTopology:
         """Whether the exchanges of a route lead to one of its queues still once the broker has ended, if the queue is there."""
         return queue in replace(self.lasting, away=frozenset()).through(*self.topology.split(route))
 
-    def leads_elsewhere_ns(self) -> dict[str, int]:
-        """Return by queue since when its deaths lead nowhere, or elsewhere, as what led on has ended with the broker."""
-        ended_ns = min((fault.struck_ns for fault in self.faults if self.ends_broker(fault)), default=None)
-        if ended_ns is None:
-            return {}
+    def leads_elsewhere(self) -> dict[str, list[tuple[int, int]]]:
+        """Return by queue between which times its deaths may lead elsewhere, or nowhere as what led on has ended with the broker."""
         start = [position for route in self._routes for position in self.topology.start(route)]
-        reached = self.topology.reached(start)
-        return {each.queue: ended_ns for each in reached if self._leads_elsewhere(each)}
-
-    def _leads_elsewhere(self, position: Position) -> bool:
-        left = self.lasting.deaths(position)
-        return not left or not set(left) <= set(self.topology.deaths(position))
+        found: dict[str, list[tuple[int, int]]] = {}
+        for each in self.diversions:
+            for position in self.topology.reached(start):
+                left, targets = each.topology.deaths(position), self.topology.deaths(position)
+                if not set(left) <= set(targets) or (targets and not left and each.latest_ns == NEVER):
+                    found.setdefault(position.queue, []).append((each.from_ns, each.latest_ns))
+        return found
 
     @cached_property
     def diversions(self) -> tuple[Diversion, ...]:
-        """When queues were away, so that messages to them may have gone to where an alternate exchange leads."""
-        found = []
+        """When queues were away, each alone and together, so that messages to them may have gone to where an alternate exchange leads."""
+        found: list[Diversion] = []
         for fault in self.faults:
             if self.ends_broker(fault):
-                found.append(Diversion(self.lasting, fault.at_ns, fault.struck_ns, NEVER, NEVER))
-            for queue in self._declared.queues if fault.ends_node else ():
-                if self.may_live_on(queue, fault.targets):
-                    left = replace(self.topology, away=frozenset({queue}))
-                    sure_ns = fault.struck_ns if queue in self.facts else NEVER
-                    back_ns = over_ns(fault) if self.settings(queue).durable else NEVER
+                found += _together(found, Diversion(self.lasting, fault.at_ns, fault.struck_ns, NEVER, NEVER))
+            elif fault.ends_node:
+                for queues, back_ns in self._at_home(fault):
+                    left = replace(self.topology, away=queues)
+                    sure_ns = fault.struck_ns if queues <= self.facts.keys() else NEVER
                     latest_ns = back_ns if back_ns == NEVER else back_ns + BACK_NS
-                    found.append(Diversion(left, fault.at_ns - WITHIN_NS, sure_ns, back_ns, latest_ns))
-        missing = frozenset(filter(self.is_missing, self._declared.queues))
-        if missing:
-            found.append(Diversion(replace(self.topology, away=missing), 0, NEVER, NEVER, NEVER))
+                    each = Diversion(left, fault.at_ns - WITHIN_NS, sure_ns, back_ns, latest_ns)
+                    found += _together(found, each)
+        for queue in filter(self.is_missing, self._declared.queues):
+            left = replace(self.topology, away=frozenset({queue}))
+            found += _together(found, Diversion(left, 0, NEVER, NEVER, NEVER))
         return tuple(found)
+
+    def _at_home(self, fault: FaultRecord) -> Iterator[tuple[frozenset[str], int]]:
+        """Yield which queues of a cluster were away together while a node was down, and until when: those that are not durable stay away.
+
+        Of a queue whose home is not known it is not known either: with the others, alone, or not at all.
+        """
+        queues = frozenset(queue for queue in self._declared.queues if self.may_live_on(queue, fault.targets))
+        known = frozenset(queues & self.facts.keys())
+        for away in dict.fromkeys((queues, known, *(known | {queue} for queue in queues - known))):
+            for_good = frozenset(queue for queue in away if not self.settings(queue).durable)
+            for each, back_ns in ((away, over_ns(fault)), (for_good, NEVER)):
+                if each:
+                    yield each, back_ns
 
     def ways(self, route: str) -> Ways:
         """Return where a route leads to, and where else while queues are away and an alternate exchange takes over."""
