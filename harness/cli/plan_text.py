@@ -31,7 +31,8 @@ def plan_text(loaded: Loaded, *, backend: str, seed: int | None) -> str:
 
 def _variant(scenario: Scenario, backend: str) -> list[str]:
     nodes = f", {scenario.broker.nodes} nodes" if scenario.broker.nodes > 1 else ""
-    lines = [f"broker: {backend}{nodes}, started for this variant alone and removed after it"]
+    ours = "started for this variant alone and removed after it"
+    lines = [f"broker: {backend}{nodes}, {ours if backend != 'external' else 'used as it is, and left alone'}"]
     lines += [f"declare {name}: {', '.join(_queue(name, scenario))}" for name in scenario.queues]
     if scenario.settle_s:
         told = scenario.settle is None and Ability.CONTROL in abilities(backend, {})

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from harness.checks.rules.endings import LAG_NS
+from harness.checks.rules.remedies import BROKEN_PROMISE
 from harness.lies.kinds.base import AsIf, Find
 from harness.lies.registry import lies
 from harness.lies.scene import Place, Scene
@@ -133,7 +134,8 @@ def _said(verdict: VariantVerdict) -> Iterator[_Said]:
     """List what a verdict says of messages: one by one, or once for each that it only counts."""
     titles = {fault.fault: fault.title for fault in verdict.faults}
     for lost in verdict.lost:
-        fault = titles[lost.fault] if lost.fault is not None else ""
+        excused = lost.fault is not None and lost.setting != BROKEN_PROMISE.text
+        fault = titles[lost.fault] if excused and lost.fault is not None else ""
         yield _Said(str(lost.message), Find.LOST, lost.queue, fault)
     for anomaly in verdict.anomalies:
         yield _Said(str(anomaly.message), anomaly.kind)

@@ -209,7 +209,7 @@ class Options:
         away = [
             each.number
             for each in self.faults
-            if each.ends_node
+            if each.effects.strikes_node
             and each.begin_ns - LAG_NS <= publish.at_ns <= each.healed_ns + BACK_NS
             and each.begin_ns < until_ns
         ]
@@ -308,7 +308,11 @@ class Options:
         if there.limit is not None and not self._never_full(there.name):
             if there.overflow == "drop-head" or (there.overflow == "reject-publish-dlx" and stay.may_be_refused):
                 found += self._dead(stay, "maxlen")
-            elif stay.may_be_refused:
+            elif there.kind == "classic" and any(
+                each.ends_node and each.end_ns >= stay.since_ns for each in self.faults
+            ):
+                found += self._dead(stay, "maxlen")  # a queue that refuses drops its head when it is recovered
+            if there.overflow == "reject-publish" and stay.may_be_refused:
                 found.append(Option("dropped", "broker", there.name, None, (*stay.deaths, (there.name, "refused"))))
         returns = stay.returns + self._unseen_returns(stay)
         if there.delivery_limit is not None and returns > there.delivery_limit:

@@ -390,13 +390,14 @@ def test_what_is_sent_before_and_after_the_home_can_be_reached_again_is_told_apa
 
 
 @pytest.mark.parametrize("kind", ["quorum", "classic"])
+@pytest.mark.parametrize("action", ["kill", "pause"])
 @pytest.mark.parametrize(("confirms", "later_ms", "by"), [(False, 0, 0), (True, 0, None), (False, 2010, None)])
 def test_a_channel_keeps_what_has_no_confirm_while_the_leader_of_its_queue_is_away(
-    kind: str, *, confirms: bool, later_ms: int, by: int | None
+    kind: str, action: str, *, confirms: bool, later_ms: int, by: int | None
 ) -> None:
     """That its publisher closed in order says nothing of it then."""
     story = Story(nodes=("n1", "n2", "n3"))
-    story.restart_broker(action="kill")
+    story.restart_broker(action=action)
     story.now += later_ms * MS
     tag = story.publish(0, confirms=confirms)
     if confirms:

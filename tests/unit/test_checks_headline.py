@@ -232,4 +232,4 @@ def test_a_runs_line_leaves_the_controls_names_out_where_there_is_no_room() -> N
     end = "; control as expected"
     assert run_headline(Outcome.VIOLATED, [long, shown]) == f"{'x' * (LONGEST - len(end) - 1)}…{end}"
     violated = replace(shown, outcome=Outcome.VIOLATED)
-    assert run_headline(Outcome.VIOLATED, [long, violated]).endswith("x…; 1 of 1 control failed")
+    assert run_headline(Outcome.VIOLATED, [long, violated]).endswith("x…; 1 of 1 control not shown")

@@ -1100,6 +1100,34 @@ def test_a_queue_is_full_of_what_rests_there_and_of_what_came_back_to_it(filled:
     assert ends(story, tasks={"type": kind, "max_length": 2, "overflow": "reject-publish"}) == [end]
 
 
+@pytest.mark.parametrize(
+    ("settings", "restarted", "end"),
+    [
+        ({}, True, "RECOVERY tasks?"),
+        ({}, False, "NONE tasks"),
+        ({"max_length": 3}, True, "NONE tasks"),
+        ({"type": "quorum"}, True, "NONE tasks"),
+    ],
+    ids=["more than it has room for came back", "its node was there", "there was room", "quorum queues do not"],
+)
+def test_a_queue_that_refuses_drops_its_head_when_its_node_comes_back(
+    settings: dict[str, Any], *, restarted: bool, end: str
+) -> None:
+    story = stories()
+    story.sent(0)
+    story.deliver(0)
+    for seq in (1, 2):
+        story.sent(seq)
+    if restarted:
+        story.restart_broker()
+        story.lose_connection("worker")
+    story.now += 2000 * MS
+    for seq in (1, 2):
+        story.process(seq, to=2)
+    refuses = {"max_length": 2, "overflow": "reject-publish"} | settings
+    assert ends(story, tasks=refuses) == [end]
+
+
 @pytest.mark.parametrize(("restarted", "end"), [(True, "LENGTH tasks?"), (False, "NONE tasks")])
 def test_a_queue_may_have_been_full_of_what_a_restart_took(*, restarted: bool, end: str) -> None:
     story = stories()

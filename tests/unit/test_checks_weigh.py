@@ -368,6 +368,17 @@ def test_what_seems_to_be_lost_and_was_counted_as_expired_expired() -> None:
     assert (ends(found), only_possible(found)) == ([TTL, TTL, NONE], [])
 
 
+def test_what_a_queue_that_refuses_dropped_when_its_node_came_back_was_counted_then() -> None:
+    groups = group([0, 1], Reason.RECOVERY), group([2, 3], LENGTH)
+    declared = {"tasks": REFUSES}
+    story = Story(queues=("tasks",))
+    story.restart_broker()
+    reasons = [Reason.RECOVERY] * 2 + [LENGTH] * 2
+    again = {"n1": "again"}
+    found = weighed(reasons, *groups, queues=declared, story=story, counted={MAXLEN: 1}, node_started=again)
+    assert (ends(found), only_possible(found)) == ([Reason.RECOVERY] * 2 + [LENGTH] * 2, [1])
+
+
 # Somebody else's consumers.
 
 

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.checks.judge import judge
+from harness.checks.rules.remedies import BROKEN_PROMISE
 from harness.checks.selftest.recorded import recorded
 from harness.cli.app import app
 from harness.cli.selftest import planned
@@ -215,6 +216,15 @@ def test_a_lie_that_a_fault_is_said_to_have_done_is_blamed_on_it() -> None:
     said = replace(verdict(), lost=(lost("plain-1#7", fault=0),), faults=(fault,))
     (finding,) = compare([told("dropped after the queue")], said, SCENE).lies
     assert (finding.became, finding.blamed) == (Became.FOUND, "kill worker-1")
+
+
+def test_a_broken_promise_is_no_excuse() -> None:
+    fault = FaultOutcome(0, "restart", "restart n1", "broker", "#fff", 1.0, False, None, None, 1, None)
+    said = replace(lost("plain-1#7", fault=0), setting=BROKEN_PROMISE.text)
+    (finding,) = compare(
+        [told("dropped after the queue")], replace(verdict(), lost=(said,), faults=(fault,)), SCENE
+    ).lies
+    assert (finding.became, finding.blamed) == (Became.FOUND, "")
 
 
 def test_messages_without_a_name_are_counted() -> None:

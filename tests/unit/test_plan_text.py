@@ -46,6 +46,15 @@ def test_how_what_is_declared_gets_to_disk_is_told(backend: str, said: str) -> N
     assert f"     {said}" in text.splitlines()
 
 
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [("native", "started for this variant alone and removed after it"), ("external", "used as it is, and left alone")],
+)
+def test_what_becomes_of_the_broker_is_told(backend: str, said: str) -> None:
+    text = plan_text(load(SCENARIOS / "worker_kill.yaml", actions()), backend=backend, seed=None)
+    assert f"     broker: {backend}, {said}" in text.splitlines()
+
+
 def test_what_queues_do_with_messages_is_told() -> None:
     text = """
 name: x

@@ -50,7 +50,7 @@ def sent_at_last(publishes: NDArray[np.int64], tally: MessageTable) -> NDArray[n
 
 
 def leader_away(queue: str, sent_ns: int, tally: MessageTable) -> FaultRecord | None:
-    """Return the fault that may have ended the leader of a quorum queue before what was sent to it came there: the latest one."""
+    """Return the fault that may have ended or frozen the leader of a quorum queue before what was sent to it came there: the latest one."""
     if tally.topology.policy(queue).type != "quorum":
         return None
     near = (each for each in tally.topology.faults if _may_meet(each, sent_ns))
@@ -58,7 +58,7 @@ def leader_away(queue: str, sent_ns: int, tally: MessageTable) -> FaultRecord | 
 
 
 def _may_meet(fault: FaultRecord, sent_ns: int) -> bool:
-    return fault.ends_node and fault.at_ns - WITHIN_NS <= sent_ns <= over_ns(fault) + BACK_NS
+    return fault.effects.strikes_node and fault.at_ns - WITHIN_NS <= sent_ns <= over_ns(fault) + BACK_NS
 
 
 def _kept_for_leader(publishes: NDArray[np.int64], tally: MessageTable) -> NDArray[np.bool_]:
@@ -68,7 +68,7 @@ def _kept_for_leader(publishes: NDArray[np.int64], tally: MessageTable) -> NDArr
     )
     sent_ns, away = tally.publishes.at_ns[publishes], np.zeros(len(publishes), dtype=bool)
     for each in tally.topology.faults:
-        if each.ends_node:
+        if each.effects.strikes_node:
             away |= (sent_ns >= each.at_ns - WITHIN_NS) & (sent_ns <= over_ns(each) + BACK_NS)
     found: NDArray[np.bool_] = away & quorum[tally.messages.route[tally.publishes.message[publishes]]]
     return found

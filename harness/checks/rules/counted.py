@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.checks.rules.endings import find_endings
+from harness.checks.rules.refused import refused_publishes
 from harness.checks.tally.deliveries import REJECTED, REQUEUED, Deliveries
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
@@ -195,12 +196,24 @@ class Counters:
         np.maximum.at(last_ns, deliveries.copy[known], deliveries.at_ns[known])
         return last_ns
 
+    @cached_property
+    def _refused(self) -> NDArray[np.bool_]:
+        """By message, whether the broker put no attempt of it in a queue."""
+        tally, publishes = self._tally, self._tally.publishes
+        rows = np.arange(len(publishes.message))
+        refused = refused_publishes(rows, tally)
+        found = np.zeros(max(1, tally.messages.total), dtype=bool)
+        found[publishes.message[refused]] = True
+        found[publishes.message[~refused]] = False
+        return found
+
     def _unpromised(self, places: NDArray[np.int64], until_ns: int) -> int:
         tally, total = self._tally, 0
         for here in tally.slices():
             chosen = tally.published.some[here] & ~tally.promised[here] & ~tally.completions.some[here]
             chosen &= tally.first_published_ns[here] <= until_ns
             copies = here.start + np.flatnonzero(chosen)
+            copies = copies[~self._refused[tally.message(copies)]]
             total += int(np.count_nonzero(np.isin(tally.first_queue(copies), places)))
         return total
 

@@ -119,7 +119,7 @@ class _Pairs:
         follows = earlier[again] + 1
         found_reason = np.where(nothing[again] > nothing[follows - 1], Reason.NOTHING, reason[follows])
         rows_found = np.concatenate([again, republished])
-        refused = done_though_refused(deliveries.copy[rows[republished]], self._tally, self._events)
+        refused = done_though_refused(deliveries.copy[rows[republished]], self._tally)
         return _one_each(
             deliveries.copy[rows[rows_found]],
             np.concatenate([found_reason, np.where(refused, Reason.NOTHING, Reason.REPUBLISHED)]),

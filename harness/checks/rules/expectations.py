@@ -183,9 +183,12 @@ def _where_lost(observed: Observed) -> str:
 
 
 def _not_lost(observed: Observed) -> str:
+    possible = sum(observed.counts.possible.values())
+    if possible:
+        return f"{possible:,} may have been lost"
     met = [fault for fault in observed.faults if fault.at_risk]
     said = ", ".join(f"{fault.at_risk:,} when `{fault.title}` struck" for fault in met)
-    return f"all messages at risk survived ({said})" if met else "no fault met a message at risk"
+    return f"none of the messages at risk was lost ({said})" if met else "no fault met a message at risk"
 
 
 def _lost_at(expect: Expectations, observed: Observed) -> Iterator[ExpectationResult]:

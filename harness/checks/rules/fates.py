@@ -83,7 +83,7 @@ def find_fates(tally: MessageTable, events: Sequence[Event]) -> Fates:
         codes[here][~exists] = -1
     came = np.concatenate(unpromised)
     codes[came] = code(Fate.RECOVERED)
-    codes[came[done_though_refused(came, tally, events)]] = code(Fate.RESURRECTED)
+    codes[came[done_though_refused(came, tally)]] = code(Fate.RESURRECTED)
     for fate, copies in left.items():
         codes[copies] = code(fate)
     found = np.concatenate([np.empty(0, dtype=np.int64), *left.values()])

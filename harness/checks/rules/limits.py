@@ -121,6 +121,26 @@ class Limits:
         outgrown: NDArray[np.bool_] = arrivals.after(came_ns, until_ns) + back >= (1 if length is None else length)
         return outgrown
 
+    def dropped_at_recovery_ns(
+        self, queue: str, arrivals: Arrivals, came_ns: NDArray[np.int64], until_ns: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Return from when on a full queue that refuses can have dropped copies all the same, as its node came back; NEVER for others.
+
+        A classic queue knows its limit before it knows that it refuses: with what comes back from workers it holds more than that when it is
+        recovered, and drops its head (measured on 3.10.8, 4.0.5 and 4.3.6: of 60 and 20 that were held, 20).
+        """
+        found, policy = np.full(len(came_ns), NEVER), self._topology.policy(queue)
+        if policy.type != "classic" or not policy.refuses_when_full or not policy.has_length_limit:
+            return found
+        length = self._topology.most_ready(queue) or 0
+        for fault in self._topology.faults:
+            if fault.ends_node and (self._topology.nodes < 2 or self._topology.may_live_on(queue, fault.targets)):
+                since_ns, by_ns = np.array([fault.at_ns]), np.array([fault.struck_ns + WITHIN_NS])
+                waiting = self._waiting(queue, arrivals, since_ns, by_ns, np.array([True]))
+                there = (came_ns <= fault.struck_ns) & (until_ns > fault.struck_ns) & (waiting > length)
+                found[there] = np.minimum(found[there], fault.struck_ns)
+        return found
+
     def _waiting(
         self,
         queue: str,

@@ -11,19 +11,16 @@ Each attempt of a publish is a message of its own to the broker: what it said of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.checks.rules.latest import rows_of
-from harness.checks.tally.fault_records import WITHIN_NS, fault_records, over_ns
+from harness.checks.tally.fault_records import WITHIN_NS, over_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.effects import Becomes
-from harness.events import Event
 
 
-def done_though_refused(copies: NDArray[np.int64], tally: MessageTable, events: Sequence[Event]) -> NDArray[np.bool_]:
+def done_though_refused(copies: NDArray[np.int64], tally: MessageTable) -> NDArray[np.bool_]:
     """Return which of some copies have an attempt that was refused and done all the same.
 
     Their messages must be irregular: see `MessageTable.irregular`.
@@ -32,7 +29,7 @@ def done_though_refused(copies: NDArray[np.int64], tally: MessageTable, events: 
         return np.zeros(0, dtype=bool)
     deliveries, publishes = tally.deliveries, tally.publishes
     sent = rows_of(tally.message(copies), publishes.message, tally.messages.total)
-    sent = sent[_refused(sent, tally, events)]
+    sent = sent[refused_publishes(sent, tally)]
     rows = rows_of(copies, deliveries.copy, tally.total)
     rows = rows[deliveries.intact[rows]]
     refused = np.isin(
@@ -43,7 +40,7 @@ def done_though_refused(copies: NDArray[np.int64], tally: MessageTable, events: 
     return found
 
 
-def _refused(rows: NDArray[np.int64], tally: MessageTable, events: Sequence[Event]) -> NDArray[np.bool_]:
+def refused_publishes(rows: NDArray[np.int64], tally: MessageTable) -> NDArray[np.bool_]:
     """Return which of some publishes the broker cannot have put in a queue."""
     publishes, topology = tally.publishes, tally.topology
     route, sent_ns = tally.messages.route[publishes.message[rows]], publishes.at_ns[rows]
@@ -51,7 +48,7 @@ def _refused(rows: NDArray[np.int64], tally: MessageTable, events: Sequence[Even
     one_queue = np.array([lives.alone for lives in tally.copies.lives])
     passes_on = np.array([topology.policy(queue).dead_letters_refused for queue in queues])
     speaks = publishes.nacked[rows] & (one_queue & ~passes_on)[route]
-    for each in fault_records(events):
+    for each in tally.topology.faults:
         if each.effects.node is not Becomes.UNCHANGED:
             keeps = [
                 topology.policy(queue).type == "quorum" or topology.may_live_on(queue, each.targets) for queue in queues

@@ -92,10 +92,12 @@ def together(remedies: Sequence[Remedy]) -> Remedy:
     return Remedy(" and ".join(each.text for each in remedies), tuple(ways))
 
 
-def _of_length(queue: str, topology: RunTopology) -> Iterator[Remedy]:
+def _of_length(queue: str, topology: RunTopology, *, recovered: bool) -> Iterator[Remedy]:
     at, policy = f"queues.{queue}", topology.policy(queue)
     # A dead letter that is refused is lost: dead-lettering at most once has no confirms.
-    if not topology.takes_dead_letters(queue):
+    if recovered:
+        yield Remedy(f"{at}.type: quorum", ((f"{at}.type",),))
+    elif not topology.takes_dead_letters(queue):
         if policy.refuses_when_full:
             yield Remedy("publishers.confirms: true", (("publishers.confirms",),))
         else:
@@ -124,8 +126,8 @@ def of_not_done(reason: Reason, queue: str, topology: RunTopology) -> Iterator[R
         case Reason.TTL:
             yield to_target
             yield Remedy(f"a longer {at}.message_ttl", ((f"{at}.message_ttl",),))
-        case Reason.LENGTH:
-            yield from _of_length(queue, topology)
+        case Reason.LENGTH | Reason.RECOVERY:
+            yield from _of_length(queue, topology, recovered=reason is Reason.RECOVERY)
         case Reason.DELIVERY_LIMIT:
             yield to_target
             yield Remedy(f"a greater {at}.delivery_limit", ((f"{at}.delivery_limit",),))

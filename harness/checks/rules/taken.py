@@ -32,6 +32,8 @@ class Reason(IntEnum):
     """Somebody else consumed from its queue."""
     UNCONFIRMED = 11
     """The broker holds it until its dead letter target, which takes what comes, has confirmed it."""
+    RECOVERY = 12
+    """Its queue refuses when it is full, and dropped it for its length all the same, when its node came back."""
 
 
 FATES = {
@@ -46,6 +48,7 @@ FATES = {
     Reason.HELD: Fate.RETAINED,
     Reason.TAKEN: Fate.REMOVED,
     Reason.UNCONFIRMED: Fate.IN_TRANSIT,
+    Reason.RECOVERY: Fate.DROPPED,
 }
 
 

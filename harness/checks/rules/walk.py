@@ -298,10 +298,13 @@ class _Walk:
             )
             self.taken.possible[rows[outgrown & ~safely]] = True
         expired = expires_ns <= np.minimum(stay.until_ns, stay.purge_ns)
+        recovered_ns = self._limits.dropped_at_recovery_ns(queue, arrivals, came_ns, stay.until_ns)
+        recovered = ~outgrown & ~expired & (recovered_ns != NEVER)
         within_ns = np.where(sure_ns < AT_LAST, sure_ns - came_ns + WITHIN_NS, NEVER - expires_ns)
         for chosen, reason, at_ns, latest_ns in (
             (outgrown, Reason.LENGTH, came_ns, stay.until_ns),
             (expired & ~outgrown, Reason.TTL, expires_ns, expires_ns + within_ns),
+            (recovered, Reason.RECOVERY, recovered_ns, stay.until_ns),
         ):
             if not chosen.any():
                 continue
@@ -320,7 +323,8 @@ class _Walk:
                 self._take(rows[chosen], reason, queue)  # what is refused does not die
             else:
                 self._died(rows[chosen], position, reason, at_ns[chosen], latest_ns[chosen], deaths | {queue})
-        return ~outgrown & ~expired
+        stays: NDArray[np.bool_] = ~outgrown & ~expired & ~recovered
+        return stays
 
     def _removed(
         self,

@@ -21,7 +21,12 @@ from harness.checks.tally.fault_records import FaultRecord
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
 
-COUNTED: Final = {Reason.DELIVERY_LIMIT: DELIVERY_LIMIT, Reason.LENGTH: MAXLEN, Reason.TTL: EXPIRED}
+COUNTED: Final = {
+    Reason.DELIVERY_LIMIT: DELIVERY_LIMIT,
+    Reason.LENGTH: MAXLEN,
+    Reason.RECOVERY: MAXLEN,
+    Reason.TTL: EXPIRED,
+}
 """What the broker's counters call it."""
 
 
@@ -81,11 +86,14 @@ class _Weighing:
         Those that outgrew a length are held against the counters first: one of them beyond the count can have expired instead.
         """
         taken = self.taken
-        by_limit, by_length, by_ttl = ([each for each in self._groups if each.reason is reason] for reason in COUNTED)
+        by_limit, by_length, at_recovery, by_ttl = (
+            [each for each in self._groups if each.reason is reason] for reason in COUNTED
+        )
         for of_queue in _by_queue(by_length):
             rows = np.concatenate([each.rows for each in of_queue])
             taken.possible[rows] |= np.arange(len(rows)) >= max(map(self._must_have_dropped, of_queue))
-        for group in self._held_against(by_length):
+        taken.possible[_rows(each.rows for each in at_recovery)] = True
+        for group in self._held_against([*by_length, *at_recovery]):
             taken.reason[group.rows] = Reason.TTL
             by_ttl.append(group)
         self._held_against(by_ttl)
@@ -112,7 +120,8 @@ class _Weighing:
         pools: dict[Pool, list[InDoubt]] = {}
         for group in groups:
             policy = self._topology.policy(group.queue)
-            if group.reason is not Reason.LENGTH or not policy.refuses_when_full:  # refused ones are not counted
+            # Refused ones are not counted.
+            if group.reason is not Reason.LENGTH or not policy.refuses_when_full:
                 pools.setdefault(pool_of(policy), []).append(group)
         for pool, mine in pools.items():
             bounds = self._counters.bounds(pool, COUNTED[mine[0].reason])
@@ -237,7 +246,7 @@ class _Weighing:
         taken = self.taken
         for group in self._groups:
             short = least - np.count_nonzero((taken.reason == Reason.PURGED) & (taken.fault == fault.fault))
-            died = np.isin(taken.reason[group.rows], [Reason.LENGTH, Reason.TTL]) & (group.purge == fault.fault)
+            died = np.isin(taken.reason[group.rows], [*COUNTED]) & (group.purge == fault.fault)
             rows = group.rows[died]
             rows = rows[np.lexsort((taken.since_ns[rows], taken.possible[rows]))][::-1][: max(0, short)]
             taken.put(rows, Reason.PURGED, self._places[group.queue])

@@ -113,7 +113,11 @@ def _of_controls(controls: Sequence[VariantVerdict]) -> Iterator[str]:
     if bad:
         shown = f"{len(bad)} of {plural(len(controls), 'control')} did not show what {'it' if len(bad) == 1 else 'they'} must"
         named = _some([f"{name_in_line(control.name)}: {control.outcome.value}" for control in bad])
-        yield from (f". {shown} ({named}).", f"; {shown}", f"; {len(bad)} of {plural(len(controls), 'control')} failed")
+        yield from (
+            f". {shown} ({named}).",
+            f"; {shown}",
+            f"; {len(bad)} of {plural(len(controls), 'control')} not shown",
+        )
     elif controls:
         shown = "Its control showed what it must" if len(controls) == 1 else "Its controls showed what they must"
         named = _some([name_in_line(control.name) for control in controls])

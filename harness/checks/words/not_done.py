@@ -30,6 +30,7 @@ _VERBS = {
     Reason.HELD: "retained",
     Reason.TAKEN: "removed",
     Reason.UNCONFIRMED: "held",
+    Reason.RECOVERY: "dropped",
 }
 
 
@@ -131,8 +132,14 @@ _BY = {
     Reason.HELD: "by {queue} for its dead letter target, which refuses them",
     Reason.TAKEN: "from {queue} by a consumer that is not the run's",
     Reason.UNCONFIRMED: "by {queue} until its dead letter target has confirmed them",
+    Reason.RECOVERY: "by the length limit of {queue} when its node came back, as workers had held more than it has room for",
 }
-_FIELDS = {Reason.TTL: "message_ttl_s", Reason.LENGTH: "max_length", Reason.DELIVERY_LIMIT: "delivery_limit"}
+_FIELDS = {
+    Reason.TTL: "message_ttl_s",
+    Reason.LENGTH: "max_length",
+    Reason.RECOVERY: "max_length",
+    Reason.DELIVERY_LIMIT: "delivery_limit",
+}
 
 
 def _by(reason: Reason, queue: str, fault: str, topology: RunTopology) -> str:
