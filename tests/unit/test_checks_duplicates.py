@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from harness.checks.judge import judge
 from harness.checks.rules.done_twice import Reason
 from harness.checks.rules.duplicates import find_duplicates
 from harness.checks.rules.endings import LAG_NS
@@ -377,3 +378,23 @@ def test_a_fault_that_declares_what_it_does_explains_nothing_else() -> None:
     story = twice(Story(), 100, 7000)
     struck(story, HARMLESS, healed_ms=5100)
     assert reason(story) is Reason.NOTHING
+
+
+def test_a_delivery_that_belongs_nowhere_may_be_the_first_of_all() -> None:
+    """In a fan-out, beside what a killed broker delivered again."""
+    of = scenario(
+        queues={"tasks": {}, "second": {}, "other": {}},
+        exchanges={"all": {"type": "fanout"}},
+        bindings=[{"exchange": "all", "queue": "tasks"}, {"exchange": "all", "queue": "second"}],
+        publishers={"messages": 10, "exchange": "all"},
+    )
+    story = Story(queues=("tasks", "second", "other"), routes=("all/",))
+    story.sent(0)
+    story.process(0, queue=2)
+    for queue in (0, 1):
+        story.process(0, queue=queue)
+    story.restart_broker(action="kill")
+    story.lose_connection("worker")
+    story.process(0, to=2, queue=0)
+    found = judge(story.history(), of, name="x")
+    assert (found.counts.misrouted, found.counts.duplicates) == (1, 1)
