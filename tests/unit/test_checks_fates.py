@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from harness.checks.judge import judge
-from harness.events import CutOff, Note, ProcessExited
+from harness.events import BrokerLook, CutOff, Note, ProcessExited
 from harness.scenario.scenario import Scenario
 from harness.verdict.data import Fate, Outcome, Place, VariantVerdict
-from tests.unit.histories import FOREIGN, MS, Story, scenario
+from tests.unit.histories import FOREIGN, MS, Story, queue_facts, scenario
 
 
 def verdict(story: Story, of: Scenario | None = None) -> VariantVerdict:
@@ -615,3 +615,31 @@ def test_what_was_dealt_is_held_against_what_was_processed() -> None:
 
     assert outcome([["one", "three"], ["two"]]) is Outcome.AS_EXPECTED
     assert outcome([["one", "two"], ["three"]]) is Outcome.VIOLATED
+
+
+@pytest.mark.parametrize("mandatory", [True, False])
+def test_what_is_sent_after_its_queue_has_expired_is_lost_at_the_exchange(*, mandatory: bool) -> None:
+    """The queue is there for a second after its worker has gone; that it went is known by what came back."""
+    story = Story(queues=("tasks",))
+    story.event(BrokerLook, moment="before the traffic", queues=(queue_facts("tasks"),))
+    story.consume()
+    story.sent(0)
+    story.process(0)
+    story.kill_worker()
+    story.lose_connection("worker")
+    gone_ns = story.now + 1000 * MS
+    for seq, at_ns in ((1, gone_ns - 500 * MS), (2, gone_ns + 50 * MS), (4, gone_ns + 500 * MS)):
+        if seq == 4 and mandatory:
+            story.publish(3, mandatory=True)
+            story.returned(3)
+        story.now = at_ns
+        story.sent(seq)
+    story.drained()
+    story.event(BrokerLook, moment="after the drain", queues=())
+    found = verdict(story, scenario(queues={"tasks": {"arguments": {"x-expires": 1000}}}))
+    removed, possible = found.counts.fates[Fate.REMOVED], found.counts.possible
+    lost = found.counts.fates[Fate.LOST]
+    assert (removed, possible.get(Fate.REMOVED, 0), lost) == ((2, 1, 1) if mandatory else (3, 2, 0))
+    if mandatory:
+        (cause,) = found.causes
+        assert cause.setting == "publishers.mandatory: true (or queues.tasks without x-expires)"

@@ -57,6 +57,26 @@ def leader_away(queue: str, sent_ns: int, tally: MessageTable) -> FaultRecord | 
     return max(near, key=lambda each: each.at_ns, default=None)
 
 
+def expired_ns(queue: str, tally: MessageTable) -> tuple[int, int]:
+    """Return since when a queue can have expired, and by when it had: NEVER where it did not, or that is not known.
+
+    It is unused since its last consumer went, or since it was declared. That it had gone is told by what came back as unroutable from then on.
+    """
+    expires_s = tally.topology.policy(queue).expires_s
+    diverts = (
+        queue in names for names, lives in zip(_queues(tally), tally.copies.lives, strict=True) if len(lives.ways) > 1
+    )
+    if expires_s is None or not tally.topology.is_missing(queue) or any(diverts):
+        return NEVER, NEVER  # an alternate exchange takes what comes when it has gone
+    ends = [each.over_ns for each in tally.sessions if each.role == "worker" and queue in each.queues]
+    since_ns = max(ends, default=tally.topology.declared_ns or tally.zero_ns)
+    can_ns = since_ns + round(expires_s * 1e9) if since_ns != NEVER else NEVER
+    publishes = tally.publishes
+    alone = np.array([names == {queue} for names in _queues(tally)])[tally.messages.route[publishes.message]]
+    back = publishes.at_ns[publishes.returned & alone & (publishes.at_ns >= can_ns)]
+    return can_ns, int(back.min(initial=NEVER))
+
+
 def _may_meet(fault: FaultRecord, sent_ns: int) -> bool:
     return fault.effects.strikes_node and fault.at_ns - WITHIN_NS <= sent_ns <= over_ns(fault) + BACK_NS
 

@@ -23,7 +23,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.checks.rules.arrival import NOTICED_AFTER_NS, leader_away
+from harness.checks.rules.arrival import NOTICED_AFTER_NS, expired_ns, leader_away
 from harness.checks.rules.evidence import Cause, Evidence, accuses
 from harness.checks.rules.remedies import (
     BROKEN_PROMISE,
@@ -43,6 +43,7 @@ from harness.checks.rules.remedies import (
     persistent,
     reachable,
     together,
+    unexpired,
 )
 from harness.checks.tally.fault_records import BACK_NS, WITHIN_NS, FaultRecord, on_disk_ns, over_ns
 from harness.checks.tally.message_table import MessageTable
@@ -240,9 +241,12 @@ class Finder:
         return None
 
     def _unroutable(self, evidence: Evidence) -> Cause | None:
-        """Return the fault that had a classic queue's home node down when a message was sent: it goes nowhere then."""
+        """Return why a message went nowhere: its queue had expired, or its home node was down, when it was sent."""
         if evidence.mandatory and evidence.confirmed and evidence.alone:
             return None  # it would have come back
+        if evidence.sent_ns > expired_ns(evidence.queue, self._tally)[0]:
+            remedy = unexpired(evidence.queue, mandatory=evidence.alone and not evidence.mandatory)
+            return Cause(Place.EXCHANGE, "", None, remedy, evidence.sent_ns)
         away = self._home_away(evidence.queue, evidence.sent_ns)
         if away is None:
             return None

@@ -68,6 +68,16 @@ def reachable(queue: str, *, mandatory: bool) -> Remedy:
     return Remedy(f"publishers.mandatory: true (or {replicated.text})", (("publishers.mandatory",), *replicated.ways))
 
 
+def unexpired(queue: str, *, mandatory: bool) -> Remedy:
+    """For a message that is sent to a queue which has expired; `mandatory` tells whether that would have helped."""
+    lasting_queue = Remedy(f"queues.{queue} without x-expires", ((f"queues.{queue}.arguments.x-expires",),))
+    if not mandatory:
+        return lasting_queue
+    return Remedy(
+        f"publishers.mandatory: true (or {lasting_queue.text})", (("publishers.mandatory",), *lasting_queue.ways)
+    )
+
+
 def at_least_once(queue: str, topology: RunTopology) -> Remedy:
     """For a dead letter of a queue that dead-letters at most once; RabbitMQ 3.10 is the first that can do otherwise."""
     policy, at = topology.policy(queue), f"queues.{queue}"

@@ -19,7 +19,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import arrived, sent_at_last
+from harness.checks.rules.arrival import arrived, expired_ns, sent_at_last
 from harness.checks.rules.counted import Counters
 from harness.checks.rules.dead_lettering import DeadLettering
 from harness.checks.rules.happenings import Happenings
@@ -343,9 +343,12 @@ class _Walk:
         left = ~purged
         if left.any() and self.happened.is_gone(queue):
             # It may have been gone already when a fault struck.
-            gone = left & (unstruck | (self._topology.policy(queue).expires_s is not None))
+            sent_ns, (can_ns, by_ns) = self._tally.publishes.at_ns[self._sent[rows]], expired_ns(queue, self._tally)
+            in_vain = (self._last[rows] < 0) & (sent_ns > by_ns)  # there was no queue any more
+            gone = left & ~in_vain & (unstruck | (self._topology.policy(queue).expires_s is not None))
             self._take(rows[gone], Reason.QUEUE_GONE, queue)
-            self.taken.possible[rows[gone & (~unstruck | (sure_ns == NEVER))]] = True
+            unsure = ~unstruck | (sure_ns == NEVER) | ((self._last[rows] < 0) & (sent_ns > can_ns))
+            self.taken.possible[rows[gone & unsure]] = True
             left &= ~gone
         if left.any() and self._topology.has_foreign_consumers(queue):
             self._take(rows[left], Reason.TAKEN, queue)

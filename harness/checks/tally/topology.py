@@ -9,7 +9,7 @@ from functools import cached_property
 from harness.checks.tally.fault_records import BACK_NS, WITHIN_NS, FaultRecord, fault_records, over_ns
 from harness.checks.tally.lives import Lives, Ways
 from harness.checks.tally.times import NEVER
-from harness.events import BrokerLook, BrokerStarted, Event, QueueFacts
+from harness.events import BrokerLook, BrokerStarted, Event, Phase, PhaseChanged, QueueFacts
 from harness.scenario.queue_policy import EffectivePolicy, effective_policy
 from harness.scenario.routing import Position, QueueRoles, Topology, queue_roles
 from harness.scenario.scenario import Scenario
@@ -75,6 +75,9 @@ class RunTopology:
         self.nodes = max((len(event.nodes) for event in events if isinstance(event, BrokerStarted)), default=1)
         self.faults = fault_records(events)
         """The steps that struck, in their order."""
+        declared = (event for event in events if isinstance(event, PhaseChanged) and event.phase is Phase.DECLARE)
+        self.declared_ns = next((event.at_ns for event in declared), 0)
+        """When the run began to declare its queues; 0 if the events do not tell."""
         self.consumed = scenario.consumed_queues
         self._declared = scenario.topology
         self._body = _body_of_all(scenario)
