@@ -507,6 +507,15 @@ def test_the_sentence_says_which_was_away(settings: dict[str, Any], nodes: int, 
     assert f"where no queue was there to take them, {away}, when" in found.sentence
 
 
+def test_what_one_setting_would_have_kept_in_several_queues_is_told_in_one_sentence() -> None:
+    story = Story(queues=("tasks", "second"), routes=("all/",))
+    transient(story)
+    story.restart_broker()
+    (found,) = judge(story.history(), scenario(queues={"tasks": {}, "second": {}}, **FANNED_OUT), name="x").causes
+    assert (found.count, found.setting) == (2, PERSISTENT)
+    assert found.settings == (("publishers.persistent",),)
+
+
 # Messages sent between two moments share one decision; those on either side of a moment do not.
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.tally.lives import Ways
+from harness.checks.tally.lives import Alternatives
 from harness.checks.tally.publishes import PublisherLog
 from harness.checks.tally.sent import Sent
 from harness.checks.tally.times import NEVER
@@ -57,7 +57,9 @@ def diverted(sent: Sent, routes: tuple[str, ...], topology: RunTopology, logs: I
     return Diverted(tuple(found), route, way, promised)
 
 
-def _ways_at(at_ns: NDArray[np.int64], name: str, ways: Ways, topology: RunTopology) -> tuple[Bits, NDArray[np.uint8]]:
+def _ways_at(
+    at_ns: NDArray[np.int64], name: str, ways: Alternatives, topology: RunTopology
+) -> tuple[Bits, NDArray[np.uint8]]:
     """Return which ways publishes to a route can have taken at some times, and which one they most likely took."""
     bits, likely = np.ones(len(at_ns), dtype=np.uint64), np.zeros(len(at_ns), dtype=np.uint8)
     for each in topology.diversions:
@@ -74,7 +76,7 @@ def _ways_at(at_ns: NDArray[np.int64], name: str, ways: Ways, topology: RunTopol
 def _of_further_attempts(
     again: NDArray[np.bool_],
     name: str,
-    ways: Ways,
+    ways: Alternatives,
     topology: RunTopology,
     logs: Iterable[PublisherLog],
     promised: Bits,

@@ -27,9 +27,9 @@ MOST_SLOTS = 256
 
 DeathPath = tuple[tuple[str, str, int], ...]
 """Queue, reason and count of each entry of x-death."""
-Ways = tuple[tuple[Position, ...], ...]
+Alternatives = tuple[tuple[Position, ...], ...]
 """Where a message can be put: by the first way, in all of its queues; another one is taken while queues of the first are away."""
-Targets = Callable[[Position], Ways]
+Targets = Callable[[Position], Alternatives]
 """Where a death leads to; nothing where no queue gets it."""
 
 
@@ -48,7 +48,7 @@ class Slot:
 class Lives:
     """All lives that the messages of one route can have."""
 
-    def __init__(self, first: Ways, targets: Targets, rounds: int = 1) -> None:
+    def __init__(self, first: Alternatives, targets: Targets, rounds: int = 1) -> None:
         """Walk from the queues that a route leads to along every death. Each position is looked at once in a slot, so the walk ends.
 
         `rounds` is how often a life may come to the same death into several queues.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from harness.checks.tally.fault_records import BACK_NS, WITHIN_NS, FaultRecord, fault_records, over_ns
-from harness.checks.tally.lives import Lives, Ways
+from harness.checks.tally.lives import Alternatives, Lives
 from harness.checks.tally.times import NEVER
 from harness.events import BrokerLook, BrokerStarted, Event, Phase, PhaseChanged, QueueFacts
 from harness.scenario.queue_policy import EffectivePolicy, effective_policy
@@ -49,7 +49,7 @@ def _together(earlier: Iterable[Diversion], another: Diversion) -> list[Diversio
     return found
 
 
-def _ways(first: tuple[Position, ...], others: Iterable[tuple[Position, ...]]) -> Ways:
+def _ways(first: tuple[Position, ...], others: Iterable[tuple[Position, ...]]) -> Alternatives:
     """Return the first way, and those others that lead to a queue that it does not lead to."""
     return tuple(dict.fromkeys((first, *(each for each in others if not set(each) <= set(first)))))
 
@@ -208,11 +208,11 @@ class RunTopology:
                 if each:
                     yield each, back_ns
 
-    def ways(self, route: str) -> Ways:
+    def ways(self, route: str) -> Alternatives:
         """Return where a route leads to, and where else while queues are away and an alternate exchange takes over."""
         return _ways(self.topology.start(route), (each.topology.start(route) for each in self.diversions))
 
-    def death_ways(self, position: Position) -> Ways:
+    def death_ways(self, position: Position) -> Alternatives:
         """Return where a death leads to, and where else while queues are away and an alternate exchange takes over."""
         return _ways(self.topology.deaths(position), (each.topology.deaths(position) for each in self.diversions))
 

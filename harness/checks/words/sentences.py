@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from harness.checks.rules.evidence import Cause, Causes
 from harness.checks.rules.last_seen import last_seen_ns
-from harness.checks.rules.remedies import BROKEN_PROMISE, CHANGED_BODY, FAILED_WORK, NO_CAUSE, UNDECLARED_TAKER, Remedy
+from harness.checks.rules.remedies import (
+    BROKEN_PROMISE,
+    CHANGED_BODY,
+    FAILED_WORK,
+    NO_CAUSE,
+    UNDECLARED_TAKER,
+    Remedy,
+    Ways,
+)
 from harness.checks.tally.fault_records import FaultRecord, fault_records
 from harness.checks.tally.message_table import MessageTable
 from harness.events import Event
@@ -24,7 +33,14 @@ def group_causes(
 ) -> tuple[LossCause, ...]:
     """Group the lost messages by place, holder, fault and remedy, with one sentence each; the largest group first."""
     titles = {fault_record.fault: fault_record for fault_record in fault_records(events)}
-    keys = [(cause.place, cause.actor, cause.fault, cause.remedy) for cause in causes.causes]
+    ways: dict[str, Ways] = {}
+    for cause in causes.causes:  # of several queues: what would have kept the messages of all of them
+        text, own = cause.remedy.text, cause.remedy.ways
+        ways[text] = tuple(way for way in ways.get(text, own) if way in own)
+    keys = [
+        (cause.place, cause.actor, cause.fault, replace(cause.remedy, ways=ways[cause.remedy.text]))
+        for cause in causes.causes
+    ]
     distinct = list(dict.fromkeys(keys))
     group = np.array([distinct.index(key) for key in keys], dtype=np.int64)[causes.of]
     counts = np.bincount(group, minlength=len(distinct)).tolist()
