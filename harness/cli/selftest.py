@@ -91,7 +91,7 @@ def _lie(
     from harness.cli.suite import say_swept
     from harness.lies.registry import lies
     from harness.lies.table import as_json as to_json
-    from harness.lies.table import described, markdown
+    from harness.lies.table import closing, described, markdown
     from harness.lies.telling import load, tell
 
     say_swept(ledger.sweep())
@@ -116,6 +116,7 @@ def _lie(
             for line in described(runs[-1]):
                 say(line)
     typer.echo(json.dumps(to_json(runs, seed=seed)) if as_json else markdown(runs), nl=as_json)
+    say(closing(runs))
     raise typer.Exit(0 if all(run.right for run in runs) else int(ExitCode.VIOLATED))
 
 

@@ -9,6 +9,7 @@ from harness.lies.kinds.base import AsIf
 from harness.lies.registry import lies
 from harness.lies.scene import Beside
 from harness.lies.telling import LieTold, RunOfLies
+from harness.verdict.words import plural
 
 _EXPLAINED = {
     AsIf.DELIVERED_AGAIN: "The connection of a worker was lost before its ack had surely arrived: then the broker delivers again",
@@ -28,8 +29,9 @@ def markdown(runs: Sequence[RunOfLies]) -> str:
         f"|---|---|{'---|' * len(beside)}",
         *(f"| {name} | {_finds(name)} | {_cells(beside, runs, name)} |" for name in _told(runs)),
         f"| said of messages that nobody lied about | nothing | {_each(beside, runs, _invented)} |",
-        f"| no lies | as expected | {_each(beside, runs, _honest)} |",
     ]
+    if any(not run.lies for run in runs):
+        lines.append(f"| no lies | as expected | {_each(beside, runs, _honest)} |")
     return "\n".join([*lines, *_justified(runs)]) + "\n"
 
 
@@ -52,7 +54,7 @@ def _either(beside: Collection[Beside]) -> str:
 def described(run: RunOfLies) -> Iterator[str]:
     """Describe a run: a line of counts, and one for each kind of lie that the verdict is wrong about."""
     what = f"lies found: {_counted(run.lies)}" if run.lies else "no lies"
-    yield f"{run.scene}, {run.beside}, client {run.client}, RabbitMQ {run.rabbitmq}: {what}; {run.outcome}"
+    yield f"{run.scene}, {run.beside}, client {run.client}, RabbitMQ {run.rabbitmq}: {what}; the verdict is {run.outcome}"
     for each in run.lies:
         if not each.findings:
             yield f"  not told    {each.lie}: no message suited it"
@@ -63,6 +65,15 @@ def described(run: RunOfLies) -> Iterator[str]:
         yield f"  invented    {_listed(run.invented)}"
     if not run.right:
         yield f"  the run is in {run.directory}"
+
+
+def closing(runs: Sequence[RunOfLies]) -> str:
+    """Say in a sentence whether the verdicts were right."""
+    wrong = [run for run in runs if not run.right]
+    if wrong:
+        return f"{len(wrong)} of {plural(len(runs), 'verdict')} {'is' if len(wrong) == 1 else 'are'} wrong: see above"
+    told = sum(len(each.findings) for run in runs for each in run.lies)
+    return f"Right: each of {plural(told, 'lie')} was found, or is what an honest broker may leave there, and nothing else was said."
 
 
 def as_json(runs: Sequence[RunOfLies], *, seed: int) -> dict[str, object]:

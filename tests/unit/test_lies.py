@@ -22,7 +22,7 @@ from harness.lies.kinds.base import Find
 from harness.lies.orders import draw_orders
 from harness.lies.registry import lies
 from harness.lies.scene import MESSAGES, REJECTED_EVERY, SCENES, WINDOWS, Beside, Scene, Traffic, Window, scenario
-from harness.lies.table import as_json, described, markdown
+from harness.lies.table import as_json, closing, described, markdown
 from harness.lies.telling import LieTold, RunOfLies, load
 from harness.lies.told import Told
 from harness.scenario.load import load_text
@@ -386,6 +386,13 @@ def test_a_run_is_right_if_all_is_told_and_found_and_nothing_else_is_said() -> N
     assert not run_of(outcome=Outcome.INCONCLUSIVE).right
 
 
+def test_the_last_sentence_says_whether_the_verdicts_were_right() -> None:
+    right, wrong = run_of(kind("dropped after the queue", found=2)), run_of(kind("corrupted", found=0, missed=1))
+    assert closing([right, run_of(outcome=Outcome.AS_EXPECTED)]).startswith("Right: each of 2 lies was found")
+    assert closing([right, wrong]) == "1 of 2 verdicts is wrong: see above"
+    assert "no lies" not in markdown([right])
+
+
 def test_a_run_that_is_wrong_is_described_by_message() -> None:
     wrong = run_of(
         kind("dropped after the queue", found=1, missed=1, blamed="kill worker-1"),
@@ -393,7 +400,7 @@ def test_a_run_that_is_wrong_is_described_by_message() -> None:
         invented=("ttl-1#1: lost in ttl",),
     )
     assert list(described(wrong)) == [
-        "lies, alone, client pika, RabbitMQ 3.10.8: lies found: 1 of 2; violated",
+        "lies, alone, client pika, RabbitMQ 3.10.8: lies found: 1 of 2; the verdict is violated",
         "  missed      dropped after the queue: plain-1#1 in plain (nothing said, blamed on kill worker-1)",
         "  blamed      dropped after the queue: plain-1#0 in plain (lost, blamed on kill worker-1), "
         "plain-1#1 in plain (nothing said, blamed on kill worker-1)",
