@@ -173,6 +173,25 @@ def test_queues_that_expire_may_be_gone_each_alone_and_together() -> None:
     assert all_done(told(run, chained(a=expires, b=expires)), 3)
 
 
+def test_what_nobody_saw_after_something_came_to_the_other_queue_was_led_there_too() -> None:
+    """The queue can have expired a second after it was declared; that it had is known when something was seen behind the alternate."""
+    run = story()
+    run.event(BrokerLook, moment="before the traffic", queues=(queue_facts("first"), queue_facts("other")))
+    run.consume(2, queue=OTHER)
+    run.sent(0)
+    run.now += 2000 * MS
+    run.sent(1)
+    run.sent(2)
+    run.process(2, to=2, queue=OTHER)
+    run.sent(3)
+    run.now += 5000 * MS
+    run.drained()
+    run.event(BrokerLook, moment="after the drain", queues=(queue_facts("other"),))
+    found = told(run, scenario(queues={"first": {"arguments": {"x-expires": 1000}}, "other": {}}, **SPARE))
+    assert found.by_queue["first"][Fate.REMOVED] == 2
+    assert (found.by_queue["other"][Fate.PROCESSED], found.by_queue["other"][Fate.LOST]) == (1, 1)
+
+
 @pytest.mark.parametrize("done", [True, False])
 def test_only_the_way_of_an_attempt_that_was_promised_is_promised(*, done: bool) -> None:
     """The first attempt came to the first queue, was never confirmed, and was held there when the broker ended."""

@@ -60,17 +60,12 @@ def leader_away(queue: str, sent_ns: int, tally: MessageTable) -> FaultRecord | 
 def expired_ns(queue: str, tally: MessageTable) -> tuple[int, int]:
     """Return since when a queue can have expired, and by when it had: NEVER where it did not, or that is not known.
 
-    It is unused since its last consumer went, or since it was declared. That it had gone is told by what came back as unroutable from then on.
+    That it had gone is told by what came back as unroutable from then on. Neither is known where an alternate exchange takes what comes then.
     """
-    expires_s = tally.topology.policy(queue).expires_s
-    diverts = (
-        queue in names for names, lives in zip(_queues(tally), tally.copies.lives, strict=True) if len(lives.ways) > 1
-    )
-    if expires_s is None or not tally.topology.is_missing(queue) or any(diverts):
-        return NEVER, NEVER  # an alternate exchange takes what comes when it has gone
-    ends = [each.over_ns for each in tally.sessions if each.role == "worker" and queue in each.queues]
-    since_ns = max(ends, default=tally.topology.declared_ns or tally.zero_ns)
-    can_ns = since_ns + round(expires_s * 1e9) if since_ns != NEVER else NEVER
+    can_ns = tally.topology.can_expire_ns(queue, tally.sessions, tally.zero_ns)
+    ways = (len(lives.ways) for names, lives in zip(_queues(tally), tally.copies.lives, strict=True) if queue in names)
+    if can_ns == NEVER or any(each > 1 for each in ways):
+        return NEVER, NEVER
     publishes = tally.publishes
     alone = np.array([names == {queue} for names in _queues(tally)])[tally.messages.route[publishes.message]]
     back = publishes.at_ns[publishes.returned & alone & (publishes.at_ns >= can_ns)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from harness.checks.tally.lives import Alternatives
 from harness.checks.tally.publishes import PublisherLog
 from harness.checks.tally.sent import Sent
+from harness.checks.tally.sessions import Session
 from harness.checks.tally.times import NEVER
 from harness.checks.tally.topology import RunTopology
 
@@ -28,6 +29,8 @@ class Diverted:
     """By message, the number of its route."""
     way: NDArray[np.uint8]
     """By message, which of the ways of its route it took where nothing was seen of it: see `Lives.ways`."""
+    later: NDArray[np.uint8]
+    """The same, from when on something was seen on that way: its queue can have expired before; 0 for none."""
     promised: Bits
     """By message, the ways that those of its attempts can have taken which were promised; those of all if none was."""
 
@@ -54,7 +57,24 @@ def diverted(sent: Sent, routes: tuple[str, ...], topology: RunTopology, logs: I
             route = route.astype(np.min_scalar_type(len(routes) + len(found)))
             route[chosen] = len(routes) + len(found)
             found.append(name)
-    return Diverted(tuple(found), route, way, promised)
+    return Diverted(tuple(found), route, way, np.zeros_like(way), promised)
+
+
+def after_expiry(
+    apart: Diverted, first: int, sent: Sent, topology: RunTopology, sessions: Sequence[Session], zero_ns: int
+) -> Diverted:
+    """Say which way a message took that was published after a queue can have expired; `first` is the number of the first route."""
+    can_ns = {queue: topology.can_expire_ns(queue, sessions, zero_ns) for queue in topology.topology.queues}
+    expired = sorted((at_ns, queue) for queue, at_ns in can_ns.items() if at_ns != NEVER)
+    later = apart.later.copy()
+    for number, name in enumerate(apart.routes, start=first):
+        ways = topology.ways(name)
+        mine = np.flatnonzero((apart.route[: sent.total] == number) & (apart.way == 0))
+        for last, (at_ns, _) in enumerate(expired, start=1):
+            left = replace(topology.topology, away=frozenset(queue for _, queue in expired[:last])).start(name)
+            if left in ways[1:]:
+                later[mine[sent.first_published_ns[mine] > at_ns]] = ways.index(left)
+    return replace(apart, later=later)
 
 
 def _ways_at(

@@ -12,8 +12,10 @@ from harness.checks.tally.copies import Copies
 from harness.checks.tally.deliveries import REJECTED, WorkerLog
 from harness.checks.tally.diverted import Bits, Diverted
 from harness.checks.tally.found import Found
+from harness.checks.tally.lives import Lives
 from harness.checks.tally.messages import Messages
 from harness.checks.tally.received import Received
+from harness.checks.tally.times import NEVER
 
 
 def branched(
@@ -94,8 +96,11 @@ def existing(
         if len(lives.ways) > 1:
             message = copies.messages(mine)
             slots = [copies.siblings(mine, slot) for slot in range(lives.published)]
+            likely = _likely(
+                lives, [seen[slot] for slot in slots], messages.first_published_ns[message], apart, message
+            )
             kept = [received.completions.some[slot] | np.isin(slot, found.copy) for slot in slots]
-            evidence = _Evidence([seen[slot] for slot in slots], kept, apart.promised[message], apart.way[message])
+            evidence = _Evidence([seen[slot] for slot in slots], kept, apart.promised[message], likely)
             for slot, there in zip(slots, evidence.existing(lives.ways), strict=True):
                 exists[slot] &= there
     began = exists.copy()
@@ -108,6 +113,22 @@ def existing(
             for place in places:
                 exists[place[ended]] = True
     return exists, began
+
+
+def _likely(
+    lives: Lives,
+    seen: Sequence[NDArray[np.bool_]],
+    first_ns: NDArray[np.int64],
+    apart: Diverted,
+    message: NDArray[np.int64] | slice,
+) -> NDArray[np.uint8]:
+    """Return the most likely way of some messages: that of an expired queue's exchange from when on something was seen on it."""
+    likely, later = apart.way[message].copy(), apart.later[message]
+    for number, way in enumerate(lives.ways[1:], start=1):
+        on_it = np.logical_or.reduce([first_ns < 0, *(seen[slot] for slot in way if slot not in lives.ways[0])])
+        after = (later == number) & (first_ns > first_ns[on_it & (later == number)].min(initial=NEVER))
+        likely[after] = number
+    return likely
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from harness.checks.tally.columns import (
 from harness.checks.tally.copies import AT_ONCE, Copies, DeliveredCopies
 from harness.checks.tally.counting import Counts, Mark, Marks
 from harness.checks.tally.deliveries import NO_DELIVERIES, Deliveries, WorkerLog
-from harness.checks.tally.diverted import diverted
+from harness.checks.tally.diverted import after_expiry, diverted
 from harness.checks.tally.existing import branched, existing
 from harness.checks.tally.fault_records import FaultRecord, over_ns
 from harness.checks.tally.found import Found, read_found
@@ -344,6 +344,7 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
     )
     exists = began = None
     if not copies.single:
+        apart = after_expiry(apart, len(routes) - len(apart.routes), sent, topology, sessions.all, history.zero_ns)
         begun = branched(copies, worker_logs, sent.route, queues, topology.leads_elsewhere())
         exists, began = existing(messages, copies, received, found, begun, apart)
     return MessageTable(

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from harness.checks.tally.fault_records import BACK_NS, WITHIN_NS, FaultRecord, fault_records, over_ns
 from harness.checks.tally.lives import Alternatives, Lives
+from harness.checks.tally.sessions import Session
 from harness.checks.tally.times import NEVER
 from harness.events import BrokerLook, BrokerStarted, Event, Phase, PhaseChanged, QueueFacts
 from harness.scenario.queue_policy import EffectivePolicy, effective_policy
@@ -137,6 +138,18 @@ class RunTopology:
         if self.nodes < 2 or self.policy(queue).type != "classic":
             return False
         return facts is None or facts.node in nodes
+
+    def can_expire_ns(self, queue: str, sessions: Iterable[Session], zero_ns: int) -> int:
+        """Return since when a queue that was gone at the end can have expired; NEVER for one that cannot.
+
+        It is unused since its last consumer went, or since it was declared (`zero_ns` if the events do not tell when).
+        """
+        expires_s = self.policy(queue).expires_s
+        if expires_s is None or not self.is_missing(queue):
+            return NEVER
+        ends = (each.over_ns for each in sessions if each.role == "worker" and queue in each.queues)
+        since_ns = max(ends, default=self.declared_ns or zero_ns)
+        return NEVER if since_ns == NEVER else since_ns + round(expires_s * 1e9)
 
     def home_away(self, queue: str) -> tuple[FaultRecord, ...]:
         """Return the faults that took away the node where a classic queue of a cluster lives: what is published to it goes nowhere till it is back."""
