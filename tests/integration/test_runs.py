@@ -210,7 +210,7 @@ name: many
 publishers: {messages: 5000, rate: 2000}
 workers: {count: 2, work: 4ms, prefetch: 5}
 timeline:
-  - after: {confirmed: 200}
+  - after: {processed: 100}
     pause: {worker: 1, for: 300ms}
   - after: {confirmed: 400}
     scale: {to: 3}
@@ -220,7 +220,7 @@ timeline:
     close: connections
   - after: {confirmed: 1200}
     pause: {broker: any, for: 300ms}
-  - after: {confirmed: 4000}
+  - after: {processed: 4000}
     pause: {worker: worker-3, for: 300ms}
   - after: {confirmed: 5003}
     publish: the last one

@@ -309,7 +309,8 @@ class Options:
             if there.overflow == "drop-head" or (there.overflow == "reject-publish-dlx" and stay.may_be_refused):
                 found += self._dead(stay, "maxlen")
             elif there.kind == "classic" and any(
-                each.ends_node and each.end_ns >= stay.since_ns for each in self.faults
+                each.ends_node and stay.since_ns <= each.end_ns and each.begin_ns <= stay.until_ns
+                for each in self.faults
             ):
                 found += self._dead(stay, "maxlen")  # a queue that refuses drops its head when it is recovered
             if there.overflow == "reject-publish" and stay.may_be_refused:
