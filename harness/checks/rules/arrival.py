@@ -53,14 +53,15 @@ def leader_away(queue: str, sent_ns: int, tally: MessageTable) -> FaultRecord | 
     """Return the fault that may have ended or frozen the leader of a quorum queue before what was sent to it came there: the latest one."""
     if tally.topology.policy(queue).type != "quorum":
         return None
-    near = (each for each in tally.topology.faults if _may_meet(each, sent_ns))
+    near = (each for each in tally.topology.faults if _may_meet(each, np.array(sent_ns)))
     return max(near, key=lambda each: each.at_ns, default=None)
 
 
 def expired_ns(queue: str, tally: MessageTable) -> tuple[int, int]:
-    """Return since when a queue can have expired, and by when it had: NEVER where it did not, or that is not known.
+    """Return the earliest time at which a queue can have expired, and a time by which it surely had; NEVER for what is not known.
 
-    That it had gone is told by what came back as unroutable from then on. Neither is known where an alternate exchange takes what comes then.
+    The first message that was returned as unroutable shows that the queue was gone. Behind an exchange with an alternate exchange nothing is
+    returned, and both are NEVER.
     """
     can_ns = tally.topology.can_expire_ns(queue, tally.sessions, tally.zero_ns)
     ways = (len(lives.ways) for names, lives in zip(_queues(tally), tally.copies.lives, strict=True) if queue in names)
@@ -72,8 +73,10 @@ def expired_ns(queue: str, tally: MessageTable) -> tuple[int, int]:
     return can_ns, int(back.min(initial=NEVER))
 
 
-def _may_meet(fault: FaultRecord, sent_ns: int) -> bool:
-    return fault.effects.strikes_node and fault.at_ns - WITHIN_NS <= sent_ns <= over_ns(fault) + BACK_NS
+def _may_meet(fault: FaultRecord, sent_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which messages were sent while a fault may have kept a leader away."""
+    found: NDArray[np.bool_] = (sent_ns >= fault.at_ns - WITHIN_NS) & (sent_ns <= over_ns(fault) + BACK_NS)
+    return found & fault.effects.strikes_node
 
 
 def _kept_for_leader(publishes: NDArray[np.int64], tally: MessageTable) -> NDArray[np.bool_]:
@@ -83,8 +86,7 @@ def _kept_for_leader(publishes: NDArray[np.int64], tally: MessageTable) -> NDArr
     )
     sent_ns, away = tally.publishes.at_ns[publishes], np.zeros(len(publishes), dtype=bool)
     for each in tally.topology.faults:
-        if each.effects.strikes_node:
-            away |= (sent_ns >= each.at_ns - WITHIN_NS) & (sent_ns <= over_ns(each) + BACK_NS)
+        away |= _may_meet(each, sent_ns)
     found: NDArray[np.bool_] = away & quorum[tally.messages.route[tally.publishes.message[publishes]]]
     return found
 

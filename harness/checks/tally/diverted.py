@@ -21,7 +21,7 @@ Bits = NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True)
 class Diverted:
-    """Messages whose route is told apart from that of others which went out the same way."""
+    """Messages that were published to a route while its queues may have been away: they get a route number of their own."""
 
     routes: tuple[str, ...]
     """The routes of which there are some: each has a second number, behind those of all routes."""

@@ -17,7 +17,7 @@ from harness.scenario.scenario import Scenario
 from harness.scenario.topology import Queue
 
 MOST_TOGETHER = 64
-"""How many times that a further one has in common with those before it are told apart."""
+"""The largest number of overlaps that are kept for one further time in which queues were away."""
 
 
 @dataclass(frozen=True, slots=True)
