@@ -132,7 +132,7 @@ _BY = {
     Reason.HELD: "by {queue} for its dead letter target, which refuses them",
     Reason.TAKEN: "from {queue} by a consumer that is not the run's",
     Reason.UNCONFIRMED: "by {queue} until its dead letter target has confirmed them",
-    Reason.RECOVERY: "by the length limit of {queue} as its node came back",
+    Reason.RECOVERY: "by the length limit of {queue} on recovery",
 }
 _FIELDS = {
     Reason.TTL: "message_ttl_s",
