@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 3
 SPREAD  = --numprocesses $(JOBS) --dist loadgroup
 
-.PHONY: demo test nightly check unit integration format lint types lies bench bench-light bench-judging bench-precision bench-report bench-turnaround screenshot schema mutants docs lock clean help
+.PHONY: demo test nightly check unit integration format lint types lies fuzz bench bench-light bench-judging bench-precision bench-report bench-turnaround screenshot schema mutants docs lock clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -55,6 +55,9 @@ types: $(STAMP)
 
 lies: $(STAMP) ## tell every lie beside every fault on a native broker, and refresh the table in docs/verdicts.md
 	$(BIN)/python -m tools.lies_table
+
+fuzz: $(STAMP) ## throw malformed input, damaged files, hostile brokers and signals at chaos, and refresh the table in docs/reliability.md; FUZZ="--seed 7" repeats a draw
+	$(BIN)/python -m tools.fuzz $(FUZZ)
 
 mutants: $(STAMP) ## plant mistakes in the judge's rules: at least nine of ten must make a test fail; MUTANTS="--seed 7" repeats a draw
 	$(BIN)/python -m tools.mutants $(MUTANTS)

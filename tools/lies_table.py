@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
 
-PAGE: Final = Path(__file__).parents[1] / "docs" / "verdicts.md"
-BEGIN: Final = "<!-- begin: make lies -->"
-END: Final = "<!-- end: make lies -->"
-
-
-def with_table(page: str, table: str) -> str:
-    """Return a page with another table between its marks. Raises ValueError for a page without them."""
-    if not (BEGIN in page and END in page):
-        raise ValueError(f"the page has no {BEGIN} and {END}")
-    return re.sub(f"{BEGIN}.*{END}", lambda _: f"{BEGIN}\n{table}{END}", page, flags=re.DOTALL)
+from tools.pages import write_table
 
 
 def main(options: Sequence[str]) -> int:
@@ -26,7 +14,7 @@ def main(options: Sequence[str]) -> int:
     command = [sys.executable, "-m", "harness", "selftest", "--broker", "native", "--all", *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.stdout:
-        PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), done.stdout), encoding="utf-8")
+        write_table("verdicts.md", "lies", done.stdout)
     return done.returncode
 
 

@@ -4,28 +4,49 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """Run the command line; every error the harness knows is one clear message and its exit code, never a traceback."""
-    from harness.cli.app import app
-    from harness.errors import ChaosError, ExitCode
-
+    """Run the command line, and leave with its exit code."""
     try:
-        app(standalone_mode=True)
-    except ChaosError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(int(error.exit_code))
-    except KeyboardInterrupt:
-        sys.exit(int(ExitCode.INTERRUPTED))
-    except BrokenPipeError:
-        sys.exit(0)
-    except OSError as error:
-        place = f" ({error.filename})" if error.filename else ""
-        sys.stderr.write(f"{error.strerror or error}{place}\n")
-        sys.exit(int(ExitCode.INFRASTRUCTURE))
+        code = answer(sys.argv[1:])
     finally:
         # Python looks for garbage before it ends, a tenth of a second after a run; all of it goes with the process.
         gc.freeze()
-    sys.exit(0)
+    sys.exit(code)
+
+
+def answer(arguments: Sequence[str]) -> int:
+    """Do what a command line asks for, and return its exit code: every error is one clear message, never a traceback."""
+    from harness.cli.app import app
+
+    try:
+        app(list(arguments), prog_name="chaos", standalone_mode=True)
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else 0
+    except (Exception, KeyboardInterrupt) as error:
+        return _said(error)
+    return 0
+
+
+def _said(error: BaseException) -> int:
+    """Tell people of an error, and return its exit code."""
+    from harness.cli.options import say
+    from harness.errors import ChaosError, ExitCode
+    from harness.unforeseen import sentence
+
+    match error:
+        case ChaosError():
+            say(str(error))
+            return int(error.exit_code)
+        case KeyboardInterrupt():
+            return int(ExitCode.INTERRUPTED)
+        case BrokenPipeError():
+            return int(ExitCode.AS_EXPECTED)
+        case OSError() if error.strerror:
+            say(error.strerror + (f" ({error.filename})" if error.filename else ""))
+        case _:
+            say(sentence(error))
+    return int(ExitCode.INFRASTRUCTURE)

@@ -100,8 +100,8 @@ def conclude(exploration: Exploration, folder: Path, settings: Settings, *, no_c
     from rich.text import Text
 
     from harness.cli.searching import FOUND
+    from harness.plain import plain
     from harness.report.explored import write_exploration
-    from harness.report.plain import plain
     from harness.report.summary import STYLES
     from harness.search.exploration import steps_in_words
     from harness.verdict.data import Outcome, worst

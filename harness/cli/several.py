@@ -133,8 +133,8 @@ def conclude(
     from rich.text import Text
 
     from harness.cli.suite import line_of
+    from harness.plain import plain
     from harness.report.batch import write_batch
-    from harness.report.plain import plain
     from harness.report.suite import print_suite
     from harness.verdict.data import Outcome, worst
     from harness.verdict.repetitions import by_scenario

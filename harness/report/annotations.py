@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from harness.report.plain import plain
+from harness.plain import plain
 from harness.verdict.data import Outcome, RunVerdict, VariantVerdict
 
 

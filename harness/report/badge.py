@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-from harness.report.plain import plain, shortened
+from harness.plain import plain, shortened
 from harness.verdict.data import Outcome
 
 FILLS: Final = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from harness.history.history import History
-from harness.report.plain import shortened
+from harness.plain import shortened
 from harness.verdict.data import FaultOutcome, RunVerdict
 
 BEFORE = timedelta(seconds=1)

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any, Final
 
 from harness.history.series import Series
+from harness.plain import colour, plain, shortened
 from harness.report.bokehjs import Field, Model
 from harness.report.lane_plot import lane_plot
 from harness.report.lanes import Span
-from harness.report.plain import colour, plain, shortened
 from harness.report.plots import (
     IN_INK,
     INK,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
+from harness.plain import plain, shortened
 from harness.report.figures import NOTHING, clock, figure, lost_figure, seconds
-from harness.report.plain import plain, shortened
 from harness.verdict.data import Fate, Percentiles, RunVerdict, VariantVerdict
 
 if TYPE_CHECKING:

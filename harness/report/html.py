@@ -12,6 +12,7 @@ from harness.checks.rules.timing import LISTED_OUTAGE_S
 from harness.checks.tally.topology import RunTopology
 from harness.history.history import History
 from harness.history.series import Series, series
+from harness.plain import shortened
 from harness.report.bokehjs import script
 from harness.report.broker_log import Complaints, Excerpt, complaints_by_variant, excerpts, zero_of
 from harness.report.charts import HIDDEN_AT_FIRST, LATENCY, LINES, QueueLine, latency, queue_lines, timeline
@@ -20,7 +21,6 @@ from harness.report.figures import NOTHING_PUBLISHED, interval
 from harness.report.lane_plot import LOST, SHOWN_LANES, STATES
 from harness.report.lanes import Span, lanes
 from harness.report.lives import ListedMessage, lives
-from harness.report.plain import shortened
 from harness.report.templates import embedded_json, environment, packed_json
 from harness.scenario.scenario import Scenario
 from harness.verdict.data import DuplicateCause, Fate, FaultOutcome, LossCause, NotDone, RunVerdict, VariantVerdict

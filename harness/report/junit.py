@@ -7,7 +7,7 @@ from typing import Any
 
 from junitparser import Attr, Error, Failure, JUnitXml, Properties, Property, Skipped, TestCase, TestSuite
 
-from harness.report.plain import lines, plain
+from harness.plain import lines, plain
 from harness.report.summary import standing
 from harness.verdict.data import ExpectationResult, Outcome, RunVerdict, VariantVerdict
 

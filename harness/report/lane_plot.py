@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from math import log10
 from typing import Final
 
+from harness.plain import plain, shortened
 from harness.report.bokehjs import Field, Model
 from harness.report.figures import seconds
 from harness.report.lanes import Span
-from harness.report.plain import plain, shortened
 from harness.report.plots import IN_INK, INK, Plot, Window, plot_in, source, tip
 from harness.verdict.data import LossCause, VariantVerdict
 from harness.verdict.words import plural

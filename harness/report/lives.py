@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.plain import plain
 from harness.report.figures import clock
-from harness.report.plain import plain
 from harness.verdict.data import Anomaly, LostMessage, RepeatedMessage
 
 ListedMessage = LostMessage | RepeatedMessage | Anomaly

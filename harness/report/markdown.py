@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from harness.plain import plain, shortened
 from harness.report.figures import (
     NOTHING_PUBLISHED,
     lost_figure,
@@ -17,7 +18,6 @@ from harness.report.figures import (
     several_copies,
 )
 from harness.report.named import named, trace_command
-from harness.report.plain import plain, shortened
 from harness.report.summary import expected, missing_control, observed_or_asked, standing
 from harness.verdict.data import ExpectationResult, Outcome, RunVerdict, VariantVerdict
 from harness.verdict.words import plural

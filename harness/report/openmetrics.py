@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from harness.report.plain import plain
+from harness.plain import plain
 from harness.verdict.data import Fate, Outcome, Percentiles, RunVerdict, VariantVerdict
 
 Sample = tuple[dict[str, str], float]

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from harness.plain import colour
 from harness.report.bokehjs import Field, Model, Value, embedded
-from harness.report.plain import colour
 from harness.verdict.data import FaultOutcome
 
 INK: Final = "#7a818c"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from harness.plain import plain, shortened
 from harness.report.markdown import LIMIT_BYTES, SIGNS, cut, escaped, markdown
-from harness.report.plain import plain, shortened
 from harness.report.summary import STYLES
 from harness.verdict.data import Fate, Outcome, worst
 from harness.verdict.repetitions import Repetitions, headline

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Literal
 from rich.table import Table
 from rich.text import Text
 
+from harness.plain import plain, shortened
 from harness.report.named import named, trace_command
-from harness.report.plain import plain, shortened
 from harness.verdict.data import ExpectationResult, Fate, Outcome, RunVerdict, VariantVerdict
 from harness.verdict.words import plural
 

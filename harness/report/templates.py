@@ -12,8 +12,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from harness.plain import colour, lines, plain, shortened
 from harness.report import figures
-from harness.report.plain import colour, lines, plain, shortened
 from harness.report.summary import expected, missing_control, observed_or_asked, standing
 from harness.verdict.data import Outcome
 from harness.verdict.words import plural, rate_bound

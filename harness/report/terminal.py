@@ -30,8 +30,8 @@ from harness.events import (
     VariantFinished,
     VariantStarted,
 )
+from harness.plain import plain
 from harness.report.figures import about, seconds
-from harness.report.plain import plain
 from harness.report.progress import Follower, VariantProgress
 from harness.report.summary import STYLES, print_verdict
 from harness.verdict.data import Outcome

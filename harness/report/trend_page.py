@@ -10,11 +10,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
+from harness.plain import plain
 from harness.report.bokehjs import Field, Model, embedded, script
 from harness.report.charts import LINES
 from harness.report.files import replace
 from harness.report.index import TREND_PAGE, may_replace
-from harness.report.plain import plain
 from harness.report.plots import INK, Plot, answer, numbers, source
 from harness.report.templates import environment, mood, packed_json
 from harness.report.trend_words import as_expected, change, extent, method, newest_figure, place, result, written

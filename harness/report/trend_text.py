@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table as Grid
 from rich.text import Text
 
-from harness.report.plain import plain
+from harness.plain import plain
 from harness.report.trend_words import as_expected, change, extent, method, newest_figure, place, result, written
 from harness.trend.changes import Changes
 from harness.trend.table import MEASURES, Line, Measure, Table

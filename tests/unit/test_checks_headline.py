@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.checks.words.headline import LONGEST, NOT_DONE, headline, name_in_line, run_headline
-from harness.report.plain import plain
+from harness.plain import plain
 from harness.verdict.data import Counts, ExpectationResult, Fate, LossCause, NotDone, Outcome, Place, VariantVerdict
 from tests.examples import examples
 from tests.unit.report_samples import passing

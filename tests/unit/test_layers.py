@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "harness"
-SCENARIO = {"errors", "effects", "scenario"}
-CHECKS = {"errors", "effects", "events", "scenario", "history", "verdict", "checks"}
+SCENARIO = {"plain", "errors", "effects", "scenario"}
+CHECKS = {"plain", "errors", "effects", "events", "scenario", "history", "verdict", "checks"}
 BELOW_ENGINE = {
+    "plain",
     "errors",
     "effects",
     "events",
@@ -27,26 +28,28 @@ BELOW_ENGINE = {
     "faults",
 }
 ALLOWED: dict[str, set[str]] = {
-    "errors": set(),
+    "plain": set(),
+    "errors": {"plain"},
+    "unforeseen": {"plain"},
     "effects": set(),
     "events": {"effects"},
     "interrupts": set(),
     "process_mark": set(),
-    "ledger": {"errors", "process_mark"},
+    "ledger": {"plain", "errors", "process_mark"},
     "scenario": SCENARIO,
-    "history": {"errors", "effects", "events", "history"},
+    "history": {"plain", "errors", "effects", "events", "history"},
     "frames": {"frames"},
-    "proxy": {"errors", "interrupts", "broker", "frames", "proxy"},
-    "traffic": {"errors", "frames", "traffic", "history"},
-    "broker": {"errors", "interrupts", "process_mark", "ledger", "traffic", "broker", "scenario"},
-    "faults": {"errors", "effects", "events", "scenario", "traffic", "broker", "faults"},
-    "verdict": {"errors", "verdict"},
+    "proxy": {"plain", "errors", "interrupts", "broker", "frames", "proxy"},
+    "traffic": {"plain", "errors", "frames", "traffic", "history"},
+    "broker": {"plain", "errors", "interrupts", "process_mark", "ledger", "traffic", "broker", "scenario"},
+    "faults": {"plain", "errors", "effects", "events", "scenario", "traffic", "broker", "faults"},
+    "verdict": {"plain", "errors", "verdict"},
     "checks": CHECKS,
     "engine": BELOW_ENGINE | {"verdict", "checks", "engine", "version"},
     "lies": BELOW_ENGINE | {"frames", "proxy", "verdict", "checks", "engine", "lies"},
     "scale": BELOW_ENGINE | {"verdict", "checks", "engine", "scale", "version"},
-    "trend": {"errors", "scenario", "history", "verdict", "checks", "trend"},
-    "search": {"errors", "scenario", "faults", "verdict", "search"},
+    "trend": {"plain", "errors", "scenario", "history", "verdict", "checks", "trend"},
+    "search": {"plain", "errors", "scenario", "faults", "verdict", "search"},
     "report": CHECKS | {"trend", "search", "report", "version"},
 }
 IMPURE = {"time", "random", "os", "subprocess", "socket", "threading", "datetime", "secrets", "tempfile", "shutil"}

@@ -37,7 +37,7 @@ from harness.verdict.data import (
     Place,
     VariantVerdict,
 )
-from tools.lies_table import BEGIN, END, PAGE, with_table
+from tools.pages import DOCS, with_table
 
 SCENE, IN_ORDER = SCENES
 NUMBERS = {place.name: number for number, place in enumerate(SCENE.places, start=1)}
@@ -428,12 +428,14 @@ def test_the_result_as_json_has_every_message() -> None:
     ]
 
 
-def test_the_table_takes_its_place_in_the_documentation() -> None:
-    page = f"before\n{BEGIN}\n| old |\n{END}\nafter\n"
-    assert with_table(page, "| new \\1 |\n") == f"before\n{BEGIN}\n| new \\1 |\n{END}\nafter\n"
-    assert with_table(PAGE.read_text(encoding="utf-8"), "") != ""
+@pytest.mark.parametrize(("page", "target"), [("verdicts.md", "lies"), ("reliability.md", "fuzz")])
+def test_a_table_takes_its_place_in_the_documentation(page: str, target: str) -> None:
+    begin, end = f"<!-- begin: make {target} -->", f"<!-- end: make {target} -->"
+    text = f"before\n{begin}\n| old |\n{end}\nafter\n"
+    assert with_table(text, target, "| new \\1 |\n") == f"before\n{begin}\n| new \\1 |\n{end}\nafter\n"
+    assert with_table((DOCS / page).read_text(encoding="utf-8"), target, "") != ""
     with pytest.raises(ValueError, match="the page has no"):
-        with_table("nothing", "")
+        with_table("nothing", target, "")
 
 
 def test_every_find_is_asked_of_some_lie() -> None:

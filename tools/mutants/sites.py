@@ -94,7 +94,7 @@ def sites(source: str, file: str) -> list[Site]:
 
 def draw(by_file: Mapping[str, Sequence[Site]], count: int, seed: int) -> list[Site]:
     """Draw some sites, from each file as many as its share of all, in an order by chance."""
-    chance = random.Random(seed)  # noqa: S311 - a sample, not a secret
+    chance = random.Random(seed)
     every = sum(len(each) for each in by_file.values())
     count = min(count, every)
     shares = {file: len(each) * count / every for file, each in by_file.items()} if every else {}

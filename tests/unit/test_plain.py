@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.plain import colour, lines, plain, shortened
 from harness.report.figures import about, clock, seconds, share
-from harness.report.plain import colour, lines, plain, shortened
 from harness.verdict.words import plural, rate_bound
 
 

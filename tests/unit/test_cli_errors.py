@@ -1,0 +1,72 @@
+"""No error of the harness itself looks like a verdict: exit code 3, one sentence, and the traceback in a file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.cli import answer, running
+from harness.errors import ExitCode, InfrastructureError, UsageError
+from harness.unforeseen import TRACEBACK_FILE, sentence
+
+FORESEEN: dict[BaseException, ExitCode] = {
+    UsageError("no such thing"): ExitCode.USAGE,
+    InfrastructureError("no such broker"): ExitCode.INFRASTRUCTURE,
+    OSError(28, "No space left on device"): ExitCode.INFRASTRUCTURE,
+    KeyboardInterrupt(): ExitCode.INTERRUPTED,
+}
+
+
+def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def load(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(running, "load", load)
+
+
+@pytest.mark.parametrize("error", FORESEEN, ids=repr)
+def test_an_error_that_was_foreseen_has_its_own_exit_code(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(monkeypatch, error)
+    assert answer(["validate", "x.yaml"]) == FORESEEN[error]
+    assert "fault of the harness" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("key"), RecursionError(), AssertionError("x\n::error::\x1b[2J"), OSError("x")]
+)
+def test_an_error_that_nobody_foresaw_is_exit_code_3_in_one_sentence_with_its_traceback_in_a_file(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(monkeypatch, error)
+    assert answer(["validate", "x.yaml"]) == ExitCode.INFRASTRUCTURE
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert said.err.isascii()
+    assert "\x1b" not in said.err
+    file = re.search(r"the traceback is in (\S+); please report", said.err)
+    assert file is not None
+    assert "Traceback (most recent call last)" in Path(file[1]).read_text()
+    Path(file[1]).unlink()
+    Path(file[1]).parent.rmdir()
+
+
+def test_a_second_error_of_a_run_is_added_to_the_first(tmp_path: Path) -> None:
+    for error in (KeyError("first"), ValueError("second")):
+        assert str(tmp_path / TRACEBACK_FILE) in sentence(error, tmp_path)
+    kept = (tmp_path / TRACEBACK_FILE).read_text()
+    assert kept.index("KeyError: 'first'") < kept.index("ValueError: second")
+
+
+def test_where_nothing_can_be_written_the_sentence_comes_all_the_same(tmp_path: Path) -> None:
+    assert sentence(KeyError("key"), tmp_path / "absent").startswith("KeyError: 'key': this is a fault of the harness")
+
+
+def test_a_command_line_that_cannot_be_taken_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(["run", "--jobs", "none", "x.yaml"]) == ExitCode.USAGE
+    assert answer(["--version"]) == ExitCode.AS_EXPECTED
+    assert "Usage: chaos run" in capsys.readouterr().err
