@@ -1,33 +1,58 @@
-"""Errors that nobody foresaw: a fault of the harness, which must not look like a verdict.
+"""What people are told of an error; one that nobody foresaw is a fault of the harness, which must not look like a verdict.
 
-Exit code 3, one sentence for people, and the traceback in a file that a report of the fault can bring along.
+Exit code 3, one sentence, and the traceback in a file that a report of the fault can bring along.
 """
 
 from __future__ import annotations
 
 import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from harness.errors import ChaosError
 from harness.plain import plain, shortened
 
 TRACEBACK_FILE: Final = "harness-error.txt"
 WORDS_LENGTH: Final = 300
 
 
-def sentence(error: BaseException, folder: Path | None = None) -> str:
-    """Keep the traceback in `folder`, or in a file of its own without one, and return what people are told."""
+def described(error: BaseException, folder: Path | None = None) -> str:
+    """Return what people are told of an error. The traceback of one that nobody foresaw is kept in `folder`, or elsewhere without one."""
+    match error:
+        case ChaosError():
+            return str(error)
+        case OSError() if error.strerror:
+            place = f" ({plain(str(error.filename))})" if error.filename else ""
+            return f"{error.strerror}{place}"
+        case _:
+            return _unforeseen(error, folder)
+
+
+@contextmanager
+def where(place: str) -> Iterator[None]:
+    """Let an error that passes say where it happened, should nobody have foreseen it: `step 2 (kill)`."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(place)
+        raise
+
+
+def _unforeseen(error: BaseException, folder: Path | None) -> str:
     words = plain(str(error))
     kind = type(error).__name__
     said = shortened(f"{kind}: {words}" if words else kind, WORDS_LENGTH)
+    places = "".join(f"{plain(place)}: " for place in getattr(error, "__notes__", ()))
     kept = _keep(error, folder)
-    place = f"the traceback is in {plain(str(kept))}; please report it with that file" if kept else "please report it"
-    return f"{said}: this is a fault of the harness, and no verdict; {place}"
+    file = f"the traceback is in {plain(str(kept))}; please report it with that file" if kept else "please report it"
+    return f"{places}{said}: this is a fault of the harness, and no verdict; {file}"
 
 
 def _keep(error: BaseException, folder: Path | None) -> Path | None:
-    """Write the traceback to a file, added to what is there already; None where nothing can be written."""
+    """Write the traceback to a file, after what is there already; None where nothing can be written."""
     text = "".join(traceback.format_exception(error))
     try:
         if folder is None:

@@ -35,18 +35,13 @@ def _said(error: BaseException) -> int:
     """Tell people of an error, and return its exit code."""
     from harness.cli.options import say
     from harness.errors import ChaosError, ExitCode
-    from harness.unforeseen import sentence
+    from harness.unforeseen import described
 
     match error:
-        case ChaosError():
-            say(str(error))
-            return int(error.exit_code)
         case KeyboardInterrupt():
             return int(ExitCode.INTERRUPTED)
         case BrokenPipeError():
             return int(ExitCode.AS_EXPECTED)
-        case OSError() if error.strerror:
-            say(error.strerror + (f" ({error.filename})" if error.filename else ""))
         case _:
-            say(sentence(error))
-    return int(ExitCode.INFRASTRUCTURE)
+            say(described(error))
+            return int(error.exit_code if isinstance(error, ChaosError) else ExitCode.INFRASTRUCTURE)

@@ -30,7 +30,7 @@ def report(
 ) -> None:
     """Judge a run's history again and write its reports anew."""
     from harness.cli.suite import broker_logs, write_reports
-    from harness.engine.run import judge_again
+    from harness.engine.judging import judge_again
 
     directory, loaded = open_run(run, reports)
     result = judge_again(directory, loaded)

@@ -19,7 +19,8 @@ from harness.cli.interruptible import interruptible
 from harness.cli.options import TREND_FOLDER, BrokerOption, error_console, in_ci, result_console, say
 from harness.cli.settings import Settings, seed_for
 from harness.cli.warm_up import WarmUp
-from harness.engine.run import MakeHosts, RunResult
+from harness.engine.judging import RunResult
+from harness.engine.run import MakeHosts
 from harness.engine.run import run as run_one
 from harness.engine.rundir import HISTORY_FILE
 from harness.errors import ChaosError, ExitCode

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from harness.engine.background import Background
 from harness.events import Event, Phase, PhaseChanged
 
 LEAD_S = 0.3
@@ -16,17 +17,16 @@ class WarmUp:
     """A listener that prepares the judging and the reports during the first boot, and is done before any traffic."""
 
     def __init__(self, also: Callable[[], None] = lambda: None) -> None:
-        """Prepare nothing yet; do something else as well, `also`, which raises nothing."""
+        """Prepare nothing yet; do something else as well, `also`; what it raises is raised by `close`."""
         self._also = also
-        self._thread: threading.Thread | None = None
+        self._work: Background | None = None
         self._waited_for = threading.Event()
 
     def __call__(self, event: Event) -> None:
         """Begin when a broker is about to boot; wait for the end where the boot was shorter."""
         match event:
-            case PhaseChanged(phase=Phase.PROVISION) if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="ahead", daemon=True)
-                self._thread.start()
+            case PhaseChanged(phase=Phase.PROVISION) if self._work is None:
+                self._work = Background(self._run, "warm-up")
             case PhaseChanged(phase=Phase.TRAFFIC):
                 self.close()
             case _:
@@ -35,8 +35,8 @@ class WarmUp:
     def close(self) -> None:
         """Wait until all is prepared."""
         self._waited_for.set()
-        if self._thread is not None:
-            self._thread.join()
+        if self._work is not None:
+            self._work.wait()
 
     def _run(self) -> None:
         self._waited_for.wait(LEAD_S)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Literal
 from harness.broker.erlang import Term, binary, evaluate
 from harness.broker.flush import FLUSH
 from harness.broker.protocol import Ability, Broker
+from harness.engine.background import Background
 from harness.errors import BrokerError
 from harness.events import BindingFacts, BrokerLook, QueueFacts
 from harness.scenario.topology import ArgumentValue, Queue
@@ -107,7 +107,7 @@ class BrokerFacts:
     def __init__(self, broker: Broker, target: Target, queues: dict[str, Queue], *, variant: str, own: bool) -> None:
         """`own`: the broker was started by the run, for itself alone."""
         self._asked = _Asked(broker, target, queues, variant, own)
-        self._thread: threading.Thread | None = None
+        self._beginning: Background | None = None
         self._first: Taken | None = None
 
     @property
@@ -122,8 +122,7 @@ class BrokerFacts:
     def begin(self) -> None:
         """Begin the look before the traffic, beside other work, unless it was taken with the flush; for when no worker consumes yet."""
         if self._first is None and self.can_ask:
-            self._thread = threading.Thread(target=self._begin, daemon=True)
-            self._thread.start()
+            self._beginning = Background(self._begin, "facts")
         elif self._first is None:
             self._begin()
 
@@ -132,8 +131,8 @@ class BrokerFacts:
 
     def first(self) -> BrokerLook:
         """Return the look before the traffic, once it is taken."""
-        if self._thread is not None:
-            self._thread.join()
+        if self._beginning is not None:
+            self._beginning.wait()
         assert self._first is not None  # noqa: S101 - begun before
         return self._first.look
 
@@ -150,8 +149,8 @@ class BrokerFacts:
 
     def close(self) -> None:
         """Wait for what still runs, for when the broker is gone: rabbitmqctl then ends at once."""
-        if self._thread is not None:
-            self._thread.join(ASK_TIMEOUT_S)
+        if self._beginning is not None:
+            self._beginning.wait(ASK_TIMEOUT_S)
 
 
 def _ask(asked: _Asked, moment: Moment, *, first: str = "", order: Sequence[str] = ()) -> Taken:

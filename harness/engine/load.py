@@ -11,6 +11,7 @@ from typing import Self
 
 import psutil
 
+from harness.engine.background import Background
 from harness.engine.host import HostLoad, machine_id, machine_s
 from harness.engine.realtime import take_realtime_priority
 from harness.events import LoadMeasured
@@ -41,8 +42,7 @@ class LoadMeter:
         self._began = time.monotonic()
         self._harness_s = time.process_time()
         self.look(from_zero=False)
-        self._thread = threading.Thread(target=self._go_on, daemon=True)
-        self._thread.start()
+        self._looking = Background(self._go_on, "load")
 
     def __enter__(self) -> Self:
         """Return itself; leaving ends the looking."""
@@ -62,7 +62,7 @@ class LoadMeter:
     def measured(self, variant: str) -> LoadMeasured:
         """End the looking, and say what was seen."""
         self._over.set()
-        self._thread.join()
+        self._looking.wait()
         self.look()
         span_s = time.monotonic() - self._began
         actors: dict[str, float] = {}

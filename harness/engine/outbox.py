@@ -6,8 +6,16 @@ import queue
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from harness.events import Event, Listener, Note
+from harness.unforeseen import described
+
+
+def tell(listeners: Sequence[Listener], event: Event) -> None:
+    """Hand an event to all listeners."""
+    for listener in listeners:
+        listener(event)
 
 
 class Outbox:
@@ -37,5 +45,24 @@ class Outbox:
         with suppress(queue.Empty):
             while True:
                 event = self._events.get_nowait()
-                for listener in self._listeners:
-                    listener(event)
+                tell(self._listeners, event)
+
+
+class FailsafeListener:
+    """A listener that a run does not depend on, such as live progress: once it fails it is asked no more, and the run goes on."""
+
+    def __init__(self, listener: Listener, folder: Path) -> None:
+        """`folder` takes the traceback of its failure."""
+        self._listener = listener
+        self._folder = folder
+        self.failure: str | None = None
+        """What it failed with."""
+
+    def __call__(self, event: Event) -> None:
+        """Hand an event on."""
+        if self.failure is not None:
+            return
+        try:
+            self._listener(event)
+        except Exception as error:
+            self.failure = described(error, self._folder)

@@ -8,22 +8,27 @@ import secrets
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from harness import __version__
 from harness.broker.protocol import Broker, BrokerSettings
 from harness.checks.combine import combine
 from harness.engine.host import Host, LocalHost
+from harness.engine.judging import RunResult, broker_versions, judged
 from harness.engine.links import Links, MakeLinks
+from harness.engine.outbox import FailsafeListener, tell
 from harness.engine.rundir import META_FILE, RESOLVED_FILE, SCENARIO_FILE, RunDirectory, slug
 from harness.engine.standby import Standby
 from harness.engine.variant import VariantRun, VariantSetting
-from harness.errors import HistoryError, InfrastructureError
-from harness.events import BrokerStarted, Event, Listener, Phase, PhaseChanged, VariantFinished, VariantStarted
+from harness.errors import InfrastructureError
+from harness.events import (
+    Listener,
+    Note,
+    VariantStarted,
+)
 from harness.history.events_io import EVENTS_FILE, EventWriter
 from harness.interrupts import shielded
 from harness.ledger import Ledger
@@ -31,7 +36,8 @@ from harness.scenario.load import Loaded
 from harness.scenario.resolve import resolve, to_yaml
 from harness.scenario.variants import Variant
 from harness.traffic.spec import Target
-from harness.verdict.data import RunVerdict, VariantVerdict
+from harness.unforeseen import described
+from harness.verdict.data import VariantVerdict
 
 if TYPE_CHECKING:
     from harness.history.history import History
@@ -50,16 +56,6 @@ class MakeBroker(Protocol):
 
 MakeHosts = Callable[[Path, Target], tuple[Host, ...]]
 """Gives the machines for publishers and workers: for the folder that their logs end up in, and the broker that they must reach."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What a run left: its verdict, and what the reports are written from."""
-
-    verdict: RunVerdict
-    directory: RunDirectory
-    histories: dict[str, History]
-    interrupted: bool
 
 
 def run(
@@ -103,35 +99,33 @@ def run(
     histories: dict[str, History] = {}
     interrupted, cleaned_up = False, True
     versions = _versions(loaded)
+
+    def prepared(index: int, variant: Variant, folder: Path) -> Callable[..., VariantRun]:
+        settings = _settings(variant, f"{run_id}-{slug(variant.name)}", folder, image)
+        standby = Standby(ledger.add_process)
+        return partial(
+            VariantRun,
+            VariantSetting(variant.name, variant.scenario, folder, seed, f"{sign}-{index}"),
+            _maker(make_broker, settings, ledger),
+            make_hosts or partial(_this_machine, standby),
+            standby=standby if make_hosts is None else None,
+            make_links=None if make_links is None else partial(_linked, make_links, ledger),
+        )
+
     for index, variant in enumerate(variants):
         folder = directory.variant(variant.name)
-        folder.mkdir(parents=True)
-        with EventWriter(folder / EVENTS_FILE) as write:
-            told: list[Listener] = [write, *listeners]
-            settings = _settings(variant, f"{run_id}-{slug(variant.name)}", folder, image)
-            standby = Standby(ledger.add_process)
-            variant_run = VariantRun(
-                VariantSetting(variant.name, variant.scenario, folder, seed, f"{sign}-{index}"),
-                _maker(make_broker, settings, ledger),
-                make_hosts or partial(_this_machine, standby),
-                standby=standby if make_hosts is None else None,
-                make_links=None if make_links is None else partial(_linked, make_links, ledger),
-                listeners=told,
-            )
-            try:
-                _tell(told, _started(variant, index, len(variants), loaded))
-                variant_run.execute()
-            except KeyboardInterrupt:
-                interrupted = True
-            cleaned_up = cleaned_up and variant_run.cleaned_up
-            try:
-                with shielded():
-                    history, verdict = _judged(variant, folder, told)
-            except KeyboardInterrupt:
-                interrupted = True
-        verdicts.append(verdict)
-        histories[variant.name] = history
-        versions |= _broker_versions(history)
+        ended = _run_variant(
+            prepared(index, variant, folder),
+            _started(variant, index, len(variants), loaded),
+            variant,
+            folder,
+            listeners,
+        )
+        verdicts.append(ended.verdict)
+        histories[variant.name] = ended.history
+        versions |= broker_versions(ended.history)
+        cleaned_up = cleaned_up and ended.cleaned_up
+        interrupted = ended.interrupted
         if interrupted:
             break
     if cleaned_up:
@@ -151,62 +145,44 @@ def run(
     return RunResult(verdict_of_all, directory, histories, interrupted)
 
 
-def _judged(variant: Variant, folder: Path, told: Sequence[Listener]) -> tuple[History, VariantVerdict]:
-    """Read what a variant's run left, and judge it."""
-    # A command imports these while its broker boots.
-    from harness.checks.judge import judge  # noqa: PLC0415
-    from harness.history.history import load  # noqa: PLC0415
-
-    _tell(told, PhaseChanged(at_ns=time.monotonic_ns(), variant=variant.name, phase=Phase.CHECK))
-    history = load(folder)
-    verdict = judge(
-        history, variant.scenario, name=variant.name, description=variant.description, settings=variant.settings
-    )
-    finished = VariantFinished(
-        at_ns=time.monotonic_ns(), variant=variant.name, verdict=verdict.outcome.value, headline=verdict.headline
-    )
-    _tell(told, finished)
-    return history, verdict
+class _VariantEnd(NamedTuple):
+    history: History
+    verdict: VariantVerdict
+    interrupted: bool
+    cleaned_up: bool
 
 
-def judge_again(directory: RunDirectory, loaded: Loaded) -> RunResult:
-    """Judge a run directory's histories anew, with the scenario that it holds."""
-    from harness.checks.judge import judge  # noqa: PLC0415 - as above
-    from harness.history.history import load  # noqa: PLC0415
-
-    try:
-        meta = json.loads((directory.path / META_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HistoryError(f"{directory.path / META_FILE} cannot be read: {error}") from error
-    verdicts: list[VariantVerdict] = []
-    histories: dict[str, History] = {}
-    versions: dict[str, str] = dict(meta["versions"])
-    variants = loaded.variants()
-    present = [variant for variant in variants if (directory.variant(variant.name) / EVENTS_FILE).exists()]
-    for variant in present:
-        history = load(directory.variant(variant.name))
-        histories[variant.name] = history
-        versions |= _broker_versions(history)
-        verdicts.append(
-            judge(
-                history, variant.scenario, name=variant.name, description=variant.description, settings=variant.settings
-            )
-        )
-    duration = sum(verdict.duration_s for verdict in verdicts)
-    interrupted = bool(meta.get("controls", True)) and len(present) < len(variants)
-    verdict = combine(
-        verdicts,
-        scenario=loaded.scenario.name,
-        description=loaded.scenario.description,
-        file=meta["file"],
-        seed=meta["seed"],
-        replay=meta["replay"],
-        started_at=meta["started_at"],
-        duration_s=duration,
-        versions=versions,
-        interrupted=interrupted,
-    )
-    return RunResult(verdict, directory, histories, interrupted)
+def _run_variant(
+    prepared: Callable[..., VariantRun],
+    started: VariantStarted,
+    variant: Variant,
+    folder: Path,
+    listeners: Sequence[Listener],
+) -> _VariantEnd:
+    """Run a variant and judge it as far as it came, whatever fails. `prepared` makes the run for the listeners that it is given."""
+    folder.mkdir(parents=True)
+    others = [FailsafeListener(listener, folder) for listener in listeners]
+    interrupted = False
+    failures: list[str] = []
+    with EventWriter(folder / EVENTS_FILE) as write:
+        told: list[Listener] = [write, *others]
+        variant_run = prepared(listeners=told)
+        try:
+            tell(told, started)
+            variant_run.execute()
+            for failure in (other.failure for other in others if other.failure is not None):
+                write(Note(at_ns=time.monotonic_ns(), variant=variant.name, message=failure))
+            write.flush()
+        except KeyboardInterrupt:
+            interrupted = True
+        except Exception as error:  # all that fails in the run's phases is an event already
+            failures.append(described(error, folder))
+        try:
+            with shielded():
+                history, verdict = judged(variant, folder, told, failures)
+        except KeyboardInterrupt:
+            interrupted = True
+    return _VariantEnd(history, verdict, interrupted, variant_run.cleaned_up)
 
 
 def _keep(loaded: Loaded, directory: RunDirectory, run_id: str, seed: int, replay: str, now: datetime) -> None:
@@ -236,19 +212,6 @@ def _versions(loaded: Loaded) -> dict[str, str]:
         "client": loaded.scenario.client,
         "platform": platform.platform(),
     }
-
-
-def _broker_versions(history: History) -> dict[str, str]:
-    started = next((event for event in history.events if isinstance(event, BrokerStarted)), None)
-    if started is None:
-        return {}
-    found = {
-        "rabbitmq": started.rabbitmq,
-        "erlang": started.erlang,
-        "image": started.image,
-        "image_digest": started.image_digest,
-    }
-    return {name: value for name, value in found.items() if value}
 
 
 def _settings(variant: Variant, run_id: str, folder: Path, image: str) -> BrokerSettings:
@@ -287,8 +250,3 @@ def _started(variant: Variant, index: int, total: int, loaded: Loaded) -> Varian
         total=total,
         settings=variant.settings,
     )
-
-
-def _tell(listeners: Sequence[Listener], event: Event) -> None:
-    for listener in listeners:
-        listener(event)

@@ -10,21 +10,26 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from random import Random
+from typing import TypeVar
 
 from harness.broker.protocol import Broker
 from harness.effects import Becomes
 from harness.engine.counters import Totals
 from harness.engine.processes import Processes
 from harness.engine.realtime import take_realtime_priority
+from harness.errors import InfrastructureError
 from harness.events import ErrorObserved, Event, FaultArmed, FaultHealed, FaultInjected, FaultMissed
 from harness.faults.base import Fault, Injection
 from harness.faults.context import FaultContext, NoTargetError
 from harness.scenario.scenario import Scenario
 from harness.scenario.timeline import Step
 from harness.traffic.spec import Target
+from harness.unforeseen import where
+
+_Done = TypeVar("_Done")
 
 
 @dataclass(slots=True)
@@ -43,6 +48,11 @@ class _Step:
     thawed: set[str] = field(default_factory=set)
     """Which of the targets that it froze another step has thawed."""
     over: bool = False
+
+    @property
+    def title(self) -> str:
+        """What an error says of it."""
+        return f"step {self.index + 1} ({self.fault.name})"
 
 
 class Timeline:
@@ -182,7 +192,7 @@ class Timeline:
                 if step.healing.done():
                     self._healed(step)
             elif step.heal_at is not None and time.monotonic() >= step.heal_at:
-                step.healing = self._pool.submit(step.fault.heal, step.context, step.injection)
+                step.healing = self._pool.submit(self._heal, step, step.injection)
         self.broker_down = any(_holds_broker(step) for step in self._steps)
 
     def _must_wait(self, step: _Step) -> bool:
@@ -204,7 +214,8 @@ class Timeline:
         self._emit(FaultArmed(at_ns=at_ns, variant=self._variant, fault=step.index, action=step.fault.name))
 
     def _inject(self, step: _Step, at_ns: int) -> Injection:
-        injection = step.fault.inject(step.context)
+        with where(step.title):
+            injection = step.fault.inject(step.context)
         self._emit(
             FaultInjected(
                 at_ns=at_ns,
@@ -226,6 +237,10 @@ class Timeline:
             )
         )
         return injection
+
+    def _heal(self, step: _Step, injection: Injection) -> None:
+        with where(f"{step.title}, healing"):
+            step.fault.heal(step.context, injection)
 
     def _struck(self, step: _Step) -> None:
         assert step.injecting is not None  # noqa: S101 - it has just been seen to be done
@@ -299,7 +314,7 @@ class Timeline:
                 if earlier.injection is not None and set(earlier.injection.targets) & set(injection.targets):
                     self._finish(earlier, deadline, errors)
             if injection.healable and step.healing is None:
-                step.healing = self._pool.submit(step.fault.heal, step.context, injection)
+                step.healing = self._pool.submit(self._heal, step, injection)
             begun.append(step)
         for step in begun:
             self._finish(step, deadline, errors)
@@ -311,7 +326,7 @@ class Timeline:
         if step.over or step.injecting is None:
             return None
         try:
-            step.injection = step.injection or step.injecting.result(timeout=max(0.0, deadline - time.monotonic()))
+            step.injection = step.injection or _in_time(step, step.injecting, deadline)
         except NoTargetError as error:
             self._missed(step, str(error))
         except Exception as error:
@@ -324,7 +339,7 @@ class Timeline:
             return
         try:
             if step.healing is not None:
-                step.healing.result(timeout=max(0.0, deadline - time.monotonic()))
+                _in_time(step, step.healing, deadline)
             self._over(step)
         except Exception as error:
             step.over = True
@@ -334,6 +349,13 @@ class Timeline:
         """Release the threads."""
         self._ending.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _in_time(step: _Step, work: Future[_Done], deadline: float) -> _Done:
+    """Wait for what a step does. Raises its error, and InfrastructureError where it has not ended by the deadline (time.monotonic)."""
+    if not wait([work], timeout=max(0.0, deadline - time.monotonic())).done:
+        raise InfrastructureError(f"{step.title} did not end in time, and may still be in force")
+    return work.result()
 
 
 def _due(step: Step, totals: Totals, elapsed_s: float) -> bool:

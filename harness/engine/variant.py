@@ -24,7 +24,7 @@ from harness.engine.standby import Standby
 from harness.engine.timeline import Timeline
 from harness.engine.traffic import IDLE_POLL_S, Participants, Traffic
 from harness.engine.watch import BrokerWatch
-from harness.errors import BrokerError, ChaosError, InfrastructureError
+from harness.errors import BrokerError, InfrastructureError
 from harness.events import (
     BrokerStarted,
     Drained,
@@ -42,6 +42,7 @@ from harness.traffic import topology
 from harness.traffic.collector import collect
 from harness.traffic.log import EventLog
 from harness.traffic.spec import Target
+from harness.unforeseen import described
 
 OUTLIVING = frozenset({"external", "compose"})
 """Backends whose broker may have been there before the run, and may go on after it."""
@@ -104,13 +105,13 @@ class VariantRun:
         """False once something could not be undone."""
 
     def execute(self) -> None:
-        """Run every phase. Infrastructure failures become an event; KeyboardInterrupt is passed on, cleaned up."""
+        """Run every phase. Whatever fails becomes an event; KeyboardInterrupt is passed on, cleaned up."""
         try:
             self._run()
-        except ChaosError as error:
-            self._outbox.emit(InfrastructureFailed(at_ns=_now(), variant=self._setting.name, message=str(error)))
-        except OSError as error:
-            self._outbox.emit(InfrastructureFailed(at_ns=_now(), variant=self._setting.name, message=_describe(error)))
+        except Exception as error:
+            self._outbox.emit(
+                InfrastructureFailed(at_ns=_now(), variant=self._setting.name, message=self._described(error))
+            )
         finally:
             with shielded():
                 self._clean_up()
@@ -253,7 +254,7 @@ class VariantRun:
         processes.resume_all()
         self._outbox.pump()
         if errors:
-            raise InfrastructureError("; ".join(_describe(error) for error in errors))
+            raise InfrastructureError("; ".join(self._described(error) for error in errors))
         deadline = time.monotonic() + PUBLISHER_FINISH_TIMEOUT_S
         while not processes.publishers_done() and time.monotonic() < deadline:
             self._housekeep()
@@ -350,69 +351,38 @@ class VariantRun:
     def _clean_up(self) -> None:
         """Undo everything, whatever happened; what cannot be undone is said."""
         problems: list[str] = []
-        undos: tuple[Callable[[], None], ...] = (
+        cast = self._cast
+        undos: tuple[Callable[[], object], ...] = (
             partial(self._enter, Phase.CLEAN_UP),
-            self._end_timeline,
-            self._end_processes,
+            *(() if cast is None else (cast.timeline.close, cast.processes.kill_all, cast.processes.gather)),
+            *(host.close for host in self._hosts),
+            *(() if self._standby is None else (self._standby.close,)),
+            *(() if self._links is None else (self._links.close,)),
             self._room.give_up,
             self._take_away,
-            self._end_broker,
-            self._end_look,
-            self._close_hand,
+            *(() if self._broker is None else (partial(self._keep_logs, self._broker), self._broker.destroy)),
+            *(() if self._facts is None else (self._facts.close,)),
+            *(() if cast is None else (cast.hand.close,)),
         )
         for undo in undos:
             try:
                 undo()
-            except (ChaosError, OSError) as error:
-                problems.append(_describe(error))
+            except Exception as error:  # one step of the clean-up that fails keeps none of the others from being done
+                problems.append(self._described(error))
         self.cleaned_up = not problems
         for problem in problems:
             self._outbox.note(f"clean-up: {problem}; `chaos clean` removes what is left")
         self._outbox.pump()
 
-    def _close_hand(self) -> None:
-        if self._cast is not None:
-            self._cast.hand.close()
+    def _described(self, error: BaseException) -> str:
+        return described(error, self._setting.directory)
 
-    def _end_look(self) -> None:
-        if self._facts is not None:
-            self._facts.close()
-
-    def _end_timeline(self) -> None:
-        if self._cast is not None:
-            self._cast.timeline.close()
-
-    def _end_processes(self) -> None:
-        try:
-            if self._cast is not None:
-                self._cast.processes.kill_all()
-                self._cast.processes.gather()
-        finally:
-            for host in self._hosts:
-                host.close()
-            if self._standby is not None:
-                self._standby.close()
-            if self._links is not None:
-                self._links.close()
-
-    def _end_broker(self) -> None:
-        if self._broker is None:
-            return
-        try:
-            folder = self._setting.directory / "broker"
-            folder.mkdir(parents=True, exist_ok=True)
-            for node, log in self._broker.logs().items():
-                (folder / f"{node}.log").write_text(log, encoding="utf-8")
-        finally:
-            self._broker.destroy()
+    def _keep_logs(self, broker: Broker) -> None:
+        folder = self._setting.directory / "broker"
+        folder.mkdir(parents=True, exist_ok=True)
+        for node, log in broker.logs().items():
+            (folder / f"{node}.log").write_text(log, encoding="utf-8")
 
 
 def _now() -> int:
     return time.monotonic_ns()
-
-
-def _describe(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        place = f" ({error.filename})" if error.filename else ""
-        return f"{error.strerror}{place}"
-    return str(error) or type(error).__name__

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 from harness.broker.liveness import Liveness
 from harness.broker.protocol import Broker
+from harness.engine.background import Background
 from harness.engine.realtime import take_realtime_priority
 from harness.engine.timeline import Timeline
 from harness.errors import BrokerError
@@ -22,7 +22,7 @@ class BrokerWatch:
         self._liveness = Liveness(broker)
         self._timeline = timeline
         self._last_look = time.monotonic()
-        self._look: threading.Thread | None = None
+        self._look: Background | None = None
         self._failure: str | None = None
 
     def check(self) -> None:
@@ -35,10 +35,11 @@ class BrokerWatch:
         if self._failure is not None:
             raise BrokerError(self._failure)
         now = time.monotonic()
-        if now - self._last_look >= EVERY_S and (self._look is None or not self._look.is_alive()):
+        if now - self._last_look >= EVERY_S and (self._look is None or self._look.over):
+            if self._look is not None:
+                self._look.wait()
             self._last_look = now
-            self._look = threading.Thread(target=self._look_at_nodes, daemon=True)
-            self._look.start()
+            self._look = Background(self._look_at_nodes, "watch")
 
     def _look_at_nodes(self) -> None:
         take_realtime_priority()

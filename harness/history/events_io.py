@@ -82,13 +82,14 @@ class EventWriter:
         """Write an event, after those that are still to be written. Raises HistoryError the first time it fails."""
         self._pending += to_line(event).encode() + b"\n"
         try:
-            self._write()
+            self.flush()
         except HistoryError:
             if not self._told:
                 self._told = True
                 raise
 
-    def _write(self) -> None:
+    def flush(self) -> None:
+        """Write what is still to be written. Raises HistoryError if there is no room for it."""
         try:
             while self._pending:
                 self._pending = self._pending[self._file.write(self._pending) :]
@@ -104,11 +105,10 @@ class EventWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write the rest and close. Raises HistoryError if there is still no room."""
-        try:
-            self._write()
-        finally:
-            self._file.close()
+        """Write the rest, as far as there is room, and close."""
+        with suppress(HistoryError):
+            self.flush()
+        self._file.close()
 
 
 def read_events(path: Path) -> Iterator[Event]:

@@ -13,7 +13,7 @@ from harness.lies.kinds.base import AsIf, Find
 from harness.lies.registry import lies
 from harness.lies.scene import Place, Scene
 from harness.lies.told import Told
-from harness.verdict.data import Fate, VariantVerdict
+from harness.verdict.data import Counts, Fate, VariantVerdict
 
 NOBODY: Final = "nobody#0"
 """How a verdict calls a message without a publisher."""
@@ -97,7 +97,8 @@ def compare(told: Sequence[Told], verdict: VariantVerdict, scene: Scene, strike:
     for one in left:
         by_message.setdefault(one.message, []).append(one)
     findings = []
-    for each in told:
+    # What is only counted goes to the lies that were told apart from the strike first: of the others some left no trace.
+    for each in sorted(told, key=lambda one: strike is not None and strike.reaches(one)):
         place, message = scene.places[each.publisher - 1] if each.publisher else None, _name(each, scene)
         lie, mine = lies()[each.lie], by_message.get(message, []) if place else []
         became = Became.FOUND
@@ -142,13 +143,21 @@ def _said(verdict: VariantVerdict) -> Iterator[_Said]:
     counts = verdict.counts
     counted: dict[str, int] = {
         Find.RECOVERED: counts.fates.get(Fate.RECOVERED, 0),
-        AsIf.DELIVERED_AGAIN: counts.duplicates - counts.unexplained_duplicates,
-        AsIf.REMOVED: counts.fates.get(Fate.REMOVED, 0),
+        **{str(kind): count for kind, count in left_as_if(counts).items()},
     }
     if any(expectation.path == "order" and expectation.holds is False for expectation in verdict.expectations):
         counted[Find.OUT_OF_ORDER] = counts.out_of_order
     for find, count in counted.items():
         yield from [_Said(UNNAMED, find)] * count
+
+
+def left_as_if(counts: Counts) -> dict[AsIf, int]:
+    """Count the copies of a verdict that an honest broker leaves as well, beside a fault."""
+    return {
+        AsIf.DELIVERED_AGAIN: counts.duplicates - counts.unexplained_duplicates,
+        AsIf.REMOVED: counts.fates.get(Fate.REMOVED, 0),
+        AsIf.IN_ORDER_AGAIN: counts.redelivered,
+    }
 
 
 def _named(find: Find, told: Told, mine: Sequence[_Said], place: Place | None) -> bool:

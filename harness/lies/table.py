@@ -13,6 +13,7 @@ from harness.verdict.words import plural
 
 _EXPLAINED = {
     AsIf.DELIVERED_AGAIN: "The connection of a worker was lost before its ack had surely arrived: then the broker delivers again",
+    AsIf.IN_ORDER_AGAIN: "The connection of a worker was lost before the messages were done: then the broker delivers them again, in their order",
     AsIf.REMOVED: "The message may have been in the queue when it was purged",
 }
 
@@ -41,7 +42,7 @@ def _justified(runs: Sequence[RunOfLies]) -> Iterator[str]:
         told = [each for run in runs if run.beside in as_if.beside for each in run.lies]
         if any(lies()[each.lie].as_if is as_if and each.those(Became.EXPLAINED) for each in told):
             honest = [run for run in runs if not run.lies and run.beside in as_if.beside]
-            count = sum(run.removed if as_if is AsIf.REMOVED else run.explained for run in honest)
+            count = sum(run.as_if[as_if] for run in honest)
             same = f"; without lies, that happened to {count} copies" if honest else ""
             yield f"\nExplained beside a {_either(as_if.beside)}: told while it struck. {why}{same}."
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -12,7 +12,8 @@ from typing import Final
 from harness.engine.run import MakeBroker, run
 from harness.events import Event, FaultHealed, FaultInjected
 from harness.faults.registry import actions
-from harness.lies.findings import Became, Finding, Findings, Strike, compare
+from harness.lies.findings import Became, Finding, Findings, Strike, compare, left_as_if
+from harness.lies.kinds.base import AsIf
 from harness.lies.links import LiarLinks, told_path
 from harness.lies.orders import draw_orders
 from harness.lies.registry import lies
@@ -21,7 +22,7 @@ from harness.lies.told import read_told
 from harness.scenario.load import Loaded, load_text
 from harness.scenario.scenario import GUARANTEE
 from harness.traffic.client_name import ClientName
-from harness.verdict.data import Fate, Outcome
+from harness.verdict.data import Outcome
 
 FOLDER: Final = "selftest"
 """Of the runs, in the folder of the reports."""
@@ -63,9 +64,8 @@ class RunOfLies:
     lies: tuple[LieTold, ...]
     invented: tuple[str, ...]
     """What the verdict says of messages that nobody lied about."""
-    explained: int = 0
-    """Copies that were done twice, for a reason that the verdict knows."""
-    removed: int = 0
+    as_if: Mapping[AsIf, int] = field(default_factory=dict)
+    """What an honest broker leaves as well that some lies leave, in copies."""
 
     @property
     def right(self) -> bool:
@@ -111,8 +111,7 @@ def tell(
         directory=result.directory.path,
         lies=tuple(_by_kind(findings, {order.lie for order in orders})),
         invented=findings.invented,
-        explained=verdict.counts.duplicates - verdict.counts.unexplained_duplicates,
-        removed=verdict.counts.fates.get(Fate.REMOVED, 0),
+        as_if=left_as_if(verdict.counts),
     )
 
 

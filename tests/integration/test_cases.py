@@ -15,7 +15,8 @@ import pytest
 from harness.broker.install import find_installation
 from harness.broker.protocol import Broker
 from harness.broker.select import select
-from harness.engine.run import RunResult, run
+from harness.engine.judging import RunResult
+from harness.engine.run import run
 from harness.faults.registry import actions
 from harness.scenario.load import load
 from harness.verdict.as_json import to_json

@@ -17,7 +17,8 @@ import pytest
 
 from harness.broker.docker_engine import LABEL_OWNER, connect
 from harness.broker.select import select
-from harness.engine.run import RunResult, judge_again, run
+from harness.engine.judging import RunResult, judge_again
+from harness.engine.run import run
 from harness.events import FaultInjected
 from harness.faults.registry import actions
 from harness.history.parquet import to_frame, write

@@ -9,7 +9,7 @@ import pytest
 
 from harness.cli import answer, running
 from harness.errors import ExitCode, InfrastructureError, UsageError
-from harness.unforeseen import TRACEBACK_FILE, sentence
+from harness.unforeseen import TRACEBACK_FILE, described, where
 
 FORESEEN: dict[BaseException, ExitCode] = {
     UsageError("no such thing"): ExitCode.USAGE,
@@ -57,16 +57,24 @@ def test_an_error_that_nobody_foresaw_is_exit_code_3_in_one_sentence_with_its_tr
 
 def test_a_second_error_of_a_run_is_added_to_the_first(tmp_path: Path) -> None:
     for error in (KeyError("first"), ValueError("second")):
-        assert str(tmp_path / TRACEBACK_FILE) in sentence(error, tmp_path)
+        assert str(tmp_path / TRACEBACK_FILE) in described(error, tmp_path)
     kept = (tmp_path / TRACEBACK_FILE).read_text()
     assert kept.index("KeyError: 'first'") < kept.index("ValueError: second")
 
 
 def test_where_nothing_can_be_written_the_sentence_comes_all_the_same(tmp_path: Path) -> None:
-    assert sentence(KeyError("key"), tmp_path / "absent").startswith("KeyError: 'key': this is a fault of the harness")
+    assert described(KeyError("key"), tmp_path / "absent").startswith("KeyError: 'key': this is a fault of the harness")
 
 
 def test_a_command_line_that_cannot_be_taken_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(["run", "--jobs", "none", "x.yaml"]) == ExitCode.USAGE
     assert answer(["--version"]) == ExitCode.AS_EXPECTED
     assert "Usage: chaos run" in capsys.readouterr().err
+
+
+def test_an_error_says_where_it_happened(tmp_path: Path) -> None:
+    with pytest.raises(KeyError) as caught, where("step 2 (kill)"):
+        raise KeyError("key")
+    assert described(caught.value, tmp_path).startswith(
+        "step 2 (kill): KeyError: 'key': this is a fault of the harness"
+    )

@@ -40,7 +40,7 @@ def test_events_that_never_find_room_are_told_of_at_the_end() -> None:
         write(note(1))
     write(note(2))
     with pytest.raises(HistoryError, match="No space left"):
-        write.__exit__(None, None, None)
+        write.flush()
 
 
 def test_room_is_allocated_and_leaves_no_file(tmp_path: Path) -> None:

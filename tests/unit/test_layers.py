@@ -15,6 +15,7 @@ SCENARIO = {"plain", "errors", "effects", "scenario"}
 CHECKS = {"plain", "errors", "effects", "events", "scenario", "history", "verdict", "checks"}
 BELOW_ENGINE = {
     "plain",
+    "unforeseen",
     "errors",
     "effects",
     "events",
@@ -30,7 +31,7 @@ BELOW_ENGINE = {
 ALLOWED: dict[str, set[str]] = {
     "plain": set(),
     "errors": {"plain"},
-    "unforeseen": {"plain"},
+    "unforeseen": {"plain", "errors"},
     "effects": set(),
     "events": {"effects"},
     "interrupts": set(),

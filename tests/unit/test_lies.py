@@ -18,7 +18,7 @@ from harness.cli.selftest import planned
 from harness.errors import UsageError
 from harness.faults.registry import actions
 from harness.lies.findings import NOBODY, UNDER_WAY_NS, Became, Strike, compare
-from harness.lies.kinds.base import Find
+from harness.lies.kinds.base import AsIf, Find
 from harness.lies.orders import draw_orders
 from harness.lies.registry import lies
 from harness.lies.scene import MESSAGES, REJECTED_EVERY, SCENES, WINDOWS, Beside, Scene, Traffic, Window, scenario
@@ -256,6 +256,25 @@ def test_swaps_are_counted_where_the_order_is_violated(holds: bool) -> None:
     assert found.invented == (() if holds else ("a message: out of order",))
 
 
+def swapped(at_ns: int) -> Told:
+    return replace(told("swapped with the next"), at_ns=at_ns)
+
+
+@pytest.mark.parametrize(("redelivered", "became"), [(0, Became.MISSED), (2, Became.EXPLAINED)])
+def test_a_swap_that_a_cut_undid_is_explained_and_none_that_was_told_apart_from_it(
+    redelivered: int, became: Became
+) -> None:
+    before = verdict()
+    order = ExpectationResult("order", "true", "false", False, stated=True)
+    counts = replace(before.counts, out_of_order=1, redelivered=redelivered)
+    said = replace(before, counts=counts, expectations=(order,))
+    lies_told = [swapped(STRIKE.begin_ns), swapped(STRIKE.begin_ns - 2 * UNDER_WAY_NS)]
+    found = compare(lies_told, said, IN_ORDER, STRIKE)
+    assert {each.became for each in found.lies} == {Became.FOUND, became}
+    again = compare([*lies_told, swapped(STRIKE.begin_ns - 3 * UNDER_WAY_NS)], said, IN_ORDER, STRIKE)
+    assert [each.became for each in again.lies].count(Became.MISSED) == 2 - bool(redelivered)
+
+
 STRIKE = Strike(10 * UNDER_WAY_NS, 11 * UNDER_WAY_NS, None)
 
 
@@ -363,7 +382,7 @@ def test_the_table_says_how_many_were_found_beside_what() -> None:
 def test_the_table_says_what_honest_runs_leave_where_a_lie_is_explained() -> None:
     findings = compare([twice(STRIKE.begin_ns)], explaining(1), SCENE, STRIKE).lies
     told_of = run_of(LieTold("delivered twice, later", findings), beside=Beside.CUT)
-    honest = replace(run_of(beside=Beside.CUT, outcome=Outcome.AS_EXPECTED), explained=5)
+    honest = replace(run_of(beside=Beside.CUT, outcome=Outcome.AS_EXPECTED), as_if={AsIf.DELIVERED_AGAIN: 5})
     sentence = (
         "\nExplained beside a worker kill, cut of all connections or broker restart: told while it struck. The connection of a worker was lost "
         "before its ack had surely arrived: then the broker delivers again"

@@ -14,7 +14,7 @@ from harness.cli import suite
 from harness.cli.options import BrokerOption
 from harness.cli.settings import Settings
 from harness.cli.warm_up import WarmUp
-from harness.engine.run import RunResult
+from harness.engine.judging import RunResult
 from harness.errors import InfrastructureError
 from harness.events import Listener, Phase, PhaseChanged
 from harness.faults.registry import actions

@@ -38,6 +38,8 @@ class AsIf(StrEnum):
     """The connection was lost before the ack had surely arrived."""
     REMOVED = "removed"
     """It was in the queue that is purged."""
+    IN_ORDER_AGAIN = "in order again"
+    """The connection was lost before the messages were done: the broker delivered them again, in their order."""
 
     @property
     def beside(self) -> frozenset[Beside]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.lies.cases import Delivery
-from harness.lies.kinds.base import Find, Lie, identity_of
+from harness.lies.kinds.base import AsIf, Find, Lie, identity_of
 from harness.lies.scene import Traffic
 from harness.traffic.identity import Identity
 
@@ -15,6 +15,7 @@ class Swapped(Lie[Delivery]):
     point = Delivery
     finds = frozenset({Find.OUT_OF_ORDER})
     traffic = Traffic.IN_ORDER
+    as_if = AsIf.IN_ORDER_AGAIN
 
     def tell(self, case: Delivery) -> Identity:
         """Hold it back."""
