@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import tempfile
@@ -24,12 +23,12 @@ from harness.broker.protocol import (
 )
 from harness.broker.ready import amqp_answers, server_versions, wait_until_ready
 from harness.errors import BrokerError, UsageError
+from harness.masking import MASK, without_passwords
 
 COMMAND_TIMEOUT_S = 300.0
 OUTAGE_TIMEOUT_S = 30.0
 """How long after a command that ends or restarts the broker its connections may take to break."""
 DEFAULT_PASSWORD = "guest"  # noqa: S105 - RabbitMQ's own, no secret, and the user's name as well
-_USER_INFO = re.compile(r"(://[^:/@\s]*):[^@\s]*@")
 
 
 def parse_url(url: str) -> Endpoint:
@@ -181,5 +180,5 @@ class ExternalBroker:
         password = self._endpoint.password
         if password != DEFAULT_PASSWORD:
             for form in {password, quote(password, safe="")}:
-                text = text.replace(form, "***")
-        return _USER_INFO.sub(r"\1:***@", text)
+                text = text.replace(form, MASK)
+        return without_passwords(text)

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 from urllib.parse import quote
 
+from harness.masking import MASK
+
 
 class Ability(StrEnum):
     """What a backend may or may not be able to do to a node."""
@@ -52,7 +54,7 @@ class Endpoint:
     def __str__(self) -> str:
         """The AMQP URL with the password masked."""
         scheme = "amqps" if self.tls else "amqp"
-        return f"{scheme}://{self.username}:***@{self.host}:{self.port}/{quote(self.virtual_host, safe='')}"
+        return f"{scheme}://{self.username}:{MASK}@{self.host}:{self.port}/{quote(self.virtual_host, safe='')}"
 
 
 @dataclass(frozen=True, slots=True)

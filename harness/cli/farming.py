@@ -72,7 +72,7 @@ class FarmCrew:
         """Run a job on a Dask worker, and bring its run directory and its rows of the trend here."""
         begun, place = Begun.now(), Path(tempfile.mkdtemp(dir=self.arrivals))
         archive = place / "archive"
-        environment = {"GITHUB_ACTIONS": "true"} if in_ci() else {}
+        environment = self.settings.environment() | ({"GITHUB_ACTIONS": "true"} if in_ci() else {})
         called = f"--called={job.loaded.path}"  # reports and the replay name the file as it was named here
         order = Order(job.loaded.text, (*self.settings.run_arguments(job.seed), called), environment)
         try:

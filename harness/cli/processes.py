@@ -109,6 +109,7 @@ class LocalProcesses:
         """Run a job to its end; None if everything is ending."""
         # The pages' summary is the parent's to write: it knows all runs.
         environment = {name: value for name, value in os.environ.items() if name != "GITHUB_STEP_SUMMARY"}
+        environment |= self.settings.environment()
         begun = Begun.now()
         with self._lock:
             if self._ending:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.cli.options import BrokerOption
+from harness.masking import without_passwords
 from harness.scenario.load import Loaded
 
 SEEDS = 2**31
@@ -33,23 +33,26 @@ class Settings:
     night: str | None = None
     """What the runs count for in the trend; each for itself if None."""
 
-    def arguments(self) -> list[str]:
-        """Write the options that a child process needs."""
-        given = ["--broker", self.broker] if self.broker is not None else []
-        given += ["--image", self.image] if self.image is not None else []
+    def environment(self) -> dict[str, str]:
+        """Return the variables that a child process needs: the broker's address may hold a password, and everybody can read arguments."""
+        return {"CHAOS_BROKER": self.broker} if self.broker is not None else {}
+
+    def _arguments(self) -> list[str]:
+        given = ["--image", self.image] if self.image is not None else []
         given += ["--client", self.client] if self.client is not None else []
         return given
 
     def run_arguments(self, seed: int) -> list[str]:
-        """Write the arguments of `chaos run` for a child process, but for the reports' folder and the file."""
-        options = ["--json", "--seed", str(seed), *self.arguments()]
+        """Write the arguments of `chaos run` for a child process, but for the reports' folder and the file; see also `environment`."""
+        options = ["--json", "--seed", str(seed), *self._arguments()]
         options += [] if self.controls else ["--no-controls"]
         options += ["--quiet"] if self.quiet else []
         return options + (["--night", self.night] if self.night is not None else [])
 
     def replay_options(self) -> list[str]:
         """Write the options that a replay needs, without a password."""
-        return [re.sub(r"(amqps?://[^:/@]*):[^@]*@", r"\1:***@", argument) for argument in self.arguments()]
+        broker = ["--broker", without_passwords(self.broker)] if self.broker is not None else []
+        return [*broker, *self._arguments()]
 
     def replay(self, loaded: Loaded, seed: int) -> str:
         """Write the command that runs a scenario again as it was run."""

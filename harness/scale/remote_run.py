@@ -11,7 +11,7 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -35,8 +35,8 @@ class Order:
     """Of the scenario's file."""
     arguments: tuple[str, ...]
     """Of `chaos run`, without the file and the reports' folder."""
-    environment: Mapping[str, str]
-    """Variables beside those that the Dask worker has."""
+    environment: Mapping[str, str] = field(repr=False)
+    """Variables, one of which may hold a password, beside those that the Dask worker has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import io
 import json
 import re
-from typing import Any, Final
+from typing import Any
 
+from harness.masking import MASK, without_passwords
 from harness.scenario.scenario import Scenario
 
-MASK: Final = "***"
-
 _SECRET_KEY = re.compile(r"pass(word|wd|phrase)?|secret|token|credential|private", re.IGNORECASE)
-_SECRET_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
 
 
 def canonical(scenario: Scenario) -> dict[str, Any]:
@@ -35,7 +33,7 @@ def resolve(scenario: Scenario, *, seed: int | None = None) -> dict[str, Any]:
         resolved["queues"][name] = {"type": queue.type} | resolved["queues"][name]
     broker = resolved["broker"]
     broker["config"] = {key: MASK if _SECRET_KEY.search(key) else value for key, value in broker["config"].items()}
-    broker["commands"] = {key: _SECRET_IN_URL.sub(rf"\1:{MASK}@", value) for key, value in broker["commands"].items()}
+    broker["commands"] = {key: without_passwords(value) for key, value in broker["commands"].items()}
     return resolved
 
 
@@ -72,7 +70,7 @@ def masked_setting(path: str, value: object) -> str:
     if path.startswith("broker.config.") and _SECRET_KEY.search(path):
         return MASK
     text = setting_text(value)
-    return _SECRET_IN_URL.sub(rf"\1:{MASK}@", text) if path.startswith("broker.commands") else text
+    return without_passwords(text) if path.startswith("broker.commands") else text
 
 
 def setting_text(value: object) -> str:

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "harness"
-SCENARIO = {"plain", "errors", "effects", "scenario"}
+SCENARIO = {"plain", "masking", "errors", "effects", "scenario"}
 CHECKS = {"plain", "errors", "effects", "events", "scenario", "history", "verdict", "checks"}
 BELOW_ENGINE = {
     "plain",
+    "masking",
     "unforeseen",
     "errors",
     "effects",
@@ -30,6 +31,7 @@ BELOW_ENGINE = {
 }
 ALLOWED: dict[str, set[str]] = {
     "plain": set(),
+    "masking": set(),
     "errors": {"plain"},
     "unforeseen": {"plain", "errors"},
     "effects": set(),
@@ -42,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "frames": {"frames"},
     "proxy": {"plain", "errors", "interrupts", "broker", "frames", "proxy"},
     "traffic": {"plain", "errors", "frames", "traffic", "history"},
-    "broker": {"plain", "errors", "interrupts", "process_mark", "ledger", "traffic", "broker", "scenario"},
+    "broker": {"plain", "masking", "errors", "interrupts", "process_mark", "ledger", "traffic", "broker", "scenario"},
     "faults": {"plain", "errors", "effects", "events", "scenario", "traffic", "broker", "faults"},
     "verdict": {"plain", "errors", "verdict"},
     "checks": CHECKS,

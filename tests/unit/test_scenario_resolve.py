@@ -10,8 +10,9 @@ from hypothesis import given, reject
 
 from harness.errors import ScenarioError
 from harness.faults.registry import actions
+from harness.masking import MASK
 from harness.scenario.load import load
-from harness.scenario.resolve import MASK, resolve, setting_text, to_yaml
+from harness.scenario.resolve import resolve, setting_text, to_yaml
 from harness.scenario.scenario import Scenario, scenario_model
 from tests.unit.scenario_strategies import scenarios
 
