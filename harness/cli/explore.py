@@ -36,7 +36,10 @@ FOLDER: Final = "explore"
 def explore(
     scenario: Annotated[Path, typer.Argument(help="The scenario file.", show_default=False)],
     budget: Annotated[
-        str, typer.Option(help="Time to fill with schedules, e.g. 10m or 2h. At least one is run.")
+        str,
+        typer.Option(
+            help="Time to fill with schedules, e.g. 10m or 2h; the controls and the shrinking count. At least one is run of each."
+        ),
     ] = "10m",
     steps: Annotated[int, typer.Option(min=1, max=20, help="Most steps of a schedule.")] = 4,
     broker: BrokerChoice = None,
@@ -88,7 +91,7 @@ def explore(
     with executor_for(settings, [loaded]) as executor:
         batch = Batch(executor, jobs)
         say(
-            f"{loaded.scenario.name}: schedules of up to {plural(steps, 'step')}, seed {seed}, {batch.at_once} at once, for {budget}"
+            f"{loaded.scenario.name}: schedules of up to {plural(steps, 'step')}, seed {seed}, {batch.at_once} at once, for {budget} with the controls and the shrinking"
         )
         search = Search(loaded, settings, batch, folder, seed=seed, most_steps=steps)
         exploration = search.run(budget_s, controls=controls)
@@ -116,7 +119,7 @@ def conclude(exploration: Exploration, folder: Path, settings: Settings, *, no_c
 
     if exploration.shrunk is not None:
         tell(f"schedule {steps_in_words(exploration.shrunk)}")
-    if exploration.again:
+    if (folder / FOUND).exists():
         tell(f"replay   {shlex.join(['chaos', 'run', str(folder / FOUND), *settings.replay_options()])}")
     try:
         tell(f"summary  {write_exploration(exploration, folder, os.environ)}")

@@ -33,6 +33,8 @@ FOUND: Final = "found.yaml"
 """The scenario with the shortest schedule that broke the guarantee."""
 CONTROL_SCHEDULES: Final = 12
 """How many schedules a control is given to lose a message."""
+CONTROLS_SHARE: Final = 0.5
+"""Of the budget, for the controls: the rest is the guarantee's."""
 AGAIN: Final = 5
 """How often the shortest schedule is run again."""
 DRAWS: Final = 100
@@ -70,13 +72,18 @@ class Search:
             ],
         )
         self._longest_s = 0.0
+        self._budget_s = math.inf
 
     def run(self, budget_s: float, *, controls: bool) -> Exploration:
-        """Search each control until it is caught, then the guarantee for the rest of the time; shrink what is found there."""
+        """Search each control until it is caught, then the guarantee for the rest of the time; shrink what is found there.
+
+        No run begins that is expected to end after `budget_s` seconds, but for the first schedule of each control and of the guarantee.
+        """
         exploration = self._exploration
+        self._budget_s = budget_s
         if not controls:
             exploration.controls.clear()
-        whole = self._do(self._of_controls()) and self._do(self._of_guarantee(budget_s))
+        whole = self._do(self._of_controls()) and self._do(self._of_guarantee())
         if whole and exploration.guarantee.found is not None:
             whole = self._shrink(exploration.guarantee.found)
         exploration.interrupted = not whole
@@ -86,25 +93,33 @@ class Search:
     def _of_controls(self) -> Iterator[_Order]:
         for number in range(1, CONTROL_SCHEDULES + 1):
             for searched in self._exploration.controls:
-                # With nobody left to do a run, each control is told of once.
-                if searched.found is None and (number == 1 or self._batch.elapsed_s < math.inf):
+                if searched.found is None and self._goes_on(number, CONTROLS_SHARE):
                     yield self._drawn(searched, number)
 
-    def _of_guarantee(self, budget_s: float) -> Iterator[_Order]:
+    def _of_guarantee(self) -> Iterator[_Order]:
         searched, number = self._exploration.guarantee, 1
-        while searched.found is None and (number == 1 or self._batch.elapsed_s + self._longest_s <= budget_s):
+        while searched.found is None and self._goes_on(number):
             yield self._drawn(searched, number)
             number += 1
+
+    def _goes_on(self, number: int = 2, share: float = 1.0) -> bool:
+        """Whether a run has a chance to say something, and fits into a share of the budget unless it is the first of its kind."""
+        in_time = number == 1 or self._batch.elapsed_s + self._longest_s <= share * self._budget_s
+        return in_time and self._exploration.same_failure is None
 
     def _shrink(self, found: Ran) -> bool:
         """Leave out steps while what is left breaks the guarantee, then run that again; returns False if that was interrupted."""
         exploration = self._exploration
         exploration.shrunk = found.steps
         while exploration.shrunk:
+            if not self._goes_on():
+                exploration.cut_short = True
+                break
             tried = Searched(GUARANTEE)
             if not self._do(self._shorter(tried, exploration.shrunk, found.verdict.seed)):
                 return False
             if tried.found is None:
+                exploration.cut_short = not self._goes_on()
                 break
             exploration.shrunk = tried.found.steps
             say(f"shrunk to {steps_in_words(exploration.shrunk)}")
@@ -115,7 +130,7 @@ class Search:
 
     def _shorter(self, tried: Searched, steps: tuple[Step, ...], seed: int) -> Iterator[_Order]:
         for number, one in enumerate(shorter(steps), start=1):
-            if tried.found is not None:
+            if tried.found is not None or not self._goes_on():
                 return
             name = f"{len(steps)} steps, shortened {number}"
             yield _Order(tried, number, one.steps, self._made(GUARANTEE, one.steps, name), seed + one.number)
@@ -123,6 +138,8 @@ class Search:
     def _again(self, again: Searched, steps: tuple[Step, ...], seed: int) -> Iterator[_Order]:
         loaded = self._made(GUARANTEE, steps, "found", path=self._folder / FOUND)
         for number in range(1, AGAIN + 1):
+            if not self._goes_on():
+                return
             yield _Order(again, number, steps, loaded, seed + number)
 
     def _do(self, orders: Iterator[_Order]) -> bool:

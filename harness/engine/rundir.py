@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import secrets
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,7 +70,7 @@ class RunDirectory:
         link = self.path.parent / LATEST
         if link.exists() and not link.is_symlink():
             return
-        temporary = self.path.parent / f".latest-{os.getpid()}"
-        temporary.unlink(missing_ok=True)
+        # A name that nobody can have taken beforehand: making a link fails where something is there already.
+        temporary = self.path.parent / f".latest-{secrets.token_hex(8)}"
         temporary.symlink_to(self.path.name)
         temporary.replace(link)

@@ -1,4 +1,4 @@
-"""Charts as BokehJS, the chart library in the page, reads them; and its script.
+"""Charts as BokehJS, the chart library in the page, reads them.
 
 Written without the library's models for Python, which take longer than all else of a report together: a model is the name of a class
 of BokehJS and what differs from its defaults. A test reads what is written with the library itself, which knows every name and type.
@@ -9,12 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 
 import bokeh
-from bokeh.util.paths import bokehjs_path
-from markupsafe import Markup
 
 
 class Model:
@@ -85,10 +82,3 @@ class _Document:
                 return {"type": "object", "name": value.kind, "id": name, "attributes": attributes}
             case _:
                 raise TypeError(f"BokehJS is told nothing of {type(value).__name__}")
-
-
-@cache
-def script() -> Markup:
-    """Return the one bundle that plain figures need: no widgets, tables or WebGL."""
-    text = (bokehjs_path() / "js" / "bokeh.min.js").read_text(encoding="utf-8")
-    return Markup(text.replace("</script", "<\\/script"))  # noqa: S704 - it comes from the Bokeh package

@@ -11,6 +11,7 @@ from typing import Any, Final
 from harness.history.series import Series
 from harness.plain import colour, plain, shortened
 from harness.report.bokehjs import Field, Model
+from harness.report.figures import SHOWN_NAMES
 from harness.report.lane_plot import lane_plot
 from harness.report.lanes import Span
 from harness.report.plots import (
@@ -48,8 +49,6 @@ LATENCY: Final = {
 """The lines of the latency charts: what each is called, and its colour."""
 QUEUES: Final = ("#d9822b", "#4c78a8", "#54a24b", "#b3446c", "#8e6bbf", "#3fa7a0", "#a87b5b", "#d9a514")
 """The colours of the queues' lines, in the order of the scenario; the first again after the last."""
-SHOWN_QUEUES: Final = 16
-"""Most queues that the chart has a line for: those that were fullest."""
 HIDDEN_AT_FIRST: Final = ("delivered", "acknowledged")
 """Lines that mostly lie on others; the page's legend shows them."""
 _FAULT_ROW_PX: Final = 17
@@ -71,10 +70,10 @@ class QueueLine:
 
 
 def queue_lines(data: Series | None) -> tuple[QueueLine, ...]:
-    """Return the lines of the chart of depths, in the order of the scenario."""
+    """Return the lines of the chart of depths: of the queues that were fullest, in the order of the scenario."""
     if data is None:
         return ()
-    fullest = sorted(data.depths, key=lambda queue: -int(data.depths[queue].max()))[:SHOWN_QUEUES]
+    fullest = set(sorted(data.depths, key=lambda queue: -int(data.depths[queue].max()))[:SHOWN_NAMES])
     shown = [queue for queue in data.depths if queue in fullest]
     return tuple(
         QueueLine(f"queue {number}", queue, QUEUES[number % len(QUEUES)]) for number, queue in enumerate(shown)

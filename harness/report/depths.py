@@ -38,22 +38,28 @@ def depths(history: History, topology: RunTopology, data: Series) -> dict[str, N
     ends = {(each.actor, each.incarnation): each.at_ns for each in history.events if isinstance(each, ProcessExited)}
     for log in history.of_role("worker"):
         _work(log, flows, grid, ends.get((log.header.actor, log.header.incarnation)))
-    waiting = {name: _Waiting(topology.policy(name), grid.width_ns) for name in names}
-    targets = {name: [target for target in topology.targets(name) if target in waiting] for name in names}
-    found: dict[str, list[int]] = {name: [] for name in names}
+    used = [name for name in names if flows[name].any]
+    targets: dict[str, list[str]] = {}
+    for name in used:
+        targets[name] = [target for target in topology.targets(name) if target in flows]
+        used += [target for target in targets[name] if target not in used]
+    used = [name for name in names if name in targets]
+    waiting = {name: _Waiting(topology.policy(name), grid.width_ns) for name in used}
+    found: dict[str, list[int]] = {name: [] for name in used}
     for bucket in range(grid.count):
-        for name in names:
+        for name in used:
             waiting[name].put(bucket, int(flows[name].published[bucket]))
             waiting[name].put_back(bucket, int(flows[name].returned[bucket]))
             for target in targets[name]:
                 waiting[target].put(bucket, int(flows[name].rejected[bucket]))
-        for name in names:
+        for name in used:
             gone = waiting[name].take(bucket, int(flows[name].delivered[bucket]))
             for target in targets[name]:
                 waiting[target].put(bucket, gone)
-        for name in names:
+        for name in used:
             found[name].append(waiting[name].depth)
-    return {name: np.array(depth, dtype=np.int64) for name, depth in found.items()}
+    empty = np.zeros(grid.count, dtype=np.int64)
+    return {name: np.array(found[name], dtype=np.int64) if name in found else empty for name in names}
 
 
 class _Flows:
@@ -61,6 +67,10 @@ class _Flows:
 
     def __init__(self, buckets: int) -> None:
         self.published, self.delivered, self.returned, self.rejected = (np.zeros(buckets) for _ in range(4))
+
+    @property
+    def any(self) -> bool:
+        return any(flow.any() for flow in (self.published, self.delivered, self.returned, self.rejected))
 
 
 @dataclass

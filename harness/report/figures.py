@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from harness.scenario.quantities import format_duration
 from harness.verdict.data import DONE, Counts, Fate, VariantVerdict
 
@@ -9,6 +12,9 @@ NOTHING = "—"
 """Where there is no figure."""
 NOTHING_PUBLISHED = "nothing was published to it; dead letters count in the queue that they were first put in"
 """Of a queue that no message was first put in, such as one for dead letters."""
+
+SHOWN_NAMES: Final = 20
+"""How many queues, publishers or workers a table or a chart names; the sums hold them all."""
 
 
 def seconds(value: float | None) -> str:
@@ -77,3 +83,18 @@ def several_copies(counts: Counts) -> bool:
 def processed(counts: Counts) -> int:
     """Return how many copies were processed, however their publishers had heard of them."""
     return sum(counts.fates.get(fate, 0) for fate in DONE)
+
+
+def matter_most(groups: Mapping[str, Mapping[Fate, int]], most: int) -> list[str]:
+    """Return the names to show where there are too many: those with the most copies that were not done, then those with the most copies.
+
+    They stay in their order. A name stands for a queue, a publisher or a worker; an empty one for nobody.
+    """
+    there = [name for name, fates in groups.items() if name or any(fates.values())]
+
+    def weight(name: str) -> tuple[int, int]:
+        fates = groups[name]
+        return (sum(count for fate, count in fates.items() if fate not in DONE), sum(fates.values()))
+
+    chosen = set(sorted(there, key=weight, reverse=True)[:most])
+    return [name for name in there if name in chosen]

@@ -13,14 +13,14 @@ from harness.checks.tally.topology import RunTopology
 from harness.history.history import History
 from harness.history.series import Series, series
 from harness.plain import shortened
-from harness.report.bokehjs import script
 from harness.report.broker_log import Complaints, Excerpt, complaints_by_variant, excerpts, zero_of
 from harness.report.charts import HIDDEN_AT_FIRST, LATENCY, LINES, QueueLine, latency, queue_lines, timeline
 from harness.report.depths import copies_by_route, depths
-from harness.report.figures import NOTHING_PUBLISHED, interval
+from harness.report.figures import NOTHING_PUBLISHED, SHOWN_NAMES, interval
 from harness.report.lane_plot import LOST, SHOWN_LANES, STATES
 from harness.report.lanes import Span, lanes
 from harness.report.lives import ListedMessage, lives
+from harness.report.scripts import chart_scripts, own_script
 from harness.report.templates import embedded_json, environment, packed_json
 from harness.scenario.scenario import Scenario
 from harness.verdict.data import DuplicateCause, Fate, FaultOutcome, LossCause, NotDone, RunVerdict, VariantVerdict
@@ -32,7 +32,7 @@ LISTED_MESSAGES = 1000
 LOG_LINES = 900
 """Lines of the brokers' logs that the page holds, over all variants and faults."""
 TABLE_ROWS = 60
-"""Rows of the tables by publisher, queue and worker."""
+"""Rows of the table of workers."""
 TIMELINE_ROWS = 24
 SCENARIO_CHARACTERS = 100_000
 
@@ -79,7 +79,7 @@ def html(
             run=run,
             pages=pages,
             fates=list(Fate),
-            charts=packed_json(charts),
+            charts=packed_json(charts) if charts else "",
             lists=embedded_json(
                 {
                     f"{page.anchor}-{kind}": lives(messages[: page.listed])
@@ -87,7 +87,7 @@ def html(
                     for kind, messages in _listed(page.verdict).items()
                 }
             ),
-            bokeh=script() if charts else "",
+            scripts=(*(chart_scripts() if charts else ()), own_script("report.js")),
             resolved=shortened(resolved_scenario, SCENARIO_CHARACTERS),
             line_colours=LINES,
             hidden_lines=HIDDEN_AT_FIRST,
@@ -97,6 +97,7 @@ def html(
             shown_lanes=SHOWN_LANES,
             listed_outage_s=LISTED_OUTAGE_S,
             table_rows=TABLE_ROWS,
+            shown_names=SHOWN_NAMES,
             row_of=_row_of,
             first_causes=FIRST_CAUSES,
             unwanted=_unwanted,
@@ -201,14 +202,16 @@ def _struck_by(variant: VariantVerdict, cause: LossCause | NotDone | DuplicateCa
     return next((fault for fault in variant.faults if fault.fault == cause.fault), None)
 
 
-def _row_of(data: Series, index: int) -> tuple[float, ...]:
-    """Return a row of the timeline's table: when, messages in the bucket by kind, then backlog, in flight and the depths of queues."""
+def _row_of(page: Page, index: int) -> tuple[float, ...]:
+    """Return a row of the timeline's table: when, messages in the bucket by kind, then backlog, in flight and the depths of the queues shown."""
+    data = page.table
+    assert data is not None  # noqa: S101 - the template has looked
     return (
         float(data.begin_s[index]),
         *(round(float(rate[index]) * data.width_s) for rate in data.rates.values()),
         int(data.backlog[index]),
         int(data.in_flight[index]),
-        *(int(depth[index]) for depth in data.depths.values()),
+        *(int(data.depths[line.queue][index]) for line in page.queues),
     )
 
 
@@ -216,4 +219,4 @@ def prepare() -> None:
     """Do what takes long and is the same for every page: compile the templates, read the chart library's scripts."""
     for name in environment().list_templates(extensions=["html"]):
         environment().get_template(name)
-    script()
+    chart_scripts()

@@ -11,7 +11,9 @@ from typing import Final
 from harness.plain import plain, shortened
 from harness.report.figures import (
     NOTHING_PUBLISHED,
+    SHOWN_NAMES,
     lost_figure,
+    matter_most,
     not_done_otherwise,
     processed,
     seconds,
@@ -19,7 +21,7 @@ from harness.report.figures import (
 )
 from harness.report.named import named, trace_command
 from harness.report.summary import expected, missing_control, observed_or_asked, standing
-from harness.verdict.data import ExpectationResult, Outcome, RunVerdict, VariantVerdict
+from harness.verdict.data import ExpectationResult, Fate, Outcome, RunVerdict, VariantVerdict
 from harness.verdict.words import plural
 
 LIMIT_BYTES: Final = 1024 * 1024
@@ -131,6 +133,16 @@ def _details(variant: VariantVerdict) -> str:
     )
 
 
+def _by_queue(by_queue: Mapping[str, Mapping[Fate, int]]) -> Iterator[str]:
+    if len(by_queue) < 2:
+        return
+    for queue in matter_most(by_queue, SHOWN_NAMES):
+        there = ", ".join(f"{count:,} {fate.value}" for fate, count in by_queue[queue].items() if count)
+        yield f"{escaped(queue)}: {there or NOTHING_PUBLISHED}"
+    if (more := len(by_queue) - SHOWN_NAMES) > 0:
+        yield f"and {plural(more, 'more queue')}, with less that was not done, or fewer messages"
+
+
 def _told(variant: VariantVerdict) -> Iterator[str]:
     counts = variant.counts
     parts = [
@@ -151,9 +163,7 @@ def _told(variant: VariantVerdict) -> Iterator[str]:
         yield escaped(line)
     if trace := trace_command([variant], "RUN"):
         yield f"the life of one: <code>{escaped(trace)}</code>, where RUN is the run's directory"
-    for queue, fates in variant.by_queue.items() if len(variant.by_queue) > 1 else ():
-        there = ", ".join(f"{count:,} {fate.value}" for fate, count in fates.items() if count)
-        yield f"{escaped(queue)}: {there or NOTHING_PUBLISHED}"
+    yield from _by_queue(variant.by_queue)
     for fault in variant.faults:
         if fault.injected_s is not None:
             healed_s = fault.healed_s if fault.healable else None

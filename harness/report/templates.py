@@ -42,6 +42,7 @@ def environment() -> Environment:
         "lost_figure": figures.lost_figure,
         "otherwise": lambda counts: sum(counts.fates[fate] for fate in figures.not_done_otherwise(counts)),
         "not_done_otherwise": figures.not_done_otherwise,
+        "matter_most": figures.matter_most,
         "several_copies": figures.several_copies,
         "outage_s": lambda outage: outage.end_s - outage.begin_s,
         "mood": mood,

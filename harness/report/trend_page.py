@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.plain import plain
-from harness.report.bokehjs import Field, Model, embedded, script
+from harness.report.bokehjs import Field, Model, embedded
 from harness.report.charts import LINES
 from harness.report.files import replace
 from harness.report.index import TREND_PAGE, may_replace
 from harness.report.plots import INK, Plot, answer, numbers, source
+from harness.report.scripts import chart_scripts
 from harness.report.templates import environment, mood, packed_json
 from harness.report.trend_words import as_expected, change, extent, method, newest_figure, place, result, written
 from harness.trend.changes import Changes
@@ -77,8 +78,8 @@ def trend_page(found: Table, changes: Changes, *, warnings: Sequence[str] = ()) 
             colours=COLOURS,
             as_expected=as_expected,
             cell=lambda line, measure: _cell(line, measure, changes),
-            charts=packed_json(charts),
-            bokeh=script() if charts else "",
+            charts=packed_json(charts) if charts else "",
+            scripts=chart_scripts() if charts else (),
         )
     )
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from harness.scenario.setting_paths import SettingPaths
 from harness.search.draw import Step
 from harness.search.trial_outcome import TrialOutcome, standing
 from harness.verdict.data import Outcome, RunVerdict
 from harness.verdict.words import plural
+
+FAILURES: Final = 3
+"""How many runs must fail with the same before no more are tried."""
+_IN_PARTICULAR: Final = re.compile(r"[0-9]+|/\S*")
+"""Of a failure: ports, times and paths, which differ between runs that fail for one reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,8 @@ class Exploration:
     """The shortest timeline that was seen to break the guarantee; None where none did."""
     again: list[TrialOutcome] = field(default_factory=list)
     """How the guarantee stood when that one was run again."""
+    cut_short: bool = False
+    """Whether the budget was over before the shrinking was."""
     interrupted: bool = False
     failed: bool = False
     """Whether something beside the verdicts failed, such as the writing of a report."""
@@ -71,6 +80,15 @@ class Exploration:
     def uncaught(self) -> tuple[str, ...]:
         """The controls that no schedule broke: the search has not been seen to catch these losses."""
         return tuple(control.variant for control in self.controls if control.found is None)
+
+    @property
+    def same_failure(self) -> str | None:
+        """What all of the first runs failed with, where it is the same: then so would the rest. None while one may say something."""
+        ran = [each for searched in (*self.controls, self.guarantee) for each in searched.ran]
+        if len(ran) < FAILURES or any(each.standing is not TrialOutcome.FAILED for each in ran):
+            return None
+        alike = {_IN_PARTICULAR.sub("", each.verdict.headline) for each in ran}
+        return ran[0].verdict.headline if len(alike) == 1 else None
 
     @property
     def outcome(self) -> Outcome:
@@ -96,7 +114,10 @@ class Exploration:
                 return lost
             broken = self.again.count(TrialOutcome.BROKEN)
             repeated = f", and broke it in {broken} of {plural(len(self.again), 'run')} more" if self.again else ""
-            return f"{lost} Shrunk from {plural(len(found.steps), 'step')} to {len(self.shrunk)}{repeated}."
+            over = "; not shrunk to the end, as the budget was over" if self.cut_short else ""
+            return f"{lost} Shrunk from {plural(len(found.steps), 'step')} to {len(self.shrunk)}{repeated}{over}."
+        if (failure := self.same_failure) is not None:
+            return f"{self.scenario}: the first {FAILURES} schedules all failed, and no more were run: {failure}"
         said = f"{self.scenario}: the guarantee held in {held} of {plural(len(self.guarantee.ran), 'schedule')}"
         said += _rest(self.guarantee)
         if self.uncaught:

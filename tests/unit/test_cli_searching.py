@@ -3,9 +3,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from harness.cli import several
 from harness.cli.explore import conclude
 from harness.cli.options import BrokerOption
 from harness.cli.processes import Ended, Job
@@ -16,7 +18,7 @@ from harness.errors import ExitCode, ScenarioError
 from harness.faults.process import Kill
 from harness.faults.registry import actions
 from harness.scenario.load import Loaded, load, load_text
-from harness.search.exploration import Exploration
+from harness.search.exploration import FAILURES, Exploration
 from harness.search.trial_outcome import TrialOutcome
 from harness.verdict.data import Outcome, RunVerdict
 from tests.unit import report_samples as samples
@@ -24,6 +26,18 @@ from tests.unit import report_samples as samples
 KILL = load(Path("scenarios/worker_kill.yaml"), actions())
 RESTART = load(Path("scenarios/broker_restart.yaml"), actions())
 Judge = Callable[[Loaded], Outcome]
+
+
+class Clock:
+    """The time that batches see: it passes while runs go on, by what their verdicts say."""
+
+    now = 0.0
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Clock, "now", 0.0)
+    monkeypatch.setattr(several, "time", SimpleNamespace(monotonic=lambda: Clock.now))
 
 
 @dataclass
@@ -40,6 +54,7 @@ class Told:
         )
         self.jobs.append(job)
         verdict = told(job, self.judge(job.loaded))
+        Clock.now += verdict.duration_s
         return Ended(job, verdict, "", "", failed=verdict.outcome is Outcome.INFRASTRUCTURE)
 
     def interrupt(self) -> None:
@@ -73,7 +88,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def search(
-    crew: Told, tmp_path: Path, *, loaded: Loaded = KILL, seed: int = 1, jobs: int = 1, budget_s: float = 0.0
+    crew: Told, tmp_path: Path, *, loaded: Loaded = KILL, seed: int = 1, jobs: int = 1, budget_s: float = 20.0
 ) -> Exploration:
     made = Search(loaded, settings(tmp_path), Batch(crew, jobs), tmp_path, seed=seed, most_steps=6)
     return made.run(budget_s, controls=True)
@@ -97,21 +112,26 @@ def a_killed_worker_loses(loaded: Loaded) -> Outcome:
 
 def test_a_guarantee_that_holds_is_told_after_the_control_was_caught(tmp_path: Path) -> None:
     crew = Told(only_the_control_loses)
-    made = search(crew, tmp_path)
+    made = search(crew, tmp_path, budget_s=28.0)
     assert made.outcome is Outcome.AS_EXPECTED
     (control,) = made.controls
     assert control.found is not None
     assert [each.number for each in control.ran] == list(range(1, control.found.number + 1)), "none after it was caught"
-    assert [each.number for each in made.guarantee.ran] == [1], "one, whatever the budget"
-    assert [automatic(job.loaded) for job in crew.jobs] == [True] * len(control.ran) + [False]
+    assert [each.number for each in made.guarantee.ran] == list(range(1, 29 - len(control.ran))), "a second each"
+    assert [automatic(job.loaded) for job in crew.jobs[: len(control.ran) + 1]] == [True] * len(control.ran) + [False]
     assert conclude(made, tmp_path, settings(tmp_path), no_color=True) is ExitCode.AS_EXPECTED
+
+
+def test_one_schedule_is_run_whatever_the_budget(tmp_path: Path) -> None:
+    made = search(Told(only_the_control_loses), tmp_path, budget_s=0.0)
+    assert [len(each.ran) for each in (made.guarantee, *made.controls)] == [1, 1]
 
 
 def test_a_finding_is_shrunk_to_the_step_that_matters_and_run_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     crew = Told(a_killed_worker_loses)
-    made = search(crew, tmp_path, budget_s=60.0)
+    made = search(crew, tmp_path, budget_s=120.0)
     assert made.outcome is Outcome.VIOLATED
     assert made.shrunk is not None
     assert [set(step) - {"at", "after"} for step in made.shrunk] == [{"kill"}]
@@ -131,8 +151,55 @@ def test_a_loss_that_needs_no_fault_is_shrunk_to_none(tmp_path: Path) -> None:
     assert load(tmp_path / FOUND, actions()).scenario.timeline == ()
 
 
+@pytest.mark.parametrize("budget_s", [4.0, 15.0])
+@pytest.mark.parametrize("judge", [only_the_control_loses, a_killed_worker_loses, lambda _: Outcome.AS_EXPECTED])
+def test_the_controls_and_the_shrinking_keep_to_the_budget(judge: Judge, budget_s: float, tmp_path: Path) -> None:
+    made = search(Told(judge), tmp_path, budget_s=budget_s)
+    assert Clock.now <= budget_s
+    assert len(made.guarantee.ran) >= 1
+
+
+def test_a_finding_that_the_budget_leaves_no_time_to_shrink_says_so_and_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = search(Told(lambda _: Outcome.VIOLATED), tmp_path, budget_s=2.0)
+    assert made.guarantee.found is not None
+    assert (made.shrunk, made.again) == (made.guarantee.found.steps, [])
+    assert "not shrunk to the end, as the budget was over" in made.headline
+    assert load(tmp_path / FOUND, actions()).scenario.timeline != ()
+    assert conclude(made, tmp_path, settings(tmp_path), no_color=True) is ExitCode.VIOLATED
+    assert f"chaos run {tmp_path / FOUND}" in capsys.readouterr().out
+
+
+def test_an_exploration_ends_once_its_first_schedules_all_failed_with_the_same(tmp_path: Path) -> None:
+    @dataclass
+    class Failing(Told):
+        def run(self, job: Job) -> Ended | None:
+            ended = super().run(job)
+            assert ended is not None
+            headline = f"port {5000 + len(self.jobs)} of /tmp/run-{job.seed} is taken"
+            return replace(ended, verdict=replace(ended.verdict, headline=headline))
+
+    made = search(Failing(lambda _: Outcome.INFRASTRUCTURE), tmp_path, budget_s=3600.0)
+    assert [len(each.ran) for each in (made.guarantee, *made.controls)] == [0, FAILURES]
+    assert made.outcome is Outcome.INFRASTRUCTURE
+    assert "the first 3 schedules all failed, and no more were run: port 5001 of /tmp/run-" in made.headline
+
+
+def test_an_exploration_goes_on_while_its_schedules_fail_with_something_else_each(tmp_path: Path) -> None:
+    @dataclass
+    class Failing(Told):
+        def run(self, job: Job) -> Ended | None:
+            ended = super().run(job)
+            assert ended is not None
+            return replace(ended, verdict=replace(ended.verdict, headline="no broker" + "!" * len(self.jobs)))
+
+    made = search(Failing(lambda _: Outcome.INFRASTRUCTURE), tmp_path, budget_s=2.0 * CONTROL_SCHEDULES)
+    assert [len(each.ran) for each in made.controls] == [CONTROL_SCHEDULES]
+
+
 def test_a_control_that_is_never_caught_makes_it_inconclusive(tmp_path: Path) -> None:
-    made = search(Told(lambda _: Outcome.AS_EXPECTED), tmp_path)
+    made = search(Told(lambda _: Outcome.AS_EXPECTED), tmp_path, budget_s=2.0 * CONTROL_SCHEDULES)
     assert made.outcome is Outcome.INCONCLUSIVE
     assert [len(each.ran) for each in made.controls] == [CONTROL_SCHEDULES]
 

@@ -15,9 +15,10 @@ from bokeh.models import Plot as BokehPlot
 from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
-from harness.report.bokehjs import Field, Model, Value, embedded, script
+from harness.report.bokehjs import Field, Model, Value, embedded
 from harness.report.charts import latency, timeline
 from harness.report.lanes import lanes
+from harness.report.scripts import chart_scripts
 from harness.report.trend_page import trend_page
 from harness.trend.changes import changes
 from harness.trend.table import table
@@ -101,7 +102,7 @@ def test_what_is_in_two_places_is_one_model_and_marks_say_where_their_values_are
 def test_the_script_ends_no_element(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "js").mkdir()
     (tmp_path / "js" / "bokeh.min.js").write_text("'</script>'")
-    monkeypatch.setattr("harness.report.bokehjs.bokehjs_path", lambda: tmp_path)
-    script.cache_clear()
-    assert script() == r"'<\/script>'"
-    script.cache_clear()
+    monkeypatch.setattr("harness.report.scripts.bokehjs_path", lambda: tmp_path)
+    chart_scripts.cache_clear()
+    assert chart_scripts()[0].text == r"'<\/script>'"
+    chart_scripts.cache_clear()

@@ -156,3 +156,22 @@ def test_a_copy_that_died_into_the_queue_of_its_sibling_is_another_one() -> None
     tag = story.deliver(0, queue=1, to=2, died=True)
     story.complete(0, tag, to=2)
     assert backlog(story, **FANOUT)[1] == 0
+
+
+def test_a_queue_that_nothing_touched_is_empty_and_dead_letters_come_through_any_number_of_queues() -> None:
+    story = Story()
+    for seq in range(5):
+        story.sent(seq)
+    story.now += 3000 * MS
+    story.sent(5)
+    found = waiting(
+        story,
+        queues={
+            "tasks": {"dead_letter": "second", "message_ttl": "1s"},
+            "second": {"dead_letter": "third", "message_ttl": "1s"},
+            "third": {},
+            "untouched": {},
+        },
+    )
+    assert found["untouched"] == [0]
+    assert found["third"][-1] == 5

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 import re
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 
 from harness.events import ProcessStarted
 from harness.report.charts import timeline
+from harness.report.figures import SHOWN_NAMES
 from harness.report.html import LISTED_MESSAGES, html
 from harness.report.lanes import lanes
 from harness.report.markdown import markdown
@@ -97,6 +99,11 @@ def test_no_page_loads_anything(pages: dict[str, str], name: str) -> None:
     policy = next(a["content"] for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None
     assert policy.startswith("default-src 'none'")
+    allowed = re.search(r"script-src ([^;]*);", policy)
+    assert allowed is not None
+    scripts = re.findall(r"<script>(.*?)</script>", pages[name], flags=re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
+    assert allowed[1].split() == [f"'sha256-{each}'" for each in hashes]
 
 
 def test_the_verdict_comes_before_everything_else(pages: dict[str, str]) -> None:
@@ -325,6 +332,22 @@ def test_the_tables_by_queue_publisher_and_worker_add_up(pages: dict[str, str]) 
     for name in ("By queue", "By publisher", "By worker"):
         assert re.search(rf"{name} .*? all 20 312 332", text), name
     assert "worker-2 20 0 20 worker-1 0 312 312" in text
+
+
+def test_of_many_queues_those_that_matter_are_shown_and_the_sums_are_of_all() -> None:
+    made = samples.failing(3)
+    (before, *_) = made.run.variants
+    queues = {f"q{number:04}": {Fate.PROCESSED: number % 7} for number in range(1000)} | {"q0999": {Fate.LOST: 1}}
+    run = replace(made.run, variants=(replace(before, by_queue=queues),))
+    text = Page(rendered(replace(made, run=run))).text
+    table = text[text.index("By queue") : text.index("By publisher")]
+    assert "q0999" in table
+    assert len(re.findall(r"q\d{4}", table)) == SHOWN_NAMES
+    assert "20 of 1,000: those with the most that was not done" in table
+    summary = markdown(run)
+    assert "q0999: 1 lost" in summary
+    assert len(re.findall(r"q\d{4}: ", summary)) == SHOWN_NAMES
+    assert "and 980 more queues" in summary
 
 
 def test_hostile_text_changes_nothing(pages: dict[str, str]) -> None:

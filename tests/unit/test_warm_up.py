@@ -18,7 +18,7 @@ from harness.engine.judging import RunResult
 from harness.errors import InfrastructureError
 from harness.events import Listener, Phase, PhaseChanged
 from harness.faults.registry import actions
-from harness.report import bokehjs
+from harness.report import scripts
 from harness.report.templates import environment
 from harness.scenario.load import load
 
@@ -53,10 +53,10 @@ def test_a_run_starts_without_what_its_end_needs_and_has_it_when_traffic_begins(
 
 
 def test_the_pages_templates_are_compiled_and_its_scripts_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    bokehjs.script.cache_clear()
+    scripts.chart_scripts.cache_clear()
     environment.cache_clear()
     page.prepare()
-    assert bokehjs.script.cache_info().currsize == 1
+    assert scripts.chart_scripts.cache_info().currsize == 1
     monkeypatch.setattr(environment().loader, "load", lambda *_: pytest.fail("a template was loaded again"))
     assert environment().get_template("report.html") is environment().get_template("report.html")
 
