@@ -210,7 +210,7 @@ def _first_queues(seen: MessageTable) -> tuple[Callable[[slice], np.ndarray], di
     unroutable = {
         none + number: route
         for number, (route, lives) in enumerate(zip(seen.routes, seen.copies.lives, strict=True))
-        if not lives.slots[0].begins_in
+        if not all(slot.begins_in for slot in lives.slots)
     }
     return group, names | unroutable
 

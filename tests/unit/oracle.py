@@ -190,10 +190,17 @@ class Oracle:
         )
 
     def copies(self) -> list[tuple[Key, str]]:
-        """Every copy: a message and a queue that its route leads to."""
-        return [
-            (key, queue) for key, publishes in self.publishes.items() for queue in self.reaches[publishes[-1].route]
-        ]
+        """Every copy: a message and a queue that it was put in; no queue for one that came back, and was neither done nor found."""
+        return [(key, queue) for key in self.publishes for queue in self._begins_in(key)]
+
+    def _begins_in(self, key: Key) -> Sequence[str]:
+        publishes = self.publishes[key]
+        queues = self.reaches[publishes[-1].route]
+        if len(queues) < 2 or not all(each.returned for each in publishes):
+            return queues
+        seen = [each.queue for each in self.real() if each.key == key and each.done]
+        seen += [queue for found, attempt, queue, _ in self.found if found == key and self.was_published(key, attempt)]
+        return [first for first in queues if any(self.came_to(key, queue, first) for queue in seen)] or [""]
 
     def came_to(self, key: Key, queue: str, first: str) -> bool:
         """Whether what came from, or was found in, a queue is the copy that was first put in another one."""

@@ -64,8 +64,8 @@ def expired_ns(queue: str, tally: MessageTable) -> tuple[int, int]:
     returned, and both are NEVER.
     """
     can_ns = tally.topology.can_expire_ns(queue, tally.sessions, tally.zero_ns)
-    ways = (len(lives.ways) for names, lives in zip(_queues(tally), tally.copies.lives, strict=True) if queue in names)
-    if can_ns == NEVER or any(each > 1 for each in ways):
+    routes = zip(_queues(tally), tally.copies.lives, strict=True)
+    if can_ns == NEVER or any(lives.leads_elsewhere for names, lives in routes if queue in names):
         return NEVER, NEVER
     publishes = tally.publishes
     alone = np.array([names == {queue} for names in _queues(tally)])[tally.messages.route[publishes.message]]

@@ -154,19 +154,22 @@ def out_of_order(tally: MessageTable, *, undisturbed: bool = False) -> int:
 
 
 def _out_of_order(span: Span, tally: MessageTable, *, undisturbed: bool) -> int:
-    total, latest = 0, [-NEVER] * len(tally.routes)
+    together: dict[tuple[str, int], list[int]] = {}
+    for route, (name, begins_in) in enumerate(zip(tally.routes, tally.begins_in[:, span.slot].tolist(), strict=False)):
+        together.setdefault((name, begins_in), []).append(route)
+    total, latest = 0, [-NEVER] * len(together)
     for place in range(span.begin, span.end, AT_ONCE):
         here = slice(place, min(place + AT_ONCE, span.end))
         counted = tally.completions.some[here]
         if undisturbed:
             counted = counted & tally.published.single(here) & tally.delivered.single(here) & ~tally.redelivered[here]
         completed_ns = tally.first_completed_ns[here]
-        for route in range(len(tally.routes)):
-            mine = counted & (tally.route[here] == route) if len(tally.routes) > 1 else counted
+        for number, routes in enumerate(together.values()):
+            mine = counted & np.isin(tally.route[here], routes) if len(together) > 1 else counted
             times = completed_ns if mine.all() else completed_ns[mine]
             # A later message that was completed before the latest completion of all earlier ones.
             if len(times):
-                so_far = np.maximum.accumulate(np.append(latest[route], times))
+                so_far = np.maximum.accumulate(np.append(latest[number], times))
                 total += int(np.count_nonzero(times < so_far[:-1]))
-                latest[route] = int(so_far[-1])
+                latest[number] = int(so_far[-1])
     return total

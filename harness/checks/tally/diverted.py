@@ -1,4 +1,8 @@
-"""Which messages may have been published while queues were away, so that an alternate exchange took them elsewhere."""
+"""Which messages did not take the usual way of their route, or need not have.
+
+Those that were published while queues were away: an alternate exchange took them elsewhere. And those that came back as unroutable: they
+reached no queue.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.tally.lives import Alternatives
+from harness.checks.tally.copies import AT_ONCE
+from harness.checks.tally.lives import NO_QUEUE, Alternatives
 from harness.checks.tally.publishes import PublisherLog
 from harness.checks.tally.sent import Sent
 from harness.checks.tally.sessions import Session
@@ -21,10 +26,12 @@ Bits = NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True)
 class Diverted:
-    """Messages that were published to a route while its queues may have been away: they get a route number of their own."""
+    """Messages that need not have taken the usual way of their route: they get a route number of their own."""
 
     routes: tuple[str, ...]
     """The routes of which there are some: each has a second number, behind those of all routes."""
+    ways: tuple[Alternatives, ...]
+    """Beside each of them, the ways that such messages can have taken."""
     route: NDArray[np.unsignedinteger]
     """By message, the number of its route."""
     way: NDArray[np.uint8]
@@ -36,28 +43,51 @@ class Diverted:
 
 
 def diverted(sent: Sent, routes: tuple[str, ...], topology: RunTopology, logs: Iterable[PublisherLog]) -> Diverted:
-    """Find them by the time of their publishes."""
-    found: list[str] = []
+    """Find them by the time of their publishes, and by what came back."""
+    found: dict[str, Alternatives] = {}
+    came_back = _came_back(sent, logs)
     route, way = sent.route, np.zeros(sent.total, dtype=np.uint8)
     promised = np.zeros(sent.total, dtype=np.uint64)
     for number, name in enumerate(routes):
         ways = topology.ways(name)
-        if len(ways) < 2:
+        in_several = max(map(len, ways)) > 1
+        if len(ways) < 2 and not (in_several and len(came_back)):
             continue
         mine = np.flatnonzero(sent.route[: sent.total] == number)
         mine = mine[sent.published.some[mine]]
+        nowhere = came_back[np.isin(came_back, mine)] if in_several else came_back[:0]
+        if len(ways) < 2 and not len(nowhere):
+            continue
         bits, surely = _ways_at(sent.first_published_ns[mine], name, ways, topology)
         promised[mine], way[mine] = bits, surely
         again = np.zeros(sent.total, dtype=bool)
         again[mine[sent.published[mine] > 1]] = True
         if again.any():
             bits |= _of_further_attempts(again, name, ways, topology, logs, promised, way)[mine]
+        if len(nowhere):
+            bits[np.isin(mine, nowhere)] = promised[nowhere] = np.uint64(1 << len(ways))
+            way[nowhere] = len(ways)
+            ways = (*ways, NO_QUEUE)
         chosen = mine[bits > np.uint64(1)]
         if len(chosen):
             route = route.astype(np.min_scalar_type(len(routes) + len(found)))
             route[chosen] = len(routes) + len(found)
-            found.append(name)
-    return Diverted(tuple(found), route, way, np.zeros_like(way), promised)
+            found[name] = ways
+    return Diverted(tuple(found), tuple(found.values()), route, way, np.zeros_like(way), promised)
+
+
+def _came_back(sent: Sent, logs: Iterable[PublisherLog]) -> NDArray[np.int64]:
+    """Return the messages of which every attempt came back as unroutable."""
+    parts = [np.empty(0, dtype=np.int64)]
+    for begin in range(0, sent.total, AT_ONCE):
+        parts.append(begin + np.flatnonzero(sent.returned[begin : min(begin + AT_ONCE, sent.total)]))
+    found = np.concatenate(parts)
+    again = np.zeros(sent.total if len(found) else 0, dtype=bool)
+    again[found] = ~sent.published.single(found)
+    if again.any():
+        kept = np.concatenate([table.message[~table.returned] for log in logs for table in log.tables(again)])
+        found = np.setdiff1d(found, kept)
+    return found
 
 
 def after_expiry(
@@ -67,8 +97,7 @@ def after_expiry(
     can_ns = {queue: topology.can_expire_ns(queue, sessions, zero_ns) for queue in topology.topology.queues}
     expired = sorted((at_ns, queue) for queue, at_ns in can_ns.items() if at_ns != NEVER)
     later = apart.later.copy()
-    for number, name in enumerate(apart.routes, start=first):
-        ways = topology.ways(name)
+    for number, (name, ways) in enumerate(zip(apart.routes, apart.ways, strict=True), start=first):
         mine = np.flatnonzero((apart.route[: sent.total] == number) & (apart.way == 0))
         for last, (at_ns, _) in enumerate(expired, start=1):
             left = replace(topology.topology, away=frozenset(queue for _, queue in expired[:last])).start(name)

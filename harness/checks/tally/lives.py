@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import Final
 
 from harness.history.records import Death
 from harness.scenario.routing import Position
@@ -29,6 +30,8 @@ DeathPath = tuple[tuple[str, str, int], ...]
 """Queue, reason and count of each entry of x-death."""
 Alternatives = tuple[tuple[Position, ...], ...]
 """Where a message can be put: by the first way, in all of its queues; another one is taken while queues of the first are away."""
+NO_QUEUE: Final[tuple[Position, ...]] = ()
+"""The way of a message that reaches no queue."""
 Targets = Callable[[Position], Alternatives]
 """Where a death leads to; nothing where no queue gets it."""
 
@@ -61,10 +64,10 @@ class Lives:
             if position.queue not in self._first:
                 self._first[position.queue] = (len(self.slots), position)
                 self.slots.append(Slot(position.queue, position.queue, None))
-        self.ways = tuple(tuple(self._first[each.queue][0] for each in way) for way in first)
+        nowhere = () if all(first) else (len(self.slots),)
+        self.slots += [Slot("", "", None) for _ in nowhere]
+        self.ways = tuple(tuple(self._first[each.queue][0] for each in way) or nowhere for way in first)
         """The slots that a publish begins, by the way that it takes."""
-        if not self.slots:
-            self.slots.append(Slot("", "", None))
         self.published = len(self.slots)
         """How many of the slots a publish begins; they come first."""
         self._children: dict[tuple[int, Position, tuple[str, ...]], dict[str, int]] = {}
@@ -111,6 +114,11 @@ class Lives:
     def alone(self) -> bool:
         """Whether a publish puts a message in one queue at the most."""
         return all(len(way) <= 1 for way in self.ways)
+
+    @property
+    def leads_elsewhere(self) -> bool:
+        """Whether a publish may put a message in other queues than usual."""
+        return sum(any(self.slots[slot].begins_in for slot in way) for way in self.ways) > 1
 
     @property
     def branchings(self) -> tuple[tuple[int, tuple[int, ...]], ...]:

@@ -65,7 +65,7 @@ class MessageTable:
     began: NDArray[np.bool_] | None
     """By copy, whether a publish put it in its queue; None if each copy exists from its publish on."""
     routes: tuple[str, ...]
-    """One that led elsewhere while queues were away is there twice: see `diverted.py`."""
+    """One that did not lead all of its messages the same way is there twice: see `diverted.py`."""
     queues: tuple[str, ...]
     sessions: tuple[Session, ...]
     errors: tuple[TrafficError, ...]
@@ -303,7 +303,7 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
     )
     apart = diverted(sent, routes, topology, publisher_logs)
     lives = tuple(topology.lives(route, rounds) for route in routes)
-    lives += tuple(topology.diverted_lives(route, rounds) for route in apart.routes)
+    lives += tuple(topology.diverted_lives(ways, rounds) for ways in apart.ways)
     sent.route = apart.route
     routes_of = {
         number: frozenset(

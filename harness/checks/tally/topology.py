@@ -258,9 +258,9 @@ class RunTopology:
         """Return the lives that a route's messages can have, of so many rounds."""
         return Lives((self.topology.start(route),), self.death_ways, rounds)
 
-    def diverted_lives(self, route: str, rounds: int = 1) -> Lives:
-        """Return the lives of those of a route's messages that may have been published while queues were away."""
-        return Lives(self.ways(route), self.death_ways, rounds)
+    def diverted_lives(self, ways: Alternatives, rounds: int = 1) -> Lives:
+        """Return the lives of messages that may have taken one of several ways."""
+        return Lives(ways, self.death_ways, rounds)
 
     @cached_property
     def roles(self) -> QueueRoles:
