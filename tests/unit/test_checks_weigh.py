@@ -20,11 +20,12 @@ from harness.events import BrokerLook, QueueFacts
 from harness.history.records import AckMode
 from tests.unit.histories import MS, Story, queue_facts, scenario
 
-NONE, TTL, LENGTH, LIMIT, PURGED, HELD, TAKEN = (
+NONE, TTL, LENGTH, LIMIT, CYCLE, PURGED, HELD, TAKEN = (
     Reason.NONE,
     Reason.TTL,
     Reason.LENGTH,
     Reason.DELIVERY_LIMIT,
+    Reason.CYCLE,
     Reason.PURGED,
     Reason.HELD,
     Reason.TAKEN,
@@ -230,6 +231,18 @@ def test_what_was_not_counted_as_dropped_may_have_expired() -> None:
         [LENGTH] * 3, group([0, 1, 2], LENGTH, may_expire=[1, 2]), queues=BOTH, counted={MAXLEN: 1, EXPIRED: 2}
     )
     assert ends(found) == [LENGTH, TTL, TTL]
+
+
+def test_what_expired_instead_went_on_like_what_was_dropped() -> None:
+    """Its queue leads back to where it had died before: there the broker drops it as a cycle, whatever it died of."""
+    queues: dict[str, dict[str, object]] = {
+        "tasks": {"message_ttl": "1s", "max_length": 3, "dead_letter": "second"},
+        "second": {"message_ttl": "1s", "dead_letter": "tasks"},
+    }
+    of = group([0, 1], LENGTH, may_expire=[0, 1])
+    pool = "classic/at_most_once"
+    found = weighed([CYCLE, CYCLE], of, queues=queues, counted={f"{pool}/maxlen": 1, f"{pool}/expired": 1})
+    assert ends(found) == [CYCLE, CYCLE]
 
 
 def test_what_was_counted_neither_as_dropped_nor_as_expired_is_lost() -> None:

@@ -94,7 +94,10 @@ class _Weighing:
             taken.possible[rows] |= np.arange(len(rows)) >= max(map(self._must_have_dropped, of_queue))
         taken.possible[_rows(each.rows for each in at_recovery)] = True
         for group in self._held_against([*by_length, *at_recovery]):
-            taken.reason[group.rows] = Reason.TTL
+            ended_there = np.isin(
+                taken.reason[group.rows], [Reason.LENGTH, Reason.RECOVERY]
+            )  # others went on from there
+            taken.reason[group.rows[ended_there]] = Reason.TTL
             by_ttl.append(group)
         self._held_against(by_ttl)
         self._held_against(by_limit)
