@@ -13,18 +13,18 @@ counters leave no other way to explain; a copy that may as well have been lost i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import arrived, expired_ns, sent_at_last
+from harness.checks.rules.arrival import arrived
 from harness.checks.rules.counted import Counters
 from harness.checks.rules.dead_lettering import DeadLettering
 from harness.checks.rules.happenings import Happenings
 from harness.checks.rules.held import Held
 from harness.checks.rules.latest import last_deliveries, last_publishes
+from harness.checks.rules.leaving import Leaving, Stay
 from harness.checks.rules.limits import Limits
 from harness.checks.rules.overtaken import Overtaken
 from harness.checks.rules.stays import AT_LAST, NO_ARRIVALS
@@ -45,32 +45,6 @@ def what_took(missing: NDArray[np.int64], tally: MessageTable, events: Sequence[
     walk.begin()
     weigh(walk.taken, walk.in_doubt, walk.counters, walk.happened, tally)
     return walk.taken
-
-
-@dataclass(frozen=True, slots=True)
-class _Stay:
-    """Copies that stand in one queue: arrays of one length."""
-
-    rows: NDArray[np.int64]
-    """Places in `Taken`."""
-    came_ns: NDArray[np.int64]
-    """Since when at the earliest."""
-    sure_ns: NDArray[np.int64]
-    """By when surely; NEVER where they are not known to have come."""
-    until_ns: NDArray[np.int64]
-    """By when something else had taken them, or they were overtaken."""
-    struck_from_ns: NDArray[np.int64]
-    """From when on a fault can have taken them; NEVER for none."""
-    purge_ns: NDArray[np.int64]
-    """When a purge did; NEVER for none."""
-    purge: NDArray[np.int64]
-    """Which one; -1 for none."""
-    unsafe_ns: NDArray[np.int64]
-    """From when on a fault can have taken them as dead letters; NEVER for none."""
-    again: bool
-    """Whether they were given back to it."""
-    died: bool
-    """Whether a death brought them."""
 
 
 class _Walk:
@@ -102,6 +76,7 @@ class _Walk:
         self._maybe_unrouted = np.zeros(size, dtype=bool)
         self.in_doubt: list[InDoubt] = []
         """Groups whose number is to be held against what the queue must have taken."""
+        self._leaving = Leaving(self.taken, self._sent, self._last, tally, self.happened, self._limits, self.in_doubt)
 
     def begin(self) -> None:
         """Put each copy where it was last known to be, and follow it from there."""
@@ -257,101 +232,26 @@ class _Walk:
         struck_from_ns, struck_ns = self.happened.struck_ns(queue, since_ns, self._persistent[rows])
         until_ns = np.minimum(until_ns, struck_ns)
         purge_ns, purge = self.happened.purged_ns(queue, back_ns, until_ns)
-        left_ns = np.minimum(np.minimum(until_ns, purge_ns), self._expires_ns(queue, came_ns))
+        left_ns = np.minimum(np.minimum(until_ns, purge_ns), self._leaving.expires_ns(queue, came_ns))
         latest_ns = came_ns - 1 if latest_ns is None else latest_ns[there]  # what is known to have come, did
         unsafe_ns = self._unsafe_ns(rows, died_in or came_from, queue, came_ns, latest_ns, left_ns)
-        stay = _Stay(
+        stay = Stay(
             rows, came_ns, sure_ns, until_ns, struck_from_ns, purge_ns, purge, unsafe_ns, again=again, died=died
         )
-        left = self._by_limits(stay, position, deaths)
+        left = np.ones(len(rows), dtype=bool)
+        for death in self._leaving.by_limits(stay, queue):
+            left &= ~death.chosen
+            if death.refused:
+                self._take(rows[death.chosen], death.reason, queue)
+            else:
+                dead, at_ns = rows[death.chosen], death.at_ns[death.chosen]
+                self._died(dead, position, death.reason, at_ns, death.latest_ns[death.chosen], deaths | {queue})
         unstruck = until_ns[left] == self._end_ns
-        self._removed(rows[left], queue, purge[left], sure_ns[left], unstruck=unstruck)
+        self._leaving.removed(rows[left], queue, purge[left], sure_ns[left], unstruck=unstruck)
         self.taken.possible[rows[left]] |= (self.taken.reason[rows[left]] != Reason.NONE) & (unsafe_ns[left] != NEVER)
         left[left] = self.taken.reason[rows[left]] == Reason.NONE
         if left.any():
             self._given_up_unseen(rows[left], position, came_ns[left], deaths)
-
-    def _by_limits(self, stay: _Stay, position: Position, deaths: frozenset[str]) -> NDArray[np.bool_]:
-        """Take what outgrew the length of its queue, or its time to live, and follow it; returns what they left there."""
-        queue, rows, came_ns, sure_ns = position.queue, stay.rows, stay.came_ns, stay.sure_ns
-        policy = self._topology.policy(queue)
-        left = np.ones(len(rows), dtype=bool)
-        if policy.message_ttl_s is None and not policy.has_length_limit:
-            return left
-        expires_ns = self._expires_ns(queue, came_ns)
-        arrivals = self._limits.arrivals(rows, queue, came_ns, sure_ns, died=stay.died)
-        # A fault may have struck before it came, or before it died.
-        confirmed = self._tally.publishes.confirmed_ns[self._sent[rows]] != NEVER
-        struck_ns = np.minimum(self.happened.unwritten_ns(came_ns, confirmed), stay.struck_from_ns)
-        struck_ns = np.minimum(np.minimum(struck_ns, self.happened.pushed_ns(queue, came_ns)), stay.unsafe_ns)
-        risky_ns = np.minimum(struck_ns, stay.purge_ns)
-        outgrown = left & False
-        if policy.has_length_limit and not (stay.again and policy.refuses_when_full):
-            until = np.minimum(stay.until_ns, expires_ns)
-            unseen = (risky_ns != NEVER) | (policy.message_ttl_s is not None)
-            outgrown = self._limits.outgrown(
-                rows, queue, arrivals, came_ns, until, sure_ns, died=stay.died, unseen=unseen
-            )
-            until = np.minimum(until, stay.unsafe_ns)
-            safely = self._limits.outgrown(
-                rows, queue, arrivals, came_ns, until, sure_ns, died=stay.died, unseen=unseen
-            )
-            self.taken.possible[rows[outgrown & ~safely]] = True
-        expired = expires_ns <= np.minimum(stay.until_ns, stay.purge_ns)
-        recovered_ns = self._limits.dropped_at_recovery_ns(queue, arrivals, came_ns, stay.until_ns)
-        recovered = ~outgrown & ~expired & (recovered_ns != NEVER)
-        within_ns = np.where(sure_ns < AT_LAST, sure_ns - came_ns + WITHIN_NS, NEVER - expires_ns)
-        for chosen, reason, at_ns, latest_ns in (
-            (outgrown, Reason.LENGTH, came_ns, stay.until_ns),
-            (expired & ~outgrown, Reason.TTL, expires_ns, expires_ns + within_ns),
-            (recovered, Reason.RECOVERY, recovered_ns, stay.until_ns),
-        ):
-            if not chosen.any():
-                continue
-            known = (sure_ns < AT_LAST) & (not policy.refuses_when_full)
-            later_ns = np.where(known, sure_ns - came_ns + at_ns, NEVER)
-            self.taken.possible[rows[chosen & (risky_ns < later_ns)]] = True
-            self.taken.possible[rows[chosen & (sure_ns == NEVER)]] = True
-            may_expire = expired & (reason is Reason.LENGTH)
-            safe = (struck_ns >= later_ns) & (sure_ns != NEVER)
-            if policy.type == "quorum" and not stay.died:
-                safe &= ~sent_at_last(self._sent[rows], self._tally)
-            self.in_doubt.append(
-                InDoubt(queue, reason, arrivals, rows[chosen], may_expire[chosen], stay.purge[chosen], safe[chosen])
-            )
-            if reason is Reason.LENGTH and policy.overflow == "reject-publish":
-                self._take(rows[chosen], reason, queue)  # what is refused does not die
-            else:
-                self._died(rows[chosen], position, reason, at_ns[chosen], latest_ns[chosen], deaths | {queue})
-        stays: NDArray[np.bool_] = ~outgrown & ~expired & ~recovered
-        return stays
-
-    def _removed(
-        self,
-        rows: NDArray[np.int64],
-        queue: str,
-        purge: NDArray[np.int64],
-        sure_ns: NDArray[np.int64],
-        *,
-        unstruck: NDArray[np.bool_],
-    ) -> None:
-        """Ask whether a purge, the queue's deletion, or somebody else's consumer took copies out of it."""
-        purged = purge >= 0
-        self._take(rows[purged], Reason.PURGED, queue)
-        self.taken.fault[rows[purged]] = purge[purged]
-        self.taken.possible[rows[purged]] |= sure_ns[purged] == NEVER
-        left = ~purged
-        if left.any() and self.happened.is_gone(queue):
-            # It may have been gone already when a fault struck.
-            sent_ns, (can_ns, by_ns) = self._tally.publishes.at_ns[self._sent[rows]], expired_ns(queue, self._tally)
-            in_vain = (self._last[rows] < 0) & (sent_ns > by_ns)  # there was no queue any more
-            gone = left & ~in_vain & (unstruck | (self._topology.policy(queue).expires_s is not None))
-            self._take(rows[gone], Reason.QUEUE_GONE, queue)
-            unsure = ~unstruck | (sure_ns == NEVER) | ((self._last[rows] < 0) & (sent_ns > can_ns))
-            self.taken.possible[rows[gone & unsure]] = True
-            left &= ~gone
-        if left.any() and self._topology.has_foreign_consumers(queue):
-            self._take(rows[left], Reason.TAKEN, queue)
 
     def _given_up_unseen(
         self, rows: NDArray[np.int64], position: Position, came_ns: NDArray[np.int64], deaths: frozenset[str]
@@ -401,11 +301,6 @@ class _Walk:
                 self._in_queue(
                     rows[mine], targets[0], came_ns, came_ns + WITHIN_NS, deaths, died_in=queue, latest_ns=by_ns
                 )
-
-    def _expires_ns(self, queue: str, came_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return when the time to live of copies that came to a queue is over; NEVER if it has none."""
-        ttl_s = self._topology.policy(queue).message_ttl_s
-        return np.full(len(came_ns), NEVER) if ttl_s is None else came_ns + round(ttl_s * 1e9)
 
     def _unsafe_ns(
         self,
