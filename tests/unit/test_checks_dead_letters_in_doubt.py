@@ -322,3 +322,90 @@ def test_a_look_that_finds_no_queue_has_looked() -> None:
     story.event(BrokerLook, moment="after the drain")
     of = scenario(queues={"tasks": {"arguments": {"x-expires": 1000}}, "second": {}})
     assert told(story, of) == {"removed with their queue tasks, which expired": 1}
+
+
+# About the end of a node that takes their target.
+
+
+FLEETING: dict[str, object] = {"durable": False}
+NOWHERE = "dropped as dead letters of tasks, whose dead letter target leads to no queue"
+
+
+@pytest.mark.parametrize(("before_ms", "said"), [(100, {f"{NOWHERE}?": 1}), (3000, {"lost broker": 1})])
+def test_a_reject_right_before_a_kill_need_not_have_arrived(before_ms: int, said: dict[str, int]) -> None:
+    """Then the message came back to its queue and expired there, when its target had gone."""
+    story = rejected(of_two())
+    story.now += before_ms * MS
+    story.restart_broker(action="kill")
+    story.lose_connection("worker")
+    story.now += 5000 * MS
+    assert told(story, two_queues(FLEETING, message_ttl="4s")) == said
+
+
+def test_an_early_ack_right_before_a_kill_need_not_have_arrived() -> None:
+    story = Story()
+    story.sent(0)
+    story.ack(story.deliver(0))
+    story.restart_broker(action="kill")
+    story.lose_connection("worker")
+    story.now += 5000 * MS
+    of = scenario(queues={"tasks": {"message_ttl": "4s"}}, workers={"acks": "early"})
+    assert told(story, of) == {"expired by the time to live of tasks?": 1}
+    of = scenario(workers={"acks": "early"})
+    assert told(story, of) == {"lost worker": 1}
+
+
+@pytest.mark.parametrize(
+    ("counted", "said"), [(0, {"lost worker": 1}), (1, {"dropped by the delivery limit of tasks": 1})]
+)
+def test_what_would_have_reached_its_delivery_limit_then_is_held_against_the_counters(
+    counted: int, said: dict[str, int]
+) -> None:
+    story, node = Story(), {"node_started": {"n1": "once"}, "queues": (queue_facts("tasks"),)}
+    key = "quorum/disabled/delivery_limit"
+    story.event(BrokerLook, moment="before the traffic", dead_lettered={"n1": {key: 0}}, **node)
+    story.sent(0)
+    story.ack(story.deliver(0))
+    story.lose_connection("worker")
+    story.event(BrokerLook, moment="after the drain", dead_lettered={"n1": {key: counted}}, **node)
+    limited = {"tasks": {"type": "quorum", "delivery_limit": 0}}
+    assert told(story, scenario(queues=limited, workers={"acks": "early"})) == said
+
+
+@pytest.mark.parametrize(("before_ms", "said"), [(100, {f"{NOWHERE}?": 1}), (3000, {"lost broker": 1})])
+def test_what_expired_right_before_a_kill_may_have_found_its_target_gone(before_ms: int, said: dict[str, int]) -> None:
+    story = of_two()
+    story.sent(0)
+    story.now += (1000 + before_ms) * MS
+    story.restart_broker(action="kill")
+    story.now += 5000 * MS
+    assert told(story, two_queues(FLEETING, message_ttl="1s")) == said
+
+
+@pytest.mark.parametrize(
+    ("before_ms", "said"), [(100, {f"{NOWHERE}?": 2}), (3000, {f"{NOWHERE}?": 1, "lost broker": 1})]
+)
+def test_what_outgrew_a_length_long_before_a_kill_found_its_target(before_ms: int, said: dict[str, int]) -> None:
+    """The first of three had surely gone when the second was confirmed; the second, when one came after the kill."""
+    story = of_two()
+    story.sent(0)
+    story.sent(1)
+    story.now += before_ms * MS
+    story.restart_broker(action="kill")
+    story.confirm(story.publish(2, connection=2), connection=2)
+    story.find(2)
+    assert told(story, two_queues(FLEETING, max_length=1)) == said
+
+
+def test_what_comes_about_a_purge_may_outgrow_its_queue_later() -> None:
+    """The purge may have taken the one that made the other one too many."""
+    story = of_two()
+    story.sent(0)
+    story.sent(1)
+    story.fault("purge", "tasks", family="topology")
+    story.now += 3000 * MS
+    story.restart_broker(action="kill", fault=1)
+    story.confirm(story.publish(2, connection=2), connection=2)
+    story.find(2)
+    found = told(story, two_queues(FLEETING, max_length=1))
+    assert "lost broker" not in found

@@ -61,10 +61,14 @@ class Happenings:
         return np.where(first_ns == NEVER, NEVER, first_ns - WITHIN_NS)
 
     def gone_before(self, queue: str, came_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which copies came when their queue was gone: it was not durable, and nothing declares it again after a node's end."""
+        """Return which copies came when their queue was gone."""
+        return came_ns > self.gone_ns(queue)
+
+    def gone_ns(self, queue: str) -> int:
+        """Return since when a queue was gone: it was not durable, and nothing declares it again after a node's end; NEVER for others."""
         if self._topology.settings(queue).durable:
-            return np.zeros(len(came_ns), dtype=bool)
-        return came_ns > min((fault.struck_ns for fault in self.faults if fault.ends_node), default=NEVER)
+            return NEVER
+        return min((fault.struck_ns for fault in self.faults if fault.ends_node), default=NEVER)
 
     def emptied_ns(self, queue: str) -> list[tuple[int, int]]:
         """Return when what is sent to a queue can be gone other than by its own limits: since when, and until when, in order."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harness.checks.rules.arrival import expired_ns, sent_at_last
 from harness.checks.rules.happenings import Happenings
 from harness.checks.rules.limits import Limits
-from harness.checks.rules.stays import AT_LAST
+from harness.checks.rules.stays import AT_LAST, Arrivals
 from harness.checks.rules.taken import Reason, Taken
 from harness.checks.rules.weigh import InDoubt
 from harness.checks.tally.fault_records import WITHIN_NS
@@ -110,7 +110,7 @@ class Leaving:
         recovered = ~outgrown & ~expired & (recovered_ns != NEVER)
         within_ns = np.where(sure_ns < AT_LAST, sure_ns - came_ns + WITHIN_NS, NEVER - expires_ns)
         for chosen, reason, at_ns, latest_ns in (
-            (outgrown, Reason.LENGTH, came_ns, stay.until_ns),
+            (outgrown, Reason.LENGTH, came_ns, self._outgrown_by_ns(stay, queue, arrivals)),
             (expired & ~outgrown, Reason.TTL, expires_ns, expires_ns + within_ns),
             (recovered, Reason.RECOVERY, recovered_ns, stay.until_ns),
         ):
@@ -129,6 +129,17 @@ class Leaving:
             )
             refused = reason is Reason.LENGTH and policy.overflow == "reject-publish"
             yield Death(chosen, reason, at_ns, latest_ns, refused=refused)
+
+    def _outgrown_by_ns(self, stay: Stay, queue: str, arrivals: Arrivals) -> NDArray[np.int64]:
+        """Return by when copies that a length limit took had surely died: as many as it allows had come after them, and nothing else left."""
+        length = self._topology.most_ready(queue)
+        if stay.again or length is None or self._topology.policy(queue).refuses_when_full:
+            return stay.until_ns
+        full_ns = arrivals.followed_by_ns(stay.sure_ns, length)
+        emptied = self._happened.emptied_ns(queue)
+        for since_ns, over_ns in emptied:
+            full_ns[(stay.sure_ns <= over_ns) & (full_ns >= since_ns)] = NEVER
+        return np.minimum(stay.until_ns, np.minimum(full_ns, NEVER - WITHIN_NS) + WITHIN_NS)
 
     def removed(
         self,

@@ -59,6 +59,13 @@ class Arrivals:
         ahead = np.searchsorted(np.sort(np.minimum(self.sure_ns, self.left_ns)), came_ns, side="left")
         return np.searchsorted(self.came_ns, until_ns, side="right") - ahead - 1  # itself does not come after itself
 
+    def followed_by_ns(self, sure_ns: Times, count: int) -> Times:
+        """Return by when so many others had surely come after each of some copies, which surely had come by a time; NEVER if that is not known."""
+        known = self.sure_ns < AT_LAST
+        last_ns = np.append(np.maximum.accumulate(self.sure_ns[known]), NEVER)
+        place = np.searchsorted(self.came_ns[known], sure_ns, side="right") + max(count, 1) - 1
+        return np.where(sure_ns < AT_LAST, last_ns[np.minimum(place, len(last_ns) - 1)], NEVER)
+
     def waiting(self, since_ns: Times, until_ns: Times, unseen: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return how many can have waited at once, some time between two: of those that are known to have come, or of all where `unseen`."""
         known = (self.sure_ns != NEVER) | (self.left_ns != NEVER)

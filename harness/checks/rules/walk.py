@@ -12,8 +12,9 @@ counters leave no other way to explain; a copy that may as well have been lost i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,25 +172,56 @@ class _Walk:
         died = known[rejected]
         if len(died):
             at_ns = deliveries.rejected_ns[self._last[died]]
-            if not self.counters.all_rejects_arrived(position.queue):
-                lost_ns = np.array([session.lost_ns for session in tally.sessions], dtype=np.int64)
-                self.taken.possible[died] = lost_ns[deliveries.session[self._last[died]]] - at_ns < WITHIN_NS
+            self.taken.possible[died] = self._may_have_come_back(died, position.queue)
             self._died(died, position, Reason.REJECTED, at_ns, at_ns + WITHIN_NS, frozenset())
-        back = known[~rejected & ~gone]
-        if len(back):
-            limited = self._limits.given_up(back, position.queue)
-            at_ns = deliveries.at_ns[self._last[back]]
-            if limited.any():
-                here = back[limited]
-                back_ns, deaths = self._given_back_ns(here), frozenset({position.queue})
-                self._died(here, position, Reason.DELIVERY_LIMIT, at_ns[limited], back_ns, deaths)
-            back = back[~limited]
+        self._came_back(known[~rejected & ~gone], position, source)
+        unsure = known[(rejected | gone) & self._may_have_come_back(known, position.queue)]
+        self._or_else(unsure, lambda lost: self._came_back(lost, position, source, unsure=True))
+
+    def _came_back(self, rows: NDArray[np.int64], position: Position, source: str, *, unsure: bool = False) -> None:
+        """Follow copies that came back to the queue of their last delivery, or may have, if `unsure`.
+
+        `source` is the queue where the death was that leads there.
+        """
+        tally, deliveries = self._tally, self._tally.deliveries
+        limited = self._limits.given_up(rows, position.queue)
+        if limited.any():
+            here = rows[limited]
+            at_ns, back_ns = deliveries.at_ns[self._last[here]], self._given_back_ns(here)
+            if unsure:
+                self._doubt_limit(here, position.queue)
+            self._died(here, position, Reason.DELIVERY_LIMIT, at_ns, back_ns, frozenset({position.queue}))
+        back = rows[~limited]
         dead = deliveries.died[self._last[back]] if len(back) else np.zeros(0, dtype=bool)
         for mine, came_from in ((back[~dead], ""), (back[dead], source)):
             if len(mine):
                 at_ns = deliveries.at_ns[self._last[mine]]
-                came_ns = np.where(deliveries.died[self._last[mine]], at_ns, published_ns[np.searchsorted(rows, mine)])
+                came_ns = at_ns if came_from else tally.publishes.at_ns[self._sent[mine]]
                 self._in_queue(mine, position, came_ns, at_ns, frozenset(), again=True, came_from=came_from)
+
+    def _may_have_come_back(self, rows: NDArray[np.int64], queue: str) -> NDArray[np.bool_]:
+        """Return of which copies the last ack or reject need not have arrived, as their connection was lost right after."""
+        deliveries, last = self._tally.deliveries, self._last[rows]
+        lost_ns = np.array([session.lost_ns for session in self._tally.sessions], dtype=np.int64)
+        lost_ns = lost_ns[deliveries.session[last]]
+        rejects, acks = self.counters.all_rejects_arrived(queue), self.counters.all_acks_arrived
+        found: NDArray[np.bool_] = (lost_ns - deliveries.rejected_ns[last] < WITHIN_NS) & (not rejects)
+        found &= deliveries.rejected[last] == REJECTED
+        found |= deliveries.acked[last] & (lost_ns - deliveries.acked_ns[last] < WITHIN_NS) & (not acks)
+        return found
+
+    def _or_else(self, rows: NDArray[np.int64], follow: Callable[[NDArray[np.int64]], None]) -> None:
+        """Follow those of some copies that seem to be lost on another way that they may have gone: what took them there is only possible."""
+        taken = self.taken
+        lost = rows[taken.reason[rows] == Reason.NONE]
+        if not len(lost):
+            return
+        stood = (taken.queue[lost], taken.since_ns[lost], taken.overtaken_ns[lost])
+        follow(lost)
+        still = taken.reason[lost] == Reason.NONE
+        for column, before in zip((taken.queue, taken.since_ns, taken.overtaken_ns), stood, strict=True):
+            column[lost[still]] = before[still]
+        taken.possible[lost[~still]] = True
 
     def _in_queue(
         self,
@@ -260,13 +292,17 @@ class _Walk:
         over = self._limits.given_up_unseen(rows, position.queue, came_ns)
         if not over.any():
             return
-        here, none = rows[over], np.zeros(int(over.sum()), dtype=np.int64)
+        here = rows[over]
         self.taken.possible[here] = True
-        self.in_doubt.append(
-            InDoubt(position.queue, Reason.DELIVERY_LIMIT, NO_ARRIVALS, here, none > 0, none - 1, none > 0)
-        )
+        self._doubt_limit(here, position.queue)
         at_ns, latest_ns = came_ns[over], np.full(len(here), NEVER)
         self._died(here, position, Reason.DELIVERY_LIMIT, at_ns, latest_ns, deaths | {position.queue})
+
+    def _doubt_limit(self, rows: NDArray[np.int64], queue: str) -> None:
+        """Have copies held against what the broker counted of those that a queue gave up on."""
+        none = np.zeros(len(rows), dtype=np.int64)
+        group = InDoubt(queue, Reason.DELIVERY_LIMIT, NO_ARRIVALS, rows, none > 0, none - 1, none > 0)
+        self.in_doubt.append(group)
 
     def _died(
         self,
@@ -287,20 +323,39 @@ class _Walk:
         left = ~self._take_held(rows, queue, at_ns, goes=bool(there.deaths(position)))
         rows, at_ns, latest_ns = rows[left], at_ns[left], latest_ns[left]
         late = at_ns > self.happened.ended_ns
-        for mine, targets in (
-            (~late, topology.topology.deaths(position)),
-            (late, topology.lasting.deaths(position)),
-        ):
-            if not targets:
-                self._take(rows[mine], Reason.NO_TARGET, queue)
-            # Into several: what is missing of all of them is one copy that nobody saw divided; the first one speaks for it.
-            elif targets[0].queue in deaths:
-                self._take(rows[mine], Reason.CYCLE, queue)
-            elif mine.any():
-                came_ns, by_ns = at_ns[mine], latest_ns[mine]
-                self._in_queue(
-                    rows[mine], targets[0], came_ns, came_ns + WITHIN_NS, deaths, died_in=queue, latest_ns=by_ns
-                )
+        at_first, at_last = topology.topology.deaths(position), topology.lasting.deaths(position)
+        self._lead(rows[~late], queue, at_first, at_ns[~late], latest_ns[~late], deaths)
+        self._lead(rows[late], queue, at_last, at_ns[late], latest_ns[late], deaths)
+        if reason is Reason.REJECTED:  # no reject arrives after a node has ended
+            return
+        ended_ns = self.happened.ended_ns if at_last != at_first else NEVER
+        gone_ns = self.happened.gone_ns(at_first[0].queue) if at_first else NEVER
+        from_ns, targets = min((ended_ns, at_last), (gone_ns, at_first), key=itemgetter(0))
+        self._or_else(
+            rows[~late & (latest_ns > from_ns)],
+            lambda lost: self._lead(
+                lost, queue, targets, np.full(len(lost), from_ns + 1), np.full(len(lost), NEVER), deaths
+            ),
+        )
+
+    def _lead(
+        self,
+        rows: NDArray[np.int64],
+        queue: str,
+        targets: Sequence[Position],
+        at_ns: NDArray[np.int64],
+        latest_ns: NDArray[np.int64],
+        deaths: frozenset[str],
+    ) -> None:
+        """Follow copies that died in a queue to its targets."""
+        if not targets:
+            self._take(rows, Reason.NO_TARGET, queue)
+        # Into several: what is missing of all of them is one copy that nobody saw divided; the first one speaks for it.
+        elif targets[0].queue in deaths:
+            self._take(rows, Reason.CYCLE, queue)
+        elif len(rows):
+            sure_ns = at_ns + WITHIN_NS
+            self._in_queue(rows, targets[0], at_ns, sure_ns, deaths, died_in=queue, latest_ns=latest_ns)
 
     def _unsafe_ns(
         self,
