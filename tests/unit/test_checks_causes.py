@@ -339,6 +339,39 @@ def test_a_million_lost_messages_are_told_by_their_groups() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("action", "family", "lost_ms", "said"),
+    [("close", "connection", 2400, "`close n1` struck at 2.4 s"), ("close", "connection", None, "struck at 3.0 s"),
+     ("restart", "broker", 100, "`restart n1` struck at 0.1 s")],
+)  # fmt: skip
+def test_a_slow_step_is_said_to_have_struck_when_it_was_seen_to(
+    action: str, family: str, lost_ms: int | None, said: str
+) -> None:
+    """Not when it began to: what closes connections, or stops a node in order, may take seconds for it."""
+    story = Story()
+    story.publish(0, confirms=False)
+    story.fault(action, "n1", family=family, lasts_ms=3000)
+    over_ns, story.now = story.now, (lost_ms or 5000) * MS
+    story.lose_connection("publisher")
+    story.now = max(over_ns, story.now)
+    (found,) = judge(story.history(), UNCONFIRMED, name="x").causes
+    assert said in found.sentence
+
+
+def test_what_died_meanwhile_does_not_tell_when_a_slow_step_struck() -> None:
+    story = Story()
+    story.publish(0, confirms=False)
+    story.fault("close", "n1", family="connection", lasts_ms=3000)
+    over_ns, story.now = story.now, 1000 * MS
+    story.consume()
+    story.exited("worker", exit_code=1, cause="crash")
+    story.now = 2400 * MS
+    story.lose_connection("publisher")
+    story.now = over_ns
+    (found,) = judge(story.history(), UNCONFIRMED, name="x").causes
+    assert "`close n1` struck at 2.4 s" in found.sentence
+
+
 def test_an_unknown_cause_is_said_to_be_alarming() -> None:
     story = Story()
     story.sent(0)

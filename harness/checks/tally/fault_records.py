@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.checks.tally.sessions import Session
@@ -161,6 +161,16 @@ def fault_records(events: Sequence[Event]) -> tuple[FaultRecord, ...]:
 def over_ns(fault_record: FaultRecord) -> int:
     """Return when a step was over: when it was healed, or had struck if it needs no healing."""
     return fault_record.healed_ns if fault_record.healed_ns != NEVER else fault_record.struck_ns
+
+
+def seen_striking_ns(fault_record: FaultRecord, sessions: Iterable[Session]) -> int:
+    """Return when a step was seen to strike: as the first connection that it may have cut off ended, or as it returned from its injection.
+
+    What ended with its process was not cut off, if the process is no target.
+    """
+    cut = filter(fault_record.cut_off, sessions)
+    ends = (each.lost_ns for each in cut if each.lost_ns != each.death_ns or each.actor in fault_record.targets)
+    return min(fault_record.struck_ns, *ends, NEVER)
 
 
 def missed(events: Sequence[Event]) -> tuple[Missed, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.checks.rules.done_twice import NAMES, Reason
 from harness.checks.rules.duplicates import Duplicates
-from harness.checks.tally.fault_records import FaultRecord
+from harness.checks.tally.fault_records import FaultRecord, seen_striking_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.sessions import Session
 from harness.scenario.quantities import format_duration
@@ -149,7 +149,9 @@ def _of(group: _Group, what: str) -> str:
 def _when(fault_record: FaultRecord | None, tally: MessageTable) -> str:
     if fault_record is None:
         return ""
-    return f" when `{fault_record.title}` struck at {tally.seconds(fault_record.at_ns):.1f} s"
+    return (
+        f" when `{fault_record.title}` struck at {tally.seconds(seen_striking_ns(fault_record, tally.sessions)):.1f} s"
+    )
 
 
 def _ended(session: Session | None, *, several: bool) -> str:

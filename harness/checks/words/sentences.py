@@ -18,7 +18,7 @@ from harness.checks.rules.remedies import (
     Remedy,
     Ways,
 )
-from harness.checks.tally.fault_records import FaultRecord, fault_records
+from harness.checks.tally.fault_records import FaultRecord, fault_records, seen_striking_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.events import Event
 from harness.verdict.data import LossCause, Place, Seen
@@ -131,7 +131,7 @@ def how_lost(cause: Cause, count: int, fault_record: FaultRecord | None, tally: 
         holder = f"at {cause.actor}: what it was sent is not what was published"
     when = ""
     if fault_record is not None:
-        when = f" when `{fault_record.title}` struck at {tally.seconds(fault_record.at_ns):.1f} s"
+        when = f" when `{fault_record.title}` struck at {tally.seconds(seen_striking_ns(fault_record, tally.sessions)):.1f} s"
     elif cause.remedy == FAILED_WORK:
         when = " as its work failed" if count == 1 else " as their work failed"
     elif cause.place is Place.WORKER:
