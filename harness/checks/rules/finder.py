@@ -25,6 +25,7 @@ import numpy as np
 
 from harness.checks.rules.arrival import NOTICED_AFTER_NS, expired_ns, leader_away
 from harness.checks.rules.evidence import Cause, Evidence, accuses
+from harness.checks.rules.of_groups import of_groups
 from harness.checks.rules.remedies import (
     BROKEN_PROMISE,
     CHANGED_BODY,
@@ -42,9 +43,11 @@ from harness.checks.rules.remedies import (
     lasting,
     persistent,
     reachable,
+    small_enough,
     together,
     unexpired,
 )
+from harness.checks.rules.too_large import too_large
 from harness.checks.tally.fault_records import BACK_NS, WITHIN_NS, FaultRecord, on_disk_ns, over_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.sessions import Session
@@ -81,7 +84,13 @@ class Finder:
         """Messages sent after one of these and by the next have the same cause, other things being equal."""
 
     def cause(self, evidence: Evidence) -> Cause:
-        """Decide."""
+        """Decide, and name the groups that lack what would have kept it."""
+        cause = self._decide(evidence)
+        worker = cause.actor if cause.place is Place.WORKER else ""
+        remedy = of_groups(cause.remedy, self._topology.scenario, publisher=evidence.publisher.actor, worker=worker)
+        return replace(cause, remedy=remedy)
+
+    def _decide(self, evidence: Evidence) -> Cause:
         if not evidence.queue:
             remedy = UNBOUND if evidence.mandatory else MANDATORY
             return Cause(Place.EXCHANGE, "", None, remedy, evidence.sent_ns)
@@ -122,9 +131,9 @@ class Finder:
         return Cause(Place.WORKER, session.actor, self._fault_behind(session, lost_ns), MANUAL_ACKS, lost_ns)
 
     def _before_delivery(self, evidence: Evidence) -> Cause:
-        at_exchange = self._gone_before(evidence) or self._unroutable(evidence)
-        if at_exchange is not None:
-            return at_exchange
+        not_taken = self._gone_before(evidence) or self._unroutable(evidence) or self._too_large(evidence)
+        if not_taken is not None:
+            return not_taken
         session = evidence.publisher
         held = None if evidence.confirmed else self._before_leader(evidence)
         if held is not None:
@@ -252,6 +261,14 @@ class Finder:
             return None
         remedy = reachable(evidence.queue, mandatory=evidence.alone and not evidence.mandatory)
         return Cause(Place.EXCHANGE, "", away.fault, remedy, evidence.sent_ns)
+
+    def _too_large(self, evidence: Evidence) -> Cause | None:
+        """Return why the broker closed its channel, if a message was too large."""
+        session = evidence.publisher
+        refused = None if evidence.arrived else too_large(session)
+        if refused is None:
+            return None
+        return Cause(Place.PUBLISHER, session.actor, None, small_enough(refused), session.lost_ns)
 
     def _home_away(self, queue: str, at_ns: int) -> FaultRecord | None:
         """Return the fault that had a classic queue's node down at a time: messages to it are unroutable then, on the other nodes."""

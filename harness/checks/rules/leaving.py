@@ -139,7 +139,8 @@ class Leaving:
         emptied = self._happened.emptied_ns(queue)
         for since_ns, over_ns in emptied:
             full_ns[(stay.sure_ns <= over_ns) & (full_ns >= since_ns)] = NEVER
-        return np.minimum(stay.until_ns, np.minimum(full_ns, NEVER - WITHIN_NS) + WITHIN_NS)
+        by_ns: NDArray[np.int64] = np.minimum(stay.until_ns, np.minimum(full_ns, NEVER - WITHIN_NS) + WITHIN_NS)
+        return by_ns
 
     def removed(
         self,

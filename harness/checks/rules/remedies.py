@@ -8,6 +8,7 @@ from itertools import product
 from typing import Final
 
 from harness.checks.rules.taken import Reason
+from harness.checks.rules.too_large import TooLarge
 from harness.checks.tally.topology import RunTopology
 from harness.scenario.scenario import QUORUM_SETTLE_S
 
@@ -24,6 +25,10 @@ class Remedy:
     """Each of them would have kept it, by all of its settings together: their paths. Empty where nothing is named."""
     source: str = ""
     """The queue that dead-lettered it at most once; empty where that is not why it was lost."""
+    why: str = ""
+    """What else is to be said of why it was lost."""
+    failed_work: bool = False
+    """Whether the work failed, with nobody to tell the broker."""
 
 
 BROKEN_PROMISE: Final = Remedy("none: durable, persistent and confirmed, and the broker did not keep it")
@@ -31,7 +36,9 @@ NO_CAUSE: Final = Remedy("unknown: no fault of this run explains it")
 CHANGED_BODY: Final = Remedy("none: what was delivered is not what was published")
 UNDECLARED_TAKER: Final = Remedy("unknown: the fault declares no effects")
 MANUAL_ACKS: Final = Remedy("workers.acks: manual", (("workers.acks",),))
-FAILED_WORK: Final = Remedy("workers.acks: manual, and a reject to a dead letter target", (("workers.acks",),))
+FAILED_WORK: Final = Remedy(
+    "workers.acks: manual, and a reject to a dead letter target", (("workers.acks",),), failed_work=True
+)
 CONFIRMS: Final = Remedy("publishers.confirms: true", (("publishers.confirms",),))
 SETTLE: Final = Remedy(f"settle: {QUORUM_SETTLE_S:g}s", (("settle",),))
 _ROUTING: Final[Ways] = (
@@ -43,6 +50,16 @@ _ROUTING: Final[Ways] = (
 )
 UNBOUND: Final = Remedy("a binding", _ROUTING)
 MANDATORY: Final = Remedy("publishers.mandatory: true (or a binding)", (("publishers.mandatory",), *_ROUTING))
+
+
+def small_enough(refused: TooLarge) -> Remedy:
+    """For what was sent on a channel that the broker closed, as a message was too large."""
+    return Remedy(
+        "a greater max_message_size in broker.config (or smaller bodies)",
+        (("broker.config.max_message_size",), ("publishers.body",), ("publishers.tasks",)),
+        why=f"A body of {refused.body:,} bytes is larger than the broker's max_message_size, {refused.most:,} bytes, "
+        "so it closed the channel",
+    )
 
 
 def durable(queue: str) -> Remedy:
@@ -102,6 +119,12 @@ def together(remedies: Sequence[Remedy]) -> Remedy:
     return Remedy(" and ".join(each.text for each in remedies), tuple(ways))
 
 
+def _confirms_of(groups: Sequence[str]) -> Remedy:
+    """Confirms for some groups of publishers; for all where none is named."""
+    paths = tuple(f"publishers.{group}.confirms" for group in groups)
+    return Remedy(" and ".join(f"{path}: true" for path in paths), (paths,)) if paths else CONFIRMS
+
+
 def _of_length(queue: str, topology: RunTopology, *, recovered: bool) -> Iterator[Remedy]:
     at, policy = f"queues.{queue}", topology.policy(queue)
     # A dead letter that is refused is lost: dead-lettering at most once has no confirms.
@@ -109,7 +132,7 @@ def _of_length(queue: str, topology: RunTopology, *, recovered: bool) -> Iterato
         yield Remedy(f"{at}.type: quorum", ((f"{at}.type",),))
     elif not topology.takes_dead_letters(queue):
         if policy.refuses_when_full:
-            yield Remedy("publishers.confirms: true", (("publishers.confirms",),))
+            yield _confirms_of(topology.unconfirmed_into(queue))
         else:
             yield Remedy(f"{at}.overflow: reject-publish with publishers.confirms: true", ((f"{at}.overflow",),))
     if policy.max_length is not None:

@@ -12,7 +12,7 @@ from harness.checks.tally.sessions import Session
 from harness.checks.tally.times import NEVER
 from harness.events import BrokerLook, BrokerStarted, Event, Phase, PhaseChanged, QueueFacts
 from harness.scenario.queue_policy import EffectivePolicy, effective_policy
-from harness.scenario.routing import Position, QueueRoles, Topology, queue_roles
+from harness.scenario.routing import Position, QueueRoles, Topology, publisher_routes, queue_roles
 from harness.scenario.scenario import Scenario
 from harness.scenario.topology import Queue
 
@@ -67,6 +67,7 @@ class RunTopology:
 
     def __init__(self, scenario: Scenario, events: Sequence[Event], routes: Iterable[str] = ()) -> None:
         """Know the scenario, the looks at the broker among the events, and further routes that messages took."""
+        self.scenario = scenario
         looks = [event for event in events if isinstance(event, BrokerLook)]
         self.looks = tuple(look for look in looks if not look.not_asked)
         """All that the broker says of itself."""
@@ -276,6 +277,16 @@ class RunTopology:
     def takes_dead_letters(self, queue: str) -> bool:
         """Whether deaths in some queue lead to this one."""
         return any(queue in self.targets(source) for source in self._declared.queues)
+
+    def unconfirmed_into(self, queue: str) -> tuple[str, ...]:
+        """Return the groups of publishers that send to a queue without confirms; none if all groups do."""
+        found = []
+        for group in self.scenario.publishers:
+            routes = publisher_routes(group, self.scenario.first_queue)
+            starts = [position.queue for route in routes for position in self.topology.start(route)]
+            if not group.confirms and queue in starts:
+                found.append(group.name)
+        return tuple(found) if len(found) < len(self.scenario.publishers) else ()
 
     def behind(self, queue: str) -> frozenset[str]:
         """Return the queues that messages can come to from a queue by deaths; itself only where a cycle leads back to it."""

@@ -12,7 +12,6 @@ from harness.checks.rules.last_seen import last_seen_ns
 from harness.checks.rules.remedies import (
     BROKEN_PROMISE,
     CHANGED_BODY,
-    FAILED_WORK,
     NO_CAUSE,
     UNDECLARED_TAKER,
     Remedy,
@@ -85,6 +84,7 @@ def _put_together(at_s: np.ndarray) -> tuple[Seen, ...]:
 def _sentence(
     cause: Cause, count: int, fault_record: FaultRecord | None, tally: MessageTable, not_looked_at: Sequence[str]
 ) -> str:
+    why = f". {cause.remedy.why}" if cause.remedy.why else ""
     were = f"{plural(count, *tally.unit)} {'was' if count == 1 else 'were'} lost"
     kept = ""
     if cause.remedy == BROKEN_PROMISE:
@@ -101,7 +101,7 @@ def _sentence(
         kept = f". Not looked at: {'; '.join(not_looked_at)}"
     elif cause.place is Place.UNKNOWN:
         kept = ". This is what a fault of the broker itself looks like"
-    return f"{were} {how_lost(cause, count, fault_record, tally)}{kept}."
+    return f"{were} {how_lost(cause, count, fault_record, tally)}{why}{kept}."
 
 
 def _would_have_kept(remedy: Remedy, count: int) -> str:
@@ -132,7 +132,7 @@ def how_lost(cause: Cause, count: int, fault_record: FaultRecord | None, tally: 
     when = ""
     if fault_record is not None:
         when = f" when `{fault_record.title}` struck at {tally.seconds(seen_striking_ns(fault_record, tally.sessions)):.1f} s"
-    elif cause.remedy == FAILED_WORK:
+    elif cause.remedy.failed_work:
         when = " as its work failed" if count == 1 else " as their work failed"
     elif cause.place is Place.WORKER:
         when = " when it died" if cause.actor else " when they died"
