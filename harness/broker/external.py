@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
-from urllib.parse import quote, unquote, urlsplit
+from collections.abc import Callable, Mapping
+from urllib.parse import quote
 
 from harness.broker.abilities import abilities
+from harness.broker.address import parse_url
 from harness.broker.debian import last_line
 from harness.broker.outage import held_connection
 from harness.broker.protocol import (
@@ -21,38 +22,20 @@ from harness.broker.protocol import (
     Endpoint,
     StopReport,
 )
-from harness.broker.ready import amqp_answers, server_versions, wait_until_ready
-from harness.errors import BrokerError, UsageError
+from harness.broker.ready import server_versions, wait_until_ready
+from harness.errors import BrokerError
 from harness.masking import MASK, without_passwords
+from harness.traffic.greeting import greet
 
-COMMAND_TIMEOUT_S = 300.0
+COMMAND_TIMEOUT_S = 120.0
+"""How long a command may take: no longer than all healing at the end of a run."""
+START_WAIT_S = 10.0
+"""How long a broker that somebody else runs is waited for at the start: it may be booting."""
+LOOK_TIMEOUT_S = 2.0
+"""How long it may take to greet, when it is looked at whether it lives."""
 OUTAGE_TIMEOUT_S = 30.0
 """How long after a command that ends or restarts the broker its connections may take to break."""
 DEFAULT_PASSWORD = "guest"  # noqa: S105 - RabbitMQ's own, no secret, and the user's name as well
-
-
-def parse_url(url: str) -> Endpoint:
-    """Read an AMQP URL. Raises UsageError, which never repeats the password."""
-    wrong = UsageError(
-        "the broker's address must look like amqp://user:password@host:5672/virtual-host, with %-escapes for :/?#@ inside a name"
-    )
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        # The parser's own message repeats what it could not read, and that may be the password.
-        raise wrong from None
-    if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
-        raise wrong
-    tls = parts.scheme == "amqps"
-    return Endpoint(
-        host=parts.hostname,
-        port=port or (5671 if tls else 5672),
-        username=unquote(parts.username or "guest"),
-        password=unquote(parts.password or "guest"),
-        virtual_host=unquote(parts.path[1:]) or "/",
-        tls=tls,
-    )
 
 
 class ExternalBroker:
@@ -68,8 +51,13 @@ class ExternalBroker:
         *,
         command_timeout_s: float = COMMAND_TIMEOUT_S,
         outage_timeout_s: float = OUTAGE_TIMEOUT_S,
+        say: Callable[[str], None] = lambda _line: None,
     ) -> None:
-        """Prepare. `commands` are shell command lines by what they do: restart, kill, pause, resume, start, stop."""
+        """Prepare. `commands` are shell command lines by what they do: restart, kill, pause, resume, start, stop.
+
+        `say` takes a line for people, while it is waited for.
+        """
+        self._say = say
         self._command_timeout_s = command_timeout_s
         self._outage_timeout_s = outage_timeout_s
         self._settings = settings
@@ -83,8 +71,14 @@ class ExternalBroker:
         return (f"{self._endpoint.host}:{self._endpoint.port}",)
 
     def start(self) -> None:
-        """Wait until it answers."""
-        self.ready()
+        """Wait until it answers, for a short while where it may be booting. Raises BrokerError."""
+        wait_s = min(START_WAIT_S, self._settings.start_timeout_s)
+        wait_until_ready(
+            self._endpoint,
+            wait_s,
+            give_up=True,
+            on_wait=lambda why: self._say(f"{why}; waiting up to {wait_s:g} s, in case it is booting"),
+        )
 
     def endpoint(self, node: int = 0) -> Endpoint:  # noqa: ARG002 - one node
         """Where clients connect to."""
@@ -124,9 +118,8 @@ class ExternalBroker:
         self._run("resume")
 
     def alive(self, node: int = 0) -> bool:  # noqa: ARG002
-        """Whether it answers the handshake; with TLS that is not looked at. Its process cannot be seen: no answer is a BrokerError."""
-        if not self._endpoint.tls and not amqp_answers(self._endpoint.host, self._endpoint.port):
-            raise BrokerError(f"the broker at {self._endpoint} does not answer the AMQP handshake")
+        """Whether it answers the handshake. Its process cannot be seen: no answer is a BrokerError."""
+        greet(self._endpoint.host, self._endpoint.port, tls=self._endpoint.tls, within_s=LOOK_TIMEOUT_S)
         return True
 
     def control(self, *arguments: str, node: int = 0, timeout_s: float = CONTROL_TIMEOUT_S) -> ControlResult:  # noqa: ARG002

@@ -18,6 +18,7 @@ from typing import Protocol, runtime_checkable
 from urllib.parse import quote
 
 from harness.masking import MASK
+from harness.traffic.unreachable import where
 
 
 class Ability(StrEnum):
@@ -45,16 +46,20 @@ class Endpoint:
     tls: bool = False
 
     @property
+    def _where(self) -> str:
+        return where(self.host, self.port)
+
+    @property
     def url(self) -> str:
         """The AMQP URL with its password: for clients only, never for output."""
         scheme = "amqps" if self.tls else "amqp"
         user, password = quote(self.username, safe=""), quote(self.password, safe="")
-        return f"{scheme}://{user}:{password}@{self.host}:{self.port}/{quote(self.virtual_host, safe='')}"
+        return f"{scheme}://{user}:{password}@{self._where}/{quote(self.virtual_host, safe='')}"
 
     def __str__(self) -> str:
         """The AMQP URL with the password masked."""
         scheme = "amqps" if self.tls else "amqp"
-        return f"{scheme}://{self.username}:{MASK}@{self.host}:{self.port}/{quote(self.virtual_host, safe='')}"
+        return f"{scheme}://{self.username}:{MASK}@{self._where}/{quote(self.virtual_host, safe='')}"
 
 
 @dataclass(frozen=True, slots=True)

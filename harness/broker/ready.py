@@ -3,105 +3,102 @@
 from __future__ import annotations
 
 import logging
-import socket
 import ssl
+import time
 from collections.abc import Callable
-from contextlib import closing
 
 import pika
-from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from harness.broker.protocol import BrokerVersions, Endpoint
 from harness.errors import BrokerError
-from harness.traffic.client_errors import CLIENT_ERRORS
 from harness.traffic.closing import close
 from harness.traffic.connection import HANDSHAKE_TIMEOUT_S, SOCKET_TIMEOUT_S
+from harness.traffic.greeting import greet
+from harness.traffic.login import GREETING_S, log_in
+from harness.traffic.unreachable import Unreachable
 
-_PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
-_LONGEST_START = 64 * 1024
-"""A connection.start is below a kilobyte; what sends more is no broker."""
 _POLL_S = 0.05
+_WORTH_S = 0.3
+"""A look with less time than this is not worth it: it would say of a busy broker that it is silent."""
+_LEAST_S = 0.05
+"""What the client can be given at least for a handshake."""
 
 # Without a handler Python would print pika's own complaints about every refused attempt; the error that is raised says it once.
 logging.getLogger("pika").addHandler(logging.NullHandler())
 
 
-def amqp_answers(host: str, port: int, timeout_s: float = 2.0) -> bool:
-    """Whether an AMQP 0-9-1 broker answers the protocol header with connection.start, without TLS."""
-    return _start(Endpoint(host, port), timeout_s) is not None
+def amqp_answers(host: str, port: int, timeout_s: float = 2.0, *, tls: bool = False) -> bool:
+    """Whether an AMQP 0-9-1 broker answers the protocol header with connection.start, all of it within `timeout_s`."""
+    try:
+        greet(host, port, tls=tls, within_s=timeout_s)
+    except Unreachable:
+        return False
+    return True
 
 
 def server_versions(endpoint: Endpoint) -> BrokerVersions:
     """Return the versions that a broker tells when a connection is opened (connection.start); empty if it tells none."""
-    start = _start(endpoint, timeout_s=5.0)
-    told = (start.server_properties or {}) if start is not None else {}
+    try:
+        start = greet(endpoint.host, endpoint.port, tls=endpoint.tls, within_s=GREETING_S)
+    except Unreachable:
+        return BrokerVersions()
+    told = start.server_properties or {}
     return BrokerVersions(
         rabbitmq=str(told.get("version", "")), erlang=str(told.get("platform", "")).removeprefix("Erlang/OTP ")
     )
 
 
-def _start(endpoint: Endpoint, timeout_s: float) -> pika.spec.Connection.Start | None:
-    try:
-        connection = socket.create_connection((endpoint.host, endpoint.port), timeout=timeout_s)
-        if endpoint.tls:
-            connection = ssl.create_default_context().wrap_socket(connection, server_hostname=endpoint.host)
-        with closing(connection):
-            connection.sendall(_PROTOCOL_HEADER)
-            received = b""
-            while len(received) < _LONGEST_START and (data := connection.recv(4096)):
-                received += data
-                _, frame = pika.frame.decode_frame(received)
-                if frame is not None:
-                    method = getattr(frame, "method", None)
-                    return method if isinstance(method, pika.spec.Connection.Start) else None
-    except CLIENT_ERRORS:
-        return None
-    return None
-
-
-def connection_parameters(endpoint: Endpoint) -> pika.ConnectionParameters:
+def connection_parameters(endpoint: Endpoint, *, within_s: float | None = None) -> pika.ConnectionParameters:
     """Return how the harness itself connects, bounded in time; traffic has parameters of its own."""
+    bound_s = HANDSHAKE_TIMEOUT_S if within_s is None else max(_LEAST_S, min(within_s, HANDSHAKE_TIMEOUT_S))
     return pika.ConnectionParameters(
         host=endpoint.host,
         port=endpoint.port,
         virtual_host=endpoint.virtual_host,
         credentials=pika.PlainCredentials(endpoint.username, endpoint.password),
-        socket_timeout=SOCKET_TIMEOUT_S,
-        stack_timeout=HANDSHAKE_TIMEOUT_S,
+        socket_timeout=min(SOCKET_TIMEOUT_S, bound_s),
+        stack_timeout=bound_s,
         client_properties={"connection_name": "chaos"},
         ssl_options=pika.SSLOptions(ssl.create_default_context(), endpoint.host) if endpoint.tls else None,
     )
 
 
-def login_error(endpoint: Endpoint) -> str | None:
-    """Log in once; returns why it failed, or None."""
-    try:
-        close(pika.BlockingConnection(connection_parameters(endpoint)))
-    except CLIENT_ERRORS as error:
-        return f"{type(error).__name__} {error}".strip()
-    return None
+def check_login(endpoint: Endpoint, within_s: float) -> None:
+    """Take the greeting, then log in once. Raises Unreachable, within `within_s` in all."""
+    deadline = time.monotonic() + within_s
+    greet(endpoint.host, endpoint.port, tls=endpoint.tls, within_s=min(GREETING_S, within_s))
+    parameters = connection_parameters(endpoint, within_s=deadline - time.monotonic())
+    connection = log_in([parameters], greeting_s=max(_LEAST_S, min(GREETING_S, deadline - time.monotonic())))
+    close(connection, within_s=max(_LEAST_S, deadline - time.monotonic()))
 
 
-def wait_until_ready(endpoint: Endpoint, timeout_s: float, *, gone: Callable[[], str | None] = lambda: None) -> None:
-    """Wait for the handshake and a login. `gone` tells at once why the broker can never answer. Raises BrokerError."""
-    last = "nothing answered"
+def wait_until_ready(
+    endpoint: Endpoint,
+    timeout_s: float,
+    *,
+    gone: Callable[[], str | None] = lambda: None,
+    give_up: bool = False,
+    on_wait: Callable[[str], None] = lambda _why: None,
+) -> None:
+    """Wait for the handshake and a login; one deadline holds for all of it.
 
-    @retry(
-        stop=stop_after_delay(timeout_s),
-        wait=wait_fixed(_POLL_S),
-        retry=retry_if_result(lambda ready: not ready),
-        retry_error_callback=lambda _state: False,
-    )
-    def ready() -> bool:
-        nonlocal last
+    `gone` tells at once why the broker can never answer. With `give_up`, what waiting does not change ends it at once; a broker that the
+    harness boots itself may change anything while it does. `on_wait` is told once why there is something to wait for. Raises BrokerError.
+    """
+    deadline = time.monotonic() + timeout_s
+    waited = False
+    while True:
         dead = gone()
         if dead is not None:
             raise BrokerError(dead)
-        if not endpoint.tls and not amqp_answers(endpoint.host, endpoint.port):
-            last = "no answer to the AMQP handshake"
-            return False
-        last = login_error(endpoint) or ""
-        return not last
-
-    if not ready():
-        raise BrokerError(f"the broker at {endpoint} was not ready after {timeout_s:g} s: {last}; see its log")
+        try:
+            return check_login(endpoint, max(_LEAST_S, deadline - time.monotonic()))
+        except Unreachable as error:
+            if give_up and error.lasting:
+                raise
+            if deadline - time.monotonic() < _WORTH_S:
+                raise BrokerError(f"the broker at {endpoint} was not ready after {timeout_s:g} s: {error}") from error
+            if not waited:
+                waited = True
+                on_wait(str(error))
+        time.sleep(_POLL_S)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +39,7 @@ def select(
     compose_file: Path | None = None,
     compose_service: str = "rabbitmq",
     commands: Mapping[str, str] | None = None,
+    say: Callable[[str], None] = lambda _line: None,
 ) -> Selection:
     """Choose and make a broker. Raises BackendUnavailableError, which says what to install or start."""
     match backend:
@@ -56,7 +57,7 @@ def select(
         case "external":
             if url is None:
                 raise UsageError("an external broker needs its address: --broker amqp://user:password@host:5672/")
-            return Selection(ExternalBroker(settings, url, commands or {}), "external, as asked for")
+            return Selection(ExternalBroker(settings, url, commands or {}, say=say), "external, as asked for")
         case "auto":
             return _automatic(settings, ledger)
     raise UsageError(f"there is no backend {backend!r}")

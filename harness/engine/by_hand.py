@@ -9,12 +9,13 @@ from pathlib import Path
 import pika
 from pika.exceptions import NackError
 
+from harness.errors import BrokerError
 from harness.history.records import Flag, Kind, LogHeader
 from harness.scenario.routing import queue_route
 from harness.traffic import identity
-from harness.traffic.client_errors import CLIENT_ERRORS
+from harness.traffic.client_errors import ClientError
 from harness.traffic.connection import record_end
-from harness.traffic.errands import channel as open_channel
+from harness.traffic.errands import errands
 from harness.traffic.log import EventLog
 from harness.traffic.spec import Target
 
@@ -44,16 +45,21 @@ class ManualPublisher:
         """Publish and wait for each confirm. Raises BrokerError."""
         with self._lock:
             log = self._log = self._log or self._open()
-            with open_channel(self._target, f"publishing by hand to {queue!r}") as channel:
-                channel.confirm_delivery()
+            doing = f"publishing by hand to {queue!r}"
+            with errands(self._target, doing) as opened:
+                with opened.errand(doing) as channel:
+                    channel.confirm_delivery()
                 self._connection += 1
                 log.write(Kind.CONNECTED, connection=self._connection, arg=1)
-                try:
-                    for tag in range(1, count + 1):
-                        self._publish_one(channel, log, queue, text.encode(), tag)
-                except CLIENT_ERRORS as error:
-                    record_end(log, Kind.CONNECTION_LOST, error, self._connection)
-                    raise
+                for tag in range(1, count + 1):
+                    try:
+                        with opened.errand(doing) as channel:
+                            self._publish_one(channel, log, queue, text.encode(), tag)
+                    except BrokerError as error:
+                        cause = error.__cause__
+                        reason = cause.reason if isinstance(cause, ClientError) else error
+                        record_end(log, Kind.CONNECTION_LOST, reason, self._connection)
+                        raise
 
     def _open(self) -> EventLog:
         header = LogHeader("publisher", ACTOR, self._number, 1, os.getpid(), tuple(map(queue_route, self._queues)))

@@ -7,20 +7,19 @@ from contextlib import suppress
 
 import pika
 
-from harness.traffic.client_errors import CLIENT_ERRORS
+from harness.traffic.client_errors import ClientError, client_errors
 
 CLOSE_TIMEOUT_S = 10.0
 """How long the broker may take to answer the close of a connection."""
 
 
-def close(connection: pika.BlockingConnection) -> None:
+def close(connection: pika.BlockingConnection, *, within_s: float | None = None) -> None:
     """Close a connection; one that fails to close, or does not answer in time, is let go of."""
 
     def attempt() -> None:
-        # pika cancels the consumers first, and asserts that none was refused while it asked for it.
-        with suppress(*CLIENT_ERRORS, AssertionError):
+        with suppress(ClientError), client_errors():
             connection.close()
 
     closing = threading.Thread(target=attempt, daemon=True)
     closing.start()
-    closing.join(CLOSE_TIMEOUT_S)
+    closing.join(CLOSE_TIMEOUT_S if within_s is None else within_s)

@@ -26,7 +26,7 @@ from tenacity import RetryCallState, wait_exponential
 
 from harness.errors import ChaosError
 from harness.history.records import Kind, Table
-from harness.traffic.client_errors import reply_code
+from harness.traffic.client_errors import ClientError, client_errors, reply_code
 from harness.traffic.client_name import ClientName
 from harness.traffic.log import EventLog
 from harness.traffic.spec import Target
@@ -141,8 +141,15 @@ class Client(ABC):
         self._listen_to_sigterm()
         os.set_blocking(sys.stdin.fileno(), False)
         self.loop.add_handler(sys.stdin.fileno(), self._on_input, IOLoop.READ)
-        self._connect()
-        self.loop.start()
+        try:
+            with client_errors():
+                self._connect()
+                self.loop.start()
+        except ClientError as error:
+            addresses = ", ".join(f"{host}:{port}" for host, port in self.target.addresses)
+            self._failure = (
+                f"the broker at {addresses} sent what the AMQP client cannot take: {error}; see the broker's log"
+            )
         self.log.close()
         if self._failure is not None:
             print(self._failure, file=sys.stderr)  # noqa: T201 - standard error is this process's only voice

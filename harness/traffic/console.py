@@ -11,8 +11,12 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker, NackError, UnroutableError
 
 from harness.errors import BrokerError
+from harness.plain import plain
 from harness.traffic import errands
 from harness.traffic.spec import Target
+
+FOREVER_S = 1e9
+"""A worker waits for messages until it is interrupted, or the broker is gone."""
 
 
 def publish_text(
@@ -46,10 +50,12 @@ def work(
     say: Callable[[str], None],
 ) -> None:
     """Consume until interrupted: a message takes so long for each of its dots. Raises BrokerError, KeyboardInterrupt."""
-    with errands.channel(target, f"working on queue {queue!r}") as channel:
-        _declare(channel, queue, durable=durable, quorum=quorum)
-        if prefetch:
-            channel.basic_qos(prefetch_count=prefetch)
+    doing = f"working on queue {queue!r}"
+    with errands.errands(target, doing) as opened:
+        with opened.errand(doing) as channel:
+            _declare(channel, queue, durable=durable, quorum=quorum)
+            if prefetch:
+                channel.basic_qos(prefetch_count=prefetch)
 
         def on_message(channel: BlockingChannel, method: Any, _properties: object, body: bytes) -> None:
             again = " (redelivered)" if method.redelivered else ""
@@ -63,9 +69,11 @@ def work(
             # Said last: whoever reads it and stops the worker has seen the acknowledgement go.
             say(" [x] Done")
 
-        channel.basic_consume(queue, on_message, auto_ack=automatic_acks)
+        with opened.errand(doing) as channel:
+            channel.basic_consume(queue, on_message, auto_ack=automatic_acks)
         say(" [*] Waiting for messages. To exit press CTRL+C")
-        channel.start_consuming()
+        with opened.errand(doing, within_s=FOREVER_S) as channel:
+            channel.start_consuming()
 
 
 def _declare(channel: BlockingChannel, queue: str, *, durable: bool, quorum: bool) -> None:
@@ -75,6 +83,6 @@ def _declare(channel: BlockingChannel, queue: str, *, durable: bool, quorum: boo
         if error.reply_code != 406:
             raise
         raise BrokerError(
-            f"queue {queue!r} exists with other properties: 406 {error.reply_text};"
+            f"queue {queue!r} exists with other properties: 406 {plain(error.reply_text)};"
             " ask for it as it is, take another name, or delete it first"
         ) from error

@@ -15,6 +15,8 @@ from harness.traffic.spec import Target
 
 NOT_FOUND = 404
 RESOURCE_LOCKED = 405
+READY_TIMEOUT_S = 30.0
+"""How long the readiness check may take, on a machine that boots other brokers beside this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,8 @@ def _ready_by_taking(open_channel: BlockingChannel, queue: str) -> int:
 
 def round_trip(target: Target) -> None:
     """Prove that the broker serves: a confirmed publish and a consume of it, on a queue of this connection only."""
-    with channel(target, "the readiness check (a confirmed publish and a consume of it)") as open_channel:
+    doing = "the readiness check (a confirmed publish and a consume of it)"
+    with channel(target, doing, within_s=READY_TIMEOUT_S) as open_channel:
         queue = open_channel.queue_declare("", exclusive=True).method.queue
         open_channel.confirm_delivery()
         try:

@@ -7,14 +7,16 @@ from collections.abc import Callable
 import pytest
 from pika import spec
 
+from harness.broker import outage
 from harness.broker.outage import held_connection
 from harness.broker.protocol import Endpoint
-from harness.broker.ready import amqp_answers, login_error
+from harness.broker.ready import amqp_answers, check_login
 from harness.errors import BrokerError
-from harness.traffic import closing, connection, errands, topology
+from harness.traffic import closing, connection, errands, login, topology
 from harness.traffic.spec import Target
 from harness.traffic.topology import QueueDeclaration
-from tests.unit.mute_broker import TORN_METHOD, UNKNOWN_METHOD, mute_broker
+from harness.traffic.unreachable import Unreachable
+from tests.hostile_broker import TORN_METHOD, UNKNOWN_METHOD, mute_broker
 
 HANDSHAKE = [None, spec.Connection.StartOk, spec.Connection.Open]
 
@@ -25,6 +27,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"{getattr(module, '__name__', module)}.HANDSHAKE_TIMEOUT_S", 0.3)
         monkeypatch.setattr(f"{getattr(module, '__name__', module)}.SOCKET_TIMEOUT_S", 0.3)
     monkeypatch.setattr(closing, "CLOSE_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(login, "GREETING_S", 0.3)
+    monkeypatch.setattr(outage, "_LOOK_S", 0.3)
 
 
 def target(port: int) -> Target:
@@ -49,8 +53,11 @@ def test_a_handshake_that_stalls_ends_the_errand(
 ) -> None:
     with mute_broker(until) as port, pytest.raises(BrokerError) as raised:
         errand(target(port))
-    why = "the handshake was not answered in time; is the broker frozen or busy?"
-    assert str(raised.value) == f"{doing} failed: no connection to 127.0.0.1:{port} ({why})"
+    silent, stalled = "does not answer the AMQP handshake", "did not finish the handshake in time"
+    assert str(raised.value).startswith(f"{doing} failed: ")
+    assert f"127.0.0.1:{port} " in str(raised.value)
+    assert (stalled if until else silent) in str(raised.value)
+    assert "is the broker frozen or busy" in str(raised.value)
 
 
 @pytest.mark.parametrize("then", [UNKNOWN_METHOD, TORN_METHOD], ids=["unknown", "torn"])
@@ -83,15 +90,16 @@ def test_a_close_that_is_not_answered_is_let_go_of() -> None:
 
 @pytest.mark.parametrize("until", HANDSHAKE)
 def test_a_login_that_stalls_is_not_one(until: type[spec.Method] | None) -> None:
-    with mute_broker(until) as port:
-        assert login_error(Endpoint("127.0.0.1", port)) is not None
+    with mute_broker(until) as port, pytest.raises(Unreachable):
+        check_login(Endpoint("127.0.0.1", port), 0.5)
 
 
 @pytest.mark.parametrize("then", [UNKNOWN_METHOD, TORN_METHOD, b"HTTP/1.1 400 Bad Request\r\n"])
 def test_nonsense_is_no_broker(then: bytes) -> None:
     with mute_broker(None, then) as port:
         assert not amqp_answers("127.0.0.1", port, timeout_s=0.3)
-        assert login_error(Endpoint("127.0.0.1", port)) is not None
+        with pytest.raises(Unreachable):
+            check_login(Endpoint("127.0.0.1", port), 0.5)
 
 
 @pytest.mark.parametrize("until", HANDSHAKE)

@@ -8,10 +8,10 @@ import psutil
 import pytest
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from harness.broker.external import ExternalBroker, parse_url
+from harness.broker.external import ExternalBroker
 from harness.broker.ports import free_port
 from harness.broker.protocol import Ability, BrokerSettings
-from harness.errors import BrokerError, UsageError
+from harness.errors import BrokerError
 
 SECRET = "s3cr/t@x"  # noqa: S105 - made up
 SECRET_QUOTED = "s3cr%2Ft%40x"  # noqa: S105 - made up
@@ -25,47 +25,6 @@ def external(tmp_path: Path, commands: dict[str, str], *, command_timeout_s: flo
         commands,
         command_timeout_s=command_timeout_s,
     )
-
-
-def test_an_address_is_read_with_its_escapes() -> None:
-    endpoint = parse_url(f"amqps://a%40b:{SECRET_QUOTED}@broker.example:5999/%2Forders")
-    assert (endpoint.host, endpoint.port, endpoint.tls) == ("broker.example", 5999, True)
-    assert (endpoint.username, endpoint.password, endpoint.virtual_host) == ("a@b", SECRET, "/orders")
-
-
-@pytest.mark.parametrize(
-    ("url", "port", "virtual_host"),
-    [
-        ("amqp://h", 5672, "/"),
-        ("amqp://h/", 5672, "/"),
-        ("amqps://h", 5671, "/"),
-        ("amqp://h/%2F", 5672, "/"),
-        ("amqp://[::1]:5673/orders", 5673, "orders"),
-    ],
-)
-def test_what_an_address_leaves_out_has_a_default(url: str, port: int, virtual_host: str) -> None:
-    endpoint = parse_url(url)
-    assert (endpoint.port, endpoint.virtual_host) == (port, virtual_host)
-    assert (endpoint.username, endpoint.password) == ("guest", "guest")
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://ann:hunter2@h",
-        "amqp://",
-        "amqp://ann:hunter2@h:port/",
-        "amqp://ann:hunter2@h:99999/",
-        "amqp://ann:hunter2#@h/",
-        "amqp://ann:hunter2@[::1/",
-        "amqp://ann:hunter2\u2100@h/",
-    ],
-)
-def test_a_wrong_address_is_refused_without_its_password(url: str) -> None:
-    with pytest.raises(UsageError, match="must look like") as caught:
-        parse_url(url)
-    assert "hunter2" not in str(caught.value)
-    assert caught.value.__cause__ is None
 
 
 def test_the_password_is_in_no_print_of_the_endpoint(tmp_path: Path) -> None:
