@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.broker.compose_file import check
 from harness.broker.node_files import AMQP_PORT
 from harness.errors import BackendUnavailableError, BrokerError, UsageError
 
 TIMEOUT_S = 300.0
-"""How long one compose command may take; bringing a project up may pull and build its images."""
+"""How long bringing a project up may take: it may pull and build its images."""
+READ_TIMEOUT_S = 20.0
+"""How long it may take to read a project, which compose does within a second; a file of nested aliases takes it minutes."""
+VERSION_TIMEOUT_S = 20.0
+"""How long compose may take to say its version, on a machine that is busy."""
 
 
 def compose_command() -> list[str]:
@@ -22,12 +30,44 @@ def compose_command() -> list[str]:
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]) is None:
             continue
-        done = subprocess.run([*command, "version", "--short"], capture_output=True, text=True, check=False)
+        try:
+            done = run_bounded([*command, "version", "--short"], VERSION_TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            raise BackendUnavailableError(
+                f"`{' '.join(command)} version` did not end within {VERSION_TIMEOUT_S:g} s; is the machine, or Docker, overloaded?"
+            ) from error
         if done.returncode == 0 and done.stdout.strip().lstrip("v")[:1].isdigit() and not done.stdout.startswith("1."):
             return command
     raise BackendUnavailableError(
         "Docker's compose plugin (version 2) is not installed; install docker-compose-v2 or docker-compose-plugin, or run `chaos setup --compose`"
     )
+
+
+def run_bounded(
+    command: Sequence[str], within_s: float, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command and return what it said. Raises TimeoutExpired, once it and all that it started are ended.
+
+    `docker compose` is a process that starts another one: with the first alone gone, the second goes on, and holds its output open.
+    """
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="backslashreplace",
+        env=None if environment is None else dict(environment),
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=within_s)
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +77,16 @@ class Compose:
     file: Path
     environment: Mapping[str, str]
 
-    def run(self, command: str, *arguments: str, more_files: tuple[Path, ...] = ()) -> str:
+    def run(self, command: str, *arguments: str, more_files: tuple[Path, ...] = (), within_s: float = TIMEOUT_S) -> str:
         """Run a command, with all profiles, and return its output. Raises BrokerError with the last line that it said."""
         files = [option for file in (self.file, *more_files) for option in ("--file", str(file))]
         what = f"docker compose {command} of {self.file}"
         try:
-            done = subprocess.run(
-                [*compose_command(), *files, "--profile", "*", command, *arguments],
-                capture_output=True,
-                text=True,
-                stdin=subprocess.DEVNULL,
-                timeout=TIMEOUT_S,
-                env=dict(self.environment),
-                check=False,
+            done = run_bounded(
+                [*compose_command(), *files, "--profile", "*", command, *arguments], within_s, self.environment
             )
         except subprocess.TimeoutExpired as error:
-            raise BrokerError(f"{what} did not end within {TIMEOUT_S:g} s") from error
+            raise BrokerError(f"{what} did not end within {within_s:g} s; try it by hand") from error
         if done.returncode != 0:
             lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
             raise BrokerError(f"{what} failed: {lines[-1] if lines else 'it said nothing'}")
@@ -111,9 +145,8 @@ class Project:
 
 def read(compose: Compose, service: str) -> Project:
     """Read a project. Raises UsageError for a file or service that is not there, BrokerError for one that compose refuses."""
-    if not compose.file.is_file():
-        raise UsageError(f"there is no compose file {compose.file}; name it with --broker compose:FILE")
-    model = json.loads(compose.run("config", "--format", "json"))
+    check(compose.file, None)
+    model = json.loads(compose.run("config", "--format", "json", within_s=READ_TIMEOUT_S))
     services = sorted(model.get("services") or {})
     if service not in services:
         raise UsageError(

@@ -7,13 +7,12 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import unquote, urlsplit
 
 import typer
 
 from harness.broker.liveness import Liveness
 from harness.cli.options import BrokerChoice, BrokerOption, Image, say
-from harness.errors import BrokerError, UsageError
+from harness.errors import BrokerError
 
 if TYPE_CHECKING:
     from harness.traffic.spec import Target
@@ -40,6 +39,8 @@ def broker(choice: BrokerChoice = None, image: Image = None) -> None:
     from harness.ledger import Ledger, state_directory
     from harness.scenario.scenario import BrokerModel
 
+    option = BrokerOption.parse(choice)
+    option.check(BrokerModel(), Path("compose.yaml"), to_run=True)
     sweep_everything()
     run_id = f"by-hand-{secrets.token_hex(4)}"
     book = Ledger(run_id)
@@ -49,7 +50,7 @@ def broker(choice: BrokerChoice = None, image: Image = None) -> None:
         interruptible("ending the broker; its data is removed"),
     ):
         settings = BrokerSettings(run_id, Path(folder), image=image or "", permit=("transient_nonexcl_queues",))
-        found, reason = BrokerOption.parse(choice).make(BrokerModel(), Path("compose.yaml"), settings, book)
+        found, reason = option.make(BrokerModel(), Path("compose.yaml"), settings, book, say)
         say(reason)
         try:
             found.start()
@@ -116,20 +117,18 @@ def work(
 
 
 def _target(url: str | None) -> Target:
+    from harness.broker.address import parse_url
     from harness.ledger import state_directory
     from harness.traffic.spec import Target
 
     by_hand = state_directory() / ADDRESS_FILE
     if url is None and by_hand.exists():
         url = by_hand.read_text(encoding="utf-8").strip()
-    parts = urlsplit(url or DEFAULT_URL)
-    if parts.scheme not in ("amqp", "amqps") or parts.hostname is None:
-        raise UsageError("--url takes an AMQP URL such as amqp://user:password@127.0.0.1:5672/")
-    tls = parts.scheme == "amqps"
+    endpoint = parse_url(url or DEFAULT_URL, "--url")
     return Target(
-        addresses=((parts.hostname, parts.port or (5671 if tls else 5672)),),
-        username=unquote(parts.username or "guest"),
-        password=unquote(parts.password or "guest"),
-        virtual_host=unquote(parts.path[1:]) or "/",
-        tls=tls,
+        addresses=((endpoint.host, endpoint.port),),
+        username=endpoint.username,
+        password=endpoint.password,
+        virtual_host=endpoint.virtual_host,
+        tls=endpoint.tls,
     )

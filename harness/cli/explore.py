@@ -68,7 +68,7 @@ def explore(
 
     budget_s = budget_of(budget)
     option = BrokerOption.parse(broker)
-    found = load([scenario], option, client)
+    found = load([scenario], option, client, to_run=True)
     if len(found) > 1:
         raise UsageError(f"{scenario} holds {len(found)} scenarios; name the one to explore")
     loaded = found[0]

@@ -74,7 +74,7 @@ def matrix(
     axes = [parse_axis(text) for text in over]
     _check(axes, {option: value for option, value in chosen.items() if value is not None})
     option = BrokerOption.parse(broker)
-    cells = make_cells(load(scenarios, option, client), axes, option, reports / FOLDER, controls=controls)
+    cells = make_cells(load(scenarios, option, client, to_run=True), axes, option, reports / FOLDER, controls=controls)
     settings = Settings(
         option=option,
         broker=broker,

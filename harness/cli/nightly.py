@@ -53,7 +53,7 @@ def nightly(
 
     budget_s = budget_of(budget)
     option = BrokerOption.parse(broker)
-    loaded = load(scenarios, option, client)
+    loaded = load(scenarios, option, client, to_run=True)
     settings = Settings(
         option=option,
         broker=broker,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
     from harness.broker.protocol import Broker, BrokerSettings
     from harness.ledger import Ledger
     from harness.scenario.scenario import BrokerModel
+
+
+def _scheduler(text: str | None) -> str | None:
+    """Check an address as it is read: it is wrong before anything is started. Raises UsageError."""
+    if text is not None:
+        from harness.scale.address import check
+
+        check(text)
+    return text
+
 
 REPORTS = Path("reports")
 TREND_FOLDER = "trend"
@@ -57,6 +68,7 @@ Scheduler = Annotated[
     typer.Option(
         "--scheduler",
         envvar="CHAOS_SCHEDULER",
+        callback=_scheduler,
         help="tcp://HOST:PORT or tls://HOST:PORT of a Dask scheduler, whose workers take the runs. This machine alone if not given.",
         show_default=False,
     ),
@@ -78,36 +90,66 @@ class BrokerOption:
         """Read the option. Raises UsageError."""
         if text is None:
             return cls()
-        if text.startswith(("amqp://", "amqps://")):
+        if text.lstrip().startswith(("amqp://", "amqps://")):
+            from harness.broker.address import parse_url
+
+            parse_url(text)
             return cls("external", url=text)
         kind, _, rest = text.partition(":")
         if kind == "compose":
             file, _, service = rest.partition(":")
-            return cls("compose", compose_file=Path(file) if file else None, service=service or None)
+            return cls("compose", compose_file=Path(file) if file else None, service=service or None).checked()
         match text:
             case "auto" | "container" | "native":
                 return cls(text)
         raise UsageError(
-            f"--broker must be auto, container, native, compose, compose:FILE[:SERVICE] or an amqp:// URL, not {text!r}"
+            f"--broker must be auto, container, native, compose, compose:FILE[:SERVICE] or an amqp:// URL, not {_safe(text)}"
         )
 
+    def checked(self) -> BrokerOption:
+        """Check a compose file that the option names, as far as text tells. Raises UsageError."""
+        if self.compose_file is not None:
+            from harness.broker.compose_file import check
+
+            check(self.compose_file, self.service)
+        return self
+
+    def check(self, model: BrokerModel, scenario_file: Path, *, to_run: bool = False) -> None:
+        """Check what a scenario and this option ask for, as far as can be seen before anything is started. Raises UsageError."""
+        backend = self.backend or model.backend
+        if backend == "compose":
+            from harness.broker.compose_file import check
+
+            check(self._compose_file(model, scenario_file), self.service or model.service)
+        if backend == "external" and self.url is None and to_run:
+            raise UsageError(
+                f"{scenario_file}: an external broker needs its address: --broker amqp://user:password@host:5672/"
+            )
+
+    def _compose_file(self, model: BrokerModel, scenario_file: Path) -> Path:
+        beside = scenario_file.parent / model.compose_file
+        return self.compose_file or (beside if beside.exists() else Path(model.compose_file))
+
     def make(
-        self, model: BrokerModel, scenario_file: Path, settings: BrokerSettings, ledger: Ledger
+        self,
+        model: BrokerModel,
+        scenario_file: Path,
+        settings: BrokerSettings,
+        ledger: Ledger,
+        say: Callable[[str], None] = lambda _line: None,
     ) -> tuple[Broker, str]:
-        """Choose and make the broker that a scenario and this option ask for."""
+        """Choose and make the broker that a scenario and this option ask for. `say` takes lines for people while it is waited for."""
         from harness.broker.select import select
 
-        file = self.compose_file or (scenario_file.parent / model.compose_file)
-        if self.compose_file is None and not file.exists():
-            file = Path(model.compose_file)
         selection = select(
             self.backend or model.backend,
             settings,
             ledger,
             url=self.url,
-            compose_file=file,
+            compose_file=self._compose_file(model, scenario_file),
             compose_service=self.service or model.service,
             commands={str(key): value for key, value in model.commands.items()},
+            say=say,
         )
         return selection.broker, selection.reason
 
@@ -117,6 +159,11 @@ class BrokerOption:
 
         commands = {str(key): value for key, value in model.commands.items()}
         return frozenset(str(each) for each in abilities(self.backend or model.backend, commands))
+
+
+def _safe(text: str) -> str:
+    """Show what somebody wrote, unless a password may be in it."""
+    return "that" if "@" in text else repr(text)
 
 
 def error_console(*, no_color: bool = False) -> Console:

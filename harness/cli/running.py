@@ -55,7 +55,7 @@ def run(
 ) -> None:
     """Run scenarios on a real broker, their controls beside them, and give a verdict."""
     option = BrokerOption.parse(broker)
-    loaded = load(scenarios, option, client)
+    loaded = load(scenarios, option, client, to_run=True)
     if called is not None:
         loaded = tuple(replace(one, path=called) for one in loaded)
     if not (quiet or json_output):
@@ -157,10 +157,17 @@ def schema(
     typer.echo(reference(made) if markdown else as_text(made), nl=False)
 
 
-def load(paths: list[Path], option: BrokerOption, client: ClientName | None = None) -> tuple[Loaded, ...]:
-    """Load scenarios, for the broker and the client that the command line asks for. Raises ScenarioError with every mistake."""
+def load(
+    paths: list[Path], option: BrokerOption, client: ClientName | None = None, *, to_run: bool = False
+) -> tuple[Loaded, ...]:
+    """Load scenarios, for the broker and the client that the command line asks for.
+
+    Raises ScenarioError with every mistake, UsageError for a broker that the command line or a scenario cannot mean.
+    """
     from harness.faults.registry import actions
     from harness.scenario.load import load_all
 
     loaded = load_all(paths, actions(), option.abilities)
+    for one in loaded:
+        option.check(one.scenario.broker, one.path, to_run=to_run)
     return loaded if client is None else tuple(one.with_client(client) for one in loaded)

@@ -132,7 +132,9 @@ def _run_one(
             loaded,
             reports=settings.reports,
             seed=settings.seed_of(loaded),
-            make_broker=lambda wanted, book: settings.option.make(loaded.scenario.broker, loaded.path, wanted, book),
+            make_broker=lambda wanted, book: settings.option.make(
+                loaded.scenario.broker, loaded.path, wanted, book, _quiet if settings.quiet else say
+            ),
             make_hosts=make_hosts,
             image=settings.image or "",
             replay_options=[
@@ -142,6 +144,10 @@ def _run_one(
             with_controls=settings.controls,
             listeners=[live, ahead],
         )
+
+
+def _quiet(_line: str) -> None:
+    """Say nothing of the progress."""
 
 
 def _report(result: RunResult, loaded: Loaded, settings: Settings, console: Console) -> tuple[str, ...]:

@@ -92,7 +92,8 @@ def judge_again(directory: RunDirectory, loaded: Loaded) -> RunResult:
         versions |= broker_versions(history)
         verdicts.append(_judge(history, variant))
     duration = sum(verdict.duration_s for verdict in verdicts)
-    interrupted = bool(meta.get("controls", True)) and len(present) < len(variants)
+    ended_early = any(never_began(history) for history in histories.values())
+    interrupted = bool(meta.get("controls", True)) and len(present) < len(variants) and not ended_early
     verdict = combine(
         verdicts,
         scenario=loaded.scenario.name,
@@ -106,6 +107,12 @@ def judge_again(directory: RunDirectory, loaded: Loaded) -> RunResult:
         interrupted=interrupted,
     )
     return RunResult(verdict, directory, histories, interrupted)
+
+
+def never_began(history: History) -> bool:
+    """Whether a variant failed before it had a broker."""
+    kinds = {type(event) for event in history.events}
+    return InfrastructureFailed in kinds and BrokerStarted not in kinds
 
 
 def broker_versions(history: History) -> dict[str, str]:

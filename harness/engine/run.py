@@ -8,6 +8,7 @@ import secrets
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,12 +18,12 @@ from harness import __version__
 from harness.broker.protocol import Broker, BrokerSettings
 from harness.checks.combine import combine
 from harness.engine.host import Host, LocalHost
-from harness.engine.judging import RunResult, broker_versions, judged
+from harness.engine.judging import RunResult, broker_versions, judged, never_began
 from harness.engine.links import Links, MakeLinks
 from harness.engine.outbox import FailsafeListener, tell
 from harness.engine.rundir import META_FILE, RESOLVED_FILE, SCENARIO_FILE, RunDirectory, slug
 from harness.engine.standby import Standby
-from harness.engine.variant import VariantRun, VariantSetting
+from harness.engine.variant import OUTLIVING, VariantRun, VariantSetting
 from harness.errors import InfrastructureError
 from harness.events import (
     Listener,
@@ -73,7 +74,8 @@ def run(
 ) -> RunResult:
     """Run a scenario's variants: on this machine if `make_hosts` names no others, and directly unless `make_links` puts something between.
 
-    A KeyboardInterrupt ends it in order: what was seen so far is judged and returned.
+    A KeyboardInterrupt ends it in order: what was seen so far is judged and returned. Where a variant's broker cannot be reached, and the
+    other variants would share it, they are not tried.
     """
     now = datetime.now().astimezone()
     began = time.monotonic()
@@ -100,13 +102,12 @@ def run(
     interrupted, cleaned_up = False, True
     versions = _versions(loaded)
 
-    def prepared(index: int, variant: Variant, folder: Path) -> Callable[..., VariantRun]:
-        settings = _settings(variant, f"{run_id}-{slug(variant.name)}", folder, image)
+    def prepared(index: int, variant: Variant, folder: Path, maker: _Maker) -> Callable[..., VariantRun]:
         standby = Standby(ledger.add_process)
         return partial(
             VariantRun,
             VariantSetting(variant.name, variant.scenario, folder, seed, f"{sign}-{index}"),
-            _maker(make_broker, settings, ledger),
+            maker,
             make_hosts or partial(_this_machine, standby),
             standby=standby if make_hosts is None else None,
             make_links=None if make_links is None else partial(_linked, make_links, ledger),
@@ -114,8 +115,9 @@ def run(
 
     for index, variant in enumerate(variants):
         folder = directory.variant(variant.name)
+        maker = _Maker(make_broker, _settings(variant, f"{run_id}-{slug(variant.name)}", folder, image), ledger)
         ended = _run_variant(
-            prepared(index, variant, folder),
+            prepared(index, variant, folder, maker),
             _started(variant, index, len(variants), loaded),
             variant,
             folder,
@@ -126,7 +128,7 @@ def run(
         versions |= broker_versions(ended.history)
         cleaned_up = cleaned_up and ended.cleaned_up
         interrupted = ended.interrupted
-        if interrupted:
+        if interrupted or (maker.same_for_all and never_began(ended.history)):
             break
     if cleaned_up:
         ledger.close()
@@ -237,8 +239,19 @@ def _linked(make: MakeLinks, ledger: Ledger, setting: VariantSetting, target: Ta
     return make(setting, target, ledger.add_process)
 
 
-def _maker(make: MakeBroker, settings: BrokerSettings, ledger: Ledger) -> Callable[[], tuple[Broker, str]]:
-    return lambda: make(settings, ledger)
+@dataclass(slots=True)
+class _Maker:
+    """Makes a variant's broker, and keeps whether the other variants would meet the same one, or none either."""
+
+    make: MakeBroker
+    settings: BrokerSettings
+    ledger: Ledger
+    same_for_all: bool = True
+
+    def __call__(self) -> tuple[Broker, str]:
+        broker, reason = self.make(self.settings, self.ledger)
+        self.same_for_all = broker.name in OUTLIVING
+        return broker, reason
 
 
 def _started(variant: Variant, index: int, total: int, loaded: Loaded) -> VariantStarted:

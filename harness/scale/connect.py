@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import pkgutil
 import platform
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from harness import __version__
 from harness.errors import InfrastructureError, UsageError
+from harness.scale.address import check
 
 if TYPE_CHECKING:
     from distributed import Client
 
 ANSWER_TIMEOUT_S = 10.0
-ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9A-Fa-f:]+\]|[^\s:/\[\]]+):\d{1,5}")
 SCHEDULER = "scheduler"
 LOGGERS = ("distributed", "distributed.client", "distributed.gc", "tornado.application", "asyncio")
 """Who would write about a lost connection to the terminal; what matters of it is an error here."""
@@ -40,8 +39,7 @@ def connect(address: str) -> Iterator[Engine]:
     Raises UsageError where the address is none or Dask is not installed, InfrastructureError where no scheduler answers, it has no
     workers, or one of them, or the scheduler, has another harness or another Python.
     """
-    if not ADDRESS.fullmatch(address):
-        raise UsageError(f"--scheduler {address!r} is no address of a Dask scheduler, such as tcp://HOST:8786")
+    check(address)
     try:
         from distributed import Client  # noqa: PLC0415 - an optional dependency, and a second to import
     except ImportError as error:

@@ -71,7 +71,10 @@ COLUMNS: Final = tuple(field.name for field in fields(Row))
 
 
 def rows_of(run: RunVerdict, histories: Mapping[str, History], *, run_id: str, night: str) -> tuple[Row, ...]:
-    """Make a run's rows, one for each variant that was judged. Raises ValueError where the verdict's start is no time."""
+    """Make a run's rows, one for each variant that had a broker: what reached none says nothing of any.
+
+    Raises ValueError where the verdict's start is no time.
+    """
     started_at = datetime.fromisoformat(run.started_at).astimezone(UTC)
     return tuple(
         Row(
@@ -111,6 +114,7 @@ def rows_of(run: RunVerdict, histories: Mapping[str, History], *, run_id: str, n
             duration_s=variant.duration_s,
         )
         for variant in run.variants
+        if variant.backend
     )
 
 

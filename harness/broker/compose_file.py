@@ -1,0 +1,60 @@
+"""A compose file as text: whether it is there, is one, and names a service, before Docker is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+
+from harness.errors import UsageError
+from harness.plain import plain
+
+MOST_BYTES: Final = 1 << 20
+_ELSEWHERE: Final = frozenset({"include", "<<"})
+"""Keys with which services come from elsewhere: then the text does not tell them."""
+
+
+def check(file: Path, service: str | None) -> None:
+    """Raise UsageError for a file that is not there or is no compose file, and for a service that it can be seen not to have."""
+    text = _text(file)
+    try:
+        # Nodes, not values: an alias is its anchor's node, so that a bomb of them stays small, and tags of compose's own mean nothing here.
+        root = YAML(typ="safe", pure=True).compose(text)
+    except (YAMLError, ValueError, RecursionError) as error:
+        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+        place = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
+        what = getattr(error, "problem", None) or type(error).__name__
+        raise UsageError(f"{file}{place}: the compose file cannot be read: {plain(str(what))}") from error
+    top = _entries(root)
+    services = _entries(top.get("services"))
+    if _ELSEWHERE & (top.keys() | services.keys()):
+        return
+    if not services:
+        raise UsageError(f"{file} is no compose file: it has no services")
+    if service is not None and service not in services:
+        names = plain(", ".join(sorted(services)))
+        raise UsageError(
+            f"{file} has no service {service!r}, but {names}; name one with --broker compose:{file}:SERVICE"
+        )
+
+
+def _entries(node: Node | None) -> dict[str, Node]:
+    """Return a mapping's values by their keys; none of what is no mapping."""
+    if not isinstance(node, MappingNode):
+        return {}
+    return {str(key.value): value for key, value in node.value if isinstance(key, ScalarNode)}
+
+
+def _text(file: Path) -> str:
+    if not file.is_file():
+        raise UsageError(f"there is no compose file {file}; name it with --broker compose:FILE")
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            raise UsageError(f"{file} is too long for a compose file: more than {MOST_BYTES:,} bytes")
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        what = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise UsageError(f"the compose file {file} cannot be read: {what}") from error
