@@ -43,9 +43,11 @@ class Peer:
         self._client = client
         self._ending = ending
         self._received = b""
+        self.garble: Callable[[bytes], bytes] = bytes
+        """What becomes of all that is sent."""
 
     def send(self, data: bytes) -> None:
-        self._client.sendall(data)
+        self._client.sendall(self.garble(data))
 
     def send_method(self, method: amqp_object.Method, channel: int = 0) -> None:
         self.send(pika.frame.Method(channel, method).marshal())
@@ -235,6 +237,8 @@ class Mode:
     """Whether it is a broker until a connection is open, so that only what is asked of it then fails."""
     works: bool = False
     """Whether `chaos work` can wait for messages there."""
+    soon: bool = False
+    """Whether it ends what is asked of it at once, though waiting might have helped."""
 
 
 FROZEN = "did not finish the handshake in time; is the broker frozen or busy"
@@ -296,8 +300,10 @@ MODES: Final = (
         UNREADABLE,
         lasting=True,
     ),
-    Mode("refuses after open", _refuses_after_open, "320 CONNECTION_FORCED", logged_in=True),
-    Mode("refuses channels", _closes(spec.Channel.Open, _close(504, "CHANNEL_ERROR")), "504", logged_in=True),
+    Mode("refuses after open", _refuses_after_open, "320 CONNECTION_FORCED", logged_in=True, soon=True),
+    Mode(
+        "refuses channels", _closes(spec.Channel.Open, _close(504, "CHANNEL_ERROR")), "504", logged_in=True, soon=True
+    ),
     Mode("stalls at the channel", _mute(spec.Channel.Open), "failed: ", logged_in=True),
     Mode("stalls at the queue", _mute(spec.Queue.Declare), "failed: ", logged_in=True),
     Mode(
@@ -311,6 +317,7 @@ MODES: Final = (
         _closes(spec.Queue.Declare, _channel_close(403, "ACCESS_REFUSED - no access"), on_channel=True),
         "403 ACCESS_REFUSED",
         logged_in=True,
+        soon=True,
     ),
     Mode(
         "refuses messages",
@@ -319,12 +326,25 @@ MODES: Final = (
         logged_in=True,
         works=True,
     ),
-    Mode("unknown method at the queue", _mute(spec.Queue.Declare, UNKNOWN_METHOD), "failed: ", logged_in=True),
+    Mode(
+        "unknown method at the queue", _mute(spec.Queue.Declare, UNKNOWN_METHOD), "failed: ", logged_in=True, soon=True
+    ),
     Mode(
         "answers with another method", _answers({spec.Queue.Declare: (spec.Basic.QosOk(),)}), "failed: ", logged_in=True
     ),
-    Mode("closes at the queue", _closes(spec.Queue.Declare, None), "failed: ", logged_in=True),
+    Mode("closes at the queue", _closes(spec.Queue.Declare, None), "failed: ", logged_in=True, soon=True),
 )
+
+
+def garbling(garble: Callable[[bytes], bytes]) -> Mode:
+    """Make a broker that is good for a publish, but for what becomes of its bytes."""
+
+    def serve(peer: Peer) -> None:
+        peer.garble = garble
+        peer.greet()
+        peer.serve()
+
+    return Mode("garbles", serve, "", works=True)
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from harness.plain import plain
 from harness.traffic import errands
 from harness.traffic.spec import Target
 
+ANSWER_TIMEOUT_S = 30.0
+"""How long the broker may take, with somebody in front of it."""
 FOREVER_S = 1e9
 """A worker waits for messages until it is interrupted, or the broker is gone."""
 
@@ -23,7 +25,7 @@ def publish_text(
     target: Target, text: str, *, queue: str, durable: bool, persistent: bool, quorum: bool = False
 ) -> None:
     """Declare the queue and publish one confirmed message to it. Raises BrokerError."""
-    with errands.channel(target, f"publishing to queue {queue!r}") as channel:
+    with errands.channel(target, f"publishing to queue {queue!r}", within_s=ANSWER_TIMEOUT_S) as channel:
         _declare(channel, queue, durable=durable, quorum=quorum)
         channel.confirm_delivery()
         try:
@@ -52,7 +54,7 @@ def work(
     """Consume until interrupted: a message takes so long for each of its dots. Raises BrokerError, KeyboardInterrupt."""
     doing = f"working on queue {queue!r}"
     with errands.errands(target, doing) as opened:
-        with opened.errand(doing) as channel:
+        with opened.errand(doing, within_s=ANSWER_TIMEOUT_S) as channel:
             _declare(channel, queue, durable=durable, quorum=quorum)
             if prefetch:
                 channel.basic_qos(prefetch_count=prefetch)
@@ -69,7 +71,7 @@ def work(
             # Said last: whoever reads it and stops the worker has seen the acknowledgement go.
             say(" [x] Done")
 
-        with opened.errand(doing) as channel:
+        with opened.errand(doing, within_s=ANSWER_TIMEOUT_S) as channel:
             channel.basic_consume(queue, on_message, auto_ack=automatic_acks)
         say(" [*] Waiting for messages. To exit press CTRL+C")
         with opened.errand(doing, within_s=FOREVER_S) as channel:

@@ -35,7 +35,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "GREETING_S", 0.5)
     monkeypatch.setattr(closing, "CLOSE_TIMEOUT_S", 0.3)
     monkeypatch.setattr(errands, "HEARTBEAT_S", 1)
-    monkeypatch.setattr(errands, "ANSWER_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(console, "ANSWER_TIMEOUT_S", 2.0)
 
 
 def name(mode: Mode) -> str:
