@@ -206,6 +206,29 @@ def test_logs_that_fill_the_disk_are_told_of_in_a_report_on_that_disk(tmp_path: 
     assert left_of(tmp_path, "native") == []
 
 
+FROZEN = """
+name: publish by hand while the broker is frozen
+publishers: {count: 1, messages: 200, rate: 100, confirms: {window: 50}}
+workers: {count: 1}
+timeline:
+  - at: 500ms
+    pause: {broker: any, for: 3s}
+  - at: 1s
+    publish: {text: hello}
+expect: {lost: 0}
+"""
+
+
+@pytest.mark.native
+def test_a_message_by_hand_while_the_broker_is_frozen_waits_for_it(tmp_path: Path) -> None:
+    require("native")
+    process = start(tmp_path, FROZEN, "native")
+    _, errors = process.communicate(timeout=BOUND_S)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    assert verdict_of(tmp_path)["headline"] != ""
+
+
 class EngineThatDies:
     """A broker whose backend stops answering at the second look at it."""
 

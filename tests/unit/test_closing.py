@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
-from typing import cast
+from typing import Any, cast
 
 import pika
 import pytest
 from pika.exceptions import ConnectionClosed
 
+from harness.errors import UsageError
+from harness.traffic.client_errors import ClientError, client_errors
 from harness.traffic.closing import close
+
+_CLIENT: dict[str, Any] = {"__name__": "pika.adapters.made_up"}
+exec("def fail(error): raise error", _CLIENT)  # noqa: S102 - what the client's own code raises is told by where it was raised
 
 
 class _Closing:
@@ -18,7 +23,7 @@ class _Closing:
 
     def close(self) -> None:
         self.asked.set()
-        raise self.error
+        _CLIENT["fail"](self.error)
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
@@ -31,3 +36,16 @@ def test_a_connection_that_fails_to_close_is_let_go_of(error: BaseException) -> 
     connection = _Closing(error)
     close(cast(pika.BlockingConnection, connection))
     assert connection.asked.is_set()
+
+
+def test_what_the_client_raises_is_told_from_what_our_code_raises_in_a_callback_of_it() -> None:
+    with pytest.raises(ClientError, match="KeyError"), client_errors():
+        _CLIENT["fail"](KeyError(7))
+    with pytest.raises(UsageError), client_errors():
+        raise UsageError("no error of the client")
+    ours: dict[str, Any] = {"__name__": "harness.made_up"}
+    exec("def fail(error): raise error", ours)  # noqa: S102 - as above
+    through: dict[str, Any] = {"__name__": "pika.made_up", "callback": ours["fail"]}
+    exec("def call(error): callback(error)", through)  # noqa: S102 - as above
+    with pytest.raises(KeyError), client_errors():
+        through["call"](KeyError(7))
