@@ -44,15 +44,22 @@ def test_the_broker_serves(stage: Stage) -> None:
 
 def test_no_broker_is_told_with_its_address(stage: Stage, broker: Broker) -> None:
     broker.kill()
-    with pytest.raises(BrokerError, match=rf"readiness check .* failed: no connection to .*:{broker.endpoint().port}"):
+    with pytest.raises(BrokerError, match=rf"readiness check .* failed: .*:{broker.endpoint().port} refuses connec"):
         topology.round_trip(stage.target())
 
 
 def test_a_wrong_password_is_told_and_not_shown(stage: Stage) -> None:
     with pytest.raises(BrokerError) as raised:
         topology.purge(stage.target(password="s3cr3t-w0rd"), stage.queue)  # noqa: S106 - wrong
-    assert "no connection to" in str(raised.value)
+    assert "refuses the login of user 'guest' (403 ACCESS_REFUSED" in str(raised.value)
     assert "s3cr3t-w0rd" not in str(raised.value)
+
+
+def test_a_virtual_host_that_is_missing_is_told(stage: Stage) -> None:
+    with pytest.raises(
+        BrokerError, match=r"does not let user 'guest' into the virtual host 'absent' \(530 NOT_ALLOWED"
+    ):
+        topology.purge(stage.target(virtual_host="absent"), stage.queue)
 
 
 def test_messages_follow_a_declared_binding(stage: Stage) -> None:

@@ -192,7 +192,7 @@ def test_a_frozen_node_answers_nobody_until_it_is_thawed(broker: NativeBroker) -
     broker.pause()
     assert broker.alive()
     assert not amqp_answers(endpoint.host, endpoint.port, timeout_s=0.5)
-    with pytest.raises(BrokerError, match=r"was not ready after 0\.5 s: no answer to the AMQP handshake"):
+    with pytest.raises(BrokerError, match=r"was not ready after 0\.5 s: .* does not answer the AMQP handshake"):
         broker.ready(timeout_s=0.5)
     broker.resume()
     broker.resume()
