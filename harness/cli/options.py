@@ -98,21 +98,13 @@ class BrokerOption:
         kind, _, rest = text.partition(":")
         if kind == "compose":
             file, _, service = rest.partition(":")
-            return cls("compose", compose_file=Path(file) if file else None, service=service or None).checked()
+            return cls("compose", compose_file=Path(file) if file else None, service=service or None)
         match text:
             case "auto" | "container" | "native":
                 return cls(text)
         raise UsageError(
             f"--broker must be auto, container, native, compose, compose:FILE[:SERVICE] or an amqp:// URL, not {_safe(text)}"
         )
-
-    def checked(self) -> BrokerOption:
-        """Check a compose file that the option names, as far as text tells. Raises UsageError."""
-        if self.compose_file is not None:
-            from harness.broker.compose_file import check
-
-            check(self.compose_file, self.service)
-        return self
 
     def check(self, model: BrokerModel, scenario_file: Path, *, to_run: bool = False) -> None:
         """Check what a scenario and this option ask for, as far as can be seen before anything is started. Raises UsageError."""

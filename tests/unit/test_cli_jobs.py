@@ -25,7 +25,10 @@ def written(folder: Path, *more: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("broker", [EXTERNAL, "compose", "compose:here.yaml:rabbit"])
-def test_runs_at_once_on_one_broker_are_refused(tmp_path: Path, broker: str) -> None:
+def test_runs_at_once_on_one_broker_are_refused(tmp_path: Path, broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file, service in (("compose.yaml", "rabbitmq"), ("here.yaml", "rabbit")):
+        Path(file).write_text(f"services: {{{service}: {{image: rabbitmq}}}}")
     option = BrokerOption.parse(broker)
     loaded = load(written(tmp_path), option)
     with pytest.raises(UsageError, match=r"^-j 2: runs at once would share one (external|compose) broker"):
