@@ -24,7 +24,7 @@ from harness.engine.outbox import FailsafeListener, tell
 from harness.engine.rundir import META_FILE, RESOLVED_FILE, SCENARIO_FILE, RunDirectory, slug
 from harness.engine.standby import Standby
 from harness.engine.variant import OUTLIVING, VariantRun, VariantSetting
-from harness.errors import InfrastructureError
+from harness.errors import BackendUnavailableError, InfrastructureError, UsageError
 from harness.events import (
     Listener,
     Note,
@@ -246,10 +246,14 @@ class _Maker:
     make: MakeBroker
     settings: BrokerSettings
     ledger: Ledger
-    same_for_all: bool = True
+    same_for_all: bool = False
 
     def __call__(self) -> tuple[Broker, str]:
-        broker, reason = self.make(self.settings, self.ledger)
+        try:
+            broker, reason = self.make(self.settings, self.ledger)
+        except (BackendUnavailableError, UsageError):
+            self.same_for_all = True
+            raise
         self.same_for_all = broker.name in OUTLIVING
         return broker, reason
 
