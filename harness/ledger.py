@@ -2,33 +2,32 @@
 
 One JSON file a run in the user's state directory (CHAOS_STATE_DIR overrides it), written before or at once after a thing is
 started. What slips through that gap is found by a token in the environment, which every process of the run inherits.
+A directory of the run holds the token as well, so that no damaged ledger can have another directory removed: see
+`harness.ledger_book` for what is read of a ledger, and `harness.leftovers` for what is done about one whose harness is dead.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Final
 
 import platformdirs
-import psutil
 
 from harness.errors import InfrastructureError
 from harness.process_mark import ProcessMark
 
 TOKEN_VARIABLE = "CHAOS_LEDGER"  # noqa: S105 - a name, not a secret
-SWEEP_ROUNDS = 5
-"""How often to look again for processes that were born while their parents were being killed."""
-DEATH_TIMEOUT_S = 5.0
-DEATH_POLL_S = 0.05
+TOKEN_BYTES: Final = 8
+MARK_FILE: Final = ".chaos-ledger"
+"""In each directory that a ledger names: its token."""
+SUFFIX: Final = ".json"
 
 
 def state_directory() -> Path:
@@ -57,17 +56,29 @@ def owner_alive(label: str) -> bool:
         return False
 
 
+def remove_directory(path: Path) -> None:
+    """Remove a directory that a ledger made, as far as that can be done; what says whose it is goes last. Raises OSError."""
+    for child in path.iterdir():
+        if child.is_dir() and not child.is_symlink():
+            shutil.rmtree(child, ignore_errors=True)
+        elif child.name != MARK_FILE:
+            child.unlink(missing_ok=True)
+    if all(child.name == MARK_FILE for child in path.iterdir()):
+        shutil.rmtree(path)
+
+
 class Ledger:
     """One run's list of what it started, owned by this process. Safe to use from several threads."""
 
     def __init__(self, run_id: str) -> None:
         """Open the run's ledger. Raises InfrastructureError when it cannot be written."""
         self.run_id = run_id
-        self._path = state_directory() / f"{run_id}.json"
+        self._path = state_directory() / f"{run_id}{SUFFIX}"
         self._owner = owner_label()
-        self._token = secrets.token_hex(8)
+        self._token = secrets.token_hex(TOKEN_BYTES)
         self._processes: list[ProcessMark] = []
         self._directories: list[str] = []
+        self._address = ""
         self._lock = Lock()
         self._write()
 
@@ -82,10 +93,29 @@ class Ledger:
             self._processes.append(ProcessMark.of(pid))
             self._write()
 
-    def add_directory(self, path: Path) -> None:
-        """Write down a directory that is the run's to remove; best before it is made."""
+    def make_directory(self, parent: Path, purpose: str, *, hidden: bool = False) -> Path:
+        """Make a private directory that is the run's to remove, written down before it is there. Raises OSError."""
+        path = parent.resolve() / f"{'.' * hidden}chaos-{purpose}-{secrets.token_hex(6)}"
         with self._lock:
-            self._directories.append(str(path.absolute()))
+            self._directories.append(str(path))
+            self._write()
+        path.mkdir(mode=0o700)
+        (path / MARK_FILE).write_text(self._token, encoding="ascii")
+        return path
+
+    @contextmanager
+    def directory(self, parent: Path, purpose: str) -> Iterator[Path]:
+        """Like `make_directory`, removed at the end of the block. Raises OSError."""
+        path = self.make_directory(parent, purpose)
+        try:
+            yield path
+        finally:
+            remove_directory(path)
+
+    def set_address(self, url: str) -> None:
+        """Write down where the run's broker answers, for commands in other consoles."""
+        with self._lock:
+            self._address = url
             self._write()
 
     def close(self) -> None:
@@ -99,131 +129,17 @@ class Ledger:
             "token": self._token,
             "processes": [str(mark) for mark in self._processes],
             "directories": self._directories,
+            "address": self._address,
         }
         temporary = self._path.with_suffix(".tmp")
         try:
-            temporary.write_text(json.dumps(data), encoding="utf-8")
+            # The address may hold a password, and the token is nobody else's business.
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(json.dumps(data))
             temporary.replace(self._path)
         except OSError as error:
             raise InfrastructureError(
                 f"{self._path} cannot be written ({error.strerror}), and nothing is started that a killed run could leave "
                 "behind unnoticed; make room there, or name another folder in CHAOS_STATE_DIR"
             ) from error
-
-
-@dataclass(frozen=True, slots=True)
-class StaleRun:
-    """A run whose harness is dead and whose ledger still lies there."""
-
-    path: Path
-    token: str
-    processes: tuple[ProcessMark, ...]
-    directories: tuple[Path, ...]
-
-    @property
-    def run_id(self) -> str:
-        """The run's name."""
-        return self.path.stem
-
-
-def stale() -> tuple[StaleRun, ...]:
-    """Find the runs whose owner is dead. A file that is no ledger is left alone."""
-    found = (_read(path) for path in sorted(state_directory().glob("*.json")))
-    return tuple(run for run in found if run is not None)
-
-
-def _read(path: Path) -> StaleRun | None:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if ProcessMark.parse(data["owner"]).may_live():
-            return None
-        return StaleRun(
-            path,
-            str(data.get("token", "")),
-            tuple(ProcessMark.parse(mark) for mark in data["processes"]),
-            tuple(Path(directory) for directory in data["directories"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def sweep() -> tuple[str, ...]:
-    """Remove what dead harnesses left; returns one line for each thing removed. Never touches a living owner's run.
-
-    Two sweeps at once do one after the other. What cannot be removed stays written down for the next one.
-    """
-    removed: list[str] = []
-    with _one_at_a_time():
-        for run in stale():
-            removed += _end_processes(run)
-            for directory in run.directories:
-                if directory.is_dir() and not directory.is_symlink():
-                    shutil.rmtree(directory, ignore_errors=True)
-                    if not directory.exists():
-                        removed.append(f"directory {directory}")
-            if not any(directory.is_dir() for directory in run.directories) and not _living(run):
-                run.path.with_suffix(".tmp").unlink(missing_ok=True)
-                run.path.unlink(missing_ok=True)
-    return tuple(removed)
-
-
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    with (state_directory() / "sweep.lock").open("w") as lock:
-        # Let go by the kernel, however this process ends.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _end_processes(run: StaleRun) -> list[str]:
-    ended: list[str] = []
-    for _ in range(SWEEP_ROUNDS):
-        living = _living(run)
-        if not living:
-            break
-        for process in living:
-            try:
-                name = process.name()
-                # Ends a frozen process as well: SIGKILL waits for no SIGCONT.
-                process.kill()
-            except psutil.Error:
-                continue
-            ended.append(f"process {process.pid} ({name})")
-        deadline = time.monotonic() + DEATH_TIMEOUT_S
-        # Zombies count as ended: an orphan waits for the system's first process to take notice, which may take its time.
-        while any(_runs(process) for process in living) and time.monotonic() < deadline:
-            psutil.wait_procs(living, timeout=DEATH_POLL_S)
-    return ended
-
-
-def _living(run: StaleRun) -> tuple[psutil.Process, ...]:
-    """Return the run's processes that still live: those written down, their children, and the bearers of its token."""
-    found: dict[int, psutil.Process] = {}
-    for mark in run.processes:
-        root = mark.process()
-        if root is None:
-            continue
-        found[root.pid] = root
-        try:
-            found |= {child.pid: child for child in root.children(recursive=True)}
-        except psutil.Error:
-            continue
-    ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    for process in psutil.process_iter():
-        if process.pid not in ours and run.token and _token_of(process) == run.token:
-            found[process.pid] = process
-    return tuple(process for process in found.values() if _runs(process))
-
-
-def _token_of(process: psutil.Process) -> str | None:
-    try:
-        return process.environ().get(TOKEN_VARIABLE)
-    except (psutil.Error, OSError):
-        return None
-
-
-def _runs(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False

@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 
 PROC = Path("/proc")
+MOST_PID = 1 << 22
+"""The largest number that Linux gives to a process (proc(5), `pid_max`)."""
 _ENDED = ("Z", "X")
 """States of a process that has ended and was not waited for."""
 
@@ -35,9 +37,11 @@ class ProcessMark:
 
     @classmethod
     def parse(cls, text: str) -> ProcessMark:
-        """Read what `str` gives; what another version wrote gives at least the pid. Raises ValueError."""
+        """Read what `str` gives; what another version wrote gives at least the pid. Raises ValueError, also for no process's number."""
         pid, _, rest = text.partition(":")
         started, _, place = rest.partition("@")
+        if not (pid.isascii() and pid.isdigit() and len(pid) <= len(str(MOST_PID)) and 0 < int(pid) <= MOST_PID):
+            raise ValueError(f"{pid[:24]!r} is not the number of a process")
         return cls(int(pid), started, place)
 
     def __str__(self) -> str:
@@ -45,14 +49,15 @@ class ProcessMark:
         return f"{self.pid}:{self.started}@{self.place}"
 
     def process(self) -> psutil.Process | None:
-        """Return the process if it lives, can be seen from here, and is the one that was marked."""
+        """Return the process if it lives, can be seen from here, is the one that was marked, and belongs to this user."""
         if self.place != _place() or not self.started:
             return None
         try:
             process = psutil.Process(self.pid)
-        except psutil.NoSuchProcess:
+            mine = process.uids().real == os.getuid()
+        except psutil.Error:
             return None
-        return process if _started(self.pid) == self.started else None
+        return process if mine and _started(self.pid) == self.started else None
 
     def may_live(self) -> bool:
         """Whether the process may still live: False only when it is certain that it does not.

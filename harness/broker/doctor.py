@@ -18,7 +18,8 @@ from harness.broker.image import DEFAULT_TAG, is_current
 from harness.broker.image_choice import choose, wanted
 from harness.broker.install import find_installation
 from harness.errors import BrokerError, ChaosError
-from harness.ledger import stale, state_directory
+from harness.ledger import state_directory
+from harness.leftovers import stale
 
 LEAST_FREE_BYTES = 1024**3
 
@@ -131,7 +132,7 @@ def _space() -> Finding:
 
 
 def _leftovers() -> Finding:
-    left = len(list(stale()))
+    left = len(stale())
     with suppress(BrokerError):
         left = max(left, left_behind())
     if left:

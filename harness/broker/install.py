@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,9 +139,8 @@ def _unpack(suite: str, progress: Callable[[str], None]) -> Installation:
     ledger = Ledger(f"setup-{secrets.token_hex(4)}")
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix="unpacking-") as scratch:
-            ledger.add_directory(Path(scratch))
-            root = Path(scratch) / "root"
+        with ledger.directory(cache, "unpacking") as scratch:
+            root = scratch / "root"
             unpacked.unpack(suite, root, final)
             if _unpacked(root, suite) is None:
                 raise BackendUnavailableError(f"the packages of {suite} hold no RabbitMQ; ask for another suite")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from harness.broker.awake import processors_awake
@@ -25,7 +25,7 @@ from harness.broker.protocol import (
 )
 from harness.broker.ready import wait_until_ready
 from harness.errors import BrokerError
-from harness.ledger import Ledger
+from harness.ledger import Ledger, remove_directory
 
 START_ATTEMPTS = 3
 """How often to start with other ports when one was taken in between."""
@@ -85,9 +85,7 @@ class NativeBroker:
 
     def _provision(self) -> None:
         self.destroy()
-        folder = self._folder = data_place() / f"chaos-broker-{secrets.token_hex(6)}"
-        self._ledger.add_directory(folder)
-        folder.mkdir(mode=0o700)
+        folder = self._folder = self._ledger.make_directory(data_place(), "broker")
         cookie = folder / ".erlang.cookie"
         cookie.touch(mode=0o600)
         cookie.write_text(secrets.token_hex(20), encoding="ascii")
@@ -182,5 +180,6 @@ class NativeBroker:
         finally:
             if self._epmd is not None:
                 self._epmd.end()
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+            if self._folder is not None and self._folder.exists():
+                with suppress(OSError):  # what stays is written down for the next sweep
+                    remove_directory(self._folder)

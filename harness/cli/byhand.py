@@ -15,10 +15,13 @@ from harness.cli.options import BrokerChoice, BrokerOption, Image, say
 from harness.errors import BrokerError
 
 if TYPE_CHECKING:
+    from harness.broker.protocol import Broker
+    from harness.ledger import Ledger
     from harness.traffic.spec import Target
 
 DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672/"
-ADDRESS_FILE = "by-hand.url"
+BY_HAND = "by-hand-"
+"""What the ledgers of brokers by hand begin with."""
 POLL_S = 0.2
 
 Url = Annotated[
@@ -34,42 +37,50 @@ def broker(choice: BrokerChoice = None, image: Image = None) -> None:
     """Run a broker until Ctrl-C, for `chaos publish` and `chaos work` in other consoles."""
     from harness.broker.protocol import BrokerSettings
     from harness.cli.interruptible import interruptible
-    from harness.cli.suite import sweep_everything
+    from harness.cli.suite import say_swept, sweep_everything
     from harness.interrupts import shielded
-    from harness.ledger import Ledger, state_directory
+    from harness.ledger import Ledger, remove_directory
     from harness.scenario.scenario import BrokerModel
 
     option = BrokerOption.parse(choice)
     option.check(BrokerModel(), Path("compose.yaml"), to_run=True)
-    sweep_everything()
-    run_id = f"by-hand-{secrets.token_hex(4)}"
+    say_swept(sweep_everything())
+    run_id = f"{BY_HAND}{secrets.token_hex(4)}"
     book = Ledger(run_id)
-    address = state_directory() / ADDRESS_FILE
-    with (
-        tempfile.TemporaryDirectory(prefix="chaos-by-hand-") as folder,
-        interruptible("ending the broker; its data is removed"),
-    ):
-        settings = BrokerSettings(run_id, Path(folder), image=image or "", permit=("transient_nonexcl_queues",))
-        found, reason = option.make(BrokerModel(), Path("compose.yaml"), settings, book, say)
-        say(reason)
-        try:
-            found.start()
-            endpoint = found.endpoint()
-            address.touch(mode=0o600)
-            address.write_text(endpoint.url, encoding="utf-8")
-            say(f"RabbitMQ {found.versions().rabbitmq} answers at {endpoint}; Ctrl-C ends it")
-            liveness = Liveness(found)
-            while liveness.look() is None:
-                time.sleep(POLL_S)
-            end_of_log = "\n".join(log[-2000:] for log in found.logs().values())
-            raise BrokerError(f"the broker ended by itself; the end of its log:\n{end_of_log}")
-        except KeyboardInterrupt:
-            return
-        finally:
-            with shielded():
-                address.unlink(missing_ok=True)
-                found.destroy()
-                book.close()
+    folder = book.make_directory(Path(tempfile.gettempdir()), "by-hand")
+    cleaned_up = True
+    try:
+        with interruptible("ending the broker; its data is removed"):
+            settings = BrokerSettings(run_id, folder, image=image or "", permit=("transient_nonexcl_queues",))
+            found, reason = option.make(BrokerModel(), Path("compose.yaml"), settings, book, say)
+            say(reason)
+            cleaned_up = False
+            try:
+                _serve(found, book)
+            finally:
+                with shielded():
+                    found.destroy()
+                    cleaned_up = True
+    finally:
+        if cleaned_up:  # else the next sweep has what it needs
+            remove_directory(folder)
+            book.close()
+
+
+def _serve(found: Broker, book: Ledger) -> None:
+    """Run a broker until an interrupt. Raises BrokerError if it ends by itself."""
+    try:
+        found.start()
+        endpoint = found.endpoint()
+        book.set_address(endpoint.url)
+        say(f"RabbitMQ {found.versions().rabbitmq} answers at {endpoint}; Ctrl-C ends it")
+        liveness = Liveness(found)
+        while liveness.look() is None:
+            time.sleep(POLL_S)
+        end_of_log = "\n".join(log[-2000:] for log in found.logs().values())
+        raise BrokerError(f"the broker ended by itself; the end of its log:\n{end_of_log}")
+    except KeyboardInterrupt:
+        return
 
 
 def publish(
@@ -118,13 +129,9 @@ def work(
 
 def _target(url: str | None) -> Target:
     from harness.broker.address import parse_url
-    from harness.ledger import state_directory
     from harness.traffic.spec import Target
 
-    by_hand = state_directory() / ADDRESS_FILE
-    if url is None and by_hand.exists():
-        url = by_hand.read_text(encoding="utf-8").strip()
-    endpoint = parse_url(url or DEFAULT_URL, "--url")
+    endpoint = parse_url(url or by_hand() or DEFAULT_URL, "--url")
     return Target(
         addresses=((endpoint.host, endpoint.port),),
         username=endpoint.username,
@@ -132,3 +139,27 @@ def _target(url: str | None) -> Target:
         virtual_host=endpoint.virtual_host,
         tls=endpoint.tls,
     )
+
+
+def by_hand() -> str:
+    """Return where the broker of `chaos broker` answers; empty if none runs. Raises BrokerError if it was killed."""
+    from harness.ledger_book import DamagedLedgerError, ledgers, read_any
+
+    gone = False
+    for path in ledgers():
+        if not path.name.startswith(BY_HAND):
+            continue
+        try:
+            book = read_any(path)
+        except DamagedLedgerError:  # the next sweep sets it aside, and says so
+            continue
+        if book is not None and book.address:
+            if book.owner.may_live():
+                return book.address
+            gone = True
+    if gone:
+        raise BrokerError(
+            "the broker that `chaos broker` ran is gone, its process was killed; `chaos clean` removes what it left, `chaos broker` "
+            "runs another, and --url names one of your own"
+        )
+    return ""

@@ -36,13 +36,12 @@ def farmed(scheduler: str, settings: Settings) -> Iterator[FarmCrew]:
         ledger = Ledger(f"farm-{secrets.token_hex(4)}")
         try:
             settings.reports.mkdir(parents=True, exist_ok=True)
-            arrivals = Path(tempfile.mkdtemp(prefix=".arriving-", dir=settings.reports))
+            arrivals = ledger.make_directory(settings.reports, "arriving", hidden=True)
         except OSError as error:
             ledger.close()
             raise InfrastructureError(
                 f"{settings.reports} cannot be written: {error.strerror}; choose another with --reports"
             ) from error
-        ledger.add_directory(arrivals)
         try:
             workers = [DaskWorker(name, address) for name, address in engine.workers.items()]
             farm = Farm(workers, lambda worker: ActorHandle(engine.client, worker, RemoteRun))

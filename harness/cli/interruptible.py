@@ -21,6 +21,14 @@ IMPORT_POLL_S = 0.01
 """How soon it is looked again whether an import, which a signal must not cut short, is done."""
 
 
+_interrupted = threading.Event()
+
+
+def is_interrupted() -> bool:
+    """Whether a signal has interrupted the block of `interruptible` that is under way, or was the last one."""
+    return _interrupted.is_set()
+
+
 @contextmanager
 def interruptible(said: str) -> Iterator[None]:
     """The first signal says a sentence and raises KeyboardInterrupt, so that the block ends in order; the second leaves at once.
@@ -31,11 +39,13 @@ def interruptible(said: str) -> Iterator[None]:
     count = 0
     again: threading.Timer | None = None
     outside = _imports(inspect.currentframe())
+    _interrupted.clear()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         nonlocal count, again
         if again is None:
             count += 1
+            _interrupted.set()
             if count > 1:
                 say(LEFT)
                 os._exit(int(ExitCode.INTERRUPTED))

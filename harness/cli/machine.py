@@ -53,14 +53,17 @@ def doctor() -> None:
 
 def clean() -> None:
     """Remove what runs that were killed left behind: processes, folders, containers, volumes, networks."""
-    from harness import ledger
+    from harness import leftovers
     from harness.broker.sweeping import sweep_containers
 
     containers, unseen = sweep_containers()
-    removed = (*ledger.sweep(), *containers)
+    runs, remarks = leftovers.sweep()
+    removed = (*runs, *containers)
     for line in removed:
         typer.echo(f"removed {line}")
     if not removed:
         typer.echo("nothing to remove")
+    for remark in remarks:
+        say(remark)
     if unseen:
         say(f"containers were not looked at: {unseen}")

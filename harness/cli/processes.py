@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
 from typing import Protocol
 
 from harness.cli.interruptible import interruptible
+from harness.cli.parent import child
 from harness.cli.settings import Settings
 from harness.errors import ExitCode, HistoryError
 from harness.scenario.load import Loaded
@@ -111,21 +113,15 @@ class LocalProcesses:
         environment = {name: value for name, value in os.environ.items() if name != "GITHUB_STEP_SUMMARY"}
         environment |= self.settings.environment()
         begun = Begun.now()
-        with self._lock:
-            if self._ending:
-                return None
-            options = ["--reports", str(self.settings.reports), *self.settings.run_arguments(job.seed)]
-            process = subprocess.Popen(
-                [*PROGRAM, "run", *options, "--", str(job.loaded.path)],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                errors="backslashreplace",
-                env=environment,
-                start_new_session=True,
-            )
-            self._processes.append(process)
-        output, errors = process.communicate()
+        options = ["--reports", str(self.settings.reports), *self.settings.run_arguments(job.seed)]
+        command = [*PROGRAM, "run", *options, "--", str(job.loaded.path)]
+        with ExitStack() as stack:
+            with self._lock:
+                if self._ending:
+                    return None
+                process = stack.enter_context(child(command, environment))
+                self._processes.append(process)
+            output, errors = process.communicate()
         return ended(
             job, process.returncode, output, errors, settings=self.settings, begun=begun, interrupted=self._ending
         )

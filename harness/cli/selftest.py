@@ -86,15 +86,14 @@ def _lie(
     everything: bool,
     as_json: bool,
 ) -> None:
-    from harness import ledger
     from harness.cli.interruptible import interruptible
-    from harness.cli.suite import say_swept
+    from harness.cli.suite import say_swept, sweep_runs
     from harness.lies.registry import lies
     from harness.lies.table import as_json as to_json
     from harness.lies.table import closing, described, markdown
     from harness.lies.telling import load, tell
 
-    say_swept(ledger.sweep())
+    say_swept(sweep_runs())
     runs: list[RunOfLies] = []
     with interruptible("interrupted: healing faults and stopping processes; press Ctrl-C again to leave at once"):
         for scene, beside, speaking, honest in planned(client, seed, everything=everything):

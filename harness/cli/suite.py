@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import ledger
+from harness import leftovers
 from harness.cli.interruptible import interruptible
 from harness.cli.options import TREND_FOLDER, BrokerOption, error_console, in_ci, result_console, say
 from harness.cli.settings import Settings, seed_for
@@ -46,7 +46,7 @@ def run_all(loaded: Sequence[Loaded], settings: Settings, *, jobs: int, no_color
         say_swept(sweep_everything())
         verdicts, ending = _in_parallel(loaded, settings, jobs)
     else:
-        say_swept(ledger.sweep())
+        say_swept(sweep_runs())
         verdicts, ending = _in_turn(loaded, settings, live, results)
     if len(verdicts) > 1:
         print_suite(by_scenario(verdicts), results)
@@ -67,23 +67,35 @@ def _add_to_job_summary(verdicts: Sequence[RunVerdict]) -> None:
 
 
 def sweep_everything() -> tuple[str, ...]:
-    """Remove what dead harnesses left: processes and folders, and containers where there is an engine."""
+    """Remove what dead harnesses left: processes and folders, and containers where there is an engine; returns what to say of it."""
+    return (*sweep_runs(), *_sweep_containers())
+
+
+def sweep_runs() -> tuple[str, ...]:
+    """Remove the processes and folders that dead harnesses left; returns what to say of it."""
+    removed, remarks = leftovers.sweep()
+    return (*map(_left_over, removed), *remarks)
+
+
+def _sweep_containers() -> tuple[str, ...]:
     from harness.broker.sweeping import sweep_containers
 
-    return (*ledger.sweep(), *sweep_containers()[0])
+    return tuple(map(_left_over, sweep_containers()[0]))
 
 
-def say_swept(removed: Sequence[str]) -> None:
-    """Say what was removed."""
-    for line in removed:
-        say(f"left over from a run that was killed, removed: {line}")
+def _left_over(what: str) -> str:
+    return f"left over from a run that was killed, removed: {what}"
 
 
-def _sweep_containers() -> None:
+def say_swept(lines: Sequence[str]) -> None:
+    """Say what a sweep did."""
+    for line in lines:
+        say(line)
+
+
+def _sweep_beside_boot() -> None:
     """Sweep where it takes its time, for an engine must be asked: beside the first boot."""
-    from harness.broker.sweeping import sweep_containers
-
-    say_swept(sweep_containers()[0])
+    say_swept(_sweep_containers())
 
 
 def _in_turn(
@@ -97,7 +109,7 @@ def _in_turn(
         interruptible(
             "interrupted: healing faults, stopping processes, writing the report; press Ctrl-C again to leave at once"
         ),
-        closing(WarmUp(_sweep_containers)) as ahead,
+        closing(WarmUp(_sweep_beside_boot)) as ahead,
     ):
         for one in loaded:
             result = _run_one(one, settings, live, make_hosts, ahead)

@@ -17,7 +17,6 @@ import pika
 import psutil
 import pytest
 
-from harness import ledger
 from harness.broker import install
 from harness.broker.debian import codename
 from harness.broker.flush import flush_metadata
@@ -29,6 +28,7 @@ from harness.broker.ready import amqp_answers, connection_parameters
 from harness.broker.together import together
 from harness.errors import BrokerError
 from harness.ledger import TOKEN_VARIABLE, Ledger
+from harness.leftovers import sweep
 from tests.integration.backends import require
 from tests.integration.stage import wait_until
 from tests.required import lacking
@@ -424,11 +424,11 @@ def test_what_a_killed_harness_left_is_swept(
         f"process {process.pid} ({process.name()})" for process in left() if frozen or process.name() == "beam.smp"
     }
     assert len(before) >= (2 if frozen else 1)
-    removed = set(ledger.sweep())
+    removed = set(sweep().removed)
     wait_until(lambda: left() == [], "every process to be gone")
     assert not home.exists()
     assert removed >= {*before, f"directory {home}"}
-    assert ledger.sweep() == ()
+    assert sweep() == ((), ())
 
 
 def _token(process: psutil.Process) -> str | None:

@@ -12,9 +12,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "harness"
 SCENARIO = {"plain", "masking", "errors", "effects", "scenario"}
-CHECKS = {"plain", "errors", "effects", "events", "scenario", "history", "verdict", "checks"}
+CHECKS = {"plain", "files", "errors", "effects", "events", "scenario", "history", "verdict", "checks"}
 BELOW_ENGINE = {
     "plain",
+    "files",
     "masking",
     "unforeseen",
     "errors",
@@ -38,15 +39,18 @@ ALLOWED: dict[str, set[str]] = {
     "events": {"effects"},
     "interrupts": set(),
     "process_mark": set(),
+    "files": set(),
     "ledger": {"plain", "errors", "process_mark"},
+    "ledger_book": {"files", "ledger", "process_mark"},
+    "leftovers": {"plain", "errors", "ledger", "ledger_book"},
     "scenario": SCENARIO,
-    "history": {"plain", "errors", "effects", "events", "history"},
+    "history": {"plain", "files", "errors", "effects", "events", "history"},
     "frames": {"frames"},
     "proxy": {"plain", "errors", "interrupts", "broker", "frames", "proxy"},
     "traffic": {"plain", "errors", "frames", "traffic", "history"},
-    "broker": {"plain", "masking", "errors", "interrupts", "process_mark", "ledger", "traffic", "broker", "scenario"},
+    "broker": {"plain", "masking", "errors", "interrupts", "process_mark", "ledger", "leftovers", "traffic", "broker", "scenario"},
     "faults": {"plain", "errors", "effects", "events", "scenario", "traffic", "broker", "faults"},
-    "verdict": {"plain", "errors", "verdict"},
+    "verdict": {"plain", "files", "errors", "verdict"},
     "checks": CHECKS,
     "engine": BELOW_ENGINE | {"verdict", "checks", "engine", "version"},
     "lies": BELOW_ENGINE | {"frames", "proxy", "verdict", "checks", "engine", "lies"},

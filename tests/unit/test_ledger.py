@@ -20,7 +20,8 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from harness import ledger
 from harness.errors import InfrastructureError
-from harness.ledger import TOKEN_VARIABLE, Ledger, owner_alive, owner_label
+from harness.ledger import MARK_FILE, TOKEN_VARIABLE, Ledger, owner_alive, owner_label, remove_directory
+from harness.leftovers import stale, sweep
 from harness.process_mark import ProcessMark
 
 OWNER = """
@@ -31,14 +32,12 @@ from harness.ledger import Ledger
 WAIT = [sys.executable, "-c", "import signal; signal.pause()"]
 PARENT = [sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])", *WAIT]
 book = Ledger("killed")
-folder = Path(sys.argv[1])
-book.add_directory(folder)
-folder.mkdir()
+folder = book.make_directory(Path(sys.argv[1]), "data")
 (folder / "data").write_text("data")
 parent = subprocess.Popen(PARENT, start_new_session=True)
 book.add_process(parent.pid)
 unnoted = subprocess.Popen(WAIT, start_new_session=True, env=os.environ | book.environment)
-print(parent.pid, unnoted.pid, flush=True)
+print(parent.pid, unnoted.pid, folder, flush=True)
 sys.stdin.read()
 """
 
@@ -71,13 +70,13 @@ def child_of(process: psutil.Process) -> psutil.Process:
 @pytest.fixture
 def owner(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Killed]]:
     """A living owner, and what it started."""
-    folder = tmp_path / "data"
     process = subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", OWNER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    noted, unnoted = (psutil.Process(int(pid)) for pid in process.stdout.readline().split())
-    killed = Killed(noted, child_of(noted), unnoted, folder)
+    *pids, folder = process.stdout.readline().split()
+    noted, unnoted = (psutil.Process(int(pid)) for pid in pids)
+    killed = Killed(noted, child_of(noted), unnoted, Path(folder))
     # A sweep must end frozen processes as well.
     for one in killed.processes:
         one.suspend()
@@ -101,7 +100,7 @@ def ended(process: psutil.Process) -> bool:
 
 
 def test_what_a_killed_owner_left_is_removed(killed: Killed, state: Path) -> None:
-    removed = ledger.sweep()
+    removed = sweep().removed
     assert all(ended(process) for process in killed.processes)
     assert not killed.folder.exists()
     assert {line.partition(" (")[0] for line in removed} == {
@@ -112,23 +111,23 @@ def test_what_a_killed_owner_left_is_removed(killed: Killed, state: Path) -> Non
 
 
 def test_a_second_sweep_finds_nothing(killed: Killed) -> None:
-    assert len(ledger.stale()) == 1
-    ledger.sweep()
-    assert ledger.stale() == ()
-    assert ledger.sweep() == ()
+    assert len(stale()) == 1
+    sweep()
+    assert stale() == ()
+    assert sweep() == ((), ())
     assert not killed.folder.exists()
 
 
 def test_two_sweeps_at_once_remove_each_thing_once(killed: Killed) -> None:
     with ProcessPoolExecutor(2) as pool:
-        first, second = pool.submit(ledger.sweep), pool.submit(ledger.sweep)
-        removed = [*first.result(), *second.result()]
+        first, second = pool.submit(sweep), pool.submit(sweep)
+        removed = [*first.result().removed, *second.result().removed]
     assert len(removed) == len(set(removed)) == len(killed.processes) + 1
 
 
 def test_a_living_owner_loses_nothing(owner: tuple[subprocess.Popen[str], Killed], state: Path) -> None:
-    assert ledger.stale() == ()
-    assert ledger.sweep() == ()
+    assert stale() == ()
+    assert sweep() == ((), ())
     assert not any(ended(process) for process in owner[1].processes)
     assert (owner[1].folder / "data").read_text() == "data"
     assert (state / "killed.json").exists()
@@ -139,9 +138,10 @@ def test_a_process_that_took_over_the_number_is_not_touched(killed: Killed, stat
     book = json.loads(path.read_text())
     mark = ProcessMark.of(os.getpid())
     book["processes"] = [f"{mark.pid}:{mark.started}0@{mark.place}", str(mark).replace("@", "0@")]
-    book["token"] = ""
+    book["token"] = "0" * 16
+    (killed.folder / MARK_FILE).write_text("0" * 16)
     path.write_text(json.dumps(book))
-    assert ledger.sweep() == (f"directory {killed.folder}",)
+    assert sweep().removed == (f"directory {killed.folder}",)
     assert not any(ended(process) for process in killed.processes)
 
 
@@ -150,34 +150,28 @@ def test_what_cannot_be_removed_stays_written_down(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", Mock())
-        assert f"directory {killed.folder}" not in ledger.sweep()
+        assert f"directory {killed.folder}" not in sweep().removed
     assert (state / "killed.json").exists()
-    assert ledger.sweep() == (f"directory {killed.folder}",)
+    assert sweep().removed == (f"directory {killed.folder}",)
 
 
-def test_a_link_is_not_followed(killed: Killed, tmp_path: Path) -> None:
+def test_a_link_is_not_followed(killed: Killed, state: Path, tmp_path: Path) -> None:
     (killed.folder / "data").rename(tmp_path / "precious")
-    killed.folder.rmdir()
+    shutil.rmtree(killed.folder)
     target = tmp_path / "target"
     target.mkdir()
     (tmp_path / "precious").rename(target / "precious")
+    (target / MARK_FILE).write_text(json.loads((state / "killed.json").read_text())["token"])
     killed.folder.symlink_to(target)
-    ledger.sweep()
+    sweep()
     assert (target / "precious").read_text() == "data"
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"owner": 3}', '{"owner": "no mark"}', '{"owner": "1:1@x"}'])
-def test_a_file_that_is_no_ledger_is_left_alone(text: str, state: Path) -> None:
-    path = state / "notes.json"
-    path.write_text(text)
-    assert ledger.sweep() == ()
-    assert path.read_text() == text
 
 
 def test_a_closed_ledger_leaves_nothing(state: Path) -> None:
     book = Ledger("run")
-    book.add_directory(state / "somewhere")
-    assert json.loads((state / "run.json").read_text())["directories"] == [str(state / "somewhere")]
+    folder = book.make_directory(state, "some")
+    assert json.loads((state / "run.json").read_text())["directories"] == [str(folder)]
+    remove_directory(folder)
     book.close()
     book.close()
     assert not list(state.glob("run*"))

@@ -83,7 +83,7 @@ def test_a_process_that_was_gone_when_it_was_marked_matches_nothing() -> None:
     assert not mark.may_live()
 
 
-@pytest.mark.parametrize("text", ["", "x", ":", "x:1@y"])
+@pytest.mark.parametrize("text", ["", "x", ":", "x:1@y", "0:1@y", "-1:1@y", "4194305:1@y", " 7:1@y"])
 def test_what_is_no_mark_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="invalid literal"):
+    with pytest.raises(ValueError, match="is not the number of a process"):
         ProcessMark.parse(text)
