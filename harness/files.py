@@ -54,6 +54,11 @@ def parse_json(text: str) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
+def is_text(value: object) -> bool:
+    """Whether it is a text that can be written: JSON may hold halves of surrogate pairs."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
 def reason(error: OSError | ValueError) -> str:
     """Say in a few words why a file could not be read."""
     if isinstance(error, OSError):

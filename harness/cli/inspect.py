@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import REPORTS, Reports, say
-from harness.errors import ExitCode, HistoryError, UsageError
+from harness.errors import ExitCode, HistoryError, ScenarioError, UsageError
 
 if TYPE_CHECKING:
     from harness.engine.rundir import RunDirectory
@@ -107,11 +107,12 @@ def trace(
     reports: Reports = REPORTS,
 ) -> None:
     """Print one message's life, event by event."""
-    from harness.history.history import load
+    from harness.history.history import load, verify
     from harness.history.trace import life, parse_message
 
     directory, _ = open_run(run, reports)
     found = load(variant_folder(directory, variant))
+    verify(found)
     rows = life(found, *parse_message(message))
     if not rows:
         raise UsageError(f"{message} was never published and never delivered in this run")
@@ -122,28 +123,39 @@ def trace(
 def _side(run: str, reports: Path) -> Side:
     """Read what a comparison needs of a run. Raises UsageError, and HistoryError for a verdict that cannot be read."""
     from harness.engine.rundir import VERDICT_FILE
+    from harness.files import read_text, reason
     from harness.report.compare import Side
     from harness.scenario.resolve import flat, resolve
     from harness.verdict.as_json import from_json
 
     directory, loaded = open_run(run, reports)
     try:
-        verdict = from_json((directory.path / VERDICT_FILE).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{directory.path} has no verdict; `chaos report {run}` writes it") from error
-    except HistoryError as error:
-        raise HistoryError(f"{directory.path / VERDICT_FILE}: {error}; `chaos report {run}` writes it anew") from error
+        verdict = from_json(read_text(directory.path / VERDICT_FILE))
+    except (OSError, ValueError, HistoryError) as error:
+        why = str(error) if isinstance(error, HistoryError) else reason(error)
+        raise HistoryError(f"{directory.path / VERDICT_FILE}: {why}; `chaos report {run}` writes it anew") from error
     return Side(directory.path.name, verdict, flat(resolve(loaded.scenario, seed=verdict.seed)))
 
 
 def open_run(run: str, reports: Path) -> tuple[RunDirectory, Loaded]:
-    """Find a run and load the scenario that it holds. Raises UsageError, ScenarioError."""
+    """Find a run and load the scenario that it holds. Raises UsageError where there is none, and HistoryError where it is damaged."""
     from harness.engine.rundir import SCENARIO_FILE, RunDirectory
     from harness.faults.registry import actions
+    from harness.files import open_file, reason
     from harness.scenario.load import load
 
     directory = RunDirectory.find(run, reports)
-    return directory, load(directory.path / SCENARIO_FILE, actions(), lambda _model: frozenset(_every_ability()))
+    path = directory.path / SCENARIO_FILE
+    try:
+        with open_file(path):
+            pass
+        return directory, load(path, actions(), lambda _model: frozenset(_every_ability()))
+    except OSError as error:
+        raise HistoryError(f"the run's scenario {path} cannot be read: {reason(error)}") from error
+    except ScenarioError as error:
+        first, *others = error.problems
+        more = f" (and {len(others)} more)" if others else ""
+        raise HistoryError(f"the run's scenario cannot be read: {first}{more}") from error
 
 
 def _every_ability() -> tuple[str, ...]:
@@ -153,10 +165,12 @@ def _every_ability() -> tuple[str, ...]:
 
 
 def variant_folder(directory: RunDirectory, variant: str | None) -> Path:
-    """Return the folder of a variant, the guarantee's without a name. Raises UsageError."""
+    """Return the folder of a variant, the guarantee's without a name. Raises UsageError, and HistoryError where a run has not even that."""
     from harness.scenario.scenario import GUARANTEE
 
     folder = directory.variant(variant or GUARANTEE)
+    if variant is None and not folder.is_dir():
+        raise HistoryError(f"{folder} is missing: the run is damaged, or was ended before it began")
     if not folder.is_dir():
         present = sorted(path.name for path in (directory.path / "variants").glob("*"))
         raise UsageError(f"the run has no variant {variant!r}; it has {', '.join(present) or 'none'}")

@@ -61,13 +61,14 @@ def _plant(run: str | None, reports: Path, *, seed: int, rounds: int) -> None:
     from harness.checks.selftest.selftest import recorded
     from harness.checks.selftest.selftest import selftest as check
     from harness.cli.inspect import open_run, variant_folder
-    from harness.history.history import load
+    from harness.history.history import load, verify
 
     if run is None:
         found, scenario = recorded()
     else:
         directory, loaded = open_run(run, reports)
         found, scenario = load(variant_folder(directory, None)), loaded.variants()[0].scenario
+        verify(found)
     result = check(found, scenario, seed=seed, rounds=rounds)
     for row in result.rows:
         typer.echo(f"{'found ' if row.found else 'MISSED'}  {row.kind}: {row.what}")

@@ -23,7 +23,8 @@ from harness.engine.judging import RunResult
 from harness.engine.run import MakeHosts
 from harness.engine.run import run as run_one
 from harness.engine.rundir import HISTORY_FILE
-from harness.errors import ChaosError, ExitCode
+from harness.errors import ChaosError, ExitCode, HistoryError
+from harness.files import read_bytes, reason
 from harness.interrupts import shielded
 from harness.report.markdown import append_to_job_summary, markdown
 from harness.report.suite import print_suite, suite_markdown
@@ -209,8 +210,15 @@ def broker_logs(result: RunResult) -> dict[str, dict[str, str]]:
     logs: dict[str, dict[str, str]] = {}
     for name in result.histories:
         found = sorted((result.directory.variant(name) / "broker").glob("*.log"))
-        logs[name] = {path.stem: path.read_text(encoding="utf-8", errors="replace") for path in found}
+        logs[name] = {path.stem: _broker_log(path) for path in found}
     return logs
+
+
+def _broker_log(path: Path) -> str:
+    try:
+        return read_bytes(path).decode(errors="replace")
+    except OSError as error:
+        raise HistoryError(f"the broker's log {path} cannot be read: {reason(error)}") from error
 
 
 def write_reports(result: RunResult, loaded: Loaded, logs: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:

@@ -34,10 +34,15 @@ def trend(
     from harness.trend.changes import changes
     from harness.trend.store import read
     from harness.trend.table import table
+    from harness.verdict.words import plural
 
     stored = read(reports / TREND_FOLDER)
     for warning in stored.warnings:
         say(warning)
+    if not stored.rows and stored.warnings:
+        raise HistoryError(
+            f"none of the {plural(len(stored.warnings), 'file')} of {reports / TREND_FOLDER} can be read; move them away"
+        )
     if not stored.rows:
         raise UsageError(
             f"{reports / TREND_FOLDER} holds no runs yet; each `chaos run` and `chaos nightly` adds its own"

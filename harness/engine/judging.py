@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from harness.checks.combine import combine
 from harness.engine.outbox import tell
-from harness.engine.rundir import META_FILE, RunDirectory
+from harness.engine.rundir import RunDirectory
 from harness.errors import HistoryError
 from harness.events import BrokerStarted, InfrastructureFailed, Listener, Phase, PhaseChanged, VariantFinished
-from harness.history.events_io import EVENTS_FILE
 from harness.scenario.load import Loaded
 from harness.scenario.variants import Variant
 from harness.unforeseen import described
@@ -77,31 +75,30 @@ def judge_again(directory: RunDirectory, loaded: Loaded) -> RunResult:
     """Judge a run directory's histories anew, with the scenario that it holds."""
     from harness.history.history import load  # noqa: PLC0415 - as above
 
-    try:
-        meta = json.loads((directory.path / META_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HistoryError(f"{directory.path / META_FILE} cannot be read: {error}") from error
+    meta = directory.meta()
     verdicts: list[VariantVerdict] = []
     histories: dict[str, History] = {}
-    versions: dict[str, str] = dict(meta["versions"])
+    versions: dict[str, str] = dict(meta.versions)
     variants = loaded.variants()
-    present = [variant for variant in variants if (directory.variant(variant.name) / EVENTS_FILE).exists()]
+    present = [variant for variant in variants if directory.variant(variant.name).is_dir()]
+    if not present:
+        raise HistoryError(f"{directory.path} holds the history of no variant of its scenario")
     for variant in present:
-        history = load(directory.variant(variant.name))
+        history = load(directory.variant(variant.name), variant.name)
         histories[variant.name] = history
         versions |= broker_versions(history)
         verdicts.append(_judge(history, variant))
     duration = sum(verdict.duration_s for verdict in verdicts)
     ended_early = any(never_began(history) for history in histories.values())
-    interrupted = bool(meta.get("controls", True)) and len(present) < len(variants) and not ended_early
+    interrupted = meta.controls and len(present) < len(variants) and not ended_early
     verdict = combine(
         verdicts,
         scenario=loaded.scenario.name,
         description=loaded.scenario.description,
-        file=meta["file"],
-        seed=meta["seed"],
-        replay=meta["replay"],
-        started_at=meta["started_at"],
+        file=meta.file,
+        seed=meta.seed,
+        replay=meta.replay,
+        started_at=meta.started_at,
         duration_s=duration,
         versions=versions,
         interrupted=interrupted,

@@ -18,14 +18,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness import events
 from harness.errors import HistoryError
-from harness.events import Event
+from harness.events import Event, FaultInjected
+from harness.files import parse_json, read_text, reason
 from harness.history.upgrade_v1 import Upgrade
+from harness.plain import plain, shortened
 
 EVENTS_FILE = "events.jsonl"
 EVENTS_VERSION = 2
 """In version 1 faults did not declare what they may do (see upgrade_v1), and the broker was not asked what it says."""
 _FORMAT = "chaos events"
 FIRST_LINE = json.dumps({"format": _FORMAT, "version": EVENTS_VERSION}) + "\n"
+_SAID_LENGTH = 300
 _NEWER = "a newer version of the harness may have written it"
 
 
@@ -47,7 +50,7 @@ def to_line(event: Event) -> str:
 def from_line(line: str, upgrade: Upgrade | None = None) -> Event:
     """Read a line back; for one of version 1 `upgrade` has seen the lines before it. Raises ValueError for what is not an event."""
     try:
-        data = json.loads(line)
+        data = parse_json(line)
     except ValueError as error:
         raise ValueError(f"it is not JSON: {error}") from error
     if not isinstance(data, dict) or not isinstance(data.get("event"), str):
@@ -59,6 +62,8 @@ def from_line(line: str, upgrade: Upgrade | None = None) -> Event:
     if upgrade is not None:
         data = upgrade(name, data)
     event: Event = adapter.validate_python(data)
+    if event.at_ns < 0 or (isinstance(event, FaultInjected) and event.struck_at_ns < 0):
+        raise ValueError(f"{name} has a time before all times")
     unknown = data.keys() - {field.name for field in fields(event)}
     if unknown:
         raise ValueError(f"{name} has a field that this harness does not know, {min(unknown)!r}; {_NEWER}")
@@ -114,9 +119,9 @@ class EventWriter:
 def read_events(path: Path) -> Iterator[Event]:
     """Read a file of events; a torn last line (a killed harness) is left out. Raises HistoryError for other mistakes."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise HistoryError(f"cannot read the run's events {path}: {error.strerror}") from error
+        lines = read_text(path).split("\n")
+    except (OSError, ValueError) as error:
+        raise HistoryError(f"cannot read the run's events {path}: {reason(error)}") from error
     complete, torn = lines[:-1], lines[-1]
     version = _version(path, complete[0]) if complete else 1
     upgrade = Upgrade() if version == 1 else None
@@ -127,10 +132,10 @@ def read_events(path: Path) -> Iterator[Event]:
             yield from_line(line, upgrade)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-            raise HistoryError(f"{path}:{number}: not an event of version {version}: {reason}") from error
+            said = plain(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+            raise HistoryError(f"{path}:{number}: not an event of version {version}: {said}") from error
         except ValueError as error:
-            raise HistoryError(f"{path}:{number}: {error}") from error
+            raise HistoryError(f"{path}:{number}: {shortened(plain(str(error)), _SAID_LENGTH)}") from error
     if torn and complete:
         with suppress(ValueError):
             yield from_line(torn, upgrade)
@@ -139,13 +144,13 @@ def read_events(path: Path) -> Iterator[Event]:
 def _version(path: Path, first_line: str) -> int:
     """Read the version of a file of events from its first line. Raises HistoryError for one that this harness does not read."""
     try:
-        first = json.loads(first_line)
+        first = parse_json(first_line)
     except ValueError:
         return 1
     if not isinstance(first, dict) or "format" not in first:
         return 1
     version = first.get("version")
-    if first["format"] != _FORMAT or not isinstance(version, int):
+    if first["format"] != _FORMAT or type(version) is not int:
         raise HistoryError(f"{path}:1: it is not a file of a run's events")
     if not 1 < version <= EVENTS_VERSION:
         raise HistoryError(

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.errors import HistoryError
 from harness.events import Event, TrafficStarted
+from harness.files import open_file
 from harness.history.events_io import EVENTS_FILE, read_events
 from harness.history.read import Log, read_log
+from harness.history.record_check import SLACK
+from harness.history.records import HEADER_BYTES, RECORD_BYTES
+from harness.plain import plain, shortened
 
 LOGS_FOLDER = "logs"
 
@@ -32,15 +39,57 @@ class History:
         return self.events[0].at_ns if self.events else 0
 
 
-def load(directory: Path) -> History:
-    """Read a variant's directory. Raises HistoryError. A log that was allocated and never begun is left out."""
+def load(directory: Path, variant: str | None = None) -> History:
+    """Read a variant's directory. Raises HistoryError, also where its events are of another variant than the one that is named.
+
+    A log of zeros, that was allocated and never begun, is left out.
+    The records of the logs are looked at as they are read: see `Log.blocks`.
+    """
     files = sorted((directory / LOGS_FOLDER).glob("*.log"))
-    logs = tuple(read_log(path) for path in files if _begun(path))
+    logs = [(path, read_log(path)) for path in files if not _is_empty(path)]
+    _check_together(logs)
     events_path = directory / EVENTS_FILE
-    events = tuple(sorted(read_events(events_path), key=lambda event: event.at_ns)) if events_path.exists() else ()
-    return History(logs, events)
+    found = sorted(read_events(events_path), key=lambda event: event.at_ns)
+    other = next((event.variant for event in found if variant is not None and event.variant != variant), None)
+    if other is not None:
+        raise HistoryError(
+            f"{events_path} is in a wrong place, or damaged: it has events of the variant {shortened(plain(other), 60)!r}"
+        )
+    return History(tuple(log for _, log in logs), tuple(found))
 
 
-def _begun(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(1) == b"{"
+def verify(history: History) -> None:
+    """Look at all records, for whoever does not read the logs block by block. Raises HistoryError where one is damaged."""
+    for log in history.logs:
+        log.verify()
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a file is zeros only, as far as its header would reach. Raises HistoryError."""
+    try:
+        with open_file(path) as file:
+            head = file.read(HEADER_BYTES)
+            return not head.strip(b"\0") and not file.read(RECORD_BYTES * 32).strip(b"\0")
+    except OSError as error:
+        raise HistoryError(f"cannot read the event log {path}: {error.strerror}") from error
+
+
+def _check_together(logs: Sequence[tuple[Path, Log]]) -> None:
+    """Look at what the logs of one run must be beside each other. Raises HistoryError."""
+    names: dict[tuple[str, int], Path] = {}
+    actors: dict[int, str] = {}
+    records: Counter[int] = Counter()
+    for path, log in logs:
+        header = log.header
+        other = names.setdefault((header.actor, header.incarnation), path)
+        if other != path:
+            raise HistoryError(
+                f"the event logs {other} and {path} are of the same process: one is a copy, or in a wrong place"
+            )
+        if header.role == "publisher":
+            if actors.setdefault(header.number, header.actor) != header.actor:
+                raise HistoryError(f"the event log {path} is of a publisher with the number of {actors[header.number]}")
+            records[header.number] += len(log.records)
+    for _, log in logs:
+        if log.check is not None and log.check.most_seq is not None:
+            log.check.most_seq = records[log.header.number] + SLACK

@@ -16,9 +16,11 @@ import pyarrow.parquet as pq
 from harness.errors import HistoryError
 from harness.history.arrow import flags, numbers, texts
 from harness.history.history import History
+from harness.history.parquet_file import WRITTEN, parquet_file
 from harness.history.read import EMPTY, Log
 from harness.history.records import FOREIGN, OF_MESSAGES, AckMode, Flag, Kind, LogHeader
 from harness.history.rows import spread
+from harness.plain import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +32,8 @@ _ENDS = (Kind.CONNECTION_LOST, Kind.CHANNEL_CLOSED, Kind.CONNECT_FAILED)
 _CODES = (Kind.RETURNED, *_ENDS)
 _WORDS = ("event", "role", "actor", "publisher", "queue", "acks", "reason", "first_death_queue", "death_reason")
 """Columns of few different values: the others grow from row to row, which is smaller to write as differences."""
+_ALWAYS = ("at_ns", "event", "role", "actor", "incarnation", "connection")
+"""Columns that a history of every version has."""
 _ENCODINGS = dict.fromkeys(("at_ns", "tag", "seq"), "DELTA_BINARY_PACKED")
 _PART_ROWS = 1 << 20
 _FLAGS = (
@@ -47,7 +51,7 @@ def write(history: History, path: Path) -> None:
     names = {log.header.number: log.header.actor for log in history.of_role("publisher")}
     tables = (_table(log, names) for log in history.logs if len(log.records))
     temporary = path.with_suffix(".tmp")
-    options = {"compression": "zstd", "use_dictionary": list(_WORDS), "column_encoding": dict(_ENCODINGS)}
+    options = {**WRITTEN, "use_dictionary": list(_WORDS), "column_encoding": dict(_ENCODINGS)}
     try:
         with pq.ParquetWriter(temporary, _empty().schema, **options) as writer:
             for part in _parts(tables):
@@ -75,14 +79,27 @@ def to_frame(path: Path) -> pd.DataFrame:
     """Read a history (the file, or the variant's folder) as a DataFrame; whole numbers stay whole. Raises HistoryError."""
     file = path / HISTORY_FILE if path.is_dir() else path
     try:
-        table = pq.read_table(file)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise HistoryError(f"the history {file} cannot be read: {error}; `chaos report` writes it anew") from error
+        with parquet_file(file) as source:
+            frame = _frame(source)
+    except HistoryError as error:
+        raise HistoryError(
+            f"the history {file} cannot be read: {plain(str(error))}; `chaos report` writes it anew"
+        ) from error
+    return frame
+
+
+def _frame(source: pq.ParquetFile) -> pd.DataFrame:
+    """Read a file. Raises ValueError where it is no history."""
+    missing = [name for name in _ALWAYS if name not in source.schema_arrow.names]
+    if missing:
+        raise ValueError(f"it has no column {missing[0]!r}")
+    table = source.read()
+    table.validate(full=True)
     kinds = {pa.int64(): "Int64", pa.int32(): "Int32", pa.uint16(): "UInt16"}
     import pandas as pd  # noqa: PLC0415 - only here
 
     nullable = {kind: pd.api.types.pandas_dtype(name) for kind, name in kinds.items()}
-    frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
+    frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get, ignore_metadata=True)
     return frame
 
 

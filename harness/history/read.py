@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from harness.errors import HistoryError
+from harness.files import is_text, open_file, parse_json, reason
+from harness.history.record_check import KINDS, RecordCheck
 from harness.history.records import (
     COLUMNS,
+    FOREIGN,
     FORMAT_VERSION,
     HEADER_BYTES,
     LAST_ENTRY,
@@ -56,6 +59,8 @@ class Log:
     """The file behind the records, where they are not in memory."""
     texts: LogTexts = NO_TEXTS
     """What was defined in the whole log, also where `records` are some of its records only."""
+    check: RecordCheck | None = None
+    """What looks at each block of a file as `blocks` yields it for the first time; None for what was not read from one."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,14 +95,26 @@ class Log:
         """Yield the records in their order, all or those from `begin` to `end`, at most `BLOCK_RECORDS` at a time.
 
         What was read of a file is given back to the system, which keeps it in its cache: a log may be larger than the memory that
-        reading it takes.
+        reading it takes. Raises HistoryError where a record is damaged.
         """
         records = self.records[begin:end]
+        check = None if self.check is None or self.check.passed or len(records) < len(self.records) else self.check
         for number in range(-(-len(records) // BLOCK_RECORDS)):
-            yield records[number * BLOCK_RECORDS : (number + 1) * BLOCK_RECORDS]
+            block = records[number * BLOCK_RECORDS : (number + 1) * BLOCK_RECORDS]
+            if check is not None:
+                check.see(block, number * BLOCK_RECORDS)
+            yield block
             if number % _RELEASED_EVERY == _RELEASED_EVERY - 1:
                 self.release()
+        if check is not None:
+            check.passed = True
         self.release()
+
+    def verify(self) -> None:
+        """Look at all records, for whoever does not read block by block. Raises HistoryError where one is damaged."""
+        if self.check is not None and not self.check.passed:
+            for _ in self.blocks():
+                pass
 
     def place(self, at_ns: int) -> int:
         """Return the place of the first record behind a time; the records are in the order of their times."""
@@ -126,15 +143,17 @@ def of_kind(block: np.ndarray, kinds: np.ndarray, kind: Kind) -> np.ndarray:
 
 
 def read_log(path: Path) -> Log:
-    """Read a log up to its first unwritten record. Raises HistoryError for what is no log of this version."""
+    """Read a log up to its first unwritten record. Raises HistoryError for what is no log of this version.
+
+    Its records are looked at as they are read: see `Log.blocks`.
+    """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             head = file.read(HEADER_BYTES)
+            header, last_entry = _header(path, head)
+            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         raise HistoryError(f"cannot read the event log {path}: {error.strerror}") from error
-    header, last_entry = _header(path, head)
-    with path.open("rb") as file:
-        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     # One that is still written to is cut to its length when it is closed.
     size = (len(mapping) - HEADER_BYTES) // RECORD_BYTES
     if size <= 0:
@@ -146,20 +165,59 @@ def read_log(path: Path) -> Log:
         texts = read_texts(lambda place, count: records[place : place + count], last_entry)
     except HistoryError as error:
         raise HistoryError(f"the event log {path} is damaged: {error}") from error
-    return Log(header, records, mapping, texts)
+    check = RecordCheck(
+        path,
+        role=header.role,
+        records=len(records),
+        names=len(header.names) + len(texts.names),
+        deaths=len(texts.deaths),
+        reasons=len(texts.reasons),
+    )
+    return Log(header, records, mapping, texts, check)
 
 
 def _header(path: Path, head: bytes) -> tuple[LogHeader, int]:
     """Return who wrote a log, and the place of the last entry of its tables, counted from 1."""
     try:
-        data, _ = json.JSONDecoder().raw_decode(head.decode("latin-1"))
-        version = data["version"]
-        if not 1 <= version <= FORMAT_VERSION:
-            raise HistoryError(f"{path} has log format {version}; this harness reads 1 to {FORMAT_VERSION}")
-        header = LogHeader(**(data | {"names": tuple(data["names"])}))
-    except (ValueError, TypeError, KeyError) as error:
-        raise HistoryError(f"{path} is no event log: its header cannot be read") from error
+        version, header = _read_header(_header_json(head))
+    except ValueError as error:
+        raise HistoryError(f"{path} is no event log: its header cannot be read: {reason(error)}") from error
+    if version > FORMAT_VERSION:
+        raise HistoryError(f"{path} has log format {version}; this harness reads 1 to {FORMAT_VERSION}")
     return header, _last_entry(head) if version > 1 else 0
+
+
+def _header_json(head: bytes) -> Any:
+    """Read the header's object. Of version 1, it may reach to where later ones have the last entry. Raises ValueError."""
+    if len(head) < HEADER_BYTES:
+        raise ValueError("it is cut")
+    try:
+        return parse_json(head[:LAST_ENTRY_OFFSET].partition(b"\0")[0].decode("latin-1"))
+    except ValueError:
+        return parse_json(head.partition(b"\0")[0].decode("latin-1"))
+
+
+_FIELDS = {field.name for field in fields(LogHeader)}
+
+
+def _read_header(data: Any) -> tuple[int, LogHeader]:
+    """Return the version of a log, and its header as far as this harness knows that version. Raises ValueError."""
+    if not isinstance(data, dict) or type(data.get("version")) is not int or data["version"] < 1:
+        raise ValueError("it has no version")
+    version: int = data["version"]
+    if version > FORMAT_VERSION:
+        return version, LogHeader("", "", 0, 0, 0, (), version)
+    if data.keys() != _FIELDS:
+        raise ValueError("its fields are not those of a header")
+    texts, names = (data["role"], data["actor"]), data["names"]
+    numbers = (data["number"], data["incarnation"], data["pid"])
+    if not isinstance(names, list) or not all(map(is_text, (*texts, *names))):
+        raise ValueError("its names are not texts")
+    if any(type(number) is not int or number < 0 for number in numbers) or data["number"] >= FOREIGN:
+        raise ValueError("its numbers are none")
+    if data["role"] not in KINDS:
+        raise ValueError("its role is none")
+    return version, LogHeader(**(data | {"names": tuple(names)}))
 
 
 def _last_entry(head: bytes) -> int:

@@ -222,7 +222,15 @@ class Death(NamedTuple):
         if text == OTHERS:
             return cls(OTHERS, ())
         first_queue, path = json.loads(text)
-        return cls(first_queue, tuple((queue, reason, count) for queue, reason, count in path))
+        read = cls(first_queue, tuple((queue, reason, count) for queue, reason, count in path))
+        if not isinstance(first_queue, str) or not all(map(_is_step, read.path)):
+            raise ValueError("it is not a death")
+        return read
+
+
+def _is_step(step: tuple[object, object, object]) -> bool:
+    queue, reason, count = step
+    return isinstance(queue, str) and isinstance(reason, str) and type(count) is int and 0 <= count <= MOST_DEATHS
 
 
 MOST_DEATHS = 99
@@ -252,6 +260,10 @@ class ForeignMessage(NamedTuple):
         if text == OTHERS:
             return cls(OTHERS, "", "", 0, "")
         message_id, exchange, routing_key, size, begins = json.loads(text)
+        if type(size) is not int or not all(
+            isinstance(each, str) for each in (message_id, exchange, routing_key, begins)
+        ):
+            raise ValueError("it is not a foreign message")
         return cls(message_id, exchange, routing_key, size, begins)
 
 

@@ -58,7 +58,7 @@ def read_texts(records: Records, last: int) -> LogTexts:
             identities=tuple(map(ForeignMessage.read, texts[Table.IDENTITIES])),
             last=last,
         )
-    except (ValueError, TypeError, IndexError) as error:
+    except (ValueError, TypeError, IndexError, RecursionError, OverflowError) as error:
         raise HistoryError(f"the entry at record {place or last} cannot be read: {error}") from error
 
 
@@ -73,6 +73,8 @@ def _entry(records: Records, place: int) -> np.void:
 def _text(records: Records, begin: int, size: int) -> str:
     """Return the text of `size` bytes whose records begin at a place."""
     count = -(-size // TEXT_BYTES)
+    if len(records(begin + count - 1, 1)) < 1:
+        raise ValueError("its text is not whole")
     rows = np.ascontiguousarray(records(begin, count))
     if len(rows) < count or (rows["kind"] != Kind.TEXT).any():
         raise ValueError("its text is not whole")

@@ -44,13 +44,19 @@ class Upgrade:
         self._actors: set[str] = set()
 
     def __call__(self, name: str, data: dict[str, Any]) -> dict[str, Any]:
-        """Return the fields of an event of a class, with what version 1 did not write."""
-        if name == "ProcessStarted":
+        """Return the fields of an event of a class, with what version 1 did not write; what is no such event is left as it is."""
+        if name == "ProcessStarted" and isinstance(data.get("actor"), str):
             self._actors.add(data["actor"])
         if name != "FaultInjected" or "effects" in data:
             return data
-        action, targets = data["action"], tuple(data["targets"])
-        family = data["family"]
+        action, listed, family = data.get("action"), data.get("targets"), data.get("family")
+        if (
+            not isinstance(action, str)
+            or not isinstance(listed, list)
+            or not all(isinstance(each, str) for each in listed)
+        ):
+            return data
+        targets = tuple(listed)
         if action in _BECOMES:  # a restart was of the broker's family, and may have been a worker's
             family = "process" if self._actors & set(targets) else "broker"
         return {

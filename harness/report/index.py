@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.files import open_file, parse_json, read_text
 from harness.report.files import replace
 from harness.verdict.data import Outcome
 
@@ -55,12 +55,20 @@ def write_index(reports: Path) -> Path | None:
 
 def may_replace(path: Path) -> bool:
     """Whether a page is ours to write: it is not there, or the harness wrote it."""
-    return not path.exists() or GENERATOR in path.read_text(encoding="utf-8", errors="replace")[:4096]
+    return not path.exists() or _is_ours(path)
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with open_file(path) as file:
+            return GENERATOR.encode() in file.read(4096)
+    except OSError:
+        return False
 
 
 def _read(folder: Path) -> Run | None:
     try:
-        data = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
+        data = parse_json(read_text(folder / "verdict.json"))
         return Run(
             folder=folder.name,
             scenario=str(data["scenario"]),

@@ -18,11 +18,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import HistoryError
+from harness.files import MOST_NUMBER
 from harness.history.arrow import flags, numbers, texts
+from harness.history.parquet_file import WRITTEN, parquet_file
+from harness.plain import plain, shortened
 from harness.trend.rows import COLUMNS, READ_VERSIONS, SCHEMA_VERSION, Row
 from harness.verdict.data import Outcome
 
 SUFFIX: Final = ".parquet"
+SAID_LENGTH: Final = 300
+_EARLIEST, _LATEST = 1980, 9000
+"""Years: a date is written in the time zone of the reader, and has to be one there as well."""
 MOST_FILES: Final = 1000
 """With more files than this, reading begins to take time, and an append puts them together."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -114,7 +120,7 @@ def _write(folder: Path, rows: Sequence[Row]) -> Path:
     name = f"{min(row.started_at for row in rows):%Y%m%d-%H%M%S}-{uuid.uuid4().hex}"
     temporary = folder / f".{name}"
     try:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, **WRITTEN)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         return temporary.rename(folder / f"{name}{SUFFIX}")
@@ -147,17 +153,19 @@ def _read(folder: Path) -> tuple[list[tuple[Path, tuple[Row, ...]]], list[str]]:
                 continue
             try:
                 found[path] = _rows(path)
-            except FileNotFoundError:
-                gone = True
-            except (OSError, pa.ArrowException, ValueError) as error:
-                warnings[path] = f"{path} was left out: {str(error).splitlines()[0] if str(error) else 'it is empty'}"
+            except HistoryError as error:
+                if isinstance(error.__cause__, FileNotFoundError):
+                    gone = True
+                else:
+                    warnings[path] = f"{plain(str(path))} was left out: {shortened(plain(str(error)), SAID_LENGTH)}"
         if not gone:
             break
     return list(found.items()), list(warnings.values())
 
 
 def _rows(path: Path) -> tuple[Row, ...]:
-    with pq.ParquetFile(path) as file:
+    """Read a file. Raises HistoryError."""
+    with parquet_file(path) as file:
         schema = file.schema_arrow
         if "schema_version" not in schema.names:
             raise ValueError("it is no file of the trend")
@@ -167,7 +175,27 @@ def _rows(path: Path) -> tuple[Row, ...]:
             raise ValueError(f"its rows have schema version {others}; this harness reads 1 to {SCHEMA_VERSION}")
         if not schema.equals(SCHEMA):
             raise ValueError(f"its columns are not those of schema version {SCHEMA_VERSION}")
-        rows = tuple(Row(**{name: values[name] for name in COLUMNS}) for values in file.read().to_pylist())
-    for row in rows:
-        Outcome(row.outcome)
+        table = file.read()
+        table.validate(full=True)
+        rows = tuple(Row(**{name: values[name] for name in COLUMNS}) for values in table.to_pylist())
+        for row in rows:
+            _check(row)
     return rows
+
+
+def _check(row: Row) -> None:
+    """Look at what the types of the columns leave open. Raises ValueError."""
+    Outcome(row.outcome)
+    for field in SCHEMA:
+        value = getattr(row, field.name)
+        if value is None and not field.nullable:
+            raise ValueError(f"a row has no {field.name}")
+        if (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and field.name != "seed"
+            and not 0 <= value <= MOST_NUMBER
+        ):
+            raise ValueError(f"a row has the {field.name} {value}")
+    if not _EARLIEST <= row.started_at.year <= _LATEST:
+        raise ValueError(f"a row was begun in the year {row.started_at.year}")

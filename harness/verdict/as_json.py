@@ -11,8 +11,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import HistoryError
+from harness.files import parse_json
+from harness.plain import plain, shortened
 from harness.verdict.data import SCHEMA_VERSION, RunVerdict
 
+SAID_LENGTH = 300
 SCHEMA_FILE = Path(__file__).with_name("verdict.schema.json")
 
 
@@ -41,7 +44,7 @@ def _texts(value: Any) -> Any:
 def from_json(text: str) -> RunVerdict:
     """Read a verdict, of this version or 1: what version 1 does not have is empty. Raises HistoryError for anything else."""
     try:
-        data = json.loads(text)
+        data = parse_json(text)
         version = data.get("schema_version")
         if version == 1:
             for variant in data["variants"]:
@@ -54,8 +57,18 @@ def from_json(text: str) -> RunVerdict:
             raise HistoryError(f"the verdict has schema version {version}; this harness reads 1 to {SCHEMA_VERSION}")
         return _adapter().validate_json(text)
     except (ValueError, AttributeError, KeyError, TypeError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
+        reason = _first(error)
         raise HistoryError(f"this is no verdict.json of this harness: {reason}") from error
+
+
+def _first(error: Exception) -> str:
+    """Say on one line what is wrong, and where, if it is the type of a field."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return shortened(plain(f"{'.'.join(map(str, first['loc']))}: {first['msg']}"), SAID_LENGTH)
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    return shortened(plain(str(error)), SAID_LENGTH)
 
 
 def schema() -> dict[str, Any]:

@@ -30,7 +30,7 @@ def killed(path: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"owner": owner}))
 
 
-def test_the_broker_of_this_user_is_found(state: Path) -> None:
+def test_the_broker_of_this_user_is_found() -> None:
     assert byhand.by_hand() == ""
     Ledger("by-hand-0").set_address(URL)
     Ledger("run")

@@ -55,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     "engine": BELOW_ENGINE | {"verdict", "checks", "engine", "version"},
     "lies": BELOW_ENGINE | {"frames", "proxy", "verdict", "checks", "engine", "lies"},
     "scale": BELOW_ENGINE | {"verdict", "checks", "engine", "scale", "version"},
-    "trend": {"plain", "errors", "scenario", "history", "verdict", "checks", "trend"},
+    "trend": {"plain", "files", "errors", "scenario", "history", "verdict", "checks", "trend"},
     "search": {"plain", "errors", "scenario", "faults", "verdict", "search"},
     "report": CHECKS | {"trend", "search", "report", "version"},
 }

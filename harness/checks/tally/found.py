@@ -41,6 +41,7 @@ def read_found(
     no = none.astype(bool)
     found, foreign = [Found(none, none, none.astype(np.uint16), none, no, no, 0)], 0
     for log in logs:
+        log.verify()
         rows = log.records[log.records["kind"] == Kind.FOUND]
         message = numbering.of(rows)
         foreign += int(np.count_nonzero(message < 0))
