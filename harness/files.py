@@ -61,9 +61,8 @@ def is_text(value: object) -> bool:
 
 def reason(error: OSError | ValueError) -> str:
     """Say in a few words why a file could not be read."""
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
-    return str(error).partition("\n")[0]
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return said.partition("\n")[0] or type(error).__name__
 
 
 def _whole(text: str) -> int:

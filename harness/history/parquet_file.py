@@ -30,6 +30,6 @@ def parquet_file(path: Path) -> Iterator[pq.ParquetFile]:
                 raise HistoryError(f"it claims {rows:,} rows in {size:,} bytes")
             yield file
     except (OSError, ValueError) as error:
-        raise HistoryError(reason(error) or "it is empty") from error
+        raise HistoryError(reason(error)) from error
     except (pa.ArrowException, OverflowError, MemoryError) as error:
         raise HistoryError(str(error).partition("\n")[0] or type(error).__name__) from error
