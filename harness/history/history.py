@@ -55,6 +55,8 @@ def load(directory: Path, variant: str | None = None) -> History:
         raise HistoryError(
             f"{events_path} is in a wrong place, or damaged: it has events of the variant {shortened(plain(other), 60)!r}"
         )
+    if logs and not found:
+        raise HistoryError(f"{events_path} is empty, beside logs that are not")
     return History(tuple(log for _, log in logs), tuple(found))
 
 

@@ -197,6 +197,8 @@ def _header_json(head: bytes) -> Any:
         return parse_json(head.partition(b"\0")[0].decode("latin-1"))
 
 
+_NUMBERS = 1 << 31
+"""Beyond the numbers that count processes."""
 _FIELDS = {field.name for field in fields(LogHeader)}
 
 
@@ -213,7 +215,7 @@ def _read_header(data: Any) -> tuple[int, LogHeader]:
     numbers = (data["number"], data["incarnation"], data["pid"])
     if not isinstance(names, list) or not all(map(is_text, (*texts, *names))):
         raise ValueError("its names are not texts")
-    if any(type(number) is not int or number < 0 for number in numbers) or data["number"] >= FOREIGN:
+    if any(type(number) is not int or not 0 <= number < _NUMBERS for number in numbers) or data["number"] >= FOREIGN:
         raise ValueError("its numbers are none")
     if data["role"] not in KINDS:
         raise ValueError("its role is none")

@@ -41,7 +41,7 @@ class RecordCheck:
         """Whether all records were looked at."""
         self.most_seq: int | None = records + SLACK if role == "publisher" else None
         """Beyond the greatest sequence number of a publisher; whoever knows its other logs sets it. None for other roles."""
-        self._strange = ~np.isin(np.arange(256), KINDS[role])
+        self._kinds = bytes(KINDS[role])
         self._deaths = deaths
         self._records = records
         self._settled = 0
@@ -52,38 +52,40 @@ class RecordCheck:
 
     def see(self, block: np.ndarray, place: int) -> None:
         """Look at the next block, whose first record has a place. Raises HistoryError."""
+        if not len(block):
+            return
         kinds = np.ascontiguousarray(block["kind"])
-        counted = np.bincount(kinds, minlength=256)
-        if counted[self._strange].any():
-            self._refuse(self._strange[kinds], place, "its kind is none of a log of this role")
-        at_ns = block["at_ns"]
-        if int(np.bitwise_or.reduce(at_ns)) >> _TIME_BITS:
-            self._refuse((at_ns >> _TIME_BITS) != 0, place, "its time is none")
-        if counted[Kind.DEFINED] or counted[Kind.TEXT]:  # what the other columns mean is checked as the texts are read
+        if kinds.tobytes().translate(None, self._kinds):
+            self._refuse(~np.isin(kinds, [*self._kinds]), place, "its kind is none of a log of this role")
+        bits = _bits(block)
+        if int(bits["at_ns"]) >> _TIME_BITS:
+            self._refuse((block["at_ns"] >> _TIME_BITS) != 0, place, "its time is none")
+        if bits["kind"] & Kind.DEFINED:  # what the other columns of an entry mean is checked as the texts are read
             places = np.flatnonzero(kinds < np.uint8(Kind.DEFINED))
-            if not len(places):
-                return
             block, kinds = block.take(places), kinds[places]
-        queue = block["queue"]
-        if int(queue.max()) >= self._least_limit:
-            self._refuse(queue >= self._limit[kinds], place, "its queue or reason is not in the log's table")
-        if int(block["death"].max()) >= self._deaths:
+        self._see_columns(block, kinds, bits, place)
+
+    def _see_columns(self, block: np.ndarray, kinds: np.ndarray, bits: np.void, place: int) -> None:
+        """Look at what is an index, or a claim; a column whose bits together are less than its limit has no value beyond it."""
+        if bits["queue"] >= self._least_limit:
+            self._refuse(block["queue"] >= self._limit[kinds], place, "its queue or reason is not in the log's table")
+        if bits["death"] >= self._deaths:
             self._refuse(block["death"] >= self._deaths, place, "its death is not in the log's table")
-        if self.most_seq is not None and int(block["seq"].max()) >= self.most_seq:
-            self._refuse(
-                block["seq"] >= self.most_seq, place, "its sequence number is beyond what the publisher's logs can hold"
-            )
-        if counted[Kind.CONSUMING]:
+        if self.most_seq is not None and bits["seq"] >= self.most_seq:
+            why = "its sequence number is beyond what the publisher's logs can hold"
+            self._refuse(block["seq"] >= self.most_seq, place, why)
+        if bits["attempt"] > AckMode.EARLY:
             wrong = (kinds == np.uint8(Kind.CONSUMING)) & ~np.isin(block["attempt"], _MODES)
             self._refuse(wrong, place, "its way to acknowledge is none")
-        if int(block["arg"].max()) > 1:
-            self._see_ranges(block["arg"], _IS_RANGE[kinds], place)
+        if bits["arg"] > 1:
+            self._see_ranges(np.ascontiguousarray(block["arg"]), _IS_RANGE[kinds], place)
 
     def _see_ranges(self, arg: np.ndarray, is_range: np.ndarray, place: int) -> None:
         most = self._records + SLACK
         self._settled += int(arg[is_range].sum(dtype=np.int64))
         if self._settled > 2 * most:
-            self._refuse(is_range, place, "its range, with those before it, settles more than the log can hold")
+            widest = is_range & (arg == arg[is_range].max(initial=0))
+            self._refuse(widest, place, "its range, with those before it, settles more than the log can hold")
 
     def _refuse(self, wrong: np.ndarray, place: int, why: str) -> None:
         """Refuse the first record that is wrong, if one is."""
@@ -93,3 +95,10 @@ class RecordCheck:
 
     def _damaged(self, place: int, why: str) -> NoReturn:
         raise HistoryError(f"the event log {self.path} is damaged: record {place + 1}: {why}")
+
+
+def _bits(block: np.ndarray) -> np.void:
+    """Return a record whose columns have each bit that a record of the block has there: quicker than the maximum of each column."""
+    words = np.ascontiguousarray(block).view(np.uint64).reshape(len(block), -1)
+    found: np.void = np.array([np.bitwise_or.reduce(column) for column in words.T]).view(block.dtype)[0]
+    return found

@@ -12,6 +12,7 @@ from harness.errors import UsageError
 from harness.history.history import History
 from harness.history.narrow import narrowed
 from harness.history.read import Log
+from harness.history.record_check import SLACK
 from harness.history.records import OF_MESSAGES, RANGES, AckMode, Death, Flag, Kind
 from harness.history.tags import indexed
 
@@ -30,7 +31,7 @@ def parse_message(text: str) -> tuple[str, int]:
         raise UsageError(
             f"{text!r} names no message; write the publisher's name, #, and the sequence number: publisher-1#42"
         )
-    return match[1], int(match[2])
+    return match[1], int(match[2]) if len(match[2]) <= len(str(_NEVER)) else int(_NEVER)
 
 
 def life(history: History, publisher: str, seq: int) -> tuple[LifeRow, ...]:
@@ -39,6 +40,8 @@ def life(history: History, publisher: str, seq: int) -> tuple[LifeRow, ...]:
     if publisher not in numbers:
         known = ", ".join(sorted(numbers)) or "none"
         raise UsageError(f"there is no publisher {publisher!r} in this run (there are: {known})")
+    if seq >= SLACK + sum(len(log.records) for log in history.of_role("publisher")):
+        return ()  # nobody can have published it, and to look for it takes memory
     return Lives(narrowed(history, [(numbers[publisher], seq)])).of(publisher, seq)
 
 

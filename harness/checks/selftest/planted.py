@@ -11,11 +11,13 @@ from random import Random
 
 import numpy as np
 
+from harness.errors import HistoryError
 from harness.history.history import History
 from harness.history.read import Log
 from harness.history.records import FOREIGN, Flag, Kind
 from harness.verdict.data import Fate, VariantVerdict
 
+MOST_TAG = (1 << 32) - 1
 Finder = Callable[[VariantVerdict, VariantVerdict], bool]
 """Whether the verdict on the planted history (second) shows it, against the one before (first)."""
 
@@ -58,7 +60,7 @@ def duplicate(history: History, random: Random) -> Planted:
     pick = _pick(history, random)
     log = history.logs[pick.log]
     extra = log.records[[pick.delivery, pick.completion]].copy()
-    extra["tag"] = int(log.records["tag"].max()) + 1
+    extra["tag"] = min(int(log.records["tag"].max()) + 1, MOST_TAG)
     extra["flags"] &= ~np.uint8(Flag.REDELIVERED)
     extra["at_ns"] = log.records["at_ns"][pick.completion] + np.array([1000, 2000])
     return Planted(
@@ -101,7 +103,7 @@ def phantom(history: History, random: Random) -> Planted:
     pick = _pick(history, random)
     log = history.logs[pick.log]
     extra = log.records[[pick.delivery, pick.completion]].copy()
-    extra["tag"] = int(log.records["tag"].max()) + 1
+    extra["tag"] = min(int(log.records["tag"].max()) + 1, MOST_TAG)
     extra["publisher"], extra["seq"] = FOREIGN, random.randrange(1000)
     return Planted(
         _with_log(history, pick.log, _inserted(log, extra)),
@@ -142,7 +144,9 @@ def kept(history: History, random: Random) -> Planted:
     """A message that was done and acknowledged, and is in its queue at the end all the same."""
     pick = _pick(history, random)
     worker = history.logs[pick.log]
-    index = next(index for index, log in enumerate(history.logs) if log.header.role == "collector")
+    index = next((index for index, log in enumerate(history.logs) if log.header.role == "collector"), None)
+    if index is None:
+        raise HistoryError("the history holds no log of what was found after the drain")
     collector = history.logs[index]
     end_ns = max(int(log.records["at_ns"].max()) for log in history.logs if len(log.records))
     found = worker.records[[pick.delivery]].copy()
@@ -217,7 +221,7 @@ def _pick(history: History, random: Random, *, early: bool = False) -> _Pick:
         if len(picks) == delivered[key] == published.get(key) == 1 and picks[0].log in orderly
     )
     if not once:
-        raise ValueError("the history holds no message that was published, delivered and completed exactly once")
+        raise HistoryError("the history holds no message that was published, delivered and completed exactly once")
     if early:
         once = _before_the_latest(once, seen, history)
         once = once[: max(1, len(once) // 2)]
@@ -234,7 +238,7 @@ def _before_the_latest(
         latest[publisher] = max(latest.get(publisher, (0, 0)), (at_ns, seq))
     found = sorted((pick for pick in picks if pick[1].seq < latest[pick[1].publisher][1]), key=lambda pick: pick[1].seq)
     if not found:
-        raise ValueError("the history holds no message that another one of its publisher follows in order")
+        raise HistoryError("the history holds no message that another one of its publisher follows in order")
     return found
 
 

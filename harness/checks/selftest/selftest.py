@@ -36,7 +36,7 @@ class SelfTest:
 
 
 def selftest(history: History, scenario: Scenario, *, seed: int, rounds: int) -> SelfTest:
-    """Plant each kind of fault `rounds` times, judge, and compare. Raises ValueError for a history with nothing to plant in."""
+    """Plant each kind of fault `rounds` times, judge, and compare. Raises HistoryError for a history with nothing to plant in."""
     before = judge(history, scenario, name="before")
     rows = []
     for kind, plant in KINDS.items():
