@@ -110,8 +110,8 @@ def trace(
     from harness.history.history import load, verify
     from harness.history.trace import life, parse_message
 
-    directory, _ = open_run(run, reports)
-    found = load(variant_folder(directory, variant))
+    directory, loaded = open_run(run, reports)
+    found = load(variant_folder(directory, variant), _name_of(loaded, variant))
     verify(found)
     rows = life(found, *parse_message(message))
     if not rows:
@@ -156,6 +156,15 @@ def open_run(run: str, reports: Path) -> tuple[RunDirectory, Loaded]:
         first, *others = error.problems
         more = f" (and {len(others)} more)" if others else ""
         raise HistoryError(f"the run's scenario cannot be read: {first}{more}") from error
+
+
+def _name_of(loaded: Loaded, variant: str | None) -> str:
+    """Return the name of a variant that may be called by its folder."""
+    from harness.engine.rundir import slug
+    from harness.scenario.scenario import GUARANTEE
+
+    names = {slug(each.name): each.name for each in loaded.variants()}
+    return names.get(slug(variant or GUARANTEE), variant or GUARANTEE)
 
 
 def _every_ability() -> tuple[str, ...]:

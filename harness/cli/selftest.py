@@ -67,7 +67,8 @@ def _plant(run: str | None, reports: Path, *, seed: int, rounds: int) -> None:
         found, scenario = recorded()
     else:
         directory, loaded = open_run(run, reports)
-        found, scenario = load(variant_folder(directory, None)), loaded.variants()[0].scenario
+        guarantee = loaded.variants()[0]
+        found, scenario = load(variant_folder(directory, None), guarantee.name), guarantee.scenario
         verify(found)
     result = check(found, scenario, seed=seed, rounds=rounds)
     for row in result.rows:

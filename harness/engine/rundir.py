@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
@@ -57,7 +58,14 @@ def _meta(data: Any) -> RunMeta:
         raise ValueError("'seed' or 'controls' is of another type")
     if datetime.fromisoformat(data["started_at"]).tzinfo is None:
         raise ValueError("'started_at' has no time zone")
-    return RunMeta(**texts, seed=data["seed"], versions=versions, controls=data.get("controls", True))
+    return RunMeta(
+        file=data["file"],
+        seed=data["seed"],
+        replay=data["replay"],
+        started_at=data["started_at"],
+        versions=versions,
+        controls=data.get("controls", True),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +41,9 @@ class History:
 
 
 def load(directory: Path, variant: str | None = None) -> History:
-    """Read a variant's directory. Raises HistoryError, also where its events are of another variant than the one that is named.
+    """Read a variant's directory. Raises HistoryError.
+
+    With the name of the variant it is one of a run that is over, whose events must be there, and of that variant.
 
     A log of zeros, that was allocated and never begun, is left out.
     The records of the logs are looked at as they are read: see `Log.blocks`.
@@ -49,13 +52,14 @@ def load(directory: Path, variant: str | None = None) -> History:
     logs = [(path, read_log(path)) for path in files if not _is_empty(path)]
     _check_together(logs)
     events_path = directory / EVENTS_FILE
-    found = sorted(read_events(events_path), key=lambda event: event.at_ns)
+    there = variant is not None or os.path.lexists(events_path)
+    found = sorted(read_events(events_path) if there else (), key=lambda event: event.at_ns)
     other = next((event.variant for event in found if variant is not None and event.variant != variant), None)
     if other is not None:
         raise HistoryError(
             f"{events_path} is in a wrong place, or damaged: it has events of the variant {shortened(plain(other), 60)!r}"
         )
-    if logs and not found:
+    if variant is not None and logs and not found:
         raise HistoryError(f"{events_path} is empty, beside logs that are not")
     return History(tuple(log for _, log in logs), tuple(found))
 

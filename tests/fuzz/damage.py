@@ -16,7 +16,7 @@ from harness.history.records import COLUMNS, HEADER_BYTES, LAST_ENTRY_OFFSET, RE
 Damage = Callable[[random.Random, Path], str]
 """Damages a file, and says what it did."""
 
-ODD_VALUES: Final = (
+ODD_VALUES: Final[tuple[Any, ...]] = (
     None,
     True,
     0,
@@ -54,7 +54,10 @@ def damage(chance: random.Random, path: Path) -> str:
         kinds += [_log_column] * 12 + [_log_header] * 4 + [_log_chain] * 2
     if path.suffix == ".yaml":
         kinds += [_yaml] * 3
-    return f"{path.name}: {chance.choice(kinds)(chance, path)}"
+    try:
+        return f"{path.name}: {chance.choice(kinds)(chance, path)}"
+    except (ValueError, RecursionError, IndexError):  # it was damaged before, and has no structure any more
+        return f"{path.name}: {_flip(chance, path)}"
 
 
 def _truncate(chance: random.Random, path: Path) -> str:
