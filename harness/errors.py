@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from harness.plain import plain
+
 
 class ExitCode(IntEnum):
     """What `chaos` exits with. A violation outranks infrastructure, which outranks inconclusive."""
@@ -52,10 +54,14 @@ class Problem:
     severity: Severity = Severity.MISTAKE
 
     def __str__(self) -> str:
-        """Format as `file:line:column: path: message`, which editors and CI annotations understand; what is no mistake says what it is."""
+        """Format as `file:line:column: path: message`, which editors and CI annotations understand; what is no mistake says what it is.
+
+        It is one line, and harmless: names and texts of the file may hold anything.
+        """
         where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         kind = "" if self.severity is Severity.MISTAKE else f": {self.severity}"
-        return f"{where}{kind}: {self.path}: {self.message}" if self.path else f"{where}{kind}: {self.message}"
+        path = f": {self.path}" if self.path else ""
+        return plain(f"{where}{kind}{path}: {self.message}")
 
 
 class ScenarioError(ChaosError):

@@ -11,6 +11,8 @@ import unicodedata
 
 _HARMFUL = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_COMMAND = re.compile(r"^([^\S\n]*):(?=:)|##(?=\w*\[)", re.MULTILINE)
+"""How a line begins that a CI system obeys: `::error::` (GitHub) and, anywhere in a line, `##[error]`, `##vso[` or `##teamcity[`."""
 
 
 def plain(text: str) -> str:
@@ -22,15 +24,26 @@ def plain(text: str) -> str:
 
 def lines(text: str) -> str:
     """Like `plain`, with line ends and tabs kept: for logs and files shown as they are."""
-    if text.isprintable():
-        return text
-    text = text.replace("\r\n", "\n")
-    return "".join(character if character in "\n\t" else _shown(character) for character in text)
+    return "\n".join(line if line.isprintable() else _line(line) for line in text.replace("\r\n", "\n").split("\n"))
+
+
+def without_commands(text: str) -> str:
+    """Return `text` with no line that a CI system would take for a command; all else, such as colours, stays."""
+    return _COMMAND.sub(lambda found: f"{found[1]}\\u003a" if found[1] is not None else "#\\u0023", text)
+
+
+def printed(text: str) -> str:
+    """Return `text` as a command may print it, line by line: nothing in it steers a terminal or a CI system."""
+    return without_commands(lines(text))
 
 
 def shortened(text: str, length: int) -> str:
     """Cut text to at most `length` characters, with an ellipsis where it was cut."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _line(text: str) -> str:
+    return "".join(character if character == "\t" else _shown(character) for character in text)
 
 
 def _shown(character: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.broker.liveness import Liveness
-from harness.cli.options import BrokerChoice, BrokerOption, Image, say
+from harness.cli.options import BrokerChoice, BrokerOption, Image, echo, say
 from harness.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def publish(
     from harness.traffic.console import publish_text
 
     publish_text(_target(url), text, queue=queue, durable=durable, persistent=persistent, quorum=quorum)
-    typer.echo(f" [x] Sent {text}")
+    echo(f" [x] Sent {text}")
 
 
 def work(
@@ -121,10 +121,10 @@ def work(
             automatic_acks=automatic_acks,
             prefetch=prefetch,
             per_dot_s=per_dot,
-            say=typer.echo,
+            say=echo,
         )
     except KeyboardInterrupt:
-        typer.echo(" [*] Stopped")
+        echo(" [*] Stopped")
 
 
 def _target(url: str | None) -> Target:

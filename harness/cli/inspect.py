@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import REPORTS, Reports, say
+from harness.cli.options import REPORTS, Reports, echo, result_console, say
 from harness.errors import ExitCode, HistoryError, ScenarioError, UsageError
+from harness.plain import plain
 
 if TYPE_CHECKING:
     from harness.engine.rundir import RunDirectory
@@ -39,7 +39,7 @@ def report(
         say(f"a report could not be written: {problem}")
     say(result.verdict.headline)
     page = directory.path / "report.html"
-    typer.echo(str(page))
+    echo(plain(str(page)))
     if open_it:
         webbrowser.open(page.resolve().as_uri())
     raise typer.Exit(int(ExitCode.INFRASTRUCTURE) if problems else 0)
@@ -55,13 +55,11 @@ def compare(
     ] = False,
 ) -> None:
     """Show two runs side by side: settings that differ, fates, latency, outages."""
-    from rich.console import Console
-
     from harness.report.compare import comparison_page, print_comparison
     from harness.report.files import replace
 
     left, right = _side(one, reports), _side(other, reports)
-    print_comparison(left, right, Console(highlight=False, soft_wrap=not sys.stdout.isatty()))
+    print_comparison(left, right, result_console(json_output=False))
     if page is None and open_it:
         page = reports / "compare.html"
     if page is not None:
@@ -89,15 +87,15 @@ def history(
     directory, _ = open_run(run, reports)
     frame = to_frame(variant_folder(directory, variant))
     if csv:
-        typer.echo(frame.to_csv(index=False), nl=False)
+        echo(frame.to_csv(index=False), nl=False)
         return
     if interactive:
         import code
 
         code.interact(banner=f"{len(frame):,} events in `df` (pandas DataFrame)", local={"df": frame})
         return
-    typer.echo(f"{len(frame):,} events; columns: {', '.join(frame.columns)}")
-    typer.echo(frame.groupby(["role", "actor", "event"], observed=True).size().to_string())
+    echo(f"{len(frame):,} events; columns: {', '.join(frame.columns)}")
+    echo(frame.groupby(["role", "actor", "event"], observed=True).size().to_string())
 
 
 def trace(
@@ -117,7 +115,8 @@ def trace(
     if not rows:
         raise UsageError(f"{message} was never published and never delivered in this run")
     for at_ns, what, actor, detail in rows:
-        typer.echo(f"{(at_ns - found.zero_ns) / 1e9:10.6f} s  {actor:16} {what}" + (f" ({detail})" if detail else ""))
+        said = f"{actor:16} {what}" + (f" ({detail})" if detail else "")
+        echo(f"{(at_ns - found.zero_ns) / 1e9:10.6f} s  {plain(said)}")
 
 
 def _side(run: str, reports: Path) -> Side:

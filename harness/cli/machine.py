@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import say
+from harness.cli.options import echo, say
+from harness.plain import plain
 
 
 def setup(
@@ -30,16 +31,16 @@ def setup(
     if image:
         from harness.broker.image import DEFAULT_TAG, build
 
-        typer.echo(build(suite=suite, tag=tag or (DEFAULT_TAG if suite == "trixie" else None), progress=say))
+        echo(build(suite=suite, tag=tag or (DEFAULT_TAG if suite == "trixie" else None), progress=say))
     if compose:
         from harness.broker.compose_plugin import install as install_compose
 
-        typer.echo(str(install_compose(say)))
+        echo(str(install_compose(say)))
     if not image and not compose:
         from harness.broker.install import install
 
         found = install(say)
-        typer.echo(f"RabbitMQ {found.version} for the native backend: {found.home}")
+        echo(f"RabbitMQ {found.version} for the native backend: {found.home}")
 
 
 def doctor() -> None:
@@ -48,7 +49,7 @@ def doctor() -> None:
 
     findings = examine()
     for finding in findings:
-        typer.echo(f"{finding.state:8} {finding.what}" + (f": {finding.advice}" if finding.advice else ""))
+        echo(plain(f"{finding.state:8} {finding.what}" + (f": {finding.advice}" if finding.advice else "")))
 
 
 def clean() -> None:
@@ -60,9 +61,9 @@ def clean() -> None:
     runs, remarks = leftovers.sweep()
     removed = (*runs, *containers)
     for line in removed:
-        typer.echo(f"removed {line}")
+        echo(plain(f"removed {line}"))
     if not removed:
-        typer.echo("nothing to remove")
+        echo("nothing to remove")
     for remark in remarks:
         say(remark)
     if unseen:

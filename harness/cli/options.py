@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from harness.errors import UsageError
+from harness.plain import printed, without_commands
 from harness.traffic.client_name import ClientName
 
 if TYPE_CHECKING:
@@ -180,19 +181,35 @@ def result_console(*, json_output: bool, no_color: bool = False) -> Console:
 
 
 def say(text: str) -> None:
-    """Write one line for people that is no result: to standard error."""
+    """Write a line for people that is no result, or a few: to standard error, with nothing in it that steers a terminal or a CI system."""
+    say_as_it_is(printed(text))
+
+
+def say_as_it_is(text: str) -> None:
+    """Write to standard error what is harmless already, and may hold commands for a CI system that are meant."""
     stream = _Lasting(sys.stderr)
-    stream.write(f"{text}\n")
+    stream.write_as_it_is(f"{text}\n")
     stream.flush()
 
 
+def echo(text: str, *, nl: bool = True) -> None:
+    """Write a result for people: to standard output, with nothing in it that steers a terminal or a CI system."""
+    typer.echo(printed(text), nl=nl)
+
+
 class _Lasting:
-    """A stream for people. That nobody reads it any more (a closed terminal, a pipe to `head`) does not end a run."""
+    """A stream for people. That nobody reads it any more (a closed terminal, a pipe to `head`) does not end a run.
+
+    What consoles write may hold colours; a name that is a command for a CI system is disarmed here, wherever a table puts it.
+    """
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
+        return self.write_as_it_is(without_commands(text))
+
+    def write_as_it_is(self, text: str) -> int:
         try:
             return self._stream.write(text)
         except OSError:

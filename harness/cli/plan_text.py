@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.broker.abilities import abilities
 from harness.broker.protocol import Ability
+from harness.plain import plain
 from harness.scenario.base import Model
 from harness.scenario.load import Loaded
 from harness.scenario.quantities import format_duration
@@ -26,7 +27,7 @@ def plan_text(loaded: Loaded, *, backend: str, seed: int | None) -> str:
         lines += [f"     {line}" for line in _variant(variant.scenario, backend)]
     if seed is not None:
         lines.append(f"  seed {seed}")
-    return "\n".join(lines)
+    return "\n".join(map(plain, lines))
 
 
 def _variant(scenario: Scenario, backend: str) -> list[str]:

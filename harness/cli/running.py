@@ -17,9 +17,11 @@ from harness.cli.options import (
     Reports,
     Scenarios,
     Scheduler,
+    echo,
     say,
 )
 from harness.errors import ExitCode, UsageError
+from harness.plain import plain
 
 if TYPE_CHECKING:
     from harness.scenario.load import Loaded
@@ -101,7 +103,7 @@ def validate(
             say(str(remark))
         warned += len(one.warnings)
         warnings = f", {plural(len(one.warnings), 'warning')}" if one.warnings else ""
-        say(f"{one.path}: {one.scenario.name}: valid, {plural(len(one.variants()) - 1, 'control')}{warnings}")
+        say(plain(f"{one.path}: {one.scenario.name}: valid, {plural(len(one.variants()) - 1, 'control')}{warnings}"))
     if strict and warned:
         raise typer.Exit(int(ExitCode.USAGE))
 
@@ -116,7 +118,7 @@ def plan(
 
     option = BrokerOption.parse(broker)
     for one in load(scenarios, option):
-        typer.echo(plan_text(one, backend=option.backend or one.scenario.broker.backend, seed=seed))
+        echo(plan_text(one, backend=option.backend or one.scenario.broker.backend, seed=seed))
 
 
 def init(
@@ -141,8 +143,8 @@ def list_scenarios(
     """List scenarios: name, controls, and the first sentence of the description."""
     for one in load(scenarios or [Path("scenarios")], BrokerOption()):
         names = ", ".join(one.scenario.controls) or "no controls"
-        sentence = one.scenario.description.strip().split(". ")[0].replace("\n", " ").rstrip(".")
-        typer.echo(f"{one.path}: {one.scenario.name} ({names})\n    {sentence}.")
+        sentence = one.scenario.description.strip().split(". ")[0].rstrip(".")
+        echo(plain(f"{one.path}: {one.scenario.name} ({names})") + f"\n    {plain(sentence)}.")
 
 
 def schema(
@@ -157,7 +159,7 @@ def schema(
     from harness.scenario.schema import schema as make
 
     made = make(actions())
-    typer.echo(reference(made) if markdown else as_text(made), nl=False)
+    echo(reference(made) if markdown else as_text(made), nl=False)
 
 
 def load(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from harness.cli.options import REPORTS, BrokerOption, Client, Image, Reports, say
+from harness.cli.options import REPORTS, BrokerOption, Client, Image, Reports, echo, say
 from harness.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _plant(run: str | None, reports: Path, *, seed: int, rounds: int) -> None:
         verify(found)
     result = check(found, scenario, seed=seed, rounds=rounds)
     for row in result.rows:
-        typer.echo(f"{'found ' if row.found else 'MISSED'}  {row.kind}: {row.what}")
+        echo(f"{'found ' if row.found else 'MISSED'}  {row.kind}: {row.what}")
     missed = sum(not row.found for row in result.rows)
     say(f"{len(result.rows) - missed} of {len(result.rows)} planted faults found")
     raise typer.Exit(int(ExitCode.VIOLATED) if missed else 0)
@@ -116,7 +116,7 @@ def _lie(
             )
             for line in described(runs[-1]):
                 say(line)
-    typer.echo(json.dumps(to_json(runs, seed=seed)) if as_json else markdown(runs), nl=as_json)
+    echo(json.dumps(to_json(runs, seed=seed)) if as_json else markdown(runs), nl=as_json)
     say(closing(runs))
     raise typer.Exit(0 if all(run.right for run in runs) else int(ExitCode.VIOLATED))
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from harness import leftovers
 from harness.cli.interruptible import interruptible
-from harness.cli.options import TREND_FOLDER, BrokerOption, error_console, in_ci, result_console, say
+from harness.cli.options import TREND_FOLDER, BrokerOption, error_console, in_ci, result_console, say, say_as_it_is
 from harness.cli.settings import Settings, seed_for
 from harness.cli.warm_up import WarmUp
 from harness.engine.judging import RunResult
@@ -183,7 +183,7 @@ def _report(result: RunResult, loaded: Loaded, settings: Settings, console: Cons
         from harness.report.annotations import annotation_lines
 
         for line in annotation_lines(result.verdict, line_of(loaded)):
-            say(line)
+            say_as_it_is(line)
     return problems
 
 
@@ -280,7 +280,7 @@ def line_of(loaded: Loaded) -> Callable[[str, str], int | None]:
 def show_ended(ended: Ended, settings: Settings) -> None:
     """Pass on what a run's process printed: always with progress, else only if it did not end as it should."""
     if not settings.quiet or ended.verdict.outcome is not Outcome.AS_EXPECTED or ended.failed:
-        say(ended.errors.removesuffix("\n"))
+        say_as_it_is(ended.errors.removesuffix("\n"))
     if settings.json_output:
         _print_json(ended.verdict)
 

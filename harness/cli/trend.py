@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import REPORTS, TREND_FOLDER, Reports, say
+from harness.cli.options import REPORTS, TREND_FOLDER, Reports, echo, result_console, say
 from harness.errors import HistoryError, UsageError
 
 
@@ -27,8 +27,6 @@ def trend(
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours (NO_COLOR is the same).")] = False,
 ) -> None:
     """Show verdicts, losses, recoveries, outages and throughput over the nights, and what has changed."""
-    from rich.console import Console
-
     from harness.report.trend_page import write_trend
     from harness.report.trend_text import print_trend
     from harness.trend.changes import changes
@@ -49,13 +47,13 @@ def trend(
         )
     found = changes(table(stored.rows, newest=max(nights, window + before)), window=window, before=before, level=level)
     shown = table(stored.rows, newest=nights)
-    print_trend(shown, found, Console(no_color=no_color or None, highlight=False), left_out=len(stored.warnings))
+    print_trend(shown, found, result_console(json_output=False, no_color=no_color), left_out=len(stored.warnings))
     try:
         page = write_trend(shown, found, reports, warnings=stored.warnings)
     except OSError as error:
         raise HistoryError(f"the trend's page could not be written to {reports}: {error.strerror}") from error
     if page is None:
         raise UsageError(f"{reports}/trend.html is not ours and was left alone; move it, or name another --reports")
-    typer.echo(f"page  {page}")
+    echo(f"page  {page}")
     if open_it:
         webbrowser.open(page.resolve().as_uri())
