@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from harness.errors import BrokerError
-
-_KEY = re.compile(r"[a-z0-9_$.\-]+", re.IGNORECASE)
-_OWN = re.compile(r"listeners\.tcp\b|cluster_formation\b")
-"""Keys that the harness sets itself: a broker that listens elsewhere is one that it cannot reach."""
+from harness.scenario.broker_config import config_fault, config_text, permit_fault, plugin_fault
 
 _MANAGEMENT, _MQTT, _STOMP, _STREAM = (
     "management.tcp",
@@ -62,16 +58,9 @@ def render(
         else:
             lines |= {f"{part}.ip": address, f"{part}.port": str(port)}
     for key, value in config.items():
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        if not _KEY.fullmatch(key) or "#" in text or text.splitlines() != [text] or not text.strip():
-            raise BrokerError(
-                f"broker.config: {key!r} with value {text!r} cannot be a line of rabbitmq.conf; correct it"
-            )
-        if _OWN.match(key):
-            raise BrokerError(
-                f"broker.config: {key} is chosen by the harness, which must reach the broker; leave it out"
-            )
-        lines[key] = text
+        if (fault := config_fault(key, value)) is not None:
+            raise BrokerError(f"broker.config: {key} {fault}")
+        lines[key] = config_text(value)
     return "".join(f"{key} = {value}\n" for key, value in lines.items())
 
 
@@ -82,8 +71,8 @@ def render_advanced(permit: Sequence[str], *, cluster: Sequence[str] = ()) -> st
     drawn by chance, so as not to meet.
     """
     for feature in permit:
-        if not re.fullmatch(r"[a-z_]+", feature):
-            raise BrokerError(f"broker.permit: {feature!r} is not the name of a deprecated feature; correct it")
+        if (fault := permit_fault(feature)) is not None:
+            raise BrokerError(f"broker.permit: {fault}; correct it")
     permitted = ", ".join(f"{feature} => true" for feature in permit)
     settings = [f"{{permit_deprecated_features, #{{{permitted}}}}}"]
     if len(cluster) > 1:
@@ -98,6 +87,6 @@ def render_advanced(permit: Sequence[str], *, cluster: Sequence[str] = ()) -> st
 def render_plugins(plugins: Sequence[str]) -> str:
     """Render the file that lists the enabled plugins."""
     for plugin in plugins:
-        if not re.fullmatch(r"[a-z0-9_]+", plugin):
-            raise BrokerError(f"broker.plugins: {plugin!r} is not the name of a plugin; correct it")
+        if (fault := plugin_fault(plugin)) is not None:
+            raise BrokerError(f"broker.plugins: {fault}; correct it")
     return f"[{','.join(plugins)}].\n"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from harness.scenario.mistake import Mistake, Path, enumerated, shown
+from harness.scenario.mistake import Mistake, Path, enumerated, resting_on, shown
 from harness.scenario.queue_policy import OVERFLOWS, STRATEGIES
 from harness.scenario.scenario import Scenario
 from harness.scenario.topology import ALTERNATE_EXCHANGE, QUEUE_TYPE, DeclaredValue, Queue, key_of_argument
@@ -98,7 +98,7 @@ def unknown_arguments(scenario: Scenario) -> tuple[UnknownArgument, ...]:
 def argument_mistakes(scenario: Scenario) -> Iterator[Mistake]:
     """Find arguments that contradict a key, that the broker refuses, or that are too large to be sent."""
     for name, queue in scenario.queues.items():
-        yield from _of_queue(("queues", name, "arguments"), queue)
+        yield from resting_on(_of_queue(("queues", name, "arguments"), queue), ("queues", name, ...))
     for name, exchange in scenario.exchanges.items():
         yield from _too_large(("exchanges", name, "arguments"), exchange.arguments)
         alternate = exchange.arguments.get(ALTERNATE_EXCHANGE, "")

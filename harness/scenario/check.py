@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from harness.scenario.arguments import argument_mistakes
-from harness.scenario.mistake import Mistake, enumerated, nearest
+from harness.scenario.broker_config import config_mistakes
+from harness.scenario.mistake import Mistake, Pattern, enumerated, nearest, resting_on
 from harness.scenario.quantities import format_duration
 from harness.scenario.reach import unreachable
 from harness.scenario.references import dangling
@@ -44,11 +45,19 @@ def check(scenario: Scenario, abilities: Abilities = declared_abilities) -> tupl
     """Find every mistake of meaning, each at its path in the scenario's long form."""
     return (
         *dangling(scenario),
-        *unreachable(scenario),
-        *_broker(scenario, abilities(scenario.broker)),
-        *_queues(scenario),
+        *resting_on(unreachable(scenario), *_TRAFFIC),
+        *config_mistakes(scenario.broker),
+        *resting_on(_broker(scenario, abilities(scenario.broker)), ("broker", ...)),
+        *resting_on(_queues(scenario), ("broker", ...)),
         *_rest(scenario),
     )
+
+
+_TRAFFIC: Final[tuple[Pattern, ...]] = (
+    *((section, ...) for section in ("publishers", "workers", "queues", "exchanges", "bindings", "timeline")),
+    ("time_limit",),
+    ("backlog_first",),
+)
 
 
 def _broker(scenario: Scenario, able: frozenset[str]) -> Iterator[Mistake]:
@@ -89,7 +98,8 @@ def _rest(scenario: Scenario) -> Iterator[Mistake]:
     drain = scenario.drain
     if drain.quiet > drain.timeout:
         quiet, timeout = format_duration(drain.quiet), format_duration(drain.timeout)
-        yield Mistake(("drain", "quiet"), f"is longer than the drain's timeout ({quiet} against {timeout})")
+        message = f"is longer than the drain's timeout ({quiet} against {timeout})"
+        yield Mistake(("drain", "quiet"), message, rests_on=(("drain", "timeout"),))
     seen = {_plain(GUARANTEE): GUARANTEE}
     for name in scenario.controls:
         other = seen.setdefault(_plain(name), name)

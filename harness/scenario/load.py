@@ -140,11 +140,12 @@ def _load_text(
     ]
     known = {mistake.path for _, mistake in document.mistakes}
     validated = validate(document.data if isinstance(document.data, dict) else {}, model, known)
-    problems += (document.problem(file, validated.in_file(mistake)) for mistake in validated.mistakes)
+    problems += (document.problem(file, mistake) for mistake in validated.mistakes)
     if validated.scenario is None:
         return None, problems
     varied = vary(validated.scenario, model, abilities)
-    problems += (document.problem(file, validated.in_file(mistake)) for mistake in varied.mistakes)
+    own = (mistake for mistake in varied.mistakes if not validated.draft.is_consequence(mistake))
+    problems += (document.problem(file, validated.in_file(mistake)) for mistake in own)
     said = (*varied.remarks, *without_unit(validated.scenario, document.data))
     remarks = tuple(sorted(document.problem(file, validated.in_file(remark)) for remark in said))
     return Loaded(path, text, validated.scenario, remarks, varied.variants, _lines(document)), problems

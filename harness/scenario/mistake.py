@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import EllipsisType
 
 from harness.errors import Severity
 
 Path = tuple[str | int, ...]
 """Keys and indices from the top of the file."""
+
+Pattern = tuple[str | int | EllipsisType, ...]
+"""Paths: `"*"` stands for any one part, `...` at the end for whatever is above or below."""
 
 _LONGEST_SHOWN = 40
 _MOST_LISTED = 12
@@ -32,6 +36,23 @@ class Mistake(Remark):
     severity: Severity = Severity.MISTAKE
     meant: str | None = None
     """The key or word that was probably meant; reading goes on with it, to find what else is wrong."""
+    inside: str | None = None
+    """The key beside this one that it belongs into; reading goes on with it there."""
+    rests_on: tuple[Pattern, ...] = ()
+    """What else of the file it speaks of. Where something of that is wrong already, and was left out or guessed, this one is not told:
+    it may be nothing but a consequence."""
+
+
+def resting_on(mistakes: Iterable[Mistake], *patterns: Pattern) -> Iterator[Mistake]:
+    """Say of mistakes what they rest on."""
+    return (replace(mistake, rests_on=(*mistake.rests_on, *patterns)) for mistake in mistakes)
+
+
+def matches(pattern: Pattern, path: Path) -> bool:
+    """Whether a pattern speaks of a path."""
+    if pattern[-1:] == (...,):
+        return all(one in ("*", other) for one, other in zip(pattern[:-1], path, strict=False))
+    return len(pattern) == len(path) and all(one in ("*", other) for one, other in zip(pattern, path, strict=True))
 
 
 def dotted(path: Path) -> str:

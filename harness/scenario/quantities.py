@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from harness.scenario.base import Form
+from harness.scenario.mistake import shown
 
 _NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
 _SIGN = r"(?:<=|>=|==|<|>|=)"
@@ -50,9 +51,9 @@ def parse_duration(value: object) -> float:
     if isinstance(value, str) and (match := _DURATION.match(value)):
         seconds = float(match[1]) * _SECONDS[match[2]]
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = float(min(value, 2 * _LONGEST_S))
+        seconds = float(value) if 0 <= value <= _LONGEST_S else math.nan  # an integer may be too large for a float
     if not 0 <= seconds <= _LONGEST_S:
-        raise ValueError(f"must be {A_DURATION}, not {value!r}")
+        raise ValueError(f"must be {A_DURATION}, not {shown(value)}")
     return seconds
 
 
@@ -82,7 +83,7 @@ def parse_size(value: object) -> int:
         return value
     if isinstance(value, str) and (match := _SIZE.match(value)):
         return int(match[1]) * _BYTES[match[2]]
-    raise ValueError(f"must be {A_SIZE}, not {value!r}")
+    raise ValueError(f"must be {A_SIZE}, not {shown(value)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +149,12 @@ class _Notation:
             if between := re.match(rf"^\s*({self.figure})\s*\.\.\s*({self.figure})\s*$", text):
                 low, high = self.number(between[1]), self.number(between[2])
                 if low > high:
-                    raise ValueError(f"{text!r} is an empty range: its first figure is the greater one")
+                    raise ValueError(f"{shown(text)} is an empty range: its first figure is the greater one")
                 return Comparison(text, ((">=", low), ("<=", high)))
             if match := re.match(rf"^\s*({_SIGN})?\s*({self.figure})\s*$", text):
                 sign = {"=": "==", None: "=="}.get(match[1], match[1])
                 return Comparison(text, ((sign, self.number(match[2])),))
-        raise ValueError(f"must be {self.form}, not {text!r}" if value is not None else f"must be {self.form}")
+        raise ValueError(f"must be {self.form}, not {shown(text)}" if value is not None else f"must be {self.form}")
 
 
 def _plain(text: str) -> float:

@@ -26,6 +26,9 @@ Some actions have a short form: `kill: broker`, `kill: worker-2`, `pause: worker
 
 A control's `set` names a setting by its path: `publishers.persistent`, `queues.tasks.durable`, `timeline.0.scale.to` (steps are counted
 from 0), or `workers.slow.prefetch` for the group called slow.
+
+An expectation inside a section may also be written by its path, as results name it: `outage.publishers: "< 20s"` under `expect` says the
+same as `outage: {publishers: "< 20s"}`.
 """
 
 _PLAIN: Final = {
@@ -91,6 +94,8 @@ def _objects(node: Schema, path: str) -> Iterator[tuple[str, str]]:
 def _rows(node: Schema, definitions: Schema, titles: Mapping[str, str]) -> Iterator[str]:
     required = node.get("required", ())
     for key, value in node.get("properties", {}).items():
+        if "." in key:
+            continue  # the same as a key of a section, which has a table of its own
         default = value.get("default")
         left_out = "must be given" if key in required else "" if default in (None, "") else f"`{_yaml(default)}`"
         kind = _value(value, definitions, titles)

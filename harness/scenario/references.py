@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
-from harness.scenario.mistake import Mistake, Path, did_you_mean, nearest, shown
+from harness.scenario.mistake import Mistake, Path, Pattern, did_you_mean, nearest, shown
 from harness.scenario.queue_policy import effective_policy
 from harness.scenario.routing import BUILT_IN_EXCHANGES
 from harness.scenario.scenario import Scenario
@@ -13,7 +14,38 @@ from harness.scenario.topology import ALTERNATE_EXCHANGE, DeadLetter, Queue
 
 _LONGEST_NAME: Final = 255
 """Bytes of an AMQP short string."""
+_NAMES: Final[tuple[Pattern, ...]] = tuple(
+    (section, "*", key) for section in ("publishers", "workers") for key in ("name", "count")
+)
 _SELECTORS: Final = ("any", "all", "holding deliveries", "holding unconfirmed")
+
+
+_WORKERS: Final[tuple[Pattern, ...]] = (
+    ("workers",),
+    ("workers", "*", "name"),
+    ("workers", "*", "count"),
+    ("timeline",),
+    ("timeline", "*", "scale"),
+    ("timeline", "*", "scale", "to"),
+)
+_NAMED_BY: Final[dict[str, tuple[Pattern, ...]]] = {
+    "queue": (("queues",),),
+    "exchange": (("exchanges",),),
+    "worker": _WORKERS,
+    "worker group": _WORKERS,
+    "publisher": (("publishers",), ("publishers", "*", "name"), ("publishers", "*", "count")),
+    "node": (("broker",), ("broker", "nodes")),
+    "task": (
+        ("publishers",),
+        ("publishers", "*", "tasks"),
+        ("publishers", "*", "tasks", "*"),
+        ("timeline",),
+        ("timeline", "*", "publish"),
+        ("timeline", "*", "publish", "text"),
+    ),
+    "action of the timeline": (("timeline",), ("timeline", "*", "*")),
+}
+"""By kind, what names things of it: an unknown name may be that of something that is wrong itself."""
 
 
 def dangling(scenario: Scenario) -> Iterator[Mistake]:
@@ -48,7 +80,8 @@ def _publishers(scenario: Scenario) -> tuple[str, ...]:
 def _unknown(path: Path, kind: str, word: str, known: Iterable[str]) -> Iterator[Mistake]:
     candidates = tuple(known)
     if word not in candidates:
-        yield Mistake(path, f"unknown {kind} {shown(word)}{did_you_mean(word, tuple(filter(None, candidates)))}")
+        message = f"unknown {kind} {shown(word)}{did_you_mean(word, tuple(filter(None, candidates)))}"
+        yield Mistake(path, message, rests_on=_NAMED_BY[kind])
 
 
 def _names(scenario: Scenario) -> Iterator[Mistake]:
@@ -64,9 +97,12 @@ def _names(scenario: Scenario) -> Iterator[Mistake]:
         for index, name in enumerate(groups):
             path = (section, index, "name")
             if name in taken:
-                yield Mistake(path, f"another group is called {name} already; give each group its own name")
+                yield Mistake(
+                    path, f"another group is called {name} already; give each group its own name", rests_on=_NAMES
+                )
             elif name in actors:
-                yield Mistake(path, f"another group calls one of its own {name}; give the group another name")
+                message = f"another group calls one of its own {name}; give the group another name"
+                yield Mistake(path, message, rests_on=_NAMES)
             taken.add(name)
 
 
@@ -121,7 +157,9 @@ def _dead_letter_target(name: str, queue: Queue, scenario: Scenario) -> Iterator
         yield from _unknown(at_key, "queue", key, scenario.queues)
     elif exchange == "" and _only_its_own(name, scenario):
         message = "sends dead letters back to their own queue; name a queue, or an exchange"
-        yield Mistake(("queues", name, "dead_letter") if queue.dead_letter is not None else at_exchange, message)
+        path: Path = ("queues", name, "dead_letter") if queue.dead_letter is not None else at_exchange
+        routes = tuple((section, ...) for section in ("publishers", "queues", "exchanges", "bindings", "timeline"))
+        yield Mistake(path, message, rests_on=routes)
     elif exchange:
         yield from _unknown(at_exchange, "exchange", exchange, _exchanges(scenario))
 
@@ -149,7 +187,8 @@ def _traffic(scenario: Scenario) -> Iterator[Mistake]:
             yield from _unknown(("workers", index, "queue"), "queue", workers.queue, scenario.queues)
         source = scenario.queues.get(workers.queue or scenario.first_queue)
         if source is not None and source.rests:
-            yield Mistake(("workers", index, "queue"), "this queue rests: no worker consumes from it")
+            message = "this queue rests: no worker consumes from it"
+            yield Mistake(("workers", index, "queue"), message, rests_on=(("queues",),))
 
 
 def _timeline(scenario: Scenario) -> Iterator[Mistake]:
@@ -169,7 +208,7 @@ def _timeline(scenario: Scenario) -> Iterator[Mistake]:
             names = known.get(role, ())
             if role in ("worker", "publisher") and name.isdecimal():
                 if not any(actor.endswith(f"-{name}") for actor in names):
-                    yield Mistake(path, f"unknown {role} {name}{did_you_mean('', names)}")
+                    yield Mistake(path, f"unknown {role} {name}{did_you_mean('', names)}", rests_on=_NAMED_BY[role])
             else:
                 if role in ("worker", "publisher") and nearest(name, _SELECTORS) is not None:
                     names = (*names, *_SELECTORS)
@@ -178,7 +217,8 @@ def _timeline(scenario: Scenario) -> Iterator[Mistake]:
         if scaling is not None and scaling[0] is None and len(scenario.workers) != 1:
             groups = tuple(group.name for group in scenario.workers)
             hint = f"which of the groups ({', '.join(groups)})" if groups else "there are no workers"
-            yield Mistake(("timeline", index, action.name), f"say what is scaled: {hint}")
+            message = f"say what is scaled: {hint}"
+            yield Mistake(("timeline", index, action.name), message, rests_on=(("workers", ...),))
 
 
 def _expectations(scenario: Scenario) -> Iterator[Mistake]:
@@ -187,7 +227,7 @@ def _expectations(scenario: Scenario) -> Iterator[Mistake]:
     for section, names in (("processed_by", expect.processed_by), ("shares", expect.shares)):
         for name in names:
             for mistake in _unknown(("expect", section, name), "worker", name, workers):
-                yield Mistake(mistake.path, mistake.message, about_key=True)
+                yield replace(mistake, about_key=True)
     texts = {text for group in scenario.publishers for text in group.tasks}
     texts |= {step.action.publishes()[1] for step in scenario.timeline}
     for name, expected in expect.processed_by.items():
@@ -200,4 +240,4 @@ def _expectations(scenario: Scenario) -> Iterator[Mistake]:
     actions = tuple(dict.fromkeys(step.action.name for step in scenario.timeline))
     for name in expect.faster_after:
         for mistake in _unknown(("expect", "faster_after", name), "action of the timeline", name, actions):
-            yield Mistake(mistake.path, mistake.message, about_key=True)
+            yield replace(mistake, about_key=True)

@@ -6,6 +6,7 @@ something, triggers that are never met) is left to the loader.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from harness.scenario.grammar import fields
 from harness.scenario.quantities import QUANTITY, write_duration
 from harness.scenario.scenario import Scenario, scenario_model
 from harness.scenario.settings import NOT_SETTABLE
+from harness.scenario.short_paths import dotted_keys, named_sections
 from harness.scenario.timeline import Action, Step
 
 FILE: Final = Path(__file__).with_name("schema.json")
@@ -39,6 +41,7 @@ def schema(actions: Mapping[str, type[Action]]) -> dict[str, Any]:
     ]
     settable = "|".join(name for name in Scenario.model_fields if name not in NOT_SETTABLE)
     definitions["Control"]["properties"]["set"]["propertyNames"] = {"pattern": rf"^({settable})(\.|$)"}
+    _allow_dotted(definitions)
     quantities: dict[str, Any] = {}
     body: dict[str, Any] = _tidied(generated | {"definitions": definitions}, quantities)
     body["definitions"] = dict(sorted((body["definitions"] | quantities).items()))
@@ -65,6 +68,25 @@ def _allow_shorthand(step: dict[str, Any], name: str, action: type[Action]) -> N
         step["properties"][name]["anyOf"].insert(0, {"type": "string"})
 
 
+def _allow_dotted(definitions: dict[str, Any]) -> None:
+    """An expectation may stand under its dotted path, without the mappings around it."""
+    expectations = definitions["Expectations"]
+    for key in dotted_keys():
+        node = expectations
+        for part in key.split("."):
+            node = _resolved(node["properties"][part], definitions)
+        expectations["properties"][key] = copy.deepcopy(node)
+    for section in named_sections():
+        values = expectations["properties"][section]["additionalProperties"]
+        expectations.setdefault("patternProperties", {})[rf"^{section}\..+$"] = copy.deepcopy(values)
+
+
+def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Follow what may be left out to the mapping that it is; a value stays as it is."""
+    branches = [branch for branch in node.get("anyOf", [node]) if "$ref" in branch]
+    return definitions[branches[0]["$ref"].rsplit("/", 1)[-1]] if len(branches) == 1 else node
+
+
 def _tidied(node: Any, quantities: dict[str, Any]) -> Any:
     """Say it shorter and in the words of draft 7; quantities are collected and referred to."""
     if isinstance(node, list):
@@ -76,7 +98,7 @@ def _tidied(node: Any, quantities: dict[str, Any]) -> Any:
         return _reference(node, mark, quantities)
     tidy: dict[str, Any] = {}
     for key, value in node.items():
-        if key in ("properties", "definitions"):
+        if key in ("properties", "patternProperties", "definitions"):
             tidy[key] = {name: _tidied(each, quantities) for name, each in value.items()}
         elif key == "prefixItems":  # A tuple.
             tidy["items"] = _tidied(value, quantities)

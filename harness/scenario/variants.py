@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.scenario.base import with_nothing_set
 from harness.scenario.check import Abilities, check
 from harness.scenario.expectations import Expectations
-from harness.scenario.mistake import Mistake, Path, Remark, dotted
+from harness.scenario.mistake import Mistake, Path, Pattern, Remark, dotted
 from harness.scenario.remarks import control_remarks, remarks
 from harness.scenario.resolve import canonical, setting_text
 from harness.scenario.scenario import GUARANTEE, Control, Scenario
@@ -76,14 +76,18 @@ def _apply(
         try:
             changed = with_setting(changed, path, value, model)
         except SettingError as error:
-            mistakes.append(Mistake(("controls", name, "set", path), str(error), about_key=True))
+            section = path.split(".")[0]
+            rests_on: tuple[Pattern, ...] = ((section,), (section, "*"), (section, "*", "name"))
+            wrong = Mistake(("controls", name, "set", path), str(error), about_key=True, rests_on=rests_on)
+            mistakes.append(wrong)
     validated = validate(changed, model)
     mistakes += (_in_control(mistake, name, control) for mistake in validated.mistakes)
     if validated.scenario is None or mistakes:
         return None, tuple(mistakes)
     if _meaning(validated.scenario) == _meaning(model.model_validate(plain)):
         what = "it sets what is so already" if len(control.set) == 1 else "all that it sets is so already"
-        return None, (Mistake(("controls", name, "set"), f"takes nothing away: {what}"),)
+        rests_on = tuple((path.split(".")[0], ...) for path in control.set)
+        return None, (Mistake(("controls", name, "set"), f"takes nothing away: {what}", rests_on=rests_on),)
     return validated.scenario.model_copy(update={"expect": control.expect}), ()
 
 
@@ -99,12 +103,16 @@ def _meaning(scenario: Scenario) -> dict[str, Any]:
 def _in_control(mistake: Mistake, name: str, control: Control) -> Mistake:
     """Place a mistake that only the variant has: at the setting that brings it about, or at the expectation."""
     if mistake.path[:1] == ("expect",):
-        return Mistake(("controls", name, *mistake.path), mistake.message, mistake.about_key)
+        return replace(mistake, path=("controls", name, *mistake.path))
     path, message = _cause(mistake.path, control), mistake.message
+    at: Path = ("controls", name, "set")
     if path is None:
-        return Mistake(("controls", name, "set"), f"makes {dotted(mistake.path)} wrong: {message}")
-    same = path.split(".")[-1] == str(mistake.path[-1]) if mistake.path else False
-    return Mistake(("controls", name, "set", path), message if same else f"{dotted(mistake.path)}: {message}")
+        message = f"makes {dotted(mistake.path)} wrong: {message}"
+    else:
+        at = (*at, path)
+        same = path.split(".")[-1] == str(mistake.path[-1]) if mistake.path else False
+        message = message if same else f"{dotted(mistake.path)}: {message}"
+    return Mistake(at, message, rests_on=(*mistake.rests_on, (*mistake.path, ...)))
 
 
 def _cause(path: Path, control: Control) -> str | None:

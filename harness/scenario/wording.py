@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from harness.scenario.grammar import Alternative, at, fields, forms, keys, literals, written_key
+from harness.scenario.grammar import Alternative, at, below, fields, forms, keys, literals, written_key
 from harness.scenario.mistake import Mistake, Path, did_you_mean, enumerated, nearest, shown
 from harness.scenario.timeline import Step
 
@@ -53,7 +53,7 @@ def mistakes(error: ValidationError, model: type[BaseModel], data: Mapping[str, 
     worded: list[Mistake] = []
     for finding in findings:
         if finding.union is None:
-            worded.append(_word(finding, model))
+            worded.append(_word(finding, model, data))
         elif finding.union not in told:
             told.add(finding.union)
             worded += _word_union([each for each in findings if each.union == finding.union], model, data)
@@ -91,12 +91,12 @@ def _key_for(part: str | int, here: Any, options: tuple[Alternative, ...]) -> st
             return None
 
 
-def _word(finding: _Finding, model: type[BaseModel]) -> Mistake:
+def _word(finding: _Finding, model: type[BaseModel], data: Mapping[str, Any]) -> Mistake:
     error, path, value = finding.error, finding.path, finding.error["input"]
     kind, context = error["type"], error.get("ctx", {})
     options = at(model, path)
     if kind == "extra_forbidden" or error["loc"][-1:] == (_KEY,):
-        return _unknown_key(path, model)
+        return _unknown_key(path, model, data)
     if kind == "missing":
         plain = options and not any(option.model or option.one_or_many for option in options)
         return Mistake(path, f"is missing; it is {forms(options)}" if plain else "is missing", about_key=True)
@@ -135,18 +135,16 @@ def _word_union(findings: list[_Finding], model: type[BaseModel], data: Mapping[
     union = findings[0].union
     assert union is not None  # noqa: S101 - the caller groups by it
     options = at(model, union)
-    value: Any = data
-    for part in union:
-        value = value[part]
+    value = _at(data, union)
     if isinstance(value, dict):
         models = [option.model for option in options if option.model is not None]
         if models:
             meant = max(models, key=lambda each: _fit(value, each, findings))
-            yield from (_word(each, model) for each in findings if each.is_about(meant))
+            yield from (_word(each, model, data) for each in findings if each.is_about(meant))
             return
     inside = [each for each in findings if len(each.path) > len(union)]
     if isinstance(value, list) and inside:
-        yield _word(inside[0], model)
+        yield _word(inside[0], model, data)
         return
     yield _not_the_form(union, value, options, findings[0].error)
 
@@ -157,12 +155,29 @@ def _fit(value: dict[str, Any], model: type[BaseModel], findings: list[_Finding]
     return near, -sum(each.is_about(model) for each in findings)
 
 
-def _unknown_key(path: Path, model: type[BaseModel]) -> Mistake:
+def _unknown_key(path: Path, model: type[BaseModel], data: Mapping[str, Any]) -> Mistake:
     options = at(model, path[:-1])
     word, known = str(path[-1]), keys(options)
+    if (inside := _belongs_inside(word, options, _at(data, path[:-1]))) is not None:
+        message = f"belongs inside {inside}, as in `{inside}: {{{word}: …}}`"
+        return Mistake(path, message, about_key=True, inside=inside)
     step = any(option.model is not None and issubclass(option.model, Step) for option in options)
     message = f"unknown {'action' if step else 'key'}{did_you_mean(word, known)}"
     return Mistake(path, message, about_key=True, meant=nearest(word, known))
+
+
+def _belongs_inside(word: str, options: tuple[Alternative, ...], here: Any) -> str | None:
+    """Return the key beside an unknown one that takes exactly this word inside: the only one, or the only one that is given."""
+    takes = [key for key in keys(options) if word in keys(tuple(deep for each in options for deep in below(each, key)))]
+    given = [key for key in takes if isinstance(here, Mapping) and key in here]
+    return (given or takes)[0] if len(given or takes) == 1 else None
+
+
+def _at(data: Mapping[str, Any], path: Path) -> Any:
+    here: Any = data
+    for part in path:
+        here = here[part]
+    return here
 
 
 def _expected(error: ErrorDetails) -> tuple[str, ...]:
