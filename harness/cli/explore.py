@@ -12,6 +12,7 @@ import typer
 
 from harness.cli.nightly import budget_of
 from harness.cli.options import (
+    LARGEST_SEED,
     REPORTS,
     BrokerChoice,
     BrokerOption,
@@ -48,7 +49,8 @@ def explore(
     scheduler: Scheduler = None,
     reports: Reports = REPORTS,
     seed: Annotated[
-        int | None, typer.Option(help="Seed that the schedules are drawn with; drawn if not given.")
+        int | None,
+        typer.Option(min=0, max=LARGEST_SEED // 2, help="Seed that the schedules are drawn with; drawn if not given."),
     ] = None,
     jobs: JobsAtOnce = None,
     controls: Annotated[

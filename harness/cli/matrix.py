@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from harness.cli.options import (
+    LARGEST_SEED,
     REPORTS,
     BrokerChoice,
     BrokerOption,
@@ -59,7 +60,10 @@ def matrix(
     scheduler: Scheduler = None,
     reports: Reports = REPORTS,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of the first run of each combination; counted up for the others.")
+        int | None,
+        typer.Option(
+            min=0, max=LARGEST_SEED // 2, help="Seed of the first run of each combination; counted up for the others."
+        ),
     ] = None,
     jobs: JobsAtOnce = None,
     controls: Annotated[bool, typer.Option(help="Run each scenario's controls beside the guarantee.")] = True,

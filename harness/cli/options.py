@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
+from typing import IO, TYPE_CHECKING, Annotated, Final, Literal, cast
 
 import typer
 
@@ -16,10 +16,13 @@ from harness.plain import printed, without_commands
 from harness.traffic.client_name import ClientName
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
     from harness.broker.protocol import Broker, BrokerSettings
     from harness.ledger import Ledger
+    from harness.scenario.mistake import Mistake
     from harness.scenario.scenario import BrokerModel
 
 
@@ -74,6 +77,11 @@ Scheduler = Annotated[
         show_default=False,
     ),
 ]
+LARGEST_SEED: Final = 2**63 - 1
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, max=LARGEST_SEED, help="Seed of all random choices; drawn if not given."),
+]
 Backend = Literal["auto", "container", "native", "compose", "external"]
 
 
@@ -121,7 +129,7 @@ class BrokerOption:
 
     def _compose_file(self, model: BrokerModel, scenario_file: Path) -> Path:
         beside = scenario_file.parent / model.compose_file
-        return self.compose_file or (beside if beside.exists() else Path(model.compose_file))
+        return self.compose_file or (beside if _is_file(beside) else Path(model.compose_file))
 
     def make(
         self,
@@ -146,6 +154,16 @@ class BrokerOption:
         )
         return selection.broker, selection.reason
 
+    def missing(self, scenario_file: Path, model: BrokerModel) -> Iterator[Mistake]:
+        """Find the file that the scenario names for its broker and that is not there; one that the option names is checked with it."""
+        from harness.scenario.mistake import Mistake
+
+        if (self.backend or model.backend) != "compose" or self.compose_file is not None:
+            return
+        file = self._compose_file(model, scenario_file)
+        if not _is_file(file):
+            yield Mistake(("broker", "compose_file"), f"there is no compose file {file}; name one that is there")
+
     def abilities(self, model: BrokerModel) -> frozenset[str]:
         """Name what can be done to the broker (see harness.broker.protocol.Ability), known before anything is started."""
         from harness.broker.abilities import abilities
@@ -157,6 +175,13 @@ class BrokerOption:
 def _safe(text: str) -> str:
     """Show what somebody wrote, unless a password may be in it."""
     return "that" if "@" in text else repr(text)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long, or no name of a file
+        return False
 
 
 def error_console(*, no_color: bool = False) -> Console:

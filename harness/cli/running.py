@@ -17,6 +17,7 @@ from harness.cli.options import (
     Reports,
     Scenarios,
     Scheduler,
+    Seed,
     echo,
     say,
 )
@@ -35,7 +36,7 @@ def run(
     client: Client = None,
     scheduler: Scheduler = None,
     reports: Reports = REPORTS,
-    seed: Annotated[int | None, typer.Option(help="Seed of all random choices; drawn if not given.")] = None,
+    seed: Seed = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Runs at once.")] = 1,
     controls: Annotated[bool, typer.Option(help="Run the scenario's controls beside the guarantee.")] = True,
     json_output: Annotated[
@@ -111,7 +112,7 @@ def validate(
 def plan(
     scenarios: Scenarios,
     broker: BrokerChoice = None,
-    seed: Annotated[int | None, typer.Option(help="Seed to plan with.")] = None,
+    seed: Seed = None,
 ) -> None:
     """Say what would happen, without doing it."""
     from harness.cli.plan_text import plan_text
@@ -172,7 +173,7 @@ def load(
     from harness.faults.registry import actions
     from harness.scenario.load import load_all
 
-    loaded = load_all(paths, actions(), option.abilities)
+    loaded = load_all(paths, actions(), option.abilities, option.missing)
     for one in loaded:
         option.check(one.scenario.broker, one.path, to_run=to_run)
     return loaded if client is None else tuple(one.with_client(client) for one in loaded)

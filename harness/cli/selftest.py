@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from harness.cli.options import REPORTS, BrokerOption, Client, Image, Reports, echo, say
+from harness.cli.options import LARGEST_SEED, REPORTS, BrokerOption, Client, Image, Reports, echo, say
 from harness.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def selftest(
     image: Image = None,
     client: Client = None,
     reports: Reports = REPORTS,
-    seed: Annotated[int, typer.Option(help="Seed of what is planted, or lied about.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of what is planted, or lied about.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, max=1000, help="How often each kind of fault is planted.")] = 5,
     everything: Annotated[
         bool,

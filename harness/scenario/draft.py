@@ -122,24 +122,26 @@ class Draft:
         """Change what is wrong to what was probably meant, or leave it out; False where nothing is left to be done."""
         path = mistake.path
         self._tried[path] += 1
-        if not path:
-            return False
-        if self._tried[path] > 1:
-            return self.leave_out(path if self._tried[path] == 2 else path[: -(self._tried[path] - 2)])
-        parent, last = self._at(path[:-1]), path[-1]
-        if not isinstance(parent, dict) or last not in parent:
-            if mistake.about_key:  # missing
-                return self._fill(path)
-            return self.leave_out(path)
+        if (more := self._tried[path] - 1) > 0:
+            return self.leave_out(
+                path[: len(path) - more + 1]
+            )  # what did not help: the same place, then what is around it
+        parent = self._at(path[:-1])
+        if path and isinstance(parent, dict) and path[-1] in parent:
+            return self._repair(mistake, parent)
+        return self._fill(path) if mistake.about_key else self.leave_out(path)
+
+    def _repair(self, mistake: Mistake, parent: dict[str, Any]) -> bool:
+        path = mistake.path
+        *_, last = path
         if mistake.inside is not None:
             return self.move(path, (*path[:-1], mistake.inside, last)) or self._drop(path)
         if mistake.about_key:
-            moved = mistake.meant is not None and self.move(path, (*path[:-1], mistake.meant))
-            return moved or self._drop(path)
-        if mistake.meant is not None:
-            parent[last] = {"true": True, "false": False}.get(mistake.meant, mistake.meant)
-            return True
-        return self.leave_out(path)
+            return (mistake.meant is not None and self.move(path, (*path[:-1], mistake.meant))) or self._drop(path)
+        if mistake.meant is None:
+            return self.leave_out(path)
+        parent[str(last)] = {"true": True, "false": False}.get(mistake.meant, mistake.meant)
+        return True
 
     def leave_out(self, path: Path) -> bool:
         """Leave out what is at a path, or what is around it if there is nothing; keep what other parts may refer to."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -10,12 +10,21 @@ from typing import Final, Literal
 from harness.errors import Problem, ScenarioError, Severity
 from harness.scenario.check import Abilities, declared_abilities
 from harness.scenario.document import Document, parse, read
-from harness.scenario.mistake import dotted
-from harness.scenario.scenario import Scenario, scenario_model
+from harness.scenario.mistake import Mistake, dotted
+from harness.scenario.scenario import GUARANTEE, BrokerModel, Scenario, scenario_model
 from harness.scenario.timeline import Action
 from harness.scenario.units import without_unit
 from harness.scenario.validate import validate
 from harness.scenario.variants import Variant, vary
+
+Missing = Callable[[Path, BrokerModel], Iterable[Mistake]]
+"""Finds what the broker of a scenario file needs and is not there."""
+
+
+def nothing_missing(_file: Path, _broker: BrokerModel) -> tuple[Mistake, ...]:
+    """Find nothing: for whoever will start no broker."""
+    return ()
+
 
 SUFFIXES: Final = (".yaml", ".yml")
 """Of the files that a folder is searched for; a file that is named may be called anything."""
@@ -80,17 +89,21 @@ def load_text(
 
 
 def load_all(
-    paths: Sequence[Path], actions: Mapping[str, type[Action]], abilities: Abilities = declared_abilities
+    paths: Sequence[Path],
+    actions: Mapping[str, type[Action]],
+    abilities: Abilities = declared_abilities,
+    missing: Missing = nothing_missing,
 ) -> tuple[Loaded, ...]:
     """Load files, and of folders all files named *.yaml or *.yml, by name; a file that is named twice counts once.
 
+    `missing` finds what a scenario's broker needs of this machine's files and does not find there.
     Raises ScenarioError with every mistake in any of them.
     """
     model = scenario_model(actions)
     files, problems = _files(paths)
     loaded: list[Loaded] = []
     for file in files:
-        one, wrong = _load(file, model, abilities)
+        one, wrong = _load(file, model, abilities, missing)
         problems += sorted(wrong)
         if one is not None:
             loaded.append(one)
@@ -122,13 +135,15 @@ def _right(loaded: Loaded | None, problems: list[Problem]) -> Loaded:
     return loaded
 
 
-def _load(path: Path, model: type[Scenario], abilities: Abilities) -> tuple[Loaded | None, list[Problem]]:
+def _load(
+    path: Path, model: type[Scenario], abilities: Abilities, missing: Missing = nothing_missing
+) -> tuple[Loaded | None, list[Problem]]:
     text = read(path)
-    return (None, [text]) if isinstance(text, Problem) else _load_text(text, path, model, abilities)
+    return (None, [text]) if isinstance(text, Problem) else _load_text(text, path, model, abilities, missing)
 
 
 def _load_text(
-    text: str, path: Path, model: type[Scenario], abilities: Abilities
+    text: str, path: Path, model: type[Scenario], abilities: Abilities, missing: Missing = nothing_missing
 ) -> tuple[Loaded | None, list[Problem]]:
     file = str(path)
     document = parse(text, file)
@@ -144,11 +159,24 @@ def _load_text(
     if validated.scenario is None:
         return None, problems
     varied = vary(validated.scenario, model, abilities)
-    own = (mistake for mistake in varied.mistakes if not validated.draft.is_consequence(mistake))
+    of_files = _missing(varied.variants, path, missing)
+    own = (mistake for mistake in (*varied.mistakes, *of_files) if not validated.draft.is_consequence(mistake))
     problems += (document.problem(file, validated.in_file(mistake)) for mistake in own)
     said = (*varied.remarks, *without_unit(validated.scenario, document.data))
     remarks = tuple(sorted(document.problem(file, validated.in_file(remark)) for remark in said))
     return Loaded(path, text, validated.scenario, remarks, varied.variants, _lines(document)), problems
+
+
+def _missing(variants: Sequence[Variant], path: Path, missing: Missing) -> dict[Mistake, None]:
+    """Find what a file's variants miss: of a control only what the guarantee does not miss."""
+    found: dict[Mistake, None] = {}
+    for variant in variants:
+        for mistake in missing(path, variant.scenario.broker):
+            if variant.name == GUARANTEE:
+                found[mistake] = None
+            elif mistake not in found:
+                found[replace(mistake, path=("controls", variant.name, "set"))] = None
+    return found
 
 
 def _lines(document: Document) -> dict[str, int]:

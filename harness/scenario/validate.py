@@ -56,6 +56,7 @@ def validate(data: Mapping[str, Any], model: type[Scenario], known: Collection[P
             present = [replace(each, path=draft.path(each.path)) for each in mistakes(error, model, whole)]
         for mistake in [each for each in present if not draft.may_come_of_a_guess(each)]:
             tell(mistake)
-        if not any([draft.repair(mistake) for mistake in present]):
+        repaired = [draft.repair(mistake) for mistake in present]
+        if not any(repaired):
             break
     return Validated(None, tuple(found.values()), draft)

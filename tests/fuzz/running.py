@@ -8,11 +8,17 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
 from typing import Final
 
+import typer.main
+
 from harness.cli import answer
 from tests.fuzz.attempt import Answer
+
+typer.main.get_command = cache(typer.main.get_command)
+"""The commands are put together once, and not for each call: that takes longer than most of them."""
 
 HANG_S: Final = 120.0
 """A bound for what hangs. Nothing that is tried takes a tenth of it."""

@@ -78,3 +78,47 @@ def test_an_error_says_where_it_happened(tmp_path: Path) -> None:
     assert described(caught.value, tmp_path).startswith(
         "step 2 (kill): KeyError: 'key': this is a fault of the harness"
     )
+
+
+SCENARIO = "name: x\npublishers: {messages: 1}\n"
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**63), "x"])
+@pytest.mark.parametrize("command", ["run", "plan", "matrix", "explore"])
+def test_a_seed_below_0_or_beyond_63_bits_is_refused_before_anything_starts(
+    command: str, seed: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(SCENARIO, encoding="utf-8")
+    reports = ["--reports", str(tmp_path / "reports")] if command != "plan" else []
+    assert answer([command, str(file), "--seed", seed, *reports]) == ExitCode.USAGE
+    assert "--seed" in capfd.readouterr().err
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "validate", "plan"])
+def test_a_compose_file_that_is_missing_is_told_before_anything_starts(
+    command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(f"{SCENARIO}broker: {{backend: compose, compose_file: nowhere.yaml}}\nseed: -1\n", encoding="utf-8")
+    assert answer([command, str(file)]) == ExitCode.USAGE
+    said = capfd.readouterr().err.splitlines()
+    assert said == [
+        f"{file}:3:42: broker.compose_file: there is no compose file nowhere.yaml; name one that is there",
+        f"{file}:4:7: seed: must be at least 0, not -1",
+    ]
+
+
+def test_a_compose_file_that_an_option_or_a_control_names_is_looked_for_as_well(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(
+        f"{SCENARIO}controls: {{a: {{set: {{broker.backend: compose, broker.compose_file: nix}}, expect: {{lost: 0}}}}}}\n",
+        encoding="utf-8",
+    )
+    assert answer(["validate", str(file)]) == ExitCode.USAGE
+    assert "x.yaml:3:21: controls.a.set: there is no compose file nix" in capfd.readouterr().err
+    assert answer(["validate", str(file), "--broker", f"compose:{tmp_path / 'none.yaml'}"]) == ExitCode.USAGE
+    assert f"--broker: there is no compose file {tmp_path / 'none.yaml'}" in capfd.readouterr().err
