@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from typing import Final
 
 from harness.scenario.arguments import argument_mistakes
 from harness.scenario.broker_config import config_mistakes
-from harness.scenario.mistake import Mistake, Pattern, enumerated, nearest, resting_on
+from harness.scenario.mistake import MOST_MISTAKES, Mistake, Pattern, enumerated, nearest, resting_on
 from harness.scenario.quantities import format_duration
 from harness.scenario.reach import unreachable
 from harness.scenario.references import dangling
@@ -42,15 +43,16 @@ def declared_abilities(broker: BrokerModel) -> frozenset[str]:
 
 
 def check(scenario: Scenario, abilities: Abilities = declared_abilities) -> tuple[Mistake, ...]:
-    """Find every mistake of meaning, each at its path in the scenario's long form."""
-    return (
-        *dangling(scenario),
-        *resting_on(unreachable(scenario), *_TRAFFIC),
-        *config_mistakes(scenario.broker),
-        *resting_on(_broker(scenario, abilities(scenario.broker)), ("broker", ...)),
-        *resting_on(_queues(scenario), ("broker", ...)),
-        *_rest(scenario),
+    """Find every mistake of meaning, one more than MOST_MISTAKES at most, each at its path in the scenario's long form."""
+    found = chain(
+        dangling(scenario),
+        config_mistakes(scenario.broker),
+        resting_on(unreachable(scenario), *_TRAFFIC),
+        resting_on(_broker(scenario, abilities(scenario.broker)), ("broker", ...)),
+        resting_on(_queues(scenario), ("broker", ...)),
+        _rest(scenario),
     )
+    return tuple(islice(found, MOST_MISTAKES + 1))
 
 
 _TRAFFIC: Final[tuple[Pattern, ...]] = (

@@ -6,8 +6,11 @@ reported with their place; only a syntax error ends the reading at once.
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import re
+import select
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,13 +21,18 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.scanner import Scanner
 
 from harness.errors import Problem
 from harness.scenario.mistake import Mistake, Path, Remark, dotted, shown
 
 LARGEST_FILE: Final = 1 << 20
 """Bytes; the limit also ends the reading of a file that never ends."""
+LONGEST_WAIT_S: Final = 10.0
+"""For whoever writes to a pipe that is read as a scenario."""
 DEEPEST_NESTING: Final = 40
+_DEEPEST_SCANNED: Final = 2 * DEEPEST_NESTING
+"""What is a little too deep is told with its path."""
 
 _TAG: Final = "tag:yaml.org,2002:"
 
@@ -91,8 +99,7 @@ class Document:
 def read(path: FilePath) -> str | Problem:
     """Read a file's text, or say why that cannot be done."""
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
+        content = _content(path)
     except OSError as error:
         return Problem(str(path), 0, 0, "", f"cannot be read: {(error.strerror or str(error)).lower()}")
     except ValueError:
@@ -105,6 +112,27 @@ def read(path: FilePath) -> str | Problem:
         place = _place_in(content.decode("latin-1"), error.start)
         message = f"is not UTF-8 text: byte 0x{content[error.start]:02x} is out of place"
         return Problem(str(path), place.line, place.column, "", message)
+
+
+def _content(path: FilePath) -> bytes:
+    """Read a file up to the limit; a pipe may be one, and is not waited for longer than `LONGEST_WAIT_S`. Raises OSError, ValueError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    content = b""
+    try:
+        while len(content) <= LARGEST_FILE:
+            try:
+                part = os.read(descriptor, LARGEST_FILE + 1 - len(content))
+            except BlockingIOError:
+                ready, _, _ = select.select([descriptor], [], [], LONGEST_WAIT_S)
+                if not ready:
+                    raise OSError(errno.ETIMEDOUT, f"nothing came for {LONGEST_WAIT_S:g} s") from None
+                continue
+            if not part:
+                break
+            content += part
+    finally:
+        os.close(descriptor)
+    return content
 
 
 def parse(text: str, file: str) -> Document | Problem:
@@ -125,19 +153,43 @@ def parse(text: str, file: str) -> Document | Problem:
 def _compose(text: str, file: str) -> Node | Problem | None:
     try:
         with warnings.catch_warnings(action="ignore"):  # of anchors given twice: anchors are refused below
-            root: Node | None = YAML(typ="safe", pure=True).compose(text)
+            yaml = YAML(typ="safe", pure=True)
+            yaml.Scanner = _Scanner
+            root: Node | None = yaml.compose(text)
     except ReaderError as error:
         place = _place_in(text, error.position)
         message = f"holds the control character U+{ord(text[error.position]):04X}"
         return Problem(file, place.line, place.column, "", message)
     except MarkedYAMLError as error:
         return _syntax_problem(error, text, file)
-    except RecursionError:
-        return Problem(file, 0, 0, "", f"is nested deeper than {DEEPEST_NESTING} levels: this is no scenario")
+    except _NestedTooDeepError as error:
+        return Problem(file, error.line, error.column, "", f"is nested deeper than {DEEPEST_NESTING} levels")
     except (YAMLError, ValueError, TypeError, LookupError, AttributeError, AssertionError):
         # What the parser raises on a few malformed directives and tags, without a place.
         return Problem(file, 0, 0, "", "is no valid YAML")
     return root
+
+
+class _NestedTooDeepError(Exception):
+    def __init__(self, line: int, column: int) -> None:
+        super().__init__()
+        self.line, self.column = line, column
+
+
+class _Scanner(Scanner):
+    """Stops where a file is nested far too deep: the scanner's time grows with the square of the depth, and the parser recurses."""
+
+    def fetch_flow_collection_start(self, TokenClass: Any, to_push: Any) -> None:  # noqa: N803 - the base class's name
+        self._look()
+        super().fetch_flow_collection_start(TokenClass, to_push)
+
+    def add_indent(self, column: int) -> bool:
+        self._look()
+        return super().add_indent(column)
+
+    def _look(self) -> None:
+        if len(self.flow_context) + len(self.indents) > _DEEPEST_SCANNED:
+            raise _NestedTooDeepError(self.reader.line + 1, self.reader.column + 1)
 
 
 class _Reading:

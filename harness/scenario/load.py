@@ -10,7 +10,7 @@ from typing import Final, Literal
 from harness.errors import Problem, ScenarioError, Severity
 from harness.scenario.check import Abilities, declared_abilities
 from harness.scenario.document import Document, parse, read
-from harness.scenario.mistake import Mistake, dotted
+from harness.scenario.mistake import MOST_MISTAKES, Mistake, dotted
 from harness.scenario.scenario import GUARANTEE, BrokerModel, Scenario, scenario_model
 from harness.scenario.timeline import Action
 from harness.scenario.units import without_unit
@@ -104,7 +104,7 @@ def load_all(
     loaded: list[Loaded] = []
     for file in files:
         one, wrong = _load(file, model, abilities, missing)
-        problems += sorted(wrong)
+        problems += _told(wrong)
         if one is not None:
             loaded.append(one)
     if problems:
@@ -131,8 +131,17 @@ def _files(paths: Sequence[Path]) -> tuple[tuple[Path, ...], list[Problem]]:
 
 def _right(loaded: Loaded | None, problems: list[Problem]) -> Loaded:
     if loaded is None or problems:
-        raise ScenarioError(sorted(problems))
+        raise ScenarioError(_told(problems))
     return loaded
+
+
+def _told(problems: list[Problem]) -> list[Problem]:
+    """Put a file's mistakes in order; where there are very many, tell the first ones and say so."""
+    told = sorted(problems)
+    if len(told) <= MOST_MISTAKES:
+        return told
+    end = told[MOST_MISTAKES]
+    return [*told[:MOST_MISTAKES], replace(end, path="", message=f"no more than {MOST_MISTAKES} mistakes are told")]
 
 
 def _load(
@@ -162,7 +171,7 @@ def _load_text(
     of_files = _missing(varied.variants, path, missing)
     own = (mistake for mistake in (*varied.mistakes, *of_files) if not validated.draft.is_consequence(mistake))
     problems += (document.problem(file, validated.in_file(mistake)) for mistake in own)
-    said = (*varied.remarks, *without_unit(validated.scenario, document.data))
+    said = () if problems else (*varied.remarks, *without_unit(validated.scenario, document.data))
     remarks = tuple(sorted(document.problem(file, validated.in_file(remark)) for remark in said))
     return Loaded(path, text, validated.scenario, remarks, varied.variants, _lines(document)), problems
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import EllipsisType
 
 from harness.errors import Severity
@@ -15,6 +17,10 @@ Path = tuple[str | int, ...]
 Pattern = tuple[str | int | EllipsisType, ...]
 """Paths: `"*"` stands for any one part, `...` at the end for whatever is above or below."""
 
+MOST_MISTAKES = 500
+"""As many of a file are told; beyond that nobody reads on, and looking for more would take minutes."""
+_LONGEST_COMPARED = 300
+_MOST_COMPARED = 1000
 _LONGEST_SHOWN = 40
 _MOST_LISTED = 12
 
@@ -68,7 +74,7 @@ def shown(value: object) -> str:
         case bool():
             return str(value).lower()
         case str():
-            text = repr(value)
+            text = repr(value[: 2 * _LONGEST_SHOWN])
             return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 4]}…'"
         case dict():
             return "a mapping"
@@ -86,10 +92,23 @@ def enumerated(words: Iterable[str], last: str = "or") -> str:
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
-    """Return the candidate that was probably meant, None if none comes near. Case, spaces, _ and - do not count."""
-    by_plain = {_plain(candidate): candidate for candidate in sorted(candidates, reverse=True)}
-    close = difflib.get_close_matches(_plain(word), list(by_plain), n=1, cutoff=0.6)
+    """Return the candidate that was probably meant, None if none comes near. Case, spaces, _ and - do not count.
+
+    Of very many candidates only those that come beside the word in the order of the alphabet are compared.
+    """
+    by_plain, in_order = _in_order(tuple(candidates))
+    plain, compared = _plain(word[:_LONGEST_COMPARED]), in_order
+    if len(in_order) > _MOST_COMPARED:
+        at = bisect_left(in_order, plain)
+        compared = in_order[max(0, at - _MOST_COMPARED // 2) : at + _MOST_COMPARED // 2]
+    close = difflib.get_close_matches(plain, compared, n=1, cutoff=0.6)
     return by_plain[close[0]] if close else None
+
+
+@lru_cache(maxsize=32)
+def _in_order(candidates: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
+    by_plain = {_plain(candidate[:_LONGEST_COMPARED]): candidate for candidate in sorted(candidates, reverse=True)}
+    return by_plain, sorted(by_plain)
 
 
 def did_you_mean(word: str, candidates: Sequence[str]) -> str:

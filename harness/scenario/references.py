@@ -91,6 +91,7 @@ def _names(scenario: Scenario) -> Iterator[Mistake]:
                 yield Mistake((section, name), f"a name has 1 to {_LONGEST_NAME} bytes", about_key=True)
             elif name.startswith("amq."):
                 yield Mistake((section, name), "names that begin with amq. are the broker's own", about_key=True)
+    yield from _routing_keys(scenario)
     actors = {*_publishers(scenario), *_workers(scenario)}
     taken: set[str] = set()
     for section, groups in _groups(scenario):
@@ -104,6 +105,19 @@ def _names(scenario: Scenario) -> Iterator[Mistake]:
                 message = f"another group calls one of its own {name}; give the group another name"
                 yield Mistake(path, message, rests_on=_NAMES)
             taken.add(name)
+
+
+def _routing_keys(scenario: Scenario) -> Iterator[Mistake]:
+    keys: list[tuple[Path, str | None]] = [
+        *((("bindings", index, "routing_key"), each.routing_key) for index, each in enumerate(scenario.bindings)),
+        *((("publishers", index, "routing_key"), each.routing_key) for index, each in enumerate(scenario.publishers)),
+    ]
+    for name, queue in scenario.queues.items():
+        if isinstance(queue.dead_letter, DeadLetter):
+            keys.append((("queues", name, "dead_letter", "routing_key"), queue.dead_letter.routing_key))
+    for path, key in keys:
+        if key is not None and len(key.encode()) > _LONGEST_NAME:
+            yield Mistake(path, f"a routing key has at most {_LONGEST_NAME} bytes")
 
 
 def _groups(scenario: Scenario) -> tuple[tuple[str, tuple[str, ...]], ...]:

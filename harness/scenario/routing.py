@@ -140,16 +140,18 @@ def _fits(kind: str, binding: Binding, key: str) -> bool:
 
 
 def topic_matches(pattern: str, key: str) -> bool:
-    """Whether a topic binding matches: `*` is one word, `#` is any number of words."""
+    """Whether a topic binding matches: `*` is one word, `#` is any number of words.
 
-    def match(patterns: list[str], words: list[str]) -> bool:
-        if not patterns:
-            return not words
-        if patterns[0] == "#":
-            return any(match(patterns[1:], words[taken:]) for taken in range(len(words) + 1))
-        return bool(words) and patterns[0] in ("*", words[0]) and match(patterns[1:], words[1:])
-
-    return match(pattern.split(".") if pattern else [], key.split(".") if key else [])
+    It goes through the pattern once, with all numbers of words that what came before may have taken: no pattern takes long.
+    """
+    words = key.split(".") if key else []
+    taken = {0}
+    for part in pattern.split(".") if pattern else []:
+        if part == "#":
+            taken = set(range(min(taken, default=len(words) + 1), len(words) + 1))
+        else:
+            taken = {end + 1 for end in taken if end < len(words) and part in ("*", words[end])}
+    return len(words) in taken
 
 
 def queue_route(queue: str) -> str:

@@ -82,15 +82,17 @@ class Scenario(Model):
     description: Prose = ""
     """What it shows, in a sentence or two."""
     broker: BrokerModel = with_nothing_set(BrokerModel)
-    queues: Annotated[dict[str, Queue], Field(min_length=1)] = Field(default_factory=lambda: {"tasks": Queue()})
+    queues: Annotated[dict[str, Queue], Field(min_length=1, max_length=1000)] = Field(
+        default_factory=lambda: {"tasks": Queue()}
+    )
     """The queues by name; a durable classic queue called tasks if not given."""
-    exchanges: dict[str, Exchange] = Field(default_factory=dict)
+    exchanges: Annotated[dict[str, Exchange], Field(max_length=1000)] = Field(default_factory=dict)
     """Further exchanges, by name."""
-    bindings: Many[Binding] = ()
+    bindings: Annotated[Many[Binding], Field(max_length=5000)] = ()
     """What the exchanges send to which queue."""
-    publishers: Annotated[OneOrMany[Publishers], Field(min_length=1)]
+    publishers: Annotated[OneOrMany[Publishers], Field(min_length=1, max_length=100)]
     """One group of publishers, or a list of groups."""
-    workers: OneOrMany[Workers] = ()
+    workers: Annotated[OneOrMany[Workers], Field(max_length=100)] = ()
     """One group of workers, or a list of groups."""
     backlog_first: bool = False
     """Start the workers only when the publishers have sent everything."""
@@ -110,7 +112,7 @@ class Scenario(Model):
     """Seed of all random choices; drawn and printed if not given."""
     expect: Expectations = with_nothing_set(Expectations)
     """What must be seen at the end."""
-    controls: dict[str, Control] = Field(default_factory=dict)
+    controls: Annotated[dict[str, Control], Field(max_length=100)] = Field(default_factory=dict)
     """Variants that must show the loss, by name."""
 
     @property
@@ -198,7 +200,10 @@ def _scenario_model(actions: tuple[tuple[str, type[Action]], ...]) -> type[Scena
         "Scenario",
         __base__=Scenario,
         __doc__=Scenario.__doc__,
-        timeline=(Many[step], Field((), description=Scenario.model_fields["timeline"].description)),
+        timeline=(
+            Annotated[Many[step], Field(max_length=1000)],
+            Field((), description=Scenario.model_fields["timeline"].description),
+        ),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from harness.scenario.draft import Draft
-from harness.scenario.mistake import Mistake, Path, Remark
+from harness.scenario.mistake import MOST_MISTAKES, Mistake, Path, Remark
 from harness.scenario.scenario import Scenario
 from harness.scenario.short_paths import spread
 from harness.scenario.wording import mistakes
@@ -57,6 +57,6 @@ def validate(data: Mapping[str, Any], model: type[Scenario], known: Collection[P
         for mistake in [each for each in present if not draft.may_come_of_a_guess(each)]:
             tell(mistake)
         repaired = [draft.repair(mistake) for mistake in present]
-        if not any(repaired):
+        if not any(repaired) or len(found) > MOST_MISTAKES:
             break
     return Validated(None, tuple(found.values()), draft)

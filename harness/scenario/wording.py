@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from harness.scenario.grammar import Alternative, at, below, fields, forms, keys, literals, written_key
-from harness.scenario.mistake import Mistake, Path, did_you_mean, enumerated, nearest, shown
+from harness.scenario.mistake import MOST_MISTAKES, Mistake, Path, did_you_mean, enumerated, nearest, shown
 from harness.scenario.timeline import Step
 
 _KEY: Final = "[key]"
@@ -48,7 +48,7 @@ class _Finding:
 
 def mistakes(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any]) -> Iterator[Mistake]:
     """Word a failed validation of `data`: one mistake for each thing that is wrong."""
-    findings = [_locate(details, model, data) for details in error.errors(include_url=False)]
+    findings = [_locate(details, model, data) for details in error.errors(include_url=False)[: MOST_MISTAKES + 1]]
     told: set[Path] = set()
     worded: list[Mistake] = []
     for finding in findings:

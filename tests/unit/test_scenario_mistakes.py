@@ -53,7 +53,7 @@ def test_the_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
         (b"\x7fELF\x02\x01\x01\x00\x00", "1:1: holds the control character U+007F"),
         (b"name: a\x00b\n", "1:8: holds the control character U+0000"),
         (b'name: "\\ud800"\n', "1:7: name: holds half a character (a lone surrogate)"),
-        (b"[" * 20_000, "is nested deeper than 40 levels: this is no scenario"),
+        (b"[" * 20_000, "1:82: is nested deeper than 40 levels"),
         (b"name: " + b"[" * 60 + b"]" * 60, "1:47: " + "name" + ".0" * 40 + ": is nested deeper than 40 levels"),
         (b"seed: " + b"9" * 5000, "1:7: seed: "),
         (b"x" * (1 << 20) + b"x", "is larger than 1 MiB: this is no scenario"),
