@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from harness import __version__
 from harness.cli import byhand, explore, inspect, machine, matrix, nightly, running, selftest, trend
+from harness.plain import plain
+
+
+class Commands(TyperGroup):
+    """The commands; what is said of a wrong command line is harmless, whatever stands in it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Do what a command line asks for."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            # The errors of the command line's parser are those that know how to show themselves.
+            if hasattr(error, "show") and isinstance(message := getattr(error, "message", None), str):
+                error.message = plain(message)  # type: ignore[attr-defined]
+            raise
+
 
 app = typer.Typer(
+    cls=Commands,
     name="chaos",
     help="Chaos and reliability test harness for RabbitMQ work queues.",
     no_args_is_help=True,

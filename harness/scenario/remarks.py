@@ -27,7 +27,21 @@ def remarks(scenario: Scenario) -> Iterator[Remark]:
     for argument in unknown_arguments(scenario):
         message = "is not understood: the broker gets it, and what it does is not looked at"
         yield Remark(argument.path, message, about_key=True)
+    yield from _without_effect(scenario)
     yield from _notes(scenario, ())
+
+
+def _without_effect(scenario: Scenario) -> Iterator[Remark]:
+    """Find what is said and changes nothing."""
+    for index, group in enumerate(scenario.workers):
+        if group.acks != "manual" and group.ack_every != 1:
+            message = f"changes nothing: with {group.acks} acks no worker acknowledges several deliveries at once"
+            yield Remark(("workers", index, "ack_every"), message)
+    paused = False
+    for index, step in enumerate(scenario.timeline):
+        paused |= step.action.name == "pause"
+        if step.action.name == "resume" and not paused:
+            yield Remark(("timeline", index, "resume"), "changes nothing: no step before it pauses anything")
 
 
 def control_remarks(scenario: Scenario, name: str) -> Iterator[Remark]:

@@ -75,6 +75,7 @@ def test_the_name_of_a_file_is_shown_harmless(
         ["plan", "x", "--seed", "\x1b[2J"],
         ["run", "x", "--broker", "\x1b[2J\n::error::planted"],
         ["\x1b[2J\n::error::planted"],
+        ["doctor", "planted", "\u202eevil"],
         ["report", "\x1b[2J\n::error::planted"],
         ["trace", "\x1b[2Jplanted", "x#1"],
     ],

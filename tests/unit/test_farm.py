@@ -315,7 +315,9 @@ def test_a_compose_project_is_refused_before_anything_is_started(tmp_path: Path,
         pass
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:8786", "http://here:1", "tcp://here", "tcp://a b:1", ""])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:8786", "http://here:1", "tcp://here", "tcp://a b:1", "tcp://here:0", "tcp://here:65536", ""]
+)
 def test_what_is_no_schedulers_address_is_refused(address: str) -> None:
     with pytest.raises(UsageError, match="is no address of a Dask scheduler"), connect(address):
         pass

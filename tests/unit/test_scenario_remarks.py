@@ -369,3 +369,24 @@ def test_notes_are_no_warnings(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["validate", "--strict", str(path)])
     assert result.exit_code == 0
     assert "note: expect.order" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "workers: {acks: automatic, ack_every: 5}",
+            "2:39: warning: workers.ack_every: changes nothing: with automatic acks no worker acknowledges several deliveries at once",
+        ),
+        ("workers: {ack_every: 5}", None),
+        (
+            "timeline: [{at: 1s, resume: broker}, {at: 2s, pause: {broker: any, for: 1s}}]",
+            "2:29: warning: timeline.0.resume: changes nothing: no step before it pauses anything",
+        ),
+        ("timeline: [{at: 1s, pause: broker}, {at: 2s, resume: broker}]", None),
+    ],
+)
+def test_what_changes_nothing_is_warned_of(text: str, told: str | None) -> None:
+    scenario = load_text(f"name: x\n{text}\npublishers: {{messages: 1}}\n", Path("x.yaml"), actions())
+    found = [str(warning).removeprefix("x.yaml:") for warning in scenario.warnings if "changes nothing" in str(warning)]
+    assert found == ([] if told is None else [told])
