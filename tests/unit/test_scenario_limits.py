@@ -117,7 +117,12 @@ def test_a_pipe_that_nobody_writes_to_is_refused_and_not_waited_for(
 
 def test_a_pipe_that_somebody_writes_to_is_a_scenario() -> None:
     read, write = os.pipe()
-    threading.Timer(0.2, lambda: (os.write(write, BASE.encode()), os.close(write))).start()
+
+    def written() -> None:
+        os.write(write, BASE.encode())
+        os.close(write)
+
+    threading.Timer(0.2, written).start()
     assert load(Path(f"/proc/self/fd/{read}"), actions()).scenario.name == "x"
     os.close(read)
 
