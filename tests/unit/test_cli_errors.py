@@ -121,4 +121,4 @@ def test_a_compose_file_that_an_option_or_a_control_names_is_looked_for_as_well(
     assert answer(["validate", str(file)]) == ExitCode.USAGE
     assert "x.yaml:3:21: controls.a.set: there is no compose file nix" in capfd.readouterr().err
     assert answer(["validate", str(file), "--broker", f"compose:{tmp_path / 'none.yaml'}"]) == ExitCode.USAGE
-    assert f"--broker: there is no compose file {tmp_path / 'none.yaml'}" in capfd.readouterr().err
+    assert f"there is no compose file {tmp_path / 'none.yaml'}" in capfd.readouterr().err
