@@ -21,7 +21,7 @@ class Flow:
 
     moving: tuple[str, ...]
     """Queues with workers, those whose messages come to one by times to live, or by the hand of a consumer that is not the run's, and those that
-    lead elsewhere so soon that what the run finds would hang on a moment. Those that lead to others come first."""
+    lead elsewhere, or nowhere, so soon that what the run finds would hang on a moment. Those that lead to others come first."""
     sources: tuple[str, ...]
     """Those of them that lead to others of them."""
     returning: frozenset[str]
@@ -45,7 +45,12 @@ def flow(scenario: Scenario, look: BrokerLook) -> Flow:
     returning = frozenset(name for name in leads if consumed & _beyond(name, leads))
     by_others = {queue.name for queue in look.queues if queue.foreign_consumers and queue.name in returning}
     delaying = queue_roles(topology, scenario.routes, consumed).delaying
-    soon = {name for name in leads if leads[name] and (topology.policy(name).message_ttl_s or math.inf) <= SOON_S}
+    policies = {name: topology.policy(name) for name, queue in scenario.queues.items() if not queue.rests}
+    soon = {
+        name
+        for name, policy in policies.items()
+        if policy.has_dead_letter_target and (policy.message_ttl_s or math.inf) <= SOON_S
+    }
     moving = (consumed | delaying | by_others | soon) & scenario.queues.keys()
     ordered = tuple(name for name in _sources_first(leads) if name in moving)
     sources = tuple(name for name in ordered if moving & _beyond(name, leads) - {name})

@@ -95,6 +95,17 @@ def test_what_soon_goes_elsewhere_is_waited_for_where_no_worker_is_as_well(ttl: 
     assert flow(written, NOTHING).moving == moving
 
 
+def test_what_soon_goes_nowhere_is_waited_for_as_well() -> None:
+    """No queue is bound to its dead letter exchange: the broker drops it."""
+    side = {"message_ttl": "1s", "dead_letter": {"exchange": "unbound"}}
+    written = scenario(
+        queues={"tasks": {}, "side": side, "parking": side | {"rests": True}},
+        exchanges={"unbound": {"type": "direct"}},
+        publishers={"messages": 10, "to": ["tasks", "side", "parking"]},
+    )
+    assert set(flow(written, NOTHING).moving) == {"tasks", "side"}
+
+
 def test_a_queue_that_rests_leads_nowhere() -> None:
     queues = {
         "tasks": {"dead_letter": "parking"},
@@ -117,7 +128,8 @@ def test_an_alternate_exchange_of_a_policy_is_followed() -> None:
         bindings=[{"exchange": "y", "queue": "tasks"}],
         publishers={"messages": 10, "to": "parking"},
     )
-    assert flow(written, NOTHING).moving == ("tasks",)
+    assert flow(written, NOTHING).sources == ()
+    assert flow(written, look(x="y")).sources == ("parking",)
     assert flow(written, look(x="y")).moving == ("parking", "tasks")
 
 
