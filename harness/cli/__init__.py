@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from harness.errors import ExitCode
+from harness.interrupts import SIGNALS
+
 
 def main() -> NoReturn:
-    """Run the command line, and leave with its exit code."""
+    """Run the command line, and leave with its exit code. From here on a request to end is what Ctrl-C is."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     try:
         code = answer(sys.argv[1:])
     finally:
@@ -20,13 +27,16 @@ def main() -> NoReturn:
 
 def answer(arguments: Sequence[str]) -> int:
     """Do what a command line asks for, and return its exit code: every error is one clear message, never a traceback."""
-    from harness.cli.app import app
-
     try:
+        from harness.cli.app import app
+
         app(list(arguments), prog_name="chaos", standalone_mode=True)
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else 0
-    except (Exception, KeyboardInterrupt) as error:
+    except KeyboardInterrupt:
+        # It may have come in the middle of an import: nothing more is imported.
+        return int(ExitCode.INTERRUPTED)
+    except Exception as error:
         return _said(error)
     return 0
 
@@ -34,12 +44,10 @@ def answer(arguments: Sequence[str]) -> int:
 def _said(error: BaseException) -> int:
     """Tell people of an error, and return its exit code."""
     from harness.cli.options import say
-    from harness.errors import ChaosError, ExitCode
+    from harness.errors import ChaosError
     from harness.unforeseen import described
 
     match error:
-        case KeyboardInterrupt():
-            return int(ExitCode.INTERRUPTED)
         case BrokenPipeError():
             return int(ExitCode.AS_EXPECTED)
         case _:

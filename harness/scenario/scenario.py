@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, create_model
 
@@ -61,6 +61,10 @@ class Drain(Model):
     """The drain's bound."""
 
 
+MOST_NAMES: Final = 20_000
+"""How many queues a scenario may have, how many exchanges, and how many bindings. 10,000 queues have been run."""
+
+
 class Control(Model):
     """A variant with a setting taken away, and what must then be seen."""
 
@@ -82,13 +86,13 @@ class Scenario(Model):
     description: Prose = ""
     """What it shows, in a sentence or two."""
     broker: BrokerModel = with_nothing_set(BrokerModel)
-    queues: Annotated[dict[str, Queue], Field(min_length=1, max_length=1000)] = Field(
+    queues: Annotated[dict[str, Queue], Field(min_length=1, max_length=MOST_NAMES)] = Field(
         default_factory=lambda: {"tasks": Queue()}
     )
     """The queues by name; a durable classic queue called tasks if not given."""
-    exchanges: Annotated[dict[str, Exchange], Field(max_length=1000)] = Field(default_factory=dict)
+    exchanges: Annotated[dict[str, Exchange], Field(max_length=MOST_NAMES)] = Field(default_factory=dict)
     """Further exchanges, by name."""
-    bindings: Annotated[Many[Binding], Field(max_length=5000)] = ()
+    bindings: Annotated[Many[Binding], Field(max_length=MOST_NAMES)] = ()
     """What the exchanges send to which queue."""
     publishers: Annotated[OneOrMany[Publishers], Field(min_length=1, max_length=100)]
     """One group of publishers, or a list of groups."""

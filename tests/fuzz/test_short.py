@@ -15,6 +15,8 @@ from tests.fuzz.fuzzer import Fuzzer, Row, all_fuzzers, table
 SEED = int(os.environ.get("CHAOS_FUZZ_SEED", random.randrange(1 << 32)))
 
 
+# Those that start a harness sweep what dead ones left, so never two at once.
+@pytest.mark.xdist_group("sweep")
 @pytest.mark.parametrize("fuzzer", all_fuzzers(), ids=lambda fuzzer: fuzzer.name)
 def test_nothing_that_a_fuzzer_tries_ends_out_of_order(fuzzer: Fuzzer, tmp_path: Path) -> None:
     row = Row(fuzzer.name)

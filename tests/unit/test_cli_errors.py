@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,3 +125,24 @@ def test_a_compose_file_that_an_option_or_a_control_names_is_looked_for_as_well(
     assert "x.yaml:3:21: controls.a.set: there is no compose file nix" in capfd.readouterr().err
     assert answer(["validate", str(file), "--broker", f"compose:{tmp_path / 'none.yaml'}"]) == ExitCode.USAGE
     assert f"there is no compose file {tmp_path / 'none.yaml'}" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("module", ["harness.cli.app", "harness.scenario.load", "pydantic"])
+def test_a_signal_during_an_import_is_quiet(number: signal.Signals, module: str) -> None:
+    """The import sends it to itself, once."""
+    code = f"""
+import builtins, os, sys
+real = builtins.__import__
+def imports(name, *rest, **more):
+    if name == {module!r}:
+        builtins.__import__ = real
+        os.kill(os.getpid(), {int(number)})
+    return real(name, *rest, **more)
+from harness.cli import main
+builtins.__import__ = imports
+sys.argv = ["chaos", "validate", "scenarios/worker_kill.yaml"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (ExitCode.INTERRUPTED, "", "")

@@ -16,6 +16,8 @@ from harness.faults.registry import actions
 from harness.scenario.load import load, load_text
 from harness.scenario.mistake import MOST_MISTAKES, nearest
 from harness.scenario.routing import topic_matches
+from harness.scenario.scenario import MOST_NAMES
+from harness.scenario.schema import schema
 
 FILE = Path("x.yaml")
 BASE = "name: x\npublishers: {messages: 1}\nworkers: {}\n"
@@ -62,13 +64,18 @@ def test_a_file_that_is_nested_too_deep_is_refused_at_once(text: str) -> None:
 @pytest.mark.parametrize(
     ("section", "most"),
     [
-        ("queues: {" + ", ".join(f"q{n}: {{}}" for n in range(1001)) + "}", 1000),
         ("timeline: [" + ", ".join("{at: 1s, kill: worker}" for _ in range(1001)) + "]", 1000),
         ("controls: {" + ", ".join(f"c{n}: {{set: {{client: fast}}, expect: {{}}}}" for n in range(101)) + "}", 100),
     ],
 )
 def test_more_of_something_than_a_run_can_have_is_refused(section: str, most: int) -> None:
     assert any(f"must not have more than {most} entries" in told for told in problems(BASE + section))
+
+
+@pytest.mark.parametrize("section", ["queues", "exchanges"])
+def test_a_scenario_may_have_twenty_thousand_queues_and_no_more(section: str) -> None:
+    limits = schema(actions())["properties"][section]
+    assert limits["maxProperties"] == MOST_NAMES == 20_000
 
 
 def test_three_hundred_queues_are_right() -> None:
