@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,11 @@ def main() -> NoReturn:
     finally:
         # Python looks for garbage before it ends, a tenth of a second after a run; all of it goes with the process.
         gc.freeze()
+    if code == ExitCode.INTERRUPTED:
+        # An interrupt that passed through code which was compiled from text (a dataclass is) has Python end itself with SIGINT instead.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 
