@@ -97,7 +97,8 @@ def _book(path: Path, data: Any) -> Book:
     if not isinstance(data, dict):
         raise DamagedLedgerError("it is not a JSON object")
     owner = ProcessMark.parse(_text(data, "owner"))
-    token, address = _text(data, "token"), _text(data, "address")
+    # A ledger of a version that noted no address is read as well.
+    token, address = _text(data, "token"), _text(data, "address") if "address" in data else ""
     if not _TOKEN.fullmatch(token):
         raise DamagedLedgerError("its token is none")
     return Book(

@@ -240,7 +240,9 @@ def test_the_doctor_names_the_image_that_is_there_or_to_be_pulled(engine: FakeEn
 def test_the_doctor_finds_what_killed_runs_left(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()
-    (state / "dead.json").write_text(json.dumps({"owner": "0:0.0", "processes": [], "directories": []}))
+    (state / "dead.json").write_text(
+        json.dumps({"owner": "4194303:1.0", "token": "0" * 16, "processes": [], "directories": []})
+    )
     (left,) = [each for each in doctor.examine() if "left" in each.what]
     assert (left.state, left.advice) == ("problem", "chaos clean")
 
