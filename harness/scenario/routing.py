@@ -99,6 +99,9 @@ class Topology:
             at = self._alternate(at)
         return tuple(found)
 
+    def _there(self, queue: str) -> bool:
+        return queue in self.queues and queue not in self.away
+
     def _alternate(self, exchange: str) -> object:
         settings = self.exchanges.get(exchange) or BUILT_IN_EXCHANGES.get(exchange)
         own = settings.arguments.get(ALTERNATE_EXCHANGE) if settings is not None else None
@@ -110,11 +113,11 @@ class Topology:
         while exchange not in passed:
             passed.add(exchange)
             if exchange == "":
-                return (key,) if key in self.queues and key not in self.away else ()
+                return (key,) if self._there(key) else ()
             settings = self.exchanges.get(exchange) or BUILT_IN_EXCHANGES.get(exchange)
             if settings is None:
                 return ()
-            bound = (each for each in self.bindings if each.exchange == exchange and each.queue not in self.away)
+            bound = (each for each in self.bindings if each.exchange == exchange and self._there(each.queue))
             found = tuple(dict.fromkeys(binding.queue for binding in bound if _fits(settings.type, binding, key)))
             alternate = self._alternate(exchange)
             if found or not isinstance(alternate, str):

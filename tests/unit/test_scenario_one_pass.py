@@ -189,3 +189,19 @@ def test_a_mistake_in_a_dotted_expectation_is_told_at_its_place() -> None:
     assert mistakes("name: x\npublishers: {messages: 1}\nexpect:\n  lost: 0\n  outage.publishers: soon\n") == [
         "5:22: expect.outage.publishers: must be a comparison with a duration, such as \"< 500ms\" or 1s..2s, not 'soon'"
     ]
+
+
+def test_a_binding_to_a_queue_that_is_misspelt_is_one_mistake() -> None:
+    found = mistakes(
+        """
+        name: x
+        queues: {tsksa: {}}
+        exchanges: {orders: {type: direct}}
+        bindings: [{exchange: orders, routing_key: new, queue: tasks}]
+        publishers: {messages: 1000, exchange: orders, routing_key: new}
+        workers: {prefetch: 20, fails: {every: 2, by: reject}}
+        timeline: [{after: {processed: 100}, kill: {worker: any}}]
+        expect: {processed: 1000}
+        """
+    )
+    assert [line.partition(" ")[0] for line in found] == ["4:56:"]
