@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 
 from harness.errors import InfrastructureError
 from harness.scale.actor_handle import DaskWorker, DaskWorkerLostError
+from harness.scale.packing import most_bytes
 from harness.scale.remote_run import Done, Order
 
 POLL_S = 0.5
@@ -95,9 +96,14 @@ class Farm:
     def _fetch(self, worker: DaskWorker, errand: Asked, size: int, archive: Path) -> str | None:
         """Bring what a run left here; returns what went wrong, which takes nothing from the run's verdict."""
         try:
+            if size > (most := most_bytes(archive.parent)):
+                return f"what the run left has {size:,} bytes packed, more than {most:,}, half of what is free on the disk of {archive.parent}"
             with archive.open("wb") as file:
                 while file.tell() < size:
-                    file.write(cast("bytes", errand.ask("piece", file.tell())))
+                    piece = cast("bytes", errand.ask("piece", file.tell()))
+                    if not piece:
+                        return f"{worker} has only {file.tell():,} of the {size:,} bytes that the run left"
+                    file.write(piece)
         except DaskWorkerLostError:
             self._living.discard(worker)
             return f"{worker} was lost before what the run left was fetched"

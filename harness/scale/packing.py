@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -27,15 +28,29 @@ def pack(folder: Path, archive: Path) -> int:
         raise HistoryError(f"what the run left could not be packed into {archive}: {error}") from error
 
 
+def most_bytes(folder: Path) -> int:
+    """Return how large an archive, or what is in it, may be that is brought to a folder's disk: half of what is free there. Raises OSError."""
+    return shutil.disk_usage(folder).free // 2
+
+
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack an archive into a folder; nothing in it reaches outside. Raises HistoryError."""
+    """Unpack an archive into a folder; nothing in it reaches outside, or takes more room than there may be. Raises HistoryError."""
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        most, unpacked = most_bytes(folder), 0
         with (
             pa.OSFile(str(archive), "rb") as file,
             pa.CompressedInputStream(file, "zstd") as stream,
             tarfile.open(fileobj=stream, mode="r|") as tar,
         ):
-            tar.extractall(folder, filter="data")
+            for member in tar:
+                unpacked += member.size
+                if unpacked > most:
+                    raise HistoryError(
+                        f"what the run left has more than {most:,} bytes, half of what is free on the disk of {folder}; "
+                        "make room there, or choose another with --reports"
+                    )
+                tar.extract(member, folder, filter="data")
     except (OSError, EOFError, tarfile.TarError, pa.ArrowException) as error:
         raise HistoryError(f"what the run left could not be unpacked into {folder}: {error}") from error
 

@@ -35,7 +35,7 @@ from harness.scale.actor_handle import DaskWorker, DaskWorkerLostError
 from harness.scale.connect import connect, must_fit
 from harness.scale.farm import Farm
 from harness.scale.packing import pack, unpack
-from harness.scale.remote_run import Order, RemoteRun
+from harness.scale.remote_run import Done, Order, RemoteRun
 from harness.scenario.load import Loaded, load
 from harness.trend import store
 from harness.trend.rows import rows_of
@@ -175,6 +175,44 @@ def test_a_run_keeps_its_verdict_when_its_worker_is_lost_before_what_it_left_is_
     (ended,) = run_once(tmp_path, farm(ONE, lost={ONE: "piece"}), "good")
     assert (ended.verdict.outcome, ended.failed) == (Outcome.AS_EXPECTED, True)
     assert f"{ONE} was lost before what the run left was fetched" in ended.errors
+
+
+class Says(Sent):
+    """A remote run that says something else of what the run left."""
+
+    def __init__(self, worker: DaskWorker, size: int, piece: bytes) -> None:
+        super().__init__(worker, None)
+        self._size, self._piece = size, piece
+
+    def ask(self, method: str, *arguments: Any) -> Any:
+        answer = super().ask(method, *arguments)
+        if method == "piece":
+            return self._piece
+        return replace(answer, size=self._size) if isinstance(answer, Done) else answer
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [(1 << 60, "half of what is free on the disk"), (1 << 20, "has only 0 of the 1,048,576 bytes that the run left")],
+)
+def test_a_worker_that_promises_more_than_there_is_or_than_there_is_room_for_costs_only_the_archive(
+    tmp_path: Path, size: int, said: str
+) -> None:
+    (ended,) = run_once(tmp_path, Farm((ONE,), lambda worker: Says(worker, size, b"")), "good")
+    assert (ended.verdict.outcome, ended.failed) == (Outcome.AS_EXPECTED, True)
+    assert said in ended.errors
+
+
+def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "there" / "run").mkdir(parents=True)
+    for name in ("a", "b"):
+        (tmp_path / "there" / "run" / name).write_bytes(bytes(1 << 20))
+    pack(tmp_path / "there", tmp_path / "archive")
+    assert (tmp_path / "archive").stat().st_size < 1 << 12
+    monkeypatch.setattr("harness.scale.packing.most_bytes", lambda _: (1 << 20) + 10)
+    with pytest.raises(HistoryError, match="more than 1,048,586 bytes"):
+        unpack(tmp_path / "archive", tmp_path / "here")
+    assert not (tmp_path / "here" / "run" / "b").exists()
 
 
 def test_with_all_workers_lost_the_other_runs_end_at_once(tmp_path: Path) -> None:
