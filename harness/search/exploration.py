@@ -87,8 +87,8 @@ class Exploration:
         ran = [each for searched in (*self.controls, self.guarantee) for each in searched.ran]
         if len(ran) < FAILURES or any(each.standing is not TrialOutcome.FAILED for each in ran):
             return None
-        alike = {_IN_PARTICULAR.sub("", each.verdict.headline) for each in ran}
-        return ran[0].verdict.headline if len(alike) == 1 else None
+        failures = [_failure(each.verdict) for each in ran]
+        return failures[0] if len({_IN_PARTICULAR.sub("", each) for each in failures}) == 1 else None
 
     @property
     def outcome(self) -> Outcome:
@@ -126,6 +126,10 @@ class Exploration:
             caught = (f"{each.variant} (schedule {each.found.number})" for each in self.controls if each.found)
             return f"{said}; the search caught the loss of {', '.join(caught)}"
         return f"{said}; no control that loses messages was run, so the search has not been seen to catch a loss"
+
+
+def _failure(run: RunVerdict) -> str:
+    return next((reason for variant in run.variants for reason in variant.reasons), run.headline)
 
 
 def _rest(searched: Searched) -> str:
