@@ -280,19 +280,23 @@ def _disagreements(answers: list[Answer]) -> Iterator[str]:
             yield f"validate and another command tell different mistakes: {other.err[-300:]}"
 
 
+def _within(line: int, column: int, lines: list[str]) -> bool:
+    return 1 <= line <= len(lines) and 1 <= column <= len(lines[line - 1]) + 1
+
+
 def _places_outside(validated: Answer, content: bytes) -> Iterator[str]:
     """Find what is told without a place in the file."""
     if validated.code == ExitCode.AS_EXPECTED:
         return
-    lines = re.split("\r\n|\r|\n|\x85|\u2028|\u2029", content.decode("utf-8", errors="replace"))
+    text = content.decode("utf-8", errors="replace")
+    # What ends a line depends on the version of YAML: only 1.1 knows the last three.
+    splits = [re.split("\r\n|\r|\n", text), re.split("\r\n|\r|\n|\x85|\u2028|\u2029", text)]
     for told in validated.err.splitlines():
         place = PLACE.match(told)
         if place is None:
             yield f"told without the file: {told}"
         elif place["line"] is not None:
-            line = int(place["line"])
-            width = len(lines[line - 1]) + 1 if 1 <= line <= len(lines) else 0
-            if not 1 <= int(place["column"]) <= width:
+            if not any(_within(int(place["line"]), int(place["column"]), lines) for lines in splits):
                 yield f"told at a place that is not in the file: {told}"
 
 
