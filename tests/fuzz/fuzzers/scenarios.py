@@ -295,9 +295,10 @@ def _places_outside(validated: Answer, content: bytes) -> Iterator[str]:
         place = PLACE.match(told)
         if place is None:
             yield f"told without the file: {told}"
-        elif place["line"] is not None:
-            if not any(_within(int(place["line"]), int(place["column"]), lines) for lines in splits):
-                yield f"told at a place that is not in the file: {told}"
+        elif place["line"] is not None and not any(
+            _within(int(place["line"]), int(place["column"]), lines) for lines in splits
+        ):
+            yield f"told at a place that is not in the file: {told}"
 
 
 FUZZER = Scenarios()
