@@ -104,6 +104,8 @@ class QueueFacts:
     node: str
     """Where it, or its leader, is."""
     state: str
+    identity: str = ""
+    """What changes when it is deleted and declared again (or, of a classic queue, when its node starts again); empty if that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,8 +144,22 @@ class BrokerLook(Event):
     3.10)."""
     acknowledged: dict[str, int] = field(default_factory=dict)
     """By node, how many acknowledgements it has taken since its start; empty where the broker does not count them (before 3.10)."""
+    handled: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By node, how many messages it has handled since its start: `received` from publishers, `routed` by exchanges to queues (one to three
+    queues counts three times), `delivered`, and of these by how: consume_auto_ack, consume_manual_ack, get_auto_ack, get_manual_ack. Empty
+    before 3.10; 3.10.8 leaves the last four at 0 (measured)."""
     node_started: dict[str, str] = field(default_factory=dict)
     """By node, what changes with each of its starts: its counters begin anew with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OthersConnected(Event):
+    """Which clients that are not the run's entered its virtual host since the run came there, by the logs of the broker's nodes."""
+
+    connections: tuple[str, ...] = ()
+    """Their names; without a name the addresses of both ends, as `127.0.0.1:1 -> 127.0.0.1:2`. Without those of the readiness check."""
+    not_read: str = ""
+    """Why the logs do not tell, in one sentence; then `connections` is empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,8 @@ from harness.traffic.greeting import greet
 from harness.traffic.login import GREETING_S, log_in
 from harness.traffic.unreachable import Unreachable
 
+CLIENT_NAME = "chaos"
+"""What connections are called that only ask whether a broker answers."""
 _POLL_S = 0.05
 _WORTH_S = 0.3
 """A look with less time than this is not worth it: it would say of a busy broker that it is silent."""
@@ -58,7 +60,7 @@ def connection_parameters(endpoint: Endpoint, *, within_s: float | None = None) 
         credentials=pika.PlainCredentials(endpoint.username, endpoint.password),
         socket_timeout=min(SOCKET_TIMEOUT_S, bound_s),
         stack_timeout=bound_s,
-        client_properties={"connection_name": "chaos"},
+        client_properties={"connection_name": CLIENT_NAME},
         ssl_options=pika.SSLOptions(ssl.create_default_context(), endpoint.host) if endpoint.tls else None,
     )
 

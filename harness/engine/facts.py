@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from harness.broker.connection_log import others
 from harness.broker.erlang import Term, binary, evaluate
 from harness.broker.flush import FLUSH
 from harness.broker.protocol import Ability, Broker
 from harness.engine.background import Background
+from harness.engine.look import LOOK
 from harness.errors import BrokerError
-from harness.events import BindingFacts, BrokerLook, QueueFacts
+from harness.events import BindingFacts, BrokerLook, OthersConnected, QueueFacts
 from harness.scenario.topology import ArgumentValue, Queue
 from harness.traffic import topology
 from harness.traffic.spec import Target
@@ -22,54 +24,6 @@ ASK_TIMEOUT_S = 20.0
 """How long one node may take to answer."""
 
 Moment = Literal["before the traffic", "after the drain"]
-
-_LOOK = """
-On = fun(M, F, A) -> [{N, rpc:call(N, M, F, A, 5000)} || N <- [node() | nodes()]] end,
-Rows = fun(T) -> lists:append([if is_list(R) -> R; true -> error({N, R}) end || {N, R} <- On(ets, tab2list, [T])]) end,
-Value = fun(K, L) -> proplists:get_value(K, L, undefined) end,
-Named = fun(I) -> case lists:keyfind(<<"connection_name">>, 1, proplists:get_value(client_properties, I, [])) of
-  {_, _, N} -> N; _ -> Value(name, I) end end,
-Connections = maps:from_list([{element(1, R), Named(element(2, R))} || R <- Rows(connection_created),
-  Value(vhost, element(2, R)) =:= V]),
-Channels = maps:from_list([{element(1, R), Value(connection, element(2, R))} || R <- Rows(channel_created)]),
-Consumers = [{Q, maps:get(maps:get(C, Channels, C), Connections, <<>>)} ||
-  {{_, W, _, Q}, C, _} <- [element(1, R) || R <- Rows(consumer_created)], W =:= V],
-Count = fun(K, M) -> maps:get(K, M, 0) end,
-Quorum = fun(P) -> case catch ra:leader_query(P, {rabbit_fifo, overview, []}, 5000) of
-  {ok, {_, O}, {_, L} = Leader} ->
-    Held = Count(num_discarded, O) + Count(num_discard_checked_out, O),
-    Out = Count(num_checked_out, O) + Count(num_delayed_messages, O),
-    Written = case catch ra:key_metrics(Leader) of #{last_index := I, last_applied := A} -> I =:= A; _ -> unknown end,
-    {Count(num_messages, O) - Held - Out, Out, Held, Count(num_consumers, O), L, running, Written};
-  _ -> {0, 0, 0, 0, element(2, P), down, unknown} end end,
-Other = fun(Q, P) -> case catch rabbit_amqqueue:info(Q, [messages_ready, messages_unacknowledged, consumers, state]) of
-  [{_, R}, {_, U}, {_, C}, {_, S}] when is_integer(R) -> {R, U, 0, C, node(P), S, true};
-  _ -> {0, 0, 0, 0, if is_pid(P) -> node(P); true -> '' end, down, true} end end,
-Ordered = lists:sort([{maps:get(Name, First, 1 bsl 30), Q} ||
-  Q <- rabbit_amqqueue:list(V) ++ rabbit_amqqueue:list_down(V), {_, _, _, Name} <- [amqqueue:get_name(Q)]]),
-Queues = [begin
-  {_, _, _, Name} = amqqueue:get_name(Q), Type = amqqueue:get_type(Q), P = amqqueue:get_pid(Q),
-  Policy = case rabbit_policy:effective_definition(Q) of D when is_list(D) -> D; _ -> [] end,
-  {Name, Type, amqqueue:is_durable(Q), amqqueue:get_arguments(Q), Policy, rabbit_policy:name(Q), rabbit_policy:name_op(Q),
-    case Type of rabbit_quorum_queue -> Quorum(P); _ -> Other(Q, P) end}
-  end || {_, Q} <- Ordered],
-Exchanges = [begin
-  [{_, {_, _, _, Name}}, {_, Type}] = rabbit_exchange:info(X, [name, type]),
-  {Name, Type, rabbit_policy:get_arg(<<"alternate-exchange">>, <<"alternate-exchange">>, X)}
-  end || X <- rabbit_exchange:list(V)],
-Bindings = [{Value(source_name, B), Value(destination_name, B), Value(destination_kind, B), Value(routing_key, B),
-  Value(arguments, B)} || B <- rabbit_binding:info_all(V), Value(source_name, B) =/= <<>>],
-Counted = [{N, M} || {N, M} <- On(rabbit_global_counters, overview, []), is_map(M)],
-Counters = [{N, [{Value(queue_type, L), Value(dead_letter_strategy, L), maps:to_list(C)} || {K, C} <- maps:to_list(M),
-  L <- [if is_map(K) -> maps:to_list(K); true -> K end], Value(dead_letter_strategy, L) =/= undefined]}
-  || {N, M} <- Counted],
-Acknowledged = [{N, lists:sum([Count(messages_acknowledged_total, C) || C <- maps:values(M)])} || {N, M} <- Counted],
-{Queues, Exchanges, Bindings, maps:values(Connections), Consumers, Counters, On(erlang, system_info, [creation]),
-  Acknowledged}
-"""
-"""Erlang, for the virtual host V; queues in the map First are asked first, in the order of its values. Connections, channels and consumers come from the tables that each node keeps of its own (a connection that
-is busy is not asked), counts from the queues themselves: from a quorum queue's leader, whose statistics are up to 5 s old, and which says from
-4.0 on whether it has applied all that it has taken. From 3.8 to 4.3; labels of counters are maps from 4.3 on, and before 3.10 there are no counters."""
 
 _EVERYWHERE = "amq."
 """What the names of the exchanges begin with that every virtual host has."""
@@ -147,6 +101,19 @@ class BrokerFacts:
                 why = str(error)
         return Taken(_by_amqp(asked, moment, why, own_consumers))
 
+    def others(self, logs: Mapping[str, str]) -> OthersConnected:
+        """Return who else the logs of the broker's nodes name."""
+        asked, not_read = self._asked, ""
+        names: tuple[str, ...] = ()
+        if logs:
+            try:
+                names = others(logs, mark=asked.target.client_name, virtual_host=asked.target.virtual_host)
+            except BrokerError as error:
+                not_read = str(error)
+        else:
+            not_read = f"the log of an {asked.broker.name} broker cannot be read"
+        return OthersConnected(at_ns=time.monotonic_ns(), variant=asked.variant, connections=names, not_read=not_read)
+
     def close(self) -> None:
         """Wait for what still runs, for when the broker is gone: rabbitmqctl then ends at once."""
         if self._beginning is not None:
@@ -157,7 +124,7 @@ def _ask(asked: _Asked, moment: Moment, *, first: str = "", order: Sequence[str]
     """Take a look, after another expression. Raises BrokerError."""
     numbered = ", ".join(f"{binary(name)} => {number}" for number, name in enumerate(order))
     given = f"V = {binary(asked.target.virtual_host)}, First = #{{{numbered}}}, "
-    answer = evaluate(asked.broker, first + given + _LOOK, timeout_s=ASK_TIMEOUT_S)
+    answer = evaluate(asked.broker, first + given + LOOK, timeout_s=ASK_TIMEOUT_S)
     try:
         return _taken(asked, moment, answer)
     except (ValueError, TypeError, AttributeError) as error:
@@ -166,7 +133,7 @@ def _ask(asked: _Asked, moment: Moment, *, first: str = "", order: Sequence[str]
 
 def _taken(asked: _Asked, moment: Moment, answer: Term) -> Taken:
     queues, _, _, connections, *_ = answer
-    written = {_text(name): state for name, *_, (*_, state) in queues}
+    written = {_text(name): state for name, *_, (*_, state), _ in queues}
     mark = asked.target.client_name
     return Taken(
         look=_look(asked, moment, answer),
@@ -177,7 +144,7 @@ def _taken(asked: _Asked, moment: Moment, answer: Term) -> Taken:
 
 
 def _look(asked: _Asked, moment: Moment, answer: Term) -> BrokerLook:
-    queues, exchanges, bindings, connections, consumers, counters, creations, acknowledged = answer
+    queues, exchanges, bindings, connections, consumers, counters, creations, acknowledged, handled = answer
     mark = asked.target.client_name
     foreign = tuple(sorted(name for name in map(_text, connections) if not _ours(name, mark)))
     taken = Counter(_text(queue) for queue, name in consumers if not _ours(_text(name), mark))
@@ -203,6 +170,7 @@ def _look(asked: _Asked, moment: Moment, answer: Term) -> BrokerLook:
         foreign_connections=foreign,
         dead_lettered={node: _counters(found) for node, found in counters},
         acknowledged=dict(acknowledged),
+        handled={node: {_short(name): count for name, count in counts} for node, counts in handled},
         node_started={node: str(creation) for node, creation in creations},
     )
 
@@ -213,7 +181,7 @@ def _ours(name: str, mark: str) -> bool:
 
 def _queues(queues: Sequence[Term], foreign_consumers: Counter[str]) -> Iterable[QueueFacts]:
     found: dict[str, QueueFacts] = {}
-    for name, type_, durable, arguments, policy, policy_name, operator_name, counts in queues:
+    for name, type_, durable, arguments, policy, policy_name, operator_name, counts, identity in queues:
         ready, unacknowledged, held, consumers, node, state, _ = counts
         facts = QueueFacts(
             name=_text(name),
@@ -230,6 +198,7 @@ def _queues(queues: Sequence[Term], foreign_consumers: Counter[str]) -> Iterable
             held=held,
             node=node,
             state=_text(state),
+            identity=str(identity),
         )
         found.setdefault(facts.name, facts)  # one that is down is named twice on some versions
     return found.values()
@@ -241,6 +210,10 @@ def _counters(found: Sequence[Term]) -> dict[str, int]:
         for type_, strategy, counts in found
         for reason, count in counts
     }
+
+
+def _short(counter: str) -> str:
+    return counter.removesuffix("_total").removeprefix("messages_").removeprefix("delivered_")
 
 
 def _type(module: str) -> str:

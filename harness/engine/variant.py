@@ -380,8 +380,11 @@ class VariantRun:
     def _keep_logs(self, broker: Broker) -> None:
         folder = self._setting.directory / "broker"
         folder.mkdir(parents=True, exist_ok=True)
-        for node, log in broker.logs().items():
+        logs = broker.logs()
+        for node, log in logs.items():
             (folder / f"{node}.log").write_text(log, encoding="utf-8")
+        if self._facts is not None:
+            self._outbox.emit(self._facts.others(logs))
 
 
 def _now() -> int:

@@ -110,6 +110,41 @@ def test_messages_are_counted_where_they_are(stage: Stage, kind: str) -> None:
     assert f"{MARK}/worker-1.1" not in found.foreign_connections
 
 
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_what_others_take_is_counted_and_they_are_in_the_log(stage: Stage, kind: str) -> None:
+    stage.declare(queue_type=kind)
+    ours = stage.target(client_name=MARK)
+    topology.ready_messages(ours, [stage.queue])
+    stage.publish(5)
+    before = look(stage)
+    endpoint = stage.broker.endpoint()
+    with closing(pika.BlockingConnection(pika.ConnectionParameters(endpoint.host, endpoint.port))) as other:
+        channel = other.channel()
+        taken = [channel.basic_get(stage.queue, auto_ack=True)[2] for _ in range(2)]
+        channel.basic_publish("", stage.queue, b"more")
+        channel.basic_publish("", f"{stage.queue}-nowhere", b"astray")
+    assert None not in taken
+    after = look(stage)
+    if before.handled:  # from 3.10 on
+        (was,), (is_now,) = before.handled.values(), after.handled.values()
+        more = {name: count - was[name] for name, count in is_now.items()}
+        assert (more["received"], more["routed"], more["delivered"]) == (2, 1, 2)
+        assert more["get_auto_ack"] == (0 if stage.broker.versions().rabbitmq.startswith("3.10.") else 2)
+    facts = BrokerFacts(stage.broker, ours, {stage.queue: Queue()}, variant="guarantee", own=True)
+    wait_until(lambda: bool(facts.others(stage.broker.logs()).connections), "the log to name the client")
+    assert queue(before, stage.queue).identity == queue(after, stage.queue).identity
+
+
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_a_queue_that_is_declared_again_is_another_one(stage: Stage, kind: str) -> None:
+    stage.declare(queue_type=kind)
+    before = queue(look(stage), stage.queue).identity
+    topology.delete(stage.target(), [stage.queue], [])
+    stage.declare(queue_type=kind)
+    assert before
+    assert queue(look(stage), stage.queue).identity not in ("", before)
+
+
 def test_what_a_target_refuses_is_held(stage: Stage) -> None:
     dead = f"{stage.queue}-dead"
     stage.declare(queue=dead, max_length=1, overflow="reject-publish")

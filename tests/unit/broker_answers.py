@@ -4,56 +4,58 @@ Queues `tasks` (classic, at most 50, dead-letters to `dead`; 55 were published),
 to `dead`; from 3.10 on at least once, after 10 ms), `q2` (quorum), `s` (stream, from 3.10 on), and one with an unusual name. Exchange `x` with a
 binding to `tasks`, one to exchange `y`, which is its alternate too. The client chaos-1f2e3d-0/worker-1.1 consumes from `tasks` and `q2` with a
 prefetch of 3, and one without a name from `tasks` with 2. A policy on 3.10.8 and an operator policy on 4.3.6 allow `tasks` 20 messages. From 3.10 on,
-17 messages were acknowledged.
+17 messages were acknowledged. The identities of queues, and what was received, routed and sent with automatic acknowledgements, are made up.
 """
 
 ANSWERS = {
     "3.8.9": (
-        '["g1AAAAZgeNq9VMuO0zAUdZJ22sKIxYCQ2FXMDslhkhmm0iwQX4GEhDRyYufhpHbjODT9DX6AFWt+gN38EJ+AHSclfXeFsrDje3x9'
-        "zvW5TsY5AGCYjOdqGGCCMAavBAqCVD6GOSrLNHwsKlIRDAZSVESj7cTR6MsazlENc8JimWAwKdOYEZwyiVrAsxryb0REOV9iMMo5i0"
-        "spdOCFIJSEEi6qIE/LhFKVnHFG2iEZIRsB/WEwNlw+qQNGomIsZXHLxFC2CgxetnyLiotqvkPXWdNtIlCuFmSTz4XZaXCva6jLoHRJ"
-        "SQQkdZggFm/tAAb7ZhMreCUVQZiR1Sa8KewemcOjMkcVyxhfMqPULvyTUq1zpe7hMkCO4mKdxWUoUZmVp53inHKK//9rDpuq26etdb"
-        "Ukb1OBv06ffrOnX9M/P77/PK54z2HgtI+pLtSk7Rg0L1ycCtUcGFx0k0nFMIlSlbeHihBTyhWqm2yjwJEMVo3VHfJFGjZ/K7N6pfMa"
-        "nmoiBQpJB9tNMdHgOZKhVpSoUhNR7qKea9Q6ehjXZGtPOnSitdqrlponaWh09d05bC5HrzjIfdfzoxMgoaofcJ53N27WI8437Nn2ky"
-        "U1KxTk/Saz0CaU0j4HTXbc+bjJnbnX1HBtXKwivIRe5JNbDG/eL7nIlJs919PRa2/mu97MvXG9h7u7+1t/Cj9O12v+w4f7mU+NIPuf"
-        '4nN3mj3qPTlOZDv1YaTRZSX9pgqyy89fKP0LLNvUDw=="]'
+        '["g1AAAAY1eJy9VMuOmzAUhRCSoR11MR1V6i7q7CqZDsx0Is2i6ldUqlRpZMA8DLETY2ryG/2BrrruD8xufqavRT+hNmamkJQkqwoJw73n2udc'
+        "ziV1CsMw7NRZyGUcIRiJUwaDIOM3YQHLMgtvVhWqkBhzViGFHaWWwh7XYAFrUCCS8FQ4ZZYQFGWEwzb/qAb0I2JxQYWYFpQkJWcq/oQhjEIOll"
+        "VQZGWKsRgTSpC+p1M4goa6xJFm8TYVU1YRkpFEUwgMw/qm6Zor8bTluqooqxabVK0Hqk0C8PUS9chMdJ2GPauB0i8lcY4YQHWYQpL0CwwNfd6H"
+        "MlpxSRDkaN1DN/3cUmgPK5xWJCdUECXyuxY5Wvl7VJoHqtwiMoaWJGLuI/JDE7E5LPNynzusPe7w/2+vQdPt0U43/dT6TgR6kbHow+zultx9nf"
+        "3+/OnLLrFbRxkHGPcXVj1y2gmBi5UbZUxOg5i0q1ORCMWZbFYHE0MiRYtJu25ijMFqsxY2p8ssbF7WOniittQc5QNnMEQtaqveUdAF5KHUksr2"
+        "IlZuYR4rzH1yENXspA8ZOMtc/0Mg1j8cW4vpuNBuvoQKWNB92TGeFUAmxgGlhe56G40p7bqwHRmTSzYwKLpjZMIeEOPu6ZLk0b1Xm31z9wxrko"
+        "1VZYaWwIt9dBGB81eCslxa1nM9lT3z5r7rzd1z17u+vLy68Gfgzewh5l+/vpr7WEsZ/ZV6aKWukX+L3UQ2tx5Gal1m2hmeID9+9x5j/AfgCeAp"
+        '"]'
     ),
     "3.10.8": (
-        '["g1AAAAvFeNrVVU2O0zAYdfrfYQaJYYTEBlUMsAClTDowRbNA3IINUuTEbuM0sVvboekFOAAXgA1rLsBuLsQRsOP0J52m7YwYJNSF'
-        "Xfv5y/ve9z47aEUAgEbQitVQQxgiBE449DwiXT+CQhDfnSQ4wQjUJE+wRleCqkYfpnYMUzvCdCgDBNqCDClGhEqYAw5Sm33GfBCxKQ"
-        "LNiNGhkFxv3Oc4xL60x4kXERGEoQpOGcX5EDRhBQL9Q6BluHxQH2jyhFJChzkTQ9maIPAw5ztJGE/ia3QbC7rZji1nY1zk0zAnDe5R"
-        "amsZVF5SYm7j1A8gHa6dAAb7uIjlLJGKoD3CsyI8E/Zmomwko6BQ4uFa9CMoFQAKaTPqY3PwSBUHCwGHKl8ZFapzsEFvrXa9VO9mQk"
-        "eUTamRvDLp7dTc2lfzDVxqsKrYWHtxscSSigqM4a2omJMlsuxlw7qEYiR2t051V+v07tiEoWngSmbFJQd4YpburZjGA9aX72FW8bGz"
-        "1OREGwVWdmtyPMVPCUefOle/6NXPzu9vX39sF+h2Bcgyahsp2jCedCUbEx+pkpixnVCEB0RFNRgrne9l/2Z5W+qTA0iVeAg05pP1sx"
-        "kKEa76VKHmk3XUsUYZvpoOhz4up3NPgwNVGcyVf5qL2TXasy28wBY2mSYxlH6wOXzuiLrRZtXM9aw4eqUKuy9X7Fv1IFfqe4xF84qb"
-        "9QFjBTfnvWdJnT/0otWGtGARGoarHHS6rbnts9ij7mlouGamVztM2M6gh8+RffZ6yvhImd/pOnr31On3uk6/e9Z1Lt+cv+tfdOz3nc"
-        "Xa+eXbi34vNAlVlhlvj2uQ6vLbB7YMuDcVK1jtKb1SD6qlDXMIpRszIV195eeZIPAsb1/h6l53zY2AkYvTMdGjZBJGEGjoaQlU3Qnq"
-        "SsiRTzTyeQnSvFfLqOEWui1EhK4/ujOq4MZUNz9h6jF1s8d0oWxNR35REtlndEB4XCT8qgSMcETU2z9zIxKrD6+c2E+N+l/K8Zp5an"
-        'fJ+t/XsOC2/zK3cMOV4I0OPx7N16eLZfgg/AOav7KW"]'
+        '["g1AAAAydeJzVVduO0zAQTe9b2EUClpuE0IrlIkAptAss4gHxEwgJIUWTxG2SJnYbO7j9AT6AH4AXnvkB3vgZrhKfwDjOtmmbbBfEIqFKdes5'
+        "Mz5zZsb22qFhGE2vHeFSdwm4cjsG2/aF5YTAue9Y44QkRNZFnBCFrXo1hd2cmBFMzJDQgfBkm/sDSlyfCsjsJyYme0XifsikbIWMDriI1f6pmA"
+        "TEEeYosUOfe0Eg65RRor+9FlTBUB+5oVk89WQrTij16UBTsA2j9lnTrYzl2YzrOGFxEi1Tbc6opgZTTEdkgUxT+2nY+Ymp8seUhCCxSSaOB3Sw"
+        "6GBo6KVFaMwSgQTNIZkuoFM9f0uOQiYIBUEGi7G3QKAduDAZdYj228KaEM5hgKmKMF+UEys6K5UbxTq3EjqkTFIl9RctdXXcW6N15YharxCpQw"
+        "2pVNYR+ZrVnM94YFwCf8BD+xUKsq7xvmkSDQF8yNcNSm3NoPSOte0CPavVtPnmBGBbb53MNYptVF6/C9Iyj7ozPbZVe0D1UD2+az3OSHLVj92X"
+        "O58+0k8fdn6+ffP+MHH+SPofaUJtLUQbonFHsJHvyIZe2gl1Sd9HaTWiMsks6Z9pNoTKrQ8UdZPNbF12TDGuH+NQyma2LmPOKIzmqnjE4JAyHi"
+        "cV1MN6kJjL1sGPFbbTUj5GKYtUhAiE4xUFzurf0GLkuraRVkJt1KBzO9eoNRtiWbcZC7Xq2W6fsXzXZvNVEZgx2GF+5iqwAAyC/OmY4sZBb6dx"
+        "h53dQJNMWxstjJvdfo/suea9u5LFQ2zxbqerrLvd/V6nu9+51+k+vr/3aP/hjvlkZ7a39/jBw/1eoFOpzlM9PK5G4sV2FNg84JGpVLzc7KiNhl"
+        "crmYpNEFbEuLDUVZ6lIa9lE8otNc6WnnniWmQy8tUqmIAQDETuliBx6nHoM+AVBF4vAeo3aB4zKGW64fpcVd09JpbGb7IsfJPwabTSp3GmZx3D"
+        "3igJ6zDa9+NogeudEqxLQh9f8akV+hGeOnc4mgyNv5HdSrPUj4/wv63bQnP9d1kFq1NvDzefb61uw+niC6KFGxdmx+GdTzDLgwNeoPHc3IhPxc"
+        'z0DE0XczRTcWbWy2i9VWDFvudJRCxIBLPAGZa0/zI8AppAuORwvcBhQERR7Jsl0NW4QfALaAswyQ=="]'
     ),
     "4.0.5": (
-        '["g1AAAAugeNrVVd1u0zAUTtqkP2NDYiAk7ioGXIBS1rIxsQvEU3CFFDmJ2zhN7NZ2cPoavABXXPMC3O2FeATsOOuSZiFdJUCoUt3a'
-        "3zn+znd+HA5iwzB64SCRixVAEIhHFHge4q4fA8aQ765SmEJhcZpChe2GXYU9zJwEZE4M8ZyHYsjQHMMAYQ46+vwgc8hnSGcxEaIfEz"
-        "xnnKr9+xRG0OfOMvVixMKNs/wWh6+XsALvFyyiSFiYYKi/wz7oAEN9xECz/RCKPk0xRniuqeqIzJV4WISzSglNk+1oem0EetpOwx5n"
-        "jpJIRs05pA7M/BDgedXA0NAnVSglKZfcnAVcV9C55HsotsVEQgGH86rvI8DlOWDcIdiH2u5Ipg0yBuYyVB6X83ZQk1gJbLdK3FlNWz"
-        "Q2d9S4RsACXUnBbMsx29wv/UGwx/3a7lYB2mvM5oAtWFvbWH+hghp7crp3mzmqAkCnRYJjAZ8iGnwaXf3AV99HP79++damh7k3pbas"
-        "RMr9ULu/B5LVOJQCQcpE//rHMMUBnCEpjkYNFYqTJfKFrZdthCF6AaKyC2snZlbY5H/WRSsrh4VBo+Fa9GYAy6zezicB3A+bOR8rjF"
-        "ZAkafAh03kczbFVfUrc7k6oa2DKRW0nSdGbXTB+GVp9Hc9QIXlERIXNaB3Z4SUa65IsMklLeDF5aSboAKMovLtUpfBdVvkfhfjk0iT"
-        "zLtCnhDmTGZT+CZwTl8LQheyOybjiTo9mVxMx5OL8el4cnn+7vxsOnLejzZ7Z5fnby+mkQ6lUwyv3zvVMK3Irhds2zR7j7QopfZSG3"
-        "bYbeieQ8DdhDDuqoFehCFOioHOXDUJXD0uYODKUSAngcsJBzGwJfBZAxBmS6RWjTQk8nkDUr9EN9CokekgQExlPbgTS+OPsbz1hZIP"
-        'pJs/kBs9rZ0J2HcgIKGvGqABjJF89NdujBJJ78bgRYOBT/AM0WSH6GrFYv3bNNxZhcbIKsX130UV1bveWxx+XNS3wYPoF0k70rs="]'
+        '["g1AAAAzkeJzVVttu00AQzcVOmrYgtdwlHiLKRYAcmtBS0QfET8ADQrLW9saX2LuJd80mv8EP8MQzP8Bbf4arxCcw63VSJ46btBIgVKlJd87M'
+        "nDmzM1uvFVYqlYbXiuBDczByxNUYWZbPTTtEjPm2OUpwgoXG4wRLbN2rS+z22IjQ2AgxcbknWsx3CXZ8wlFN2TfHBn2H435IhWiGlLiMx/L8co"
+        "wDbHNjmFihz7xZsDSLwSdDPAdvZiyCQGiEEqx+e01UQxX5IzYU25eeaMYJIT5xFVULmH5RZVVH4kpW0yihcRItltRYxaKh/BTs+tiQOkHpnOPY"
+        "wGPbQ8Sdd6go6K15aEwTDgSNAZ7MoVPdLyDbAhOAIo7d+diXEAc7YtygxMbK7xL0DjOGXCiVh/nmbRZ0lirrK3T+qnSujXorhK6uKXSBhYbqwK"
+        "N6JotvWbfZjAQExegCJJTfUilWXbnvioTOERuwVaOk/YULVTqnvQuPniEvBKqdqcMPpcOuwHf82HnbPvlMTj61f314/3GVKCvbU8prnf78DGSO"
+        "lsqxhaJRxwOpcMxEc/qllRAH932QSaFaEsXp0LeFrj4WERXRcPwYxrNgqY4zn/SPSTbjMmDmUOo4EY0+ItDf5XwixG2vnPOuxCgZJPkY2biMfM"
+        "omS1VMmcpV83RVTO5q62l35EEddR7lHoa6hWKhWZSGSvXstE9p/vZlXa5yoIWsMN/5KpoDBkE+O+iyMR2QNO6gsxcokul8gIUyo9vv4aeOsf9E"
+        "0HgAc9LtdKV1r3vU63SPOvud7vHh88ODXtt40Z6dHRwfPjvqBaqUWrbQzg6qYEqRdRMs+pRHD5QouUGTB7pXLxmhbcTNiDJuyk2flSH2sk3PTL"
+        "kTTLU4sGPCUoCdYHLKUYh0AN4tAeLx0JefClkB5L0SpHqiTqFBKdMNx2ey6865WFb+GMulrxa8nGb6cs701NYmoJ+DAEAfl0AdHPrw38DEDP0I"
+        "6J063C9xsCnp+3G0RnWFy6L92zacW4XSyuYu139XVVCcemuw/XpQPEY7yxdEEw5uzJLC64Ihz5TRGzBeOzXCsp+ZXoHpZo5sSm9mvQ3Wh0uscO"
+        'NYEmETJZyayB6UVL4IjxBJUJhz2FlQdergYr4YewugD0qghbig6G9EmEkG"]'
     ),
     "4.3.6": (
-        '["g1AAAAw0eNrVVt1u0zAYTdr0Z2PjZwwk7ioKXIBS1o5t0i4QT8EVUuQmbuLUsVvbmdvX4AW44poX4G4vxCNgx1nbtM3STQKEKjWp'
-        "fWyfc77v89eojS3LakbtRD2cAIJAHjMwHCLh+RhwjnxvmsIUSkewFGpsPapr7MHMTcDMxZCEIpJ7HIUEBogIUDPz+zOXXkE2wlTKFq"
-        "Yk5ILp8YcMxtAX7iQdYsSjxWbZKa6YT2AB3spZxLF0CCXQfEctUAOW/si2Yfspki2WEoJIaKgaRfZUPs3lTFPK0mRdTbOKQNOsM7Dn"
-        "M1dbpFQLAZkLZ34ESFhcYBnoiyKU0VQobu4YzgvozPJ7OLbGREGBgGFx70Mg1DzgwqXEh2bdoQob5ByESqrAq3Hb37BYG9yotLg2HV"
-        "R4bO/o8QYBB9QVBbsqxnxxvtoPgnucb9ZtNaA6xxoC8DGvKhvnL2RQaU0Odi4z41cty8flXuA4tyYLOJ0obx7p1AC1Cm+OJHyJWPCl"
-        "c/2TXP/o/Pr29XuVUfa9r4SqcGXi9s32lmwGiKmyknspCeAIKafyMgTJtJfP3YoZAaJCIpv5cx3zQGMiFRvIuGzdvKyj9jQqAcKPyj"
-        "GPNcZoUi+YhrIh6AT5G8CjAlBdCT4sg2bnmqkShD3LZ7If83xwvkVv5mstaphVKyXRyCKoB+qg93aledSHgElnSCnOk8WMjihdzdo8"
-        "E2yhiIAhXs0OGxSAcbx6uiLZvimsbN9xrxsbklldqRnK3f5oAE8D9+S9pGys6qvf6+vZbv9i0Otf9E56/cvT85PzDx33Y2cxdnZ5dn"
-        "4xiI2U2lLq7fuuI3c5w6xRl+vtW98U7DLp865WUmYHQHgJ5cLTLSGXIbt5S+Cevks8c+HAwFMXgKp/T1ABMOgq4KsSIJxNkH4apKWQ"
-        "r0uQppctoXEp03aAuI56cCeW1h9jubXHqRbrZS124aezM4HGHQgo6LsSaAAxUn8b5h5GiaK3XPCmZIFPyQixZAd1G8ni/Nsw3NmFUm"
-        'WF5PofVT3LVV1RDATCcJsue2ddcbx5jwzHB5+TzWHwJP4NJ8QDiA=="]'
+        '["g1AAAA14eJzVVttu00AQzT1NL0BLy0XiISJcBMihSWkr9QHxE/CAkKyxvfEltjfxrrvJb/ADPPHMD/DWn+Eq8QmMvc7FSZyklQChSLGzc2b3'
+        "zJmZnVg1N5fLVayah4+SQcAQ+wFoms1V3QXGbF3thyQkosSDkETYolWMsNsDxYOB4hLf5JaoMdv0iWH7HArSvjlQ6DkJOi4VoupS32Q8iNavBc"
+        "QhOld6oebazBpvFp+i8GGPpODVhIXjiJJPfSK/rSoUIBd9xIZk+8oS1SD0fds3JVUNmX6RYeX74mYSUz+kQejNhlRZxaIi/STs1kCJdMLQOSeB"
+        "Qga6Bb6ZdshJ6N00NKAhR4JKlwxT6Fj3K8g2wwShwImZ3nsHONqBcYX6OpF+O5g7whiYGCp3p5O3OadzpHJ5hc5fpc6FfnuF0Pk1hZ5jUYIi8s"
+        "gvZfEtyTYbk8BNCVyBhPRbKMWqkvsuSZQ5sC5b1Uqlv1BQmX3aXrv1pGiFuDwne8F+ok+cetpDga5HlQKFpQL9kALtCXLfDox39YvP/sWn+q8P"
+        "7z+uUmtl3jLvinUS9zMOc1OekRMVww6w30Qt9A3SsVGzpD/B6zcT21JMB3xMjqgkz1nMVoSxMEskYKI6eplF1SKUB1y3sjE3IowMDF9caooypz"
+        "1bnwPupYB4V+gkCxqfK00ZiPwgscQ/hsnicEG8sa4Fqyy9ppqjHKcxWihC8+nUaClqEIiSRqkr05Osdiidrt+kHPIciYDmTpdIHlJAx5k+HUlu"
+        "jFos3rfbbDiSZNxhaKFMaXXa5MhQDp8LGnSx01rNVmRttE7bzdZp87DZOjs6OTx5UVde1sdrx2fHJ6dtR4ZSmIS6fN9Z5DpnSB+8cJdvPWrdSe"
+        "Un4y6j17aBqx5lXI1mRRKGaCSzgqnRraLKq4cYKl4FeBOonHJwoYHABxlAMujZ0VMic4h8mIGUQ24CdTKZbhg2i7JuXIpl7o+xXDj3cPaq8ewd"
+        "61lam0D5EgQQ+iwDahDXxv8TQ9W1PaQ3cXiU4aBTv2MH3hrRzRVL6d+m4dIqZEaWKq7/MaqDJKpz6gK3XbIorvzacTnO/D2idbffePPLsLv4yq"
+        "niwu3xYTg1CTIfxfgWjQcTI46Psek1mu5MkYwDHlvvofXJAivWMAs9okLIqQp6N0PLWbgHfgjulMPuTJ5GDibhs3tvIfRxBnRuX1T0N54HecQ="
+        '"]'
     ),
 }

@@ -139,6 +139,41 @@ def test_a_node_counts_the_acknowledgements_that_it_took(version: str, counts: d
     assert look(version).acknowledged == counts
 
 
+@pytest.mark.parametrize("version", COUNTED)
+def test_a_node_counts_what_it_received_routed_and_sent_with_automatic_acknowledgements(version: str) -> None:
+    apart = {"consume_auto_ack": 0, "consume_manual_ack": 17, "get_auto_ack": 11, "get_manual_ack": 0}
+    apart = dict.fromkeys(apart, 0) if version == "3.10.8" else apart
+    counts = {"received": 90, "routed": 85, "delivered": 28, **apart}
+    assert look(version).handled == {"rabbit@h": counts}
+    assert look("3.8.9").handled == {}
+
+
+@pytest.mark.parametrize("version", ANSWERS)
+def test_each_queue_has_an_identity_of_its_own(version: str) -> None:
+    identities = [each.identity for each in look(version).queues]
+    assert all(identities)
+    assert len(set(identities)) == len(identities)
+
+
+def entered(name: str) -> str:
+    who = f"127.0.0.1:1 -> 127.0.0.1:2{name and ' - '}{name}"
+    return f"2026-11-30 13:30:18+00:00 [info] <0.1.0> connection {who}: user 'u' authenticated and granted access to vhost '/'\n"
+
+
+def test_who_else_connected_is_known_from_the_logs() -> None:
+    taker = facts(Answering(ControlResult(0, "", "")))
+    found = taker.others({"n1": entered("chaos-1f2e3d-0") + entered("") + entered("theirs")})
+    assert (found.connections, found.not_read) == (("127.0.0.1:1 -> 127.0.0.1:2", "theirs"), "")
+    assert found.variant == "guarantee"
+    assert from_line(to_line(found)) == found
+
+
+def test_where_the_logs_do_not_say_who_connected_the_reason_is_known() -> None:
+    taker = facts(Answering(ControlResult(0, "", ""), backend="external"))
+    assert taker.others({}).not_read == "the log of an external broker cannot be read"
+    assert taker.others({"n1": "quiet\n"}).not_read == "the broker's log does not name the clients that connect"
+
+
 def test_a_broker_that_does_not_count_says_nothing() -> None:
     assert look("3.8.9").dead_lettered == {}
 
