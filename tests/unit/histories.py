@@ -97,7 +97,14 @@ def strike(
 
 
 def queue_facts(
-    name: str, ready: int = 0, unacknowledged: int = 0, *, foreign_consumers: int = 0, held: int = 0, node: str = "n1"
+    name: str,
+    ready: int = 0,
+    unacknowledged: int = 0,
+    *,
+    foreign_consumers: int = 0,
+    held: int = 0,
+    node: str = "n1",
+    identity: str = "",
 ) -> QueueFacts:
     """What the broker says of a queue."""
     return QueueFacts(
@@ -115,6 +122,7 @@ def queue_facts(
         held=held,
         node=node,
         state="running",
+        identity=identity,
     )
 
 

@@ -45,12 +45,6 @@ def test_where_everything_was_looked_at_nothing_is_said() -> None:
     [
         ({"not_asked": "it is external"}, {}, {}, ["what the broker says " + NOT_ASKED]),
         (
-            {"foreign_connections": ("a", "b")},
-            {"foreign_connections": ("b",)},
-            {},
-            ["what 2 connections of others did"],
-        ),
-        (
             {},
             {},
             {"tasks": {"arguments": {"x-odd": 1, "x-max-priority": 3}}},
@@ -70,6 +64,12 @@ def test_what_was_not_looked_at_is_said_beside_what_nothing_explains(
     assert list(found.not_looked_at) == said
     if said:
         assert found.causes[0].sentence.endswith(f"to explain it. Not looked at: {'; '.join(said)}.")
+
+
+def test_what_others_may_have_done_is_not_looked_at() -> None:
+    found = verdict({"foreign_connections": ("a", "b")}, {"foreign_connections": ("b",)})
+    assert found.not_looked_at == ("what 2 connections of others did",)
+    assert found.causes == ()
 
 
 def test_one_queue_that_throws_messages_away_is_enough() -> None:

@@ -149,8 +149,11 @@ class Counters:
         branching = any(lives.branchings for lives in tally.copies.lives)
         return len(np.unique(tally.message(known))) if branching else len(known)
 
-    def others(self, queues: Sequence[str], until_ns: int = NEVER) -> int:
-        """Return how many instances of messages can have gone from some queues, or from what leads there, that are not missing copies, by a time."""
+    def others(self, queues: Sequence[str], until_ns: int = NEVER, *, acknowledged: bool = True) -> int:
+        """Return how many instances of messages can have gone from some queues, or from what leads there, that are not missing copies, by a time.
+
+        `acknowledged`: those that came back as their acknowledgement was lost count, too.
+        """
         tally = self._tally
         places, unseen, leading = (
             np.array([tally.queues.index(name) for name in names], dtype=np.int64)
@@ -164,10 +167,11 @@ class Counters:
         again = len(published) - len(np.unique(published))
         back_again = (deliveries.rejected == REQUEUED) & ~np.isin(deliveries.copy, self._missing)
         requeued = np.count_nonzero(back_again & np.isin(deliveries.queue, places) & self._are_last(deliveries))
-        back, unpromised = self._given_back(unseen, until_ns), self._unpromised(leading, until_ns)
+        back = self._given_back(unseen, until_ns, acknowledged=acknowledged)
+        unpromised = self._unpromised(leading, until_ns)
         return again + int(requeued) + back + unpromised + tally.found.foreign
 
-    def _given_back(self, places: NDArray[np.int64], until_ns: int) -> int:
+    def _given_back(self, places: NDArray[np.int64], until_ns: int, *, acknowledged: bool) -> int:
         """Count the deliveries that can have come back with their connection for good: not acknowledged, or so late that the ack was lost."""
         tally, total = self._tally, 0
         ended = np.array(
@@ -177,7 +181,7 @@ class Counters:
         for deliveries in tally.all_deliveries(ended):
             settled_ns = np.minimum(deliveries.acked_ns, deliveries.rejected_ns)
             unsettled = ended[deliveries.session] & ~endings.arrived(deliveries.session, settled_ns)
-            unsettled &= ~(deliveries.acked & self.all_acks_arrived)
+            unsettled &= ~(deliveries.acked & (self.all_acks_arrived or not acknowledged))
             unsettled &= np.isin(deliveries.queue, places) & ~np.isin(deliveries.copy, self._missing)
             unsettled &= self._are_last(deliveries)
             total += int(np.count_nonzero(unsettled))

@@ -69,6 +69,7 @@ _KEYS: Final = {
     Fate.DROPPED: "dropped",
     Fate.REMOVED: "removed",
     Fate.RETAINED: "retained",
+    Fate.STRANDED: "stranded",
 }
 """The expectation on each fate that may be only possible."""
 

@@ -92,7 +92,7 @@ class Finder:
 
     def _decide(self, evidence: Evidence) -> Cause:
         if not evidence.queue:
-            remedy = UNBOUND if evidence.mandatory else MANDATORY
+            remedy = MANDATORY if evidence.alone and not evidence.mandatory else UNBOUND
             return Cause(Place.EXCHANGE, "", None, remedy, evidence.sent_ns)
         if evidence.worker is not None and evidence.changed:
             return Cause(Place.UNKNOWN, evidence.worker.actor, None, CHANGED_BODY)

@@ -34,6 +34,10 @@ class Reason(IntEnum):
     """The broker holds it until its dead letter target, which takes what comes, has confirmed it."""
     RECOVERY = 12
     """Its queue refuses when it is full, and dropped it for its length all the same, when its node came back."""
+    BY_OTHERS = 13
+    """A program that is not the run's was there, and may have taken it, purged it, or deleted its queue."""
+    HELD_BY_OTHERS = 14
+    """A consumer that is not the run's held it, unacknowledged, when the drain ended."""
 
 
 FATES = {
@@ -49,6 +53,8 @@ FATES = {
     Reason.TAKEN: Fate.REMOVED,
     Reason.UNCONFIRMED: Fate.IN_TRANSIT,
     Reason.RECOVERY: Fate.DROPPED,
+    Reason.BY_OTHERS: Fate.REMOVED,
+    Reason.HELD_BY_OTHERS: Fate.STRANDED,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from harness.checks.rules.strangers import Strangers
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.topology import RunTopology
 from harness.events import BrokerLook, Event
@@ -16,8 +17,9 @@ def not_looked_at(scenario: Scenario, tally: MessageTable, events: Sequence[Even
     """List it: what the broker could not be asked, what it does not count, what others did, what arguments do that are not understood."""
     looks, topology = [event for event in events if isinstance(event, BrokerLook)], tally.topology
     asked = [look for look in looks if not look.not_asked]
-    between = (*_changed(asked[0], asked[-1], topology), *_uncalled_for(asked[0], asked[-1], tally)) if asked else ()
-    others = (*_others(looks), *between, *_arguments(scenario))
+    strangers = Strangers(tally, events)
+    changed = (*_changed(asked[0], asked[-1], topology), *_gone_or_new(strangers)) if asked else ()
+    others = (*_others(strangers), *changed, *_uncalled_for(strangers), *_arguments(scenario))
     return tuple(dict.fromkeys((*_unasked(looks), *_uncounted(looks, topology), *others)))
 
 
@@ -39,10 +41,11 @@ def _uncounted(looks: Sequence[BrokerLook], topology: RunTopology) -> Iterator[s
         yield "how many messages the broker threw away: its counts began anew with a node"
 
 
-def _others(looks: Sequence[BrokerLook]) -> Iterator[str]:
-    strangers = {name for look in looks for name in look.foreign_connections}
-    if strangers:
-        yield f"what {plural(len(strangers), 'connection')} of others did"
+def _others(strangers: Strangers) -> Iterator[str]:
+    if strangers.connections:
+        yield f"what {plural(len(strangers.connections), 'connection')} of others did"
+    if strangers.why_not_known:
+        yield f"who else was connected between the looks ({strangers.why_not_known})"
 
 
 def _changed(before: BrokerLook, after: BrokerLook, topology: RunTopology) -> Iterator[str]:
@@ -52,28 +55,26 @@ def _changed(before: BrokerLook, after: BrokerLook, topology: RunTopology) -> It
     for exchange in before.exchanges:
         if exchange in left.exchanges and exchange not in after.exchanges:
             yield f"who deleted the exchange {exchange}"
-    for each in before.bindings:
-        stays = each.exchange in after.exchanges and each.destination in policies
-        if stays and not each.to_exchange and each not in after.bindings:
-            yield f"who unbound {each.destination} from {each.exchange}"
     for name in queues.keys() & policies.keys():
         if queues[name] != policies[name]:
             yield f"who changed the policy of {name}"
 
 
-def _uncalled_for(before: BrokerLook, after: BrokerLook, tally: MessageTable) -> Iterator[str]:
+def _gone_or_new(strangers: Strangers) -> Iterator[str]:
+    for exchange, queue in strangers.unbound():
+        yield f"who unbound {queue} from {exchange}"
+    for queue in strangers.declared_again():
+        yield f"who deleted the queue {queue} and declared it again"
+
+
+def _uncalled_for(strangers: Strangers) -> Iterator[str]:
     """Say what the broker counted beyond what the workers of the run did."""
-    if before.node_started != after.node_started:
-        return
-    acked = sum(after.acknowledged.values()) - sum(before.acknowledged.values()) - int(tally.flow.acked.sum())
-    rejected = sum(
-        count - before.dead_lettered.get(node, {}).get(key, 0)
-        for node, counts in after.dead_lettered.items()
-        for key, count in counts.items()
-        if key.endswith("/rejected")
-    ) - int(tally.flow.rejected.sum())
-    for number, done in ((acked, "acknowledged"), (rejected, "rejected")):
-        if number > 0:
+    for number, done in (
+        (strangers.acknowledged, "acknowledged"),
+        (strangers.rejected_anywhere, "rejected"),
+        (strangers.taken_automatically, "received, with automatic acknowledgements,"),
+    ):
+        if number is not None and number > 0:
             yield f"who {done} {plural(number, 'message')} that no worker of the run did"
 
 

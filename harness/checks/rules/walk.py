@@ -30,6 +30,7 @@ from harness.checks.rules.limits import Limits
 from harness.checks.rules.overtaken import Overtaken
 from harness.checks.rules.stays import AT_LAST, NO_ARRIVALS
 from harness.checks.rules.taken import Reason, Taken
+from harness.checks.rules.taken_by_others import taken_by_others
 from harness.checks.rules.weigh import InDoubt, weigh
 from harness.checks.tally.deliveries import REJECTED
 from harness.checks.tally.fault_records import WITHIN_NS
@@ -45,6 +46,7 @@ def what_took(missing: NDArray[np.int64], tally: MessageTable, events: Sequence[
     walk = _Walk(missing, tally, events)
     walk.begin()
     weigh(walk.taken, walk.in_doubt, walk.counters, walk.happened, tally)
+    taken_by_others(walk.taken, walk.counters, tally, events)
     return walk.taken
 
 

@@ -31,6 +31,8 @@ _VERBS = {
     Reason.TAKEN: "removed",
     Reason.UNCONFIRMED: "held",
     Reason.RECOVERY: "dropped",
+    Reason.BY_OTHERS: "removed",
+    Reason.HELD_BY_OTHERS: "held",
 }
 
 
@@ -133,6 +135,8 @@ _BY = {
     Reason.TAKEN: "from {queue} by a consumer that is not the run's",
     Reason.UNCONFIRMED: "by {queue} until its dead letter target has confirmed them",
     Reason.RECOVERY: "by the length limit of {queue} on recovery",
+    Reason.BY_OTHERS: "from {queue} by a program that is not the run's",
+    Reason.HELD_BY_OTHERS: "in {queue}, unacknowledged, by a consumer that is not the run's",
 }
 _FIELDS = {
     Reason.TTL: "message_ttl_s",
