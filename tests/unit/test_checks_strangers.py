@@ -132,8 +132,8 @@ def test_where_the_log_names_nobody_the_broker_is_accused_whatever_it_counted() 
 
 
 def test_where_no_log_can_be_read_somebody_may_have_been_there() -> None:
-    found = verdict(looks(), not_read="the log of an external broker cannot be read")
-    unknown = "who else was connected between the looks (the log of an external broker cannot be read)"
+    found = verdict(looks(), not_read="the broker's log does not name the clients that connect")
+    unknown = "who else was connected between the looks (the broker's log does not name the clients that connect)"
     assert fates(found) == {"lost": (3, 3)}
     assert said(found).endswith(f"Not looked at: {unknown}.")
 

@@ -19,7 +19,7 @@ def not_looked_at(scenario: Scenario, tally: MessageTable, events: Sequence[Even
     asked = [look for look in looks if not look.not_asked]
     strangers = Strangers(tally, events)
     changed = (*_changed(asked[0], asked[-1], topology), *_gone_or_new(strangers)) if asked else ()
-    others = (*_others(strangers), *changed, *_uncalled_for(strangers), *_arguments(scenario))
+    others = (*_others(strangers, asked=bool(asked)), *changed, *_uncalled_for(strangers), *_arguments(scenario))
     return tuple(dict.fromkeys((*_unasked(looks), *_uncounted(looks, topology), *others)))
 
 
@@ -41,10 +41,10 @@ def _uncounted(looks: Sequence[BrokerLook], topology: RunTopology) -> Iterator[s
         yield "how many messages the broker threw away: its counts began anew with a node"
 
 
-def _others(strangers: Strangers) -> Iterator[str]:
+def _others(strangers: Strangers, *, asked: bool) -> Iterator[str]:
     if strangers.connections:
         yield f"what {plural(len(strangers.connections), 'connection')} of others did"
-    if strangers.why_not_known:
+    if asked and strangers.why_not_known:
         yield f"who else was connected between the looks ({strangers.why_not_known})"
 
 
