@@ -77,6 +77,8 @@ BYTES = "queues.tasks.arguments.x-max-length-bytes"
         (Reason.HELD, {"dead_letter": "second"}, {}),
         (Reason.PURGED, {}, {}),
         (Reason.TAKEN, {}, {}),
+        (Reason.BY_OTHERS, {}, {}),
+        (Reason.HELD_BY_OTHERS, {}, {}),
     ],
 )
 def test_what_would_have_kept_it_is_named(reason: Reason, tasks: dict[str, Any], found: dict[str, str]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from harness.checks.judge import judge
-from harness.events import BindingFacts, BrokerLook, OthersConnected
+from harness.events import BindingFacts, BrokerLook, BrokerStarted, OthersConnected
 from harness.history.records import AckMode
 from harness.verdict.data import Fate, Outcome, Place, VariantVerdict
 from tests.unit.histories import Story, queue_facts, scenario
@@ -136,6 +137,28 @@ def test_where_no_log_can_be_read_somebody_may_have_been_there() -> None:
     unknown = "who else was connected between the looks (the broker's log does not name the clients that connect)"
     assert fates(found) == {"lost": (3, 3)}
     assert said(found).endswith(f"Not looked at: {unknown}.")
+
+
+def test_of_a_broker_that_cannot_be_asked_at_all_that_is_said_once() -> None:
+    external = {"not_asked": "it is external"}
+    found = verdict([external, external], not_read="the log of an external broker cannot be read")
+    assert [each.partition(" (")[0] for each in found.not_looked_at] == [
+        "what the broker says of itself before the traffic",
+        "what the broker says of itself after the drain",
+    ]
+    assert ACCUSED not in said(found)
+
+
+def test_of_a_broker_that_serves_others_too_what_was_counted_is_only_possible() -> None:
+    story, (before, after) = Story(), looks(acknowledged=2, received=1, routed=1)
+    started = story.events[0]
+    assert isinstance(started, BrokerStarted)
+    story.events[0] = replace(started, backend="compose")
+    story.event(BrokerLook, moment="before the traffic", **before)
+    story.sent(0)
+    story.event(BrokerLook, moment="after the drain", **after)
+    story.event(OthersConnected, connections=(STRANGER,))
+    assert fates(judge(story.history(), scenario(), name="guarantee")) == {"removed": (0, 1)}
 
 
 def test_without_a_log_the_counts_speak() -> None:

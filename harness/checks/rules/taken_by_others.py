@@ -29,7 +29,7 @@ Rows = NDArray[np.int64]
 def taken_by_others(taken: Taken, counters: Counters, tally: MessageTable, events: Sequence[Event]) -> None:
     """Say of missing copies what others did with them, in `taken` itself."""
     strangers = Strangers(tally, events)
-    if strangers.may_have_acted:
+    if len(taken.copy) and strangers.may_have_acted:
         _Others(taken, counters, strangers, tally, events).all()
 
 
