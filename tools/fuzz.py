@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 from tests.fuzz.fuzzer import Fuzzer, Row, all_fuzzers, table
@@ -25,11 +28,10 @@ def main(options: Sequence[str]) -> int:
     parser.add_argument("--only", action="append", choices=[each.name for each in fuzzers], help="one fuzzer")
     parser.add_argument("--short", action="store_true", help="as many attempts as CI makes; the page stays as it is")
     chosen = parser.parse_args(options)
-    rows = [
-        _tried(fuzzer, chosen.seed, fuzzer.short if chosen.short else fuzzer.long)
-        for fuzzer in fuzzers
-        if not chosen.only or fuzzer.name in chosen.only
-    ]
+    wanted = [fuzzer for fuzzer in fuzzers if not chosen.only or fuzzer.name in chosen.only]
+    counts = [fuzzer.short if chosen.short else fuzzer.long for fuzzer in wanted]
+    with ProcessPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
+        rows = list(pool.map(_tried, wanted, repeat(chosen.seed), counts))
     _print(table(rows))
     if not (chosen.short or chosen.only):
         write_table("reliability.md", "fuzz", f"{table(rows)}\nSeed {chosen.seed}.\n")
