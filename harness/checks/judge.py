@@ -104,7 +104,7 @@ def judge(
     promised = messages.count(messages.promised)
     pointless = not promised and not expects_refusals(scenario)
     outcome, reasons = decide(events, counts, faults, expectations, too_few(scenario, observed), pointless=pointless)
-    may_be_lost = len(causes.copies) + sum(counts.possible.values())
+    may_be_lost = len(causes.copies) + counts.perhaps_lost
     bound = 1 - (1 - CONFIDENCE) ** (1 / promised) if promised and not may_be_lost and not undecided else None
     started = next((event for event in events if isinstance(event, BrokerStarted)), None)
     drained = next((event for event in events if isinstance(event, Drained)), None)
@@ -193,6 +193,7 @@ def _counts(seen: MessageTable, fates: Fates, *, twice: int, unexplained: int, k
         out_of_order=out_of_order(seen),
         fates=by_fate,
         possible={fate: possible for fate in Fate if (possible := fates.possible(fate))},
+        instead={fate: instead for fate in Fate if (instead := fates.instead(fate))},
     )
 
 

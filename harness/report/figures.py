@@ -48,18 +48,14 @@ def share(part: int, whole: int) -> str:
 
 def figure(fate: Fate, counts: Counts) -> str:
     """Write how many copies have a fate: `875`, or what is shown and what is possible, `875 to 877` or `up to 2`."""
-    if fate is Fate.LOST:
-        least = counts.fates.get(fate, 0)
-        return interval(least, least + sum(counts.possible.values()))
-    most = counts.fates.get(fate, 0)
-    return interval(most - counts.possible.get(fate, 0), most)
+    return interval(counts.least(fate), counts.most(fate))
 
 
 def lost_figure(variant: VariantVerdict) -> str:
     """Write how many copies are lost. A run that was cut short has no causes: there it is a bound, `up to 12`."""
     counts = variant.counts
     if counts.fates.get(Fate.LOST) and not variant.causes:
-        return interval(0, counts.fates[Fate.LOST] + sum(counts.possible.values()))
+        return interval(0, counts.most(Fate.LOST))
     return figure(Fate.LOST, counts)
 
 

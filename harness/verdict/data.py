@@ -363,7 +363,23 @@ class Counts:
     out_of_order: int = 0
     fates: dict[Fate, int] = field(default_factory=dict)
     possible: dict[Fate, int] = field(default_factory=dict)
-    """Those of a fate that may as well have been lost; fates without any are left out."""
+    """Those of a fate that may as well have been lost, or have a fate of `instead`; fates without any are left out."""
+    instead: dict[Fate, int] = field(default_factory=dict)
+    """Those of `possible` that have this fate, if not the other one: of them none was lost. Fates without any are left out."""
+
+    @property
+    def perhaps_lost(self) -> int:
+        """Copies of other fates that may as well have been lost."""
+        return sum(self.possible.values()) - sum(self.instead.values())
+
+    def least(self, fate: Fate) -> int:
+        """Return how many copies surely have a fate."""
+        return self.fates.get(fate, 0) - self.possible.get(fate, 0)
+
+    def most(self, fate: Fate) -> int:
+        """Return how many copies can have a fate."""
+        perhaps = self.perhaps_lost if fate is Fate.LOST else self.instead.get(fate, 0)
+        return self.fates.get(fate, 0) + perhaps
 
     @property
     def promised_copies(self) -> int:

@@ -42,7 +42,7 @@ def test_what_may_have_been_lost_by_no_fault_may_have_expired() -> None:
     later(story, 5)
     verdict = judge(story.history(), scenario(queues={"tasks": TTL}), name="x")
     assert [each.sentence for each in verdict.not_done if each.possible] == [
-        "1 message may have expired by the time to live of tasks. If so, would have kept it: "
+        "1 message may have expired by the time to live of tasks, or may have been lost. If so, would have kept it: "
         "queues.tasks.dead_letter or a longer queues.tasks.message_ttl."
     ]
 

@@ -471,6 +471,131 @@ def test_what_was_purged_before_its_queue_went_was_purged() -> None:
     assert ends(story, 0, 1, facts=[queue_facts("second")]) == ["PURGED tasks", "QUEUE_GONE tasks"]
 
 
+# A queue that goes while its own limits take what is in it.
+
+LEADING = {"message_ttl": "300ms", "dead_letter": "second", "arguments": {"x-expires": 5000}}
+
+
+def expiring(*, mandatory: bool = False) -> Story:
+    """A queue expires after five seconds at the earliest: the first message was sent long before, the last one long after."""
+    story = stories("second")
+    for seq, at_ms in enumerate((100, 4900, 5500)):
+        story.now = at_ms * MS
+        story.confirm(story.publish(seq, mandatory=mandatory))
+    later(story, 5)
+    return story
+
+
+def looked(story: Story, count: int, *, after: bool, key: str = "classic/at_most_once/expired") -> None:
+    there = (queue_facts("second"),) if after else (queue_facts("tasks"), queue_facts("second"))
+    story.event(
+        BrokerLook,
+        moment="after the drain" if after else "before the traffic",
+        queues=there,
+        dead_lettered={"n1": {key: count}},
+        node_started={"n1": "once"},
+    )
+
+
+def test_what_can_have_expired_only_after_its_queue_had_may_have_gone_with_it_or_found_none() -> None:
+    story = expiring()
+    assert ends(story, 0, 1, 2, facts=[queue_facts("second")], tasks=LEADING) == [
+        "NONE second",  # it left its queue in time
+        "QUEUE_GONE tasks?",
+        "QUEUE_GONE tasks?",
+    ]
+
+
+def test_what_was_not_counted_as_expired_went_with_its_queue() -> None:
+    story = Story(queues=("tasks", "second"))
+    looked(story, 0, after=False)
+    for seq, at_ms in enumerate((4800, 4900, 5500)):
+        story.now = at_ms * MS
+        story.sent(seq)
+    later(story, 5)
+    looked(story, 0, after=True)
+    assert ends(story, 0, 1, 2, tasks=LEADING) == ["QUEUE_GONE tasks", "QUEUE_GONE tasks", "QUEUE_GONE tasks?"]
+
+
+def test_what_was_seen_to_have_expired_is_no_reason_for_others_to_have() -> None:
+    """Of a plain story, too: as many were counted as were delivered from where they expired to."""
+    story = Story(queues=("tasks", "second"))
+    looked(story, 0, after=False)
+    story.now = 100 * MS
+    story.sent(0)
+    story.now = 4900 * MS
+    story.sent(1)
+    tag = story.deliver(0, queue=1, died=True)
+    story.complete(0, tag)
+    story.ack(tag)
+    later(story, 5)
+    looked(story, 1, after=True)
+    assert ends(story, 1, tasks=LEADING) == ["QUEUE_GONE tasks"]
+
+
+def test_a_dead_letter_that_vanished_long_before_its_queue_did_not_go_with_it() -> None:
+    story = Story(queues=("tasks", "second"))
+    looked(story, 0, after=False)
+    for seq, at_ms in enumerate((100, 4900)):
+        story.now = at_ms * MS
+        story.sent(seq)
+    later(story, 5)
+    looked(story, 1, after=True)
+    assert ends(story, 0, 1, tasks=LEADING) == ["NONE second", "QUEUE_GONE tasks"]
+
+
+def test_what_is_mandatory_and_did_not_come_back_was_in_its_queue() -> None:
+    story = expiring(mandatory=True)
+    story.publish(3, mandatory=True)
+    story.returned(3)
+    story.confirm(4)
+    assert ends(story, 1, 2, facts=[queue_facts("second")], tasks={"arguments": {"x-expires": 5000}}) == [
+        "QUEUE_GONE tasks",
+        "QUEUE_GONE tasks",
+    ]
+
+
+def test_what_expires_for_good_may_have_gone_with_its_queue_instead() -> None:
+    found = taken(
+        expiring(),
+        0,
+        1,
+        facts=[queue_facts("second")],
+        tasks={each: LEADING[each] for each in ("message_ttl", "arguments")},
+    )
+    assert [Reason(each).name for each in found.reason] == ["TTL", "TTL"]
+    assert found.possible.tolist() == [False, True]
+    assert [Reason(each).name for each in found.instead] == ["NONE", "QUEUE_GONE"]
+
+
+@pytest.mark.parametrize(
+    ("seq", "source", "instead"),
+    [
+        (0, {}, None),
+        (1, {}, Reason.NO_TARGET),
+        (
+            1,
+            {"type": "quorum", "overflow": "reject-publish", "arguments": {"x-dead-letter-strategy": "at-least-once"}},
+            None,
+        ),
+    ],
+)
+def test_a_dead_letter_that_came_late_may_have_found_no_queue(
+    seq: int, source: dict[str, object], instead: Reason | None
+) -> None:
+    story = stories("second")
+    for number, at_ms in enumerate((100, 4500)):
+        story.now = at_ms * MS
+        story.sent(number)
+        story.reject(number, story.deliver(number))
+    later(story, 5)
+    queues = {"tasks": {"dead_letter": "second"} | source, "second": {"arguments": {"x-expires": 5000}}}
+    found = taken(story, seq, facts=[queue_facts("tasks")], **queues)
+    assert Reason(found.reason[0]) is Reason.QUEUE_GONE
+    assert found.possible[0] == (instead is not None)
+    assert Reason(found.instead[0]) is (instead or Reason.NONE)
+
+
 # Somebody else's consumers.
 
 

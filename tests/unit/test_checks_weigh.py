@@ -46,7 +46,8 @@ def group(
     """Copies in doubt: of them `may_expire` may have expired as well, and `purged` may have been purged as well."""
     places = np.array(rows, dtype=np.int64)
     purge = np.where(np.isin(places, purged), A_PURGE, -1)
-    return InDoubt(queue, reason, arrivals, places, np.isin(places, may_expire), purge, purge < 0)
+    everywhere, nowhere = np.full(len(places), True), np.full(len(places), False)
+    return InDoubt(queue, reason, arrivals, places, np.isin(places, may_expire), purge, purge < 0, everywhere, nowhere)
 
 
 def weighed(
@@ -63,15 +64,9 @@ def weighed(
     """Missing copies that were sent and confirmed: `counted` is what the broker counted during the run, None if it does not count."""
     declared = queues or {"tasks": {"message_ttl": "1s"}, "second": {"message_ttl": "1s"}}
     size = len(reasons)
-    taken = Taken(
-        np.arange(size),
-        np.array(reasons, dtype=np.int8),
-        np.isin(np.arange(size), possible),
-        np.array(standing or [0] * size),
-        np.zeros(size, dtype=np.int64),
-        np.full(size, NEVER),
-        *(np.full(size, -1) for _ in range(3)),
-    )
+    taken = Taken.nothing(np.arange(size))
+    taken.reason[:], taken.queue[:] = reasons, standing or 0
+    taken.possible[list(possible)] = True
     story = story or Story(queues=tuple(declared))
     for seq in range(size):
         story.sent(seq)
@@ -83,7 +78,8 @@ def weighed(
     story.event(BrokerLook, moment="after the drain", **fields)
     history = story.history()
     table = tabulate(history, scenario(queues=declared))
-    weigh(taken, groups, Counters(taken.copy, table, history.events), Happenings(table, history.events), table)
+    counters, happened = Counters(taken.copy, table, history.events), Happenings(table, history.events)
+    weigh(taken, groups, counters, happened, table, maybe_gone=np.zeros(size, dtype=bool))
     return taken
 
 

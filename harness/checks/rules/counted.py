@@ -141,9 +141,11 @@ class Counters:
         ]
         if reason == DELIVERY_LIMIT or any(others) or any(pool_of(policy) != pool for policy in leading):
             return 0
-        deliveries, found = tally.deliveries, tally.found
-        otherwise = deliveries.copy[(deliveries.rejected == REJECTED) | (deliveries.count > 0)]
-        died = np.concatenate([deliveries.copy[deliveries.died], found.copy[found.died]])
+        parts, rejected = [tally.found.copy[tally.found.died]], [np.empty(0, dtype=np.int64)]
+        for table in tally.all_deliveries():
+            parts.append(table.copy[table.died])
+            rejected.append(table.copy[(table.rejected == REJECTED) | (table.count > 0)])
+        died, otherwise = np.concatenate(parts), np.concatenate(rejected)
         known = np.setdiff1d(died[died >= 0], np.concatenate([otherwise, self._missing]))
         # One death may have begun several of them: of a message, one death is sure.
         branching = any(lives.branchings for lives in tally.copies.lives)

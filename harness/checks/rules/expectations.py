@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from harness.checks.rules.distribution import texts_processed
+from harness.checks.rules.either_way import Bounded, broken_either_way
 from harness.checks.rules.observed import Observed
 from harness.scenario import expectations as language
 from harness.scenario.expectations import Expectations
@@ -70,15 +71,17 @@ _KEYS: Final = {
     Fate.REMOVED: "removed",
     Fate.RETAINED: "retained",
     Fate.STRANDED: "stranded",
+    Fate.IN_TRANSIT: "in_transit",
 }
 """The expectation on each fate that may be only possible."""
+_FATES: Final = {key: fate for fate, key in _KEYS.items()} | {"lost": Fate.LOST}
 
 
 def evaluate(scenario: Scenario, observed: Observed) -> tuple[ExpectationResult, ...]:
     """Hold every expectation of the scenario, and those that always hold, against what was observed."""
     expect = scenario.expect
     return (
-        *_counts(expect, observed),
+        *_together(expect, observed.counts, _counts(expect, observed)),
         *_lost_at(expect, observed),
         *_order(expect, observed),
         *_distribution(scenario, observed),
@@ -129,6 +132,18 @@ def _counts(expect: Expectations, observed: Observed) -> Iterator[ExpectationRes
         yield _as_control(result, comparison, observed)
 
 
+def _together(
+    expect: Expectations, counts: Counts, results: Iterable[ExpectationResult]
+) -> tuple[ExpectationResult, ...]:
+    """Call those results broken that are so however the copies which are only possibly of a fate are divided."""
+    figures = {}
+    for name, fate in _FATES.items():
+        if counts.least(fate) < counts.most(fate):
+            figures[name] = Bounded(counts.least(fate), counts.most(fate), getattr(expect, name) or NOTHING)
+    total = sum(counts.fates.get(_FATES[name], 0) for name in figures)
+    return broken_either_way(results, figures, total)
+
+
 def _as_control(result: ExpectationResult, comparison: Comparison, observed: Observed) -> ExpectationResult:
     """Hold a count that a control expects some of against what of it is owed to the settings that the control takes away."""
     own = observed.shown.get(result.path)
@@ -148,12 +163,12 @@ def _interval(low: int, high: int) -> str:
 
 def _least(name: str, counts: Counts) -> int:
     """Return what of a count is shown."""
-    return COUNTS[name](counts) - sum(count for fate, count in counts.possible.items() if name == _KEYS.get(fate))
+    return counts.least(_FATES[name]) if name in _FATES else COUNTS[name](counts)
 
 
 def _most(name: str, counts: Counts) -> int:
     """Return what of a count is shown or possible: what is only possibly of another fate may have been lost."""
-    return COUNTS[name](counts) + (sum(counts.possible.values()) if name == "lost" else 0)
+    return counts.most(_FATES[name]) if name in _FATES else COUNTS[name](counts)
 
 
 def _holds(comparison: Comparison, low: int, high: int) -> bool | None:
@@ -184,7 +199,7 @@ def _where_lost(observed: Observed) -> str:
 
 
 def _not_lost(observed: Observed) -> str:
-    possible = sum(observed.counts.possible.values())
+    possible = observed.counts.perhaps_lost
     if possible:
         return f"{possible:,} may have been lost"
     met = [fault for fault in observed.faults if fault.at_risk]

@@ -50,9 +50,12 @@ class Fates:
         return dict(zip(ORDER, counts.tolist(), strict=False))
 
     def possible(self, fate: Fate) -> int:
-        """Count those of the copies with a fate that may as well have been lost."""
-        reasons = [reason for reason, leads_to in FATES.items() if leads_to is fate]
-        return int(np.count_nonzero(self.taken.possible & np.isin(self.taken.reason, reasons)))
+        """Count those of the copies with a fate that may as well have been lost, or have another one instead."""
+        return int(np.count_nonzero(self.taken.possible & np.isin(self.taken.reason, _reasons(fate))))
+
+    def instead(self, fate: Fate) -> int:
+        """Count the copies that have a fate if they do not have the one that they seem to have."""
+        return int(np.count_nonzero(self.taken.possible & np.isin(self.taken.instead, _reasons(fate))))
 
     def lost(self) -> Taken:
         """Return where the lost copies stood last."""
@@ -60,11 +63,15 @@ class Fates:
 
     def perhaps_lost(self) -> Taken:
         """Return where the copies stood last that may as well have been lost."""
-        return self.taken.chosen(self.taken.possible)
+        return self.taken.chosen(self.taken.perhaps_lost)
 
     def _parts(self) -> Iterator[tuple[int, NDArray[np.int8]]]:
         for begin in range(0, len(self.codes), AT_ONCE):
             yield begin, self.codes[begin : begin + AT_ONCE]
+
+
+def _reasons(fate: Fate) -> list[Reason]:
+    return [reason for reason, leads_to in FATES.items() if leads_to is fate]
 
 
 def find_fates(tally: MessageTable, events: Sequence[Event]) -> Fates:

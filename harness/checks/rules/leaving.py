@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.checks.rules.arrival import expired_ns, sent_at_last
+from harness.checks.rules.arrival import sent_at_last
+from harness.checks.rules.gone_queues import GoneQueues
 from harness.checks.rules.happenings import Happenings
 from harness.checks.rules.limits import Limits
 from harness.checks.rules.stays import AT_LAST, Arrivals
@@ -44,6 +45,11 @@ class Stay:
     died: bool
     """Whether a death brought them."""
 
+    def chosen(self, which: NDArray[np.bool_]) -> Stay:
+        """Return some of them."""
+        columns = (each.name for each in fields(self) if each.name not in ("again", "died"))
+        return replace(self, **{name: getattr(self, name)[which] for name in columns})
+
 
 @dataclass(frozen=True, slots=True)
 class Death:
@@ -66,17 +72,17 @@ class Leaving:
         self,
         taken: Taken,
         sent: NDArray[np.int64],
-        last: NDArray[np.int64],
         tally: MessageTable,
         happened: Happenings,
         limits: Limits,
+        gone: GoneQueues,
         in_doubt: list[InDoubt],
     ) -> None:
-        """`sent` and `last` are the places of each copy's latest publish and delivery (-1 for none) in the tally's tables.
+        """`sent` is the place of each copy's latest publish in the tally's table.
 
         To `in_doubt` is added what is to be held against what the queue must have taken.
         """
-        self._taken, self._sent, self._last, self._tally = taken, sent, last, tally
+        self._taken, self._sent, self._tally, self._gone = taken, sent, tally, gone
         self._topology, self._happened, self._limits, self._in_doubt = tally.topology, happened, limits, in_doubt
         self._place = {name: number for number, name in enumerate(tally.queues)}
 
@@ -124,8 +130,20 @@ class Leaving:
             safe = (struck_ns >= later_ns) & (sure_ns != NEVER)
             if policy.type == "quorum" and not stay.died:
                 safe &= ~sent_at_last(self._sent[rows], self._tally)
+            may_go = latest_ns > self._gone.since_ns(queue)
+            may_miss = self._gone.may_have_come_too_late(rows, queue) if not stay.died else came_ns < 0
             self._in_doubt.append(
-                InDoubt(queue, reason, arrivals, rows[chosen], may_expire[chosen], stay.purge[chosen], safe[chosen])
+                InDoubt(
+                    queue,
+                    reason,
+                    arrivals,
+                    rows[chosen],
+                    may_expire[chosen],
+                    stay.purge[chosen],
+                    safe[chosen],
+                    may_go[chosen],
+                    may_miss[chosen],
+                )
             )
             refused = reason is Reason.LENGTH and policy.overflow == "reject-publish"
             yield Death(chosen, reason, at_ns, latest_ns, refused=refused)
@@ -145,13 +163,17 @@ class Leaving:
     def removed(
         self,
         rows: NDArray[np.int64],
+        stay: Stay,
         queue: str,
-        purge: NDArray[np.int64],
-        sure_ns: NDArray[np.int64],
+        died_in: str,
         *,
         unstruck: NDArray[np.bool_],
     ) -> None:
-        """Ask whether a purge, the queue's deletion, or somebody else's consumer took copies out of it."""
+        """Ask whether a purge, the queue's deletion, or somebody else's consumer took copies out of it.
+
+        `died_in` is the queue where the death was that brought them, if one did.
+        """
+        purge, sure_ns = stay.purge, stay.sure_ns
         purged = purge >= 0
         self._take(rows[purged], Reason.PURGED, queue)
         self._taken.fault[rows[purged]] = purge[purged]
@@ -159,11 +181,14 @@ class Leaving:
         left = ~purged
         if left.any() and self._happened.is_gone(queue):
             # It may have been gone already when a fault struck.
-            sent_ns, (can_ns, by_ns) = self._tally.publishes.at_ns[self._sent[rows]], expired_ns(queue, self._tally)
-            in_vain = (self._last[rows] < 0) & (sent_ns > by_ns)  # there was no queue any more
-            gone = left & ~in_vain & (unstruck | (self._topology.policy(queue).expires_s is not None))
+            gone = left & (unstruck | (self._topology.policy(queue).expires_s is not None))
             self._take(rows[gone], Reason.QUEUE_GONE, queue)
-            unsure = ~unstruck | (sure_ns == NEVER) | ((self._last[rows] < 0) & (sent_ns > can_ns))
+            unsure = ~unstruck | (sure_ns == NEVER)
+            if died_in:
+                no_target = gone & ~unsure & self._gone.may_have_died_too_late(died_in, queue, stay.came_ns)
+                self._taken.put_instead(rows[no_target], Reason.NO_TARGET, self._place[died_in])
+            else:
+                unsure |= self._gone.may_have_come_too_late(rows, queue)
             self._taken.possible[rows[gone & unsure]] = True
             left &= ~gone
         if left.any() and self._topology.has_foreign_consumers(queue):

@@ -149,6 +149,8 @@ def _passing_targets(queue: str, topology: RunTopology) -> Iterator[Remedy]:
     for target in topology.targets(queue):
         if not topology.settings(target).durable:
             yield durable(target)
+        if topology.policy(target).expires_s is not None and topology.is_missing(target):
+            yield unexpired(target, mandatory=False)
 
 
 def of_not_done(reason: Reason, queue: str, topology: RunTopology) -> Iterator[Remedy]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.checks.tally.times import NEVER
 from harness.verdict.data import Fate
 
 
@@ -66,7 +68,11 @@ class Taken:
     reason: NDArray[np.int8]
     """A `Reason` each."""
     possible: NDArray[np.bool_]
-    """Whether it may as well have been lost."""
+    """Whether it may as well have been lost, or taken by what `instead` says."""
+    instead: NDArray[np.int8]
+    """Where `possible`: what took it if `reason` did not, a `Reason` each; NONE if it was lost then."""
+    instead_queue: NDArray[np.int64]
+    """Where that was, like `queue`."""
     queue: NDArray[np.int64]
     """Where it was taken, or stood last; an index into `MessageTable.queues`, -1 for one that reached no queue."""
     since_ns: NDArray[np.int64]
@@ -80,11 +86,39 @@ class Taken:
     exposed_by: NDArray[np.int64]
     """The queue that it had died in then, an index into `MessageTable.queues`; -1 for none."""
 
+    @classmethod
+    def nothing(cls, copies: NDArray[np.int64]) -> Taken:
+        """Say of some copies that nothing is known to have taken them."""
+        size = len(copies)
+        begun = {
+            "possible": np.zeros(size, dtype=bool),
+            "since_ns": np.zeros(size, dtype=np.int64),
+            "overtaken_ns": np.full(size, NEVER),
+        }
+        nothing = {name: np.zeros(size, dtype=np.int8) for name in ("reason", "instead")}
+        nowhere = ("queue", "instead_queue", "fault", "exposed_to", "exposed_by")
+        none = {name: np.full(size, -1, dtype=np.int64) for name in nowhere}
+        columns: dict[str, NDArray[Any]] = {"copy": copies, **begun, **nothing, **none}
+        return cls(**columns)
+
     def chosen(self, rows: NDArray[np.bool_]) -> Taken:
         """Return some of them."""
         return Taken(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
+
+    @property
+    def perhaps_lost(self) -> NDArray[np.bool_]:
+        """Which of them may as well have been lost."""
+        lost: NDArray[np.bool_] = self.possible & (self.instead == Reason.NONE)
+        return lost
 
     def put(self, rows: NDArray[np.int64] | NDArray[np.bool_], reason: Reason, queue: int) -> None:
         """Say of some that a reason took them in a queue (an index into `MessageTable.queues`, -1 for none)."""
         self.reason[rows] = reason
         self.queue[rows] = queue
+        self.instead[rows] = Reason.NONE
+
+    def put_instead(self, rows: NDArray[np.int64], reason: Reason, queue: int) -> None:
+        """Say of some that are only possible that another reason took them, in a queue, if the one that they have did not."""
+        self.possible[rows] = True
+        self.instead[rows] = reason
+        self.instead_queue[rows] = queue

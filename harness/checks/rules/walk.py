@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from harness.checks.rules.arrival import arrived
 from harness.checks.rules.counted import Counters
 from harness.checks.rules.dead_lettering import DeadLettering
+from harness.checks.rules.gone_queues import GoneQueues
 from harness.checks.rules.happenings import Happenings
 from harness.checks.rules.held import Held
 from harness.checks.rules.latest import last_deliveries, last_publishes
@@ -45,7 +46,7 @@ def what_took(missing: NDArray[np.int64], tally: MessageTable, events: Sequence[
     """Follow missing copies to what took them."""
     walk = _Walk(missing, tally, events)
     walk.begin()
-    weigh(walk.taken, walk.in_doubt, walk.counters, walk.happened, tally)
+    weigh(walk.taken, walk.in_doubt, walk.counters, walk.happened, tally, maybe_gone=walk.maybe_gone)
     taken_by_others(walk.taken, walk.counters, tally, events)
     return walk.taken
 
@@ -55,15 +56,7 @@ class _Walk:
 
     def __init__(self, missing: NDArray[np.int64], tally: MessageTable, events: Sequence[Event]) -> None:
         size = len(missing)
-        self.taken = Taken(
-            missing,
-            np.zeros(size, dtype=np.int8),
-            np.zeros(size, dtype=bool),
-            np.full(size, -1, dtype=np.int64),
-            np.zeros(size, dtype=np.int64),
-            np.full(size, NEVER),
-            *(np.full(size, -1, dtype=np.int64) for _ in range(3)),
-        )
+        self.taken = Taken.nothing(missing)
         self._tally, self._events, self._topology = tally, events, tally.topology
         self._place = {name: number for number, name in enumerate(tally.queues)}
         self.happened = Happenings(tally, events)
@@ -79,7 +72,10 @@ class _Walk:
         self._maybe_unrouted = np.zeros(size, dtype=bool)
         self.in_doubt: list[InDoubt] = []
         """Groups whose number is to be held against what the queue must have taken."""
-        self._leaving = Leaving(self.taken, self._sent, self._last, tally, self.happened, self._limits, self.in_doubt)
+        self._gone = GoneQueues(missing, self._sent, self._last, tally, self.happened)
+        self.maybe_gone = np.zeros(size, dtype=bool)
+        """Copies that are possible only because they may have gone with a queue before it threw them away."""
+        self._leaving = Leaving(self.taken, self._sent, tally, self.happened, self._limits, self._gone, self.in_doubt)
 
     def begin(self) -> None:
         """Put each copy where it was last known to be, and follow it from there."""
@@ -255,7 +251,7 @@ class _Walk:
         elif not again:
             routable, maybe_not = self.happened.routable(queue, came_ns)
             self._maybe_unrouted[rows[maybe_not]] = True
-            there &= routable
+            there &= routable & ~self._gone.came_too_late(rows, queue)
         rows, came_ns, sure_ns, since_ns = rows[there], came_ns[there], sure_ns[there], since_ns[there]
         back_ns = np.where(again, self._given_back_ns(rows), came_ns)
         until_ns = np.full(len(rows), self._end_ns, dtype=np.int64)
@@ -272,7 +268,7 @@ class _Walk:
         stay = Stay(
             rows, came_ns, sure_ns, until_ns, struck_from_ns, purge_ns, purge, unsafe_ns, again=again, died=died
         )
-        left = np.ones(len(rows), dtype=bool)
+        left, may_go = np.ones(len(rows), dtype=bool), np.zeros(len(rows), dtype=bool)
         for death in self._leaving.by_limits(stay, queue):
             left &= ~death.chosen
             if death.refused:
@@ -280,12 +276,27 @@ class _Walk:
             else:
                 dead, at_ns = rows[death.chosen], death.at_ns[death.chosen]
                 self._died(dead, position, death.reason, at_ns, death.latest_ns[death.chosen], deaths | {queue})
-        unstruck = until_ns[left] == self._end_ns
-        self._leaving.removed(rows[left], queue, purge[left], sure_ns[left], unstruck=unstruck)
+                may_go |= death.chosen & (death.latest_ns > self._gone.since_ns(queue))
+        unstruck = until_ns == self._end_ns
+        self._leaving.removed(rows[left], stay.chosen(left), queue, died_in, unstruck=unstruck[left])
+        self._or_gone(rows, stay, may_go, queue, died_in)
         self.taken.possible[rows[left]] |= (self.taken.reason[rows[left]] != Reason.NONE) & (unsafe_ns[left] != NEVER)
         left[left] = self.taken.reason[rows[left]] == Reason.NONE
         if left.any():
             self._given_up_unseen(rows[left], position, came_ns[left], deaths)
+
+    def _or_gone(self, rows: NDArray[np.int64], stay: Stay, which: NDArray[np.bool_], queue: str, died_in: str) -> None:
+        """Say of some copies that their queue threw away, as it seems, that it may have been gone before: they went with it."""
+        taken, sure = self.taken, rows[which & ~self.taken.possible[rows]]
+        untaken = which & (taken.reason[rows] == Reason.NONE)
+        unstruck = stay.until_ns[untaken] == self._end_ns
+        self._or_else(
+            rows[untaken],
+            lambda lost: self._leaving.removed(lost, stay.chosen(untaken), queue, died_in, unstruck=unstruck),
+        )
+        ended_here = rows[which & ~untaken & ~taken.possible[rows]]
+        taken.put_instead(ended_here, Reason.QUEUE_GONE, self._place[queue])
+        self.maybe_gone[sure[taken.possible[sure]]] = True
 
     def _given_up_unseen(
         self, rows: NDArray[np.int64], position: Position, came_ns: NDArray[np.int64], deaths: frozenset[str]
@@ -302,8 +313,8 @@ class _Walk:
 
     def _doubt_limit(self, rows: NDArray[np.int64], queue: str) -> None:
         """Have copies held against what the broker counted of those that a queue gave up on."""
-        none = np.zeros(len(rows), dtype=np.int64)
-        group = InDoubt(queue, Reason.DELIVERY_LIMIT, NO_ARRIVALS, rows, none > 0, none - 1, none > 0)
+        none, no = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=bool)
+        group = InDoubt(queue, Reason.DELIVERY_LIMIT, NO_ARRIVALS, rows, no, none - 1, no, ~no, no)
         self.in_doubt.append(group)
 
     def _died(

@@ -46,6 +46,10 @@ class InDoubt:
     """The fault that may have purged each one as well; -1 for none."""
     safe: NDArray[np.bool_]
     """Whether nothing else can have taken each one."""
+    may_go: NDArray[np.bool_]
+    """Whether each one may have been there when its queue went, if that was gone at the end."""
+    may_miss: NDArray[np.bool_]
+    """Whether each one may have found its queue gone, if it did not die there."""
 
     def chosen(self, which: NDArray[np.bool_]) -> InDoubt:
         """Return some of them, which expired instead."""
@@ -56,26 +60,43 @@ class InDoubt:
             may_expire=np.zeros(which.sum(), dtype=bool),
             purge=self.purge[which],
             safe=self.safe[which],
+            may_go=self.may_go[which],
+            may_miss=self.may_miss[which],
         )
 
 
 def weigh(
-    taken: Taken, groups: Sequence[InDoubt], counters: Counters, happened: Happenings, tally: MessageTable
+    taken: Taken,
+    groups: Sequence[InDoubt],
+    counters: Counters,
+    happened: Happenings,
+    tally: MessageTable,
+    *,
+    maybe_gone: NDArray[np.bool_],
 ) -> None:
-    """Decide for what was taken whether it is shown, in `taken` itself."""
-    _Weighing(taken, groups, counters, happened, tally).all()
+    """Decide for what was taken whether it is shown, in `taken` itself.
+
+    `maybe_gone` are copies that are possible only because they may have gone with a queue before it threw them away.
+    """
+    _Weighing(taken, groups, counters, happened, tally, maybe_gone).all()
 
 
 class _Weighing:
     """Holds what seems to have died against what can have."""
 
     def __init__(
-        self, taken: Taken, groups: Sequence[InDoubt], counters: Counters, happened: Happenings, tally: MessageTable
+        self,
+        taken: Taken,
+        groups: Sequence[InDoubt],
+        counters: Counters,
+        happened: Happenings,
+        tally: MessageTable,
+        maybe_gone: NDArray[np.bool_],
     ) -> None:
         self.taken, self._groups, self._tally, self._topology = taken, groups, tally, tally.topology
         self._counters, self._happened = counters, happened
         self._places = {name: number for number, name in enumerate(tally.queues)}
-        self._at_risk = taken.possible | np.isin(
+        self._at_risk = (taken.possible & ~maybe_gone) | np.isin(
             np.arange(len(taken.copy)), _rows(each.rows[~each.safe] for each in groups)
         )
         """Which copies something beside their queue can have taken, by what the walk knows of each alone."""
@@ -148,12 +169,14 @@ class _Weighing:
     def _elsewhere(self, groups: Sequence[InDoubt]) -> NDArray[np.int8]:
         """Return how well each missing copy can have gone another way than by what these groups say.
 
-        3: a purge can have taken it (no more than the purge took have a 3); 2: it can have expired; 1: it need not have come to its queue,
+        3: a purge can have taken it (no more than the purge took have a 3), or it went with its queue; 2: it can have expired; 1: it need not have come to its queue,
         or a fault can have taken it there; 0: if not by these, it was lost for no reason that is known.
         """
         taken, found = self.taken, self._at_risk.astype(np.int8)
         for group in groups:
             found[group.rows[group.may_expire]] = 2
+            if self._happened.is_gone(group.queue):
+                found[group.rows[group.may_go]] = 3
         rows = np.concatenate([group.rows for group in groups])
         purge = np.concatenate([group.purge for group in groups])
         for fault in self._happened.faults:
@@ -183,7 +206,7 @@ class _Weighing:
         """
         excess = len(deaths) - most
         rows, place, times = np.unique(deaths, return_index=True, return_counts=True)
-        lost = self.taken.reason[rows] == Reason.NONE
+        lost = np.isin(self.taken.reason[rows], [Reason.NONE, Reason.QUEUE_GONE])
         order = np.lexsort((place, times, elsewhere[rows], lost))[::-1]
         rows, times, lost = rows[order], times[order], lost[order]
         surely = np.cumsum(times) - times < excess
@@ -205,7 +228,12 @@ class _Weighing:
         self.taken.put(rows[purged], Reason.PURGED, place)
         self.taken.fault[rows[purged]] = purge[purged]
         self.taken.possible[rows[purged]] = True
-        self._gone_otherwise(rows[~purged], place)
+        may_go, rows = (group.may_go & self._happened.is_gone(group.queue))[which][~purged], rows[~purged]
+        self._gone_otherwise(rows[~may_go], place, with_queue=False)
+        self._gone_otherwise(rows[may_go], place)
+        if may_go.any():
+            may_miss = group.may_miss[which][~purged][may_go]
+            self.taken.possible[rows[may_go]] = self._at_risk[rows[may_go]] | may_miss
 
     def _purged(self) -> None:
         """Hold what purges took against what the broker says that they took.
@@ -307,11 +335,11 @@ class _Weighing:
             rows = np.delete(rows, chosen)
         return rows
 
-    def _gone_otherwise(self, rows: NDArray[np.int64], place: int) -> None:
-        """Say of copies that they went with their queue, or that somebody else's consumer took them; else they are lost there."""
+    def _gone_otherwise(self, rows: NDArray[np.int64], place: int, *, with_queue: bool = True) -> None:
+        """Say of copies that they went with their queue, if they can have, or that somebody else's consumer took them; else they are lost there."""
         queue = self._tally.queues[place]
         reason = Reason.TAKEN if self._topology.has_foreign_consumers(queue) else Reason.NONE
-        self.taken.put(rows, Reason.QUEUE_GONE if self._happened.is_gone(queue) else reason, place)
+        self.taken.put(rows, Reason.QUEUE_GONE if with_queue and self._happened.is_gone(queue) else reason, place)
         self.taken.fault[rows] = -1
 
     def _dropped_before_counting(self, groups: Sequence[InDoubt]) -> int:

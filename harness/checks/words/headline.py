@@ -300,8 +300,7 @@ def _done(counts: Counts) -> int:
 
 def _figure(fate: Fate, counts: Counts) -> str:
     """Write how many have a fate, as in `5 dropped`, `up to 5 dropped` or `2 to 5 dropped`."""
-    most = counts.fates[fate]
-    shown = most - counts.possible.get(fate, 0)
+    shown, most = counts.least(fate), counts.most(fate) if fate is not Fate.LOST else counts.fates[fate]
     if shown == most:
         return f"{most:,} {fate.value}"
     return f"{shown:,} to {most:,} {fate.value}" if shown > 0 else f"up to {most:,} {fate.value}"

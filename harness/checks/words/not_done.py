@@ -48,22 +48,27 @@ def group_not_done(
     numbers = [distinct_causes.index(cause) if cause in distinct_causes else -1 for cause in causes]
     lost_by = np.full(len(taken.copy), -1, dtype=np.int64)
     if len(otherwise.of):
-        lost_by[taken.possible] = np.array(numbers, dtype=np.int64)[otherwise.of]
+        lost_by[taken.perhaps_lost] = np.array(numbers, dtype=np.int64)[otherwise.of]
     rows = np.flatnonzero(taken.reason != Reason.NONE)
-    columns = (taken.reason, taken.queue, taken.fault, taken.possible, lost_by)
+    instead = np.where(taken.possible, taken.instead, Reason.NONE)
+    instead_queue = np.where(instead != Reason.NONE, taken.instead_queue, -1)
+    columns = (taken.reason, taken.queue, taken.fault, taken.possible, lost_by, instead, instead_queue)
     keys = np.stack([column[rows] for column in columns], axis=1).astype(np.int64)
     distinct, counts = np.unique(keys, axis=0, return_counts=True)
     groups = sorted(zip(distinct.tolist(), counts.tolist(), strict=True), key=lambda group: -group[1])
     records: dict[int | None, FaultRecord] = {each.fault: each for each in struck}
     found = []
-    for (number, place, fault, possible, by), count in groups:
+    names = [*tally.queues, ""]
+    for (number, place, fault, possible, by, other, other_place), count in groups:
         group = _Group(
             Reason(number),
-            tally.queues[place] if place >= 0 else "",
+            names[place],
             records.get(fault),
             bool(possible),
             distinct_causes[by] if by >= 0 else None,
             count,
+            Reason(other),
+            names[other_place],
         )
         lost_when = records.get(group.or_lost.fault) if group.or_lost is not None else None
         found.append(_not_done(group, lost_when, tally))
@@ -81,6 +86,9 @@ class _Group:
     or_lost: Cause | None
     """How they were lost, if they were."""
     count: int
+    instead: Reason
+    """What else may have taken them, if they were not lost; NONE for nothing."""
+    instead_queue: str
 
 
 def _not_done(group: _Group, lost_when: FaultRecord | None, tally: MessageTable) -> NotDone:
@@ -89,9 +97,16 @@ def _not_done(group: _Group, lost_when: FaultRecord | None, tally: MessageTable)
     settings = tuple(remedy.text for remedy in of_not_done(group.reason, group.queue, tally.topology))
     begin = f"{plural(group.count, *tally.unit)} {_verb(group.reason, group.count, possible=group.possible)} {by}"
     other = ""
-    if group.or_lost is not None:
+    if group.instead is not Reason.NONE:
+        by_other = _by(group.instead, group.instead_queue, "", tally.topology)
+        begin += f", or {_verb(group.instead, group.count, possible=True)} {by_other}"
+        others = (each.text for each in of_not_done(group.instead, group.instead_queue, tally.topology))
+        other = " or ".join(text for text in others if text not in settings)
+    elif group.or_lost is not None:
         begin += f", or may have been lost {how_lost(group.or_lost, group.count, lost_when, tally)}"
         other = group.or_lost.remedy.text if group.or_lost.remedy.ways else ""
+    elif group.possible:
+        begin += ", or may have been lost"
     kept = _kept("it" if group.count == 1 else "them", " or ".join(settings), other, possible=group.possible)
     return NotDone(
         fate=FATES[group.reason],
