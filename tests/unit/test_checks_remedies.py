@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from harness.checks.rules.remedies import of_not_done
 from harness.checks.rules.taken import Reason
 from harness.checks.tally.message_table import tabulate
-from tests.unit.histories import Story, scenario
+from harness.events import BrokerLook
+from tests.unit.histories import Story, queue_facts, scenario
 
 EXPIRES = {"arguments": {"x-expires": 1000}}
 
@@ -84,3 +86,27 @@ BYTES = "queues.tasks.arguments.x-max-length-bytes"
 def test_what_would_have_kept_it_is_named(reason: Reason, tasks: dict[str, Any], found: dict[str, str]) -> None:
     said = remedies(reason, **tasks)
     assert {text: ways[0] for text, ways in said.items()} == found
+
+
+@pytest.mark.parametrize(
+    ("own", "policy", "remedy"),
+    [
+        ({}, 5, "a greater max-length in the policy lim"),
+        ({"max_length": 9}, 5, "a greater max-length in the policy lim"),
+        ({"max_length": 5}, 9, "a greater queues.tasks.max_length"),
+    ],
+)
+def test_where_a_policy_is_the_tighter_one_no_key_of_the_scenario_is_named(
+    own: dict[str, object], policy: int, remedy: str
+) -> None:
+    story = Story()
+    facts = replace(queue_facts("tasks"), policy={"max-length": policy}, policy_name="lim")
+    story.event(BrokerLook, moment="before the traffic", queues=(facts,))
+    topology = tabulate(story.history(), scenario(queues={"tasks": own})).topology
+    assert [each.text for each in of_not_done(Reason.LENGTH, "tasks", topology)][1:] == [remedy]
+
+
+def test_what_is_held_for_a_target_that_leads_nowhere_asks_for_a_queue() -> None:
+    held = {"type": "quorum", "dead_letter": {"exchange": "amq.direct", "routing_key": "none"}}
+    (found,) = remedies(Reason.HELD, **held)
+    assert found == "a binding for queues.tasks.dead_letter (or a queue that exists)"

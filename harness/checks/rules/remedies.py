@@ -125,6 +125,22 @@ def _confirms_of(groups: Sequence[str]) -> Remedy:
     return Remedy(" and ".join(f"{path}: true" for path in paths), (paths,)) if paths else CONFIRMS
 
 
+_POLICY_KEYS: Final = {
+    "max_length": "max-length",
+    "max_length_bytes": "max-length-bytes",
+    "message_ttl_s": "message-ttl",
+    "delivery_limit": "delivery-limit",
+    "expires_s": "expires",
+}
+"""What policies call the settings of which the smaller one of declaration and policy is in force."""
+
+
+def _eased(queue: str, field: str, own: Remedy, how: str, topology: RunTopology) -> Remedy:
+    """Return `own`, for a setting that the scenario makes; else name the broker's policy, as no key of the scenario changes what that sets."""
+    policy = topology.policy_behind(queue, field)
+    return Remedy(f"{how} {_POLICY_KEYS[field]} in the policy {policy}") if policy else own
+
+
 def _of_length(queue: str, topology: RunTopology, *, recovered: bool) -> Iterator[Remedy]:
     at, policy = f"queues.{queue}", topology.policy(queue)
     # A dead letter that is refused is lost: dead-lettering at most once has no confirms.
@@ -136,10 +152,12 @@ def _of_length(queue: str, topology: RunTopology, *, recovered: bool) -> Iterato
         else:
             yield Remedy(f"{at}.overflow: reject-publish with publishers.confirms: true", ((f"{at}.overflow",),))
     if policy.max_length is not None:
-        yield Remedy(f"a greater {at}.max_length", ((f"{at}.max_length",),))
+        own = Remedy(f"a greater {at}.max_length", ((f"{at}.max_length",),))
+        yield _eased(queue, "max_length", own, "a greater", topology)
     if policy.max_length_bytes is not None:
         argument = f"{at}.arguments.x-max-length-bytes"
-        yield Remedy(f"a greater {argument}", ((argument,),))
+        own = Remedy(f"a greater {argument}", ((argument,),))
+        yield _eased(queue, "max_length_bytes", own, "a greater", topology)
 
 
 def _passing_targets(queue: str, topology: RunTopology) -> Iterator[Remedy]:
@@ -153,6 +171,18 @@ def _passing_targets(queue: str, topology: RunTopology) -> Iterator[Remedy]:
             yield unexpired(target, mandatory=False)
 
 
+def _of_held(queue: str, topology: RunTopology) -> Iterator[Remedy]:
+    """Name what would have let the dead letters go that a queue holds: a target that is there, and has room."""
+    targets, own = topology.targets(queue), f"queues.{queue}.dead_letter"
+    if not targets:
+        yield Remedy(f"a binding for {own} (or a queue that exists)", ((own,), *_ROUTING))
+    yield from _passing_targets(queue, topology)
+    for target in targets:
+        if topology.policy(target).max_length is not None:
+            longer = Remedy(f"a greater queues.{target}.max_length", ((f"queues.{target}.max_length",),))
+            yield _eased(target, "max_length", longer, "a greater", topology)
+
+
 def of_not_done(reason: Reason, queue: str, topology: RunTopology) -> Iterator[Remedy]:
     """Name what would have kept what a queue threw away or gave up; each alone, and nothing that is in force already."""
     at = f"queues.{queue}"
@@ -160,12 +190,14 @@ def of_not_done(reason: Reason, queue: str, topology: RunTopology) -> Iterator[R
     match reason:
         case Reason.TTL:
             yield to_target
-            yield Remedy(f"a longer {at}.message_ttl", ((f"{at}.message_ttl",),))
+            own = Remedy(f"a longer {at}.message_ttl", ((f"{at}.message_ttl",),))
+            yield _eased(queue, "message_ttl_s", own, "a longer", topology)
         case Reason.LENGTH | Reason.RECOVERY:
             yield from _of_length(queue, topology, recovered=reason is Reason.RECOVERY)
         case Reason.DELIVERY_LIMIT:
             yield to_target
-            yield Remedy(f"a greater {at}.delivery_limit", ((f"{at}.delivery_limit",),))
+            own = Remedy(f"a greater {at}.delivery_limit", ((f"{at}.delivery_limit",),))
+            yield _eased(queue, "delivery_limit", own, "a greater", topology)
         case Reason.REJECTED:
             yield to_target
         case Reason.NO_TARGET if passing := list(_passing_targets(queue, topology)):
@@ -175,11 +207,9 @@ def of_not_done(reason: Reason, queue: str, topology: RunTopology) -> Iterator[R
         case Reason.CYCLE:
             yield Remedy(f"{at}.dead_letter: a queue outside the cycle", to_target.ways)
         case Reason.QUEUE_GONE if topology.policy(queue).expires_s is not None:
-            yield Remedy(f"{at} without x-expires", ((f"{at}.arguments.x-expires",),))
+            own = Remedy(f"{at} without x-expires", ((f"{at}.arguments.x-expires",),))
+            yield _eased(queue, "expires_s", own, "a longer", topology)
         case Reason.HELD:
-            yield from _passing_targets(queue, topology)
-            for target in topology.targets(queue):
-                if topology.policy(target).max_length is not None:
-                    yield Remedy(f"a greater queues.{target}.max_length", ((f"queues.{target}.max_length",),))
+            yield from _of_held(queue, topology)
         case _:
             return

@@ -92,7 +92,8 @@ def _dead_lettering_at_least_once(tally: MessageTable) -> tuple[str, ...]:
 
 
 def _cause(group: _Group, tally: MessageTable) -> DuplicateCause:
-    settings = tuple(_settings(group))
+    drops = all(each.unconfirmed == "drop" for each in tally.topology.scenario.publishers)
+    settings = tuple(each for each in _settings(group) if not (each == DROP and drops))
     often = "twice" if group.times == 2 else "more than once"
     were = f"{plural(group.count, 'task')} {'was' if group.count == 1 else 'were'} done {often}"
     why = _why(group, tally)

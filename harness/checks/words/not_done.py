@@ -163,6 +163,10 @@ _FIELDS = {
 
 def _by(reason: Reason, queue: str, fault: str, topology: RunTopology) -> str:
     """Say by what, as in `dropped by the length limit of tasks`; a policy that set it is named."""
+    if reason is Reason.HELD and (
+        not topology.targets(queue) or any(map(topology.is_missing, topology.targets(queue)))
+    ):
+        return f"by {queue} for its dead letter target, which leads to no queue"
     policy = topology.policy_behind(queue, _FIELDS[reason]) if reason in _FIELDS else ""
     expired = ", which expired" if reason is Reason.QUEUE_GONE and topology.policy(queue).expires_s is not None else ""
     return _BY[reason].format(queue=queue, fault=fault) + expired + (f" (policy {policy})" if policy else "")
