@@ -80,13 +80,16 @@ def nightly(
 
 
 def budget_of(text: str) -> float:
-    """Read --budget; seconds. Raises UsageError."""
+    """Read --budget; seconds, more than 0. Raises UsageError."""
     from harness.scenario.quantities import parse_duration
 
     try:
-        return parse_duration(text)
+        budget_s = parse_duration(text)
     except ValueError as error:
         raise UsageError(f"--budget {error}") from error
+    if not budget_s:
+        raise UsageError("--budget must be more than 0 s")
+    return budget_s
 
 
 def run_night(loaded: Sequence[Loaded], settings: Settings, *, budget_s: float, jobs: int | None) -> Batch:

@@ -144,7 +144,7 @@ def test_a_loss_is_found_on_the_workers_and_shrunk(engine: DaskEngine, tmp_path:
     text = Path("scenarios/worker_kill.yaml").read_text().partition("controls:")[0]
     scenario.write_text(text.replace("acks: manual", "acks: automatic").replace("messages: 3000", "messages: 900"))
     command = Command(
-        engine, tmp_path, "explore", str(scenario), "--budget", "1s", "--steps", "1", "--seed", KILLS_AT_FIRST
+        engine, tmp_path, "explore", str(scenario), "--budget", "10m", "--steps", "1", "--seed", KILLS_AT_FIRST
     )
     assert command.end() == ExitCode.VIOLATED, command.said
     (folder,) = (tmp_path / "explore").iterdir()

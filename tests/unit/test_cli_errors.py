@@ -150,3 +150,10 @@ main()
     command = [sys.executable, "-m", "runs_it"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (ExitCode.INTERRUPTED, "", "")
+
+
+@pytest.mark.parametrize("command", ["nightly", "explore"])
+@pytest.mark.parametrize("budget", ["0s", "-1s", "soon", "0", ""])
+def test_a_budget_that_is_none_is_refused(command: str, budget: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer([command, "scenarios/worker_kill.yaml", f"--budget={budget}"]) == ExitCode.USAGE
+    assert "--budget" in capsys.readouterr().err
