@@ -104,14 +104,16 @@ def test_what_the_broker_counted_as_taken_by_others_is_removed_whether_or_not_th
 def test_deliveries_that_are_not_counted_by_kind_may_have_been_taken() -> None:
     found = verdict(looks(automatic=3, apart_counted=False), STRANGER)
     assert fates(found) == {"removed": (0, 3)}
-    assert said(found) == "3 messages may have been removed from tasks by a consumer that is not the run's."
+    assert said(found) == (
+        "3 messages may have been removed from tasks by a consumer that is not the run's, or may have been lost."
+    )
 
 
 def test_what_is_missing_beyond_that_may_have_been_purged() -> None:
     found = verdict(looks(acknowledged=DONE + 1), STRANGER)
     assert fates(found) == {"removed": (1, 3)}
     assert said(found) == (
-        "2 messages may have been removed from tasks by a program that is not the run's. "
+        "2 messages may have been removed from tasks by a program that is not the run's, or may have been lost. "
         "1 message was removed from tasks by a consumer that is not the run's."
     )
 
