@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from harness.checks.tally.lives import DeathPath
 from harness.checks.tally.times import Times
 from harness.effects import UNDECLARED, Effects
 from harness.events import (
@@ -28,7 +29,7 @@ from harness.faults.registry import actions
 from harness.faults.targets import Targeted
 from harness.history.history import History
 from harness.history.read import DTYPE, Log
-from harness.history.records import FOREIGN, AckMode, Flag, Kind, LogHeader
+from harness.history.records import FOREIGN, NEVER_DIED, AckMode, Death, Flag, Kind, LogHeader
 from harness.history.texts import NO_TEXTS
 from harness.scenario.scenario import Scenario
 
@@ -143,6 +144,8 @@ class Story:
     """What the broker said when it closed a channel, as `close_channel` was told."""
     nodes: tuple[str, ...] = ("n1",)
     rabbitmq: str = "4.0.5"
+    deaths: list[Death] = field(default_factory=lambda: [NEVER_DIED])
+    """How messages had died that were delivered or found, as these were told."""
 
     def __post_init__(self) -> None:
         self.event(
@@ -187,7 +190,9 @@ class Story:
         connection: int = 1,
         incarnation: int = 1,
         route: int = 0,
+        carried: int = 0,
     ) -> int:
+        """`carried` is how many deaths of an earlier life its headers tell of."""
         tag = self._tag("publisher", by, incarnation, connection) if confirms else 0
         flags = (Flag.PERSISTENT if persistent else 0) | (Flag.MANDATORY if mandatory else 0)
         self._add(
@@ -202,6 +207,7 @@ class Story:
             connection=connection,
             flags=int(flags),
             queue=route,
+            arg=carried,
         )
         return tag
 
@@ -235,11 +241,12 @@ class Story:
         queue: int = 0,
         died: bool = False,
         count: int = 0,
+        path: DeathPath = (),
     ) -> int:
-        """`count` is what a quorum queue says: how often it has come back."""
+        """`count` is what a quorum queue says: how often it has come back; `path` is how it had died."""
         tag = self._tag("worker", to, incarnation, connection)
         flags = (Flag.REDELIVERED if redelivered else 0) | (Flag.CORRUPT if corrupt else 0) | (Flag.DONE if done else 0)
-        flags |= Flag.DEAD_LETTERED if died else 0
+        flags |= Flag.DEAD_LETTERED if died or path else 0
         self._add(
             "worker",
             to,
@@ -252,6 +259,7 @@ class Story:
             connection=connection,
             flags=int(flags),
             queue=queue,
+            death=self._death(path),
             **({"arg": count} if count else {}),
         )
         return tag
@@ -370,9 +378,26 @@ class Story:
         """End in order."""
         self._add(role, number, incarnation, kind=Kind.FINISHED, connection=connection)
 
+    def _death(self, path: DeathPath, first: str = "") -> int:
+        """Return the number of a way to have died, in `first` at first (the first one of the path if not given)."""
+        death = Death(first or path[0][0], path) if path else NEVER_DIED
+        if death not in self.deaths:
+            self.deaths.append(death)
+        return self.deaths.index(death)
+
     def find(
-        self, seq: int, *, of: int = 1, queue: int = 0, attempt: int = 1, corrupt: bool = False, died: bool = False
+        self,
+        seq: int,
+        *,
+        of: int = 1,
+        queue: int = 0,
+        attempt: int = 1,
+        corrupt: bool = False,
+        died: bool = False,
+        path: DeathPath = (),
+        first: str = "",
     ) -> None:
+        """`path` is how it had died, in `first` at first."""
         self.rows.setdefault(("collector", "collector", 0, 1), []).append(
             {
                 "at_ns": self.tick(),
@@ -381,7 +406,8 @@ class Story:
                 "publisher": of,
                 "attempt": attempt,
                 "queue": queue,
-                "flags": int((Flag.CORRUPT if corrupt else 0) | (Flag.DEAD_LETTERED if died else 0)),
+                "flags": int((Flag.CORRUPT if corrupt else 0) | (Flag.DEAD_LETTERED if died or path else 0)),
+                "death": self._death(path, first),
             }
         )
 
@@ -459,7 +485,7 @@ class Story:
                 for name, value in row.items():
                     records[name][index] = value
             names = self.routes if role == "publisher" and self.routes else self.queues
-            texts = replace(NO_TEXTS, reasons=tuple(self.reasons))
+            texts = replace(NO_TEXTS, reasons=tuple(self.reasons), deaths=tuple(self.deaths))
             logs.append(Log(LogHeader(role, actor, number, incarnation, 1, names), records, texts=texts))
             if role == "worker":
                 self.events.append(

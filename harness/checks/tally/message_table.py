@@ -34,6 +34,7 @@ from harness.checks.tally.diverted import after_expiry, diverted
 from harness.checks.tally.existing import branched, existing
 from harness.checks.tally.fault_records import FaultRecord, over_ns
 from harness.checks.tally.found import Found, read_found
+from harness.checks.tally.learned import learn_targets
 from harness.checks.tally.messages import Messages
 from harness.checks.tally.numbering import Numbering
 from harness.checks.tally.outline import Outline
@@ -297,7 +298,10 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
         for place, log in enumerate(publishers)
     )
     numbering = Numbering(offsets, sizes, sent.first_attempt, sent.again)
-    topology = RunTopology(scenario, history.events, routes)
+    topology, carried = RunTopology(scenario, history.events, routes), sent.carried()
+    if topology.policies_unseen:
+        learned = learn_targets((*workers, *collectors), numbering, carried)
+        topology = RunTopology(scenario, history.events, routes, learned)
     rounds = max(
         (count for log in (*workers, *collectors) for death in log.deaths for _, _, count in death.path), default=1
     )
@@ -323,7 +327,6 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
     struck = topology.faults
     marks = sent.marks if copies.single else Marks(copies.total)
     received = Received(copies.total, sessions, marks, [over_ns(each) for each in struck], _moments_ns(struck))
-    carried = sent.carried()
     worker_logs = []
     for log in workers:
         finder = DeliveredCopies(log, numbering, copies, sent.route, carried)

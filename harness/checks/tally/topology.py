@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from harness.checks.tally.fault_records import BACK_NS, WITHIN_NS, FaultRecord, fault_records, over_ns
+from harness.checks.tally.learned import LearnedTargets
 from harness.checks.tally.lives import Alternatives, Lives
 from harness.checks.tally.sessions import Session
 from harness.checks.tally.times import NEVER
@@ -14,7 +15,7 @@ from harness.events import BrokerLook, BrokerStarted, Event, Phase, PhaseChanged
 from harness.scenario.queue_policy import EffectivePolicy, effective_policy
 from harness.scenario.routing import Position, QueueRoles, Topology, publisher_routes, queue_roles
 from harness.scenario.scenario import Scenario
-from harness.scenario.topology import Queue
+from harness.scenario.topology import Binding, Exchange, Queue
 
 MOST_TOGETHER = 64
 """The largest number of overlaps that are kept for one further time in which queues were away."""
@@ -65,12 +66,23 @@ def _body_of_all(scenario: Scenario) -> int | None:
 class RunTopology:
     """Where routes and deaths lead to, and what was in force on each queue."""
 
-    def __init__(self, scenario: Scenario, events: Sequence[Event], routes: Iterable[str] = ()) -> None:
-        """Know the scenario, the looks at the broker among the events, and further routes that messages took."""
+    def __init__(
+        self,
+        scenario: Scenario,
+        events: Sequence[Event],
+        routes: Iterable[str] = (),
+        learned: Mapping[str, LearnedTargets] | None = None,
+    ) -> None:
+        """Know the scenario, the looks at the broker among the events, and further routes that messages took.
+
+        `learned` says by queue where deaths led, as the messages tell it: that counts where the scenario sets no target.
+        """
         self.scenario = scenario
         looks = [event for event in events if isinstance(event, BrokerLook)]
         self.looks = tuple(look for look in looks if not look.not_asked)
         """All that the broker says of itself."""
+        self.policies_unseen = next((look.not_asked for look in looks), "") if not self.looks else ""
+        """Why nobody knows which policies the broker has; empty where it was asked, or the run is not known to have looked at it."""
         self.glimpses = tuple(look for look in looks if look.queues or not look.not_asked)
         """Which queues there were, with how many messages and consumers: passive declares show as much."""
         self.rabbitmq = next((event.rabbitmq for event in events if isinstance(event, BrokerStarted)), "")
@@ -83,6 +95,7 @@ class RunTopology:
         self.consumed = scenario.consumed_queues
         self._declared = scenario.topology
         self._body = _body_of_all(scenario)
+        self._learned = dict(self._not_declared(learned or {}))
         self._routes = tuple(dict.fromkeys((*scenario.routes, *routes)))
 
     @cached_property
@@ -97,7 +110,22 @@ class RunTopology:
         for look in self.looks:
             alternates |= look.alternate_exchanges
         policies = {name: queue.policy for name, queue in self.facts.items() if queue.policy}
-        return replace(self._declared, policies=policies, alternates=alternates)
+        exchanges, bindings = dict(self._declared.exchanges), [*self._declared.bindings]
+        for source, targets in self._learned.items():
+            exchange, key = "", targets.queues[0]
+            if len(targets.queues) > 1:
+                exchange = f"\0{source}"  # no exchange of a broker is called that
+                exchanges[exchange] = Exchange(type="fanout")
+                bindings += (Binding(exchange=exchange, queue=queue) for queue in targets.queues)
+            policies[source] = {"dead-letter-exchange": exchange, "dead-letter-routing-key": key}
+        return replace(self._declared, exchanges=exchanges, bindings=bindings, policies=policies, alternates=alternates)
+
+    def _not_declared(self, learned: Mapping[str, LearnedTargets]) -> Iterator[tuple[str, LearnedTargets]]:
+        """Choose from what was learned that of which the scenario says nothing else, between its own queues."""
+        for source, targets in learned.items():
+            known = tuple(queue for queue in targets.queues if queue in self._declared.queues)
+            if known and source in self._declared.queues and not self.declared(source).has_dead_letter_target:
+                yield source, replace(targets, queues=known)
 
     def settings(self, queue: str) -> Queue:
         """Return a queue as the scenario declares it; one that it does not know is taken for a durable classic one."""
@@ -228,7 +256,11 @@ class RunTopology:
 
     def death_ways(self, position: Position) -> Alternatives:
         """Return where a death leads to, and where else while queues are away and an alternate exchange takes over."""
-        return _ways(self.topology.deaths(position), (each.topology.deaths(position) for each in self.diversions))
+        ways = [self.topology.deaths(position), *(each.topology.deaths(position) for each in self.diversions)]
+        learned = self._learned.get(position.queue)
+        if learned is not None and not learned.together:
+            ways = [*((target,) for way in ways for target in way), ()]
+        return _ways(ways[0], ways[1:])
 
     def ends_broker(self, fault: FaultRecord) -> bool:
         """Whether a fault ends all nodes at once."""
