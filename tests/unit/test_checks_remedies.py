@@ -81,6 +81,7 @@ BYTES = "queues.tasks.arguments.x-max-length-bytes"
         (Reason.TAKEN, {}, {}),
         (Reason.BY_OTHERS, {}, {}),
         (Reason.HELD_BY_OTHERS, {}, {}),
+        (Reason.BY_POLICY, {}, {}),
     ],
 )
 def test_what_would_have_kept_it_is_named(reason: Reason, tasks: dict[str, Any], found: dict[str, str]) -> None:

@@ -147,6 +147,7 @@ def test_of_a_broker_that_cannot_be_asked_at_all_that_is_said_once() -> None:
     assert [each.partition(" (")[0] for each in found.not_looked_at] == [
         "what the broker says of itself before the traffic",
         "what the broker says of itself after the drain",
+        "the policies of the broker, which may have dropped or expired messages",
     ]
     assert ACCUSED not in said(found)
 

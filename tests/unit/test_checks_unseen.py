@@ -83,4 +83,5 @@ def test_it_is_said_once() -> None:
     assert [each.partition(" (")[0] for each in found.not_looked_at] == [
         "what the broker says of itself before the traffic",
         "what the broker says of itself after the drain",
+        "the policies of the broker, which may have dropped or expired messages",
     ]

@@ -40,6 +40,8 @@ class Reason(IntEnum):
     """A program that is not the run's was there, and may have taken it, purged it, or deleted its queue."""
     HELD_BY_OTHERS = 14
     """A consumer that is not the run's held it, unacknowledged, when the drain ended."""
+    BY_POLICY = 15
+    """The broker could not be asked for its policies, and one of them may have expired or dropped it, or led it elsewhere."""
 
 
 FATES = {
@@ -57,6 +59,7 @@ FATES = {
     Reason.RECOVERY: Fate.DROPPED,
     Reason.BY_OTHERS: Fate.REMOVED,
     Reason.HELD_BY_OTHERS: Fate.STRANDED,
+    Reason.BY_POLICY: Fate.REMOVED,
 }
 
 

@@ -120,10 +120,17 @@ class _Others:
         self._explained = np.setdiff1d(self._explained, rows)
 
 
+def is_unexplained(cause: Cause) -> bool:
+    """Whether nothing but a fault of the broker explains it, and it was in its queue: no worker of the run had it."""
+    return accuses(cause) and not _was_at_worker(cause)
+
+
+def _was_at_worker(cause: Cause) -> bool:
+    return cause.remedy == CHANGED_BODY or (cause.place is Place.UNKNOWN and bool(cause.actor))
+
+
 def _kind(cause: Cause) -> int:
     """Return 2 for what nothing but a fault of the broker explains, 1 for what a fault took from a queue, 0 for what others cannot have had."""
-    if cause.remedy == CHANGED_BODY or (cause.place is Place.UNKNOWN and cause.actor):
-        return 0  # a worker of the run had it
-    if accuses(cause):
+    if is_unexplained(cause):
         return 2
     return 1 if cause.place is Place.BROKER else 0

@@ -20,13 +20,18 @@ def not_looked_at(scenario: Scenario, tally: MessageTable, events: Sequence[Even
     strangers = Strangers(tally, events)
     changed = (*_changed(asked[0], asked[-1], topology), *_gone_or_new(strangers)) if asked else ()
     others = (*_others(strangers, asked=bool(asked)), *changed, *_uncalled_for(strangers), *_arguments(scenario))
-    return tuple(dict.fromkeys((*_unasked(looks), *_uncounted(looks, topology), *others)))
+    return tuple(dict.fromkeys((*_unasked(looks), *_policies(topology), *_uncounted(looks, topology), *others)))
 
 
 def _unasked(looks: Sequence[BrokerLook]) -> Iterator[str]:
     for look in looks:
         if look.not_asked:
             yield f"what the broker says of itself {look.moment} ({look.not_asked})"
+
+
+def _policies(topology: RunTopology) -> Iterator[str]:
+    if topology.policies_unseen:
+        yield f"the policies of the broker, which may have dropped or expired messages ({topology.policies_unseen})"
 
 
 def _uncounted(looks: Sequence[BrokerLook], topology: RunTopology) -> Iterator[str]:

@@ -29,6 +29,7 @@ from harness.checks.rules.latest import last_deliveries, last_publishes
 from harness.checks.rules.leaving import Leaving, Stay
 from harness.checks.rules.limits import Limits
 from harness.checks.rules.overtaken import Overtaken
+from harness.checks.rules.policies_unseen import perhaps_taken_by_policies
 from harness.checks.rules.stays import AT_LAST, NO_ARRIVALS
 from harness.checks.rules.taken import Reason, Taken
 from harness.checks.rules.taken_by_others import taken_by_others
@@ -48,6 +49,7 @@ def what_took(missing: NDArray[np.int64], tally: MessageTable, events: Sequence[
     walk.begin()
     weigh(walk.taken, walk.in_doubt, walk.counters, walk.happened, tally, maybe_gone=walk.maybe_gone)
     taken_by_others(walk.taken, walk.counters, tally, events)
+    perhaps_taken_by_policies(walk.taken, tally, events)
     return walk.taken
 
 

@@ -33,6 +33,7 @@ _VERBS = {
     Reason.RECOVERY: "dropped",
     Reason.BY_OTHERS: "removed",
     Reason.HELD_BY_OTHERS: "held",
+    Reason.BY_POLICY: "removed",
 }
 
 
@@ -152,6 +153,7 @@ _BY = {
     Reason.RECOVERY: "by the length limit of {queue} on recovery",
     Reason.BY_OTHERS: "from {queue} by a program that is not the run's",
     Reason.HELD_BY_OTHERS: "in {queue}, unacknowledged, by a consumer that is not the run's",
+    Reason.BY_POLICY: "from {queue} by a policy that nobody could look at",
 }
 _FIELDS = {
     Reason.TTL: "message_ttl_s",
