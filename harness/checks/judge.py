@@ -52,9 +52,18 @@ _DETACHED = "#888888"
 
 
 def judge(
-    history: History, scenario: Scenario, *, name: str, description: str = "", settings: dict[str, str] | None = None
+    history: History,
+    scenario: Scenario,
+    *,
+    name: str,
+    description: str = "",
+    settings: dict[str, str] | None = None,
+    before: Scenario | None = None,
 ) -> VariantVerdict:
-    """Judge one variant's history by its scenario (settings applied, `expect` its own). Pure and deterministic."""
+    """Judge one variant's history by its scenario (settings applied, `expect` its own). Pure and deterministic.
+
+    `before` is the scenario without the control's settings.
+    """
     events = history.events
     seen, struck = tabulate(history, scenario), fault_records(events)
     # Those that need much memory come first.
@@ -81,6 +90,7 @@ def judge(
         *_fault_outcomes(seen, causes, fates.taken, twice, struck, precision(seen, scenario, struck)),
         *(_missed_outcome(each) for each in missed(events)),
     )
+    taken_away = TakenAway(settings or {}, scenario, before, seen.topology.rabbitmq)
     observed = Observed(
         tally=seen,
         counts=counts,
@@ -94,7 +104,7 @@ def judge(
         undisturbed_out_of_order=out_of_order(seen, undisturbed=True) if counts.out_of_order else 0,
         in_turn=strictly_in_turn(seen) if scenario.expect.round_robin is not None else (False, ""),
         speed_ups=_speed_ups(seen, scenario, events),
-        shown=TakenAway(settings, scenario).shown(causes, fates.taken, seen) if settings else {},
+        shown=taken_away.shown(causes, fates.taken, seen) if settings else {},
     )
     expectations = evaluate(scenario, observed)
     if gone:

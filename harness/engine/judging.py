@@ -60,7 +60,12 @@ def _judge(history: History, variant: Variant) -> VariantVerdict:
     from harness.checks.judge import judge  # noqa: PLC0415 - as above
 
     return judge(
-        history, variant.scenario, name=variant.name, description=variant.description, settings=variant.settings
+        history,
+        variant.scenario,
+        name=variant.name,
+        description=variant.description,
+        settings=variant.settings,
+        before=variant.before,
     )
 
 

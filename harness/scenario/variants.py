@@ -30,6 +30,8 @@ class Variant:
     """What the control sets, path by path, as text; empty for the guarantee."""
     expect: Expectations
     """What must be seen: `scenario.expect`."""
+    before: Scenario | None = None
+    """The scenario without the control's settings; None for the guarantee."""
 
     def expectation_path(self, path: str) -> str:
         """Return an expectation's path in the file: `lost` is at `controls.transient messages.expect.lost`."""
@@ -62,7 +64,7 @@ def vary(scenario: Scenario, model: type[Scenario], abilities: Abilities) -> Var
                 mistakes.append(_in_control(mistake, name, control))
         found += control_remarks(changed, name)
         settings = {path: setting_text(value) for path, value in control.set.items()}
-        variants.append(Variant(name, control.description, changed, settings, control.expect))
+        variants.append(Variant(name, control.description, changed, settings, control.expect, scenario))
     if mistakes:
         return Varied(tuple(variants), tuple(dict.fromkeys(mistakes)))
     return Varied(tuple(variants), (), tuple(dict.fromkeys(found)))

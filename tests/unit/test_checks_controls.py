@@ -13,10 +13,16 @@ from tests.unit.histories import MS, Story, scenario
 AUTOMATIC: dict[str, Any] = {"workers": {"count": 2, "acks": "automatic"}}
 
 
-def control(story: Story, *paths: str, expect: dict[str, Any], **sections: Any) -> VariantVerdict:
-    """Judge a control that sets some paths; the sections are those of the scenario that it makes."""
+def control(
+    story: Story, *paths: str, expect: dict[str, Any], before: dict[str, Any] | None = None, **sections: Any
+) -> VariantVerdict:
+    """Judge a control that sets some paths; the sections are those of the scenario that it makes of the one `before`."""
     return judge(
-        story.history(), scenario(**sections, expect=expect), name="a control", settings=dict.fromkeys(paths, "x")
+        story.history(),
+        scenario(**sections, expect=expect),
+        name="a control",
+        settings=dict.fromkeys(paths, "x"),
+        before=None if before is None else scenario(**before),
     )
 
 
@@ -213,3 +219,104 @@ def test_a_control_that_is_not_shown_where_nothing_was_at_risk_is_inconclusive()
     story.kill_worker()
     verdict = control(story, "workers.acks", expect={"lost": ">= 1"}, **AUTOMATIC)
     assert verdict.outcome is Outcome.INCONCLUSIVE
+
+
+# What the scenario has itself.
+
+
+@pytest.mark.parametrize(("acks", "holds"), [("manual", True), ("early", False), ("automatic", False)])
+@pytest.mark.parametrize("path", ["workers.acks", "workers"])
+def test_a_control_takes_away_only_what_the_scenario_had(acks: str, path: str, holds: bool) -> None:
+    before = {"workers": {"count": 2, "acks": acks}}
+    found = control(
+        lost_at_a_worker(), path, expect={"lost": ">= 1", "lost_at": {"worker": ">= 1"}}, before=before, **AUTOMATIC
+    )
+    assert held(found, "lost").holds is holds
+    assert held(found, "lost_at.worker").holds is holds
+
+
+@pytest.mark.parametrize(("first", "other", "holds"), [("manual", "early", True), ("early", "manual", False)])
+def test_of_several_groups_the_one_counts_where_it_was_lost(first: str, other: str, holds: bool) -> None:
+    made, before = (
+        {"workers": [{"name": "worker", "acks": one}, {"name": "other", "acks": two}]}
+        for one, two in (("automatic", "automatic"), (first, other))
+    )
+    found = control(lost_at_a_worker(), "workers.acks", expect={"lost": 1}, before=before, **made)
+    assert held(found, "lost").holds is holds
+
+
+def test_of_a_group_that_the_scenario_does_not_have_any_may_be_meant() -> None:
+    made = {"workers": [{"name": "worker", "acks": "automatic"}]}
+    for acks, holds in (("manual", True), ("early", False)):
+        before = {"workers": [{"name": "hand", "acks": acks}]}
+        assert held(
+            control(lost_at_a_worker(), "workers", expect={"lost": 1}, before=before, **made), "lost"
+        ).holds is (holds)
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "holds"),
+    [
+        ("publishers.persistent", {"publishers": {"messages": 2}}, True),
+        ("publishers.persistent", {"publishers": {"messages": 2, "persistent": False}}, False),
+        ("queues.tasks", {"queues": {"tasks": {}}}, False),
+        ("queues.tasks.type", {"queues": {"tasks": {"type": "quorum"}}}, True),
+    ],
+)
+def test_messages_that_a_restart_took_show_a_control_if_they_had_been_kept(
+    path: str, before: dict[str, Any], holds: bool
+) -> None:
+    found = control(gone_with_a_restart(), path, expect={"lost": 1}, before=before)
+    assert held(found, "lost").holds is holds
+
+
+@pytest.mark.parametrize(("durable", "holds"), [(True, True), (False, False)])
+def test_a_queue_must_have_been_durable(durable: bool, holds: bool) -> None:
+    story = gone_with_a_restart(persistent=True)
+    queues: dict[str, Any] = {"queues": {"tasks": {"durable": False}}}
+    before = {"queues": {"tasks": {"durable": durable}}}
+    assert held(control(story, "queues.tasks", expect={"lost": 1}, before=before, **queues), "lost").holds is holds
+
+
+@pytest.mark.parametrize(
+    ("before", "holds"),
+    [({"dead_letter": "tasks2"}, True), ({}, False)],
+)
+def test_a_dead_letter_target_must_have_been_there(before: dict[str, Any], holds: bool) -> None:
+    workers: dict[str, Any] = {"workers": {"fails": {"every": 1, "by": "reject"}, "queue": "tasks"}}
+    made = {"queues": {"tasks": {}, "tasks2": {}}, "publishers": {"messages": 1, "to": "tasks"}, **workers}
+    found = control(
+        rejected(),
+        "queues.tasks",
+        expect={"dropped": 1},
+        before={**made, "queues": {"tasks": before, "tasks2": {}}},
+        **made,
+    )
+    assert held(found, "dropped").holds is holds
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "holds"),
+    [
+        ("queues.tasks.max_length", {}, True),
+        ("queues.tasks.max_length", {"max_length": 2}, True),
+        ("queues.tasks.max_length", {"max_length": 1, "overflow": "reject-publish"}, False),
+        ("queues.tasks.overflow", {"max_length": 1, "overflow": "reject-publish"}, True),
+        ("queues.tasks.overflow", {"max_length": 1}, False),
+        ("queues.tasks", {"max_length": 1}, False),
+    ],
+)
+def test_a_limit_must_have_been_looser_or_have_refused(path: str, before: dict[str, Any], holds: bool) -> None:
+    story = Story()
+    for seq in range(3):
+        story.sent(seq)
+    story.process(2)
+    was = {"queues": {"tasks": before}}
+    found = control(story, path, expect={"dropped": ">= 1"}, before=was, **full("drop-head"))
+    assert held(found, "dropped").holds is holds
+
+
+def test_what_a_step_of_the_control_took_shows_it_whatever_the_scenario_has() -> None:
+    before = {"publishers": {"messages": 2, "persistent": False}}
+    found = control(gone_with_a_restart(), "timeline", expect={"lost": 1}, before=before)
+    assert held(found, "lost").holds

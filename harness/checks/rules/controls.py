@@ -1,7 +1,8 @@
 """What shows a control: the losses that a setting would have prevented which the control takes away.
 
 A control exists to show what its setting is good for. Losses for another reason show nothing of it, though they are losses. So where a
-control expects some to be lost, dropped or expired, only those count of which a remedy is among its settings. That is asked of each cause:
+control expects some to be lost, dropped or expired, only those count of which a remedy is among its settings, and was in force without it:
+acknowledgements that were early before they were automatic had kept nothing. That is asked of each cause:
 of a remedy that takes several settings together, all must be the control's, for with one of them missing from the guarantee too, the loss
 would have been there without the control. What a step took that the control itself brings in counts as well.
 """
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.checks.rules.evidence import Cause, Causes
+from harness.checks.rules.had_before import HadBefore
 from harness.checks.rules.remedies import UNDECLARED_TAKER, Remedy, of_not_done
 from harness.checks.rules.taken import FATES, Reason, Taken
 from harness.checks.tally.message_table import MessageTable
@@ -39,10 +41,11 @@ class Shown:
 class TakenAway:
     """The settings that a control takes away."""
 
-    def __init__(self, paths: Iterable[str], scenario: Scenario) -> None:
-        """`paths` as in its `set`; `scenario` is what it makes."""
+    def __init__(self, paths: Iterable[str], scenario: Scenario, before: Scenario | None, rabbitmq: str) -> None:
+        """`paths` as in its `set`; `scenario` is what it makes of the one `before`, which counts for the better where it is not known."""
         self._scenario = scenario
         self._settings = SettingPaths(paths, scenario)
+        self._before = None if before is None else HadBefore(before, scenario, rabbitmq)
 
     def shown(self, causes: Causes, taken: Taken, tally: MessageTable) -> Mapping[str, Shown]:
         """Return what of each count is owed to them, by the path of its expectation, such as `lost_at.worker`."""
@@ -82,7 +85,9 @@ class TakenAway:
     ) -> bool:
         """Whether a remedy is among them. `workers` and `publishers` name the groups that were concerned, where that is known."""
         groups = {"workers": workers, "publishers": publishers}
-        if self._settings.have_all_of_one(remedy.ways, groups):
+        before = self._before
+        ways = (way for way in remedy.ways if before is None or all(before.has(path, groups) for path in way))
+        if self._settings.have_all_of_one(ways, groups):
             return True
         named = bool(remedy.ways) or remedy == UNDECLARED_TAKER
         return named and fault is not None and self._settings.have(f"timeline.{fault}")

@@ -10,7 +10,7 @@ from harness.checks.rules.remedies import Remedy
 from harness.scenario.routing import publishers_of, workers_of
 from harness.scenario.scenario import Scenario
 
-_IN_FORCE: Final[Mapping[tuple[str, str], Callable[[Any], bool]]] = {
+IN_FORCE: Final[Mapping[tuple[str, str], Callable[[Any], bool]]] = {
     ("publishers", "confirms"): lambda group: bool(group.confirms),
     ("publishers", "persistent"): lambda group: group.persistent,
     ("publishers", "mandatory"): lambda group: group.mandatory,
@@ -26,7 +26,7 @@ def of_groups(remedy: Remedy, scenario: Scenario, *, publisher: str, worker: str
         "workers": (workers_of(worker, scenario), scenario.workers),
     }
     renamed: dict[str, str] = {}
-    for (section, setting), has in _IN_FORCE.items():
+    for (section, setting), has in IN_FORCE.items():
         mine, every = groups[section]
         if mine is not None and not has(mine) and any(map(has, every)):
             renamed[f"{section}.{setting}"] = f"{section}.{mine.name}.{setting}"
