@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.broker.erlang import evaluate
 from harness.broker.ports import free_port
 from harness.broker.protocol import BrokerSettings
 from harness.broker.select import select
@@ -49,15 +50,13 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     certificate, key = certified(folder)
     port = free_port()
     run_id = f"test-{secrets.token_hex(4)}"
-    config = {
-        "listeners.ssl.1": f"127.0.0.1:{port}",
-        "ssl_options.certfile": str(certificate),
-        "ssl_options.keyfile": str(key),
-    }
     ledger = Ledger(run_id)
-    broker = select("native", BrokerSettings(run_id, folder / "broker", config=config), ledger).broker
+    broker = select("native", BrokerSettings(run_id, folder / "broker"), ledger).broker
+    # A scenario may not choose listeners: this one is added to a node that runs.
+    options = f'[{{certfile, "{certificate}"}}, {{keyfile, "{key}"}}]'
     try:
         broker.start()
+        evaluate(broker, f'rabbit_networking:start_ssl_listener({{"127.0.0.1", {port}}}, {options}, 10)')
         yield Secured(f"amqps://guest:guest@localhost:{port}/", certificate)
     finally:
         broker.destroy()
