@@ -83,7 +83,9 @@ def test_a_control_that_expects_no_loss_is_not_asked_why_there_is_none() -> None
 
 
 def test_a_loss_at_one_group_of_workers_does_not_show_a_control_of_another_group() -> None:
-    groups = {"workers": [{"name": "worker", "acks": "automatic"}, {"name": "other", "acks": "automatic"}]}
+    groups: dict[str, Any] = {
+        "workers": [{"name": "worker", "acks": "automatic"}, {"name": "other", "acks": "automatic"}]
+    }
     story = lost_at_a_worker()
     assert control(story, "workers.worker.acks", expect={"lost": 1}, **groups).outcome is Outcome.AS_EXPECTED
     assert control(story, "workers.other.acks", expect={"lost": 1}, **groups).outcome is Outcome.VIOLATED
@@ -126,7 +128,7 @@ def test_of_a_remedy_that_takes_two_settings_a_control_takes_both_away() -> None
 
 
 def test_a_loss_at_one_group_of_publishers_does_not_show_a_control_of_another_group() -> None:
-    groups = {"publishers": [{"name": "publisher", "messages": 2}, {"name": "other", "messages": 2}]}
+    groups: dict[str, Any] = {"publishers": [{"name": "publisher", "messages": 2}, {"name": "other", "messages": 2}]}
     story = gone_with_a_restart()
     assert (
         control(story, "publishers.publisher.persistent", expect={"lost": 1}, **groups).outcome is Outcome.AS_EXPECTED

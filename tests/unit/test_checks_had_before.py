@@ -47,7 +47,7 @@ EX: dict[str, Any] = {"type": "fanout"}
     ],
 )
 def test_of_a_queue(path: str, before: dict[str, Any], made: dict[str, Any], had: bool) -> None:
-    both = (
+    was, is_now = (
         scenario(
             queues={"tasks": queue, "dead": {}},
             publishers={"messages": 1, "to": "tasks"},
@@ -55,7 +55,7 @@ def test_of_a_queue(path: str, before: dict[str, Any], made: dict[str, Any], had
         )
         for queue in (before, made)
     )
-    assert HadBefore(*both, "4.0.5").has(path, {}) is had
+    assert HadBefore(was, is_now, "4.0.5").has(path, {}) is had
 
 
 @pytest.mark.parametrize(
