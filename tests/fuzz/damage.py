@@ -8,6 +8,7 @@ import random
 import shutil
 import struct
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
 
@@ -138,7 +139,8 @@ def mutate(chance: random.Random, value: Any) -> str:
         if isinstance(inner, int) and chance.random() < 0.3:
             value[key] = inner + chance.choice([-1, 1, 1 << 20, -(1 << 40)])
         else:
-            value[key] = chance.choice(ODD_VALUES)
+            # Of its own: what is changed again later must not change what others are given.
+            value[key] = deepcopy(chance.choice(ODD_VALUES))
         return f"{key!r} set to {str(value[key])[:40]!r}"
     return "nothing to change"
 
