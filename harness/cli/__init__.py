@@ -9,21 +9,21 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from harness.errors import ExitCode
-from harness.interrupts import SIGNALS
+INTERRUPTED = 130
+"""ExitCode.INTERRUPTED. Nothing is imported up here that may be cut short by an interrupt, which is to be quiet."""
 
 
 def main() -> NoReturn:
     """Run the command line, and leave with its exit code. From here on a request to end is what Ctrl-C is."""
-    for number in SIGNALS:
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
     try:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, signal.default_int_handler)
         code = answer(sys.argv[1:])
     finally:
         # Python looks for garbage before it ends, a tenth of a second after a run; all of it goes with the process.
         gc.freeze()
-    if code == ExitCode.INTERRUPTED:
+    if code == INTERRUPTED:
         # An interrupt that passed through code which was compiled from text (a dataclass is) has Python end itself with SIGINT instead.
         sys.stdout.flush()
         sys.stderr.flush()
@@ -41,7 +41,7 @@ def answer(arguments: Sequence[str]) -> int:
         return left.code if isinstance(left.code, int) else 0
     except KeyboardInterrupt:
         # It may have come in the middle of an import: nothing more is imported.
-        return int(ExitCode.INTERRUPTED)
+        return INTERRUPTED
     except Exception as error:
         return _said(error)
     return 0
@@ -50,7 +50,7 @@ def answer(arguments: Sequence[str]) -> int:
 def _said(error: BaseException) -> int:
     """Tell people of an error, and return its exit code."""
     from harness.cli.options import say
-    from harness.errors import ChaosError
+    from harness.errors import ChaosError, ExitCode
     from harness.unforeseen import described
 
     match error:

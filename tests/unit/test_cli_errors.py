@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import cli
 from harness.cli import answer, running
 from harness.errors import ExitCode, InfrastructureError, UsageError
 from harness.unforeseen import TRACEBACK_FILE, described, where
@@ -128,7 +129,9 @@ def test_a_compose_file_that_an_option_or_a_control_names_is_looked_for_as_well(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("module", ["harness.cli.app", "harness.scenario.load", "pydantic", "of compiled text"])
+@pytest.mark.parametrize(
+    "module", ["harness.errors", "harness.cli.app", "harness.scenario.load", "pydantic", "of compiled text"]
+)
 def test_a_signal_during_an_import_is_quiet(number: signal.Signals, module: str, tmp_path: Path) -> None:
     """The import sends it to itself, once; run as a module, where Python has exit codes of its own for interrupts."""
     code = f"""
@@ -157,3 +160,7 @@ main()
 def test_a_budget_that_is_none_is_refused(command: str, budget: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert answer([command, "scenarios/worker_kill.yaml", f"--budget={budget}"]) == ExitCode.USAGE
     assert "--budget" in capsys.readouterr().err
+
+
+def test_the_exit_code_of_an_interrupt_is_the_one_that_is_known_everywhere() -> None:
+    assert cli.INTERRUPTED == ExitCode.INTERRUPTED

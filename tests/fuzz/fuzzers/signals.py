@@ -107,10 +107,10 @@ def _tried(drawn: Drawn, folder: Path) -> Attempt:
     _send(process, drawn)
     try:
         out, err = process.communicate(timeout=HANG_S)
-        begun = err or (folder / "reports").exists()
+        begun = (err and " in main" in err) or (err and "Traceback" not in err) or (folder / "reports").exists()
         before_us = not begun and process.returncode in (-drawn.first, -signal.SIGINT)
         # Before Python has come to the harness, the signal does what it does to any program.
-        answer = Answer(ExitCode.INTERRUPTED if before_us else process.returncode, out, err)
+        answer = Answer(ExitCode.INTERRUPTED, "", "") if before_us else Answer(process.returncode, out, err)
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
