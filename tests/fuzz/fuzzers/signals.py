@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -42,6 +43,8 @@ timeline:
     restart: {broker: any, down_for: 200ms}
 """
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
+SWALLOWED: Final = re.compile(r"Exception ignored in: <function _get_module_lock.*?KeyboardInterrupt: ?\n", re.DOTALL)
+"""What Python itself prints where an interrupt falls into a callback of its import lock, which swallows it: the run goes on."""
 ENDS: Final = frozenset({ExitCode.INTERRUPTED, ExitCode.AS_EXPECTED, ExitCode.INCONCLUSIVE})
 """A signal that came too late changes nothing; one fault of the scenario may have met no message."""
 
@@ -107,6 +110,7 @@ def _tried(drawn: Drawn, folder: Path) -> Attempt:
     _send(process, drawn)
     try:
         out, err = process.communicate(timeout=HANG_S)
+        err = SWALLOWED.sub("", err)
         begun = (err and " in main" in err) or (err and "Traceback" not in err) or (folder / "reports").exists()
         before_us = not begun and process.returncode in (-drawn.first, -signal.SIGINT)
         # Before Python has come to the harness, the signal does what it does to any program.
