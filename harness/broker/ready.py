@@ -84,8 +84,8 @@ def wait_until_ready(
 ) -> None:
     """Wait for the handshake and a login; one deadline holds for all of it.
 
-    `gone` tells at once why the broker can never answer. With `give_up`, what waiting does not change ends it at once; a broker that the
-    harness boots itself may change anything while it does. `on_wait` is told once why there is something to wait for. Raises BrokerError.
+    `gone` returns why the broker can never answer, or None. With `give_up`, what waiting does not change ends it at once; a broker that the
+    harness boots itself may change anything while it does. `on_wait` is called once, with the reason for waiting. Raises BrokerError.
     """
     deadline = time.monotonic() + timeout_s
     waited = False

@@ -33,7 +33,7 @@ class HadBefore:
         self._before, self._made, self._rabbitmq = before, made, rabbitmq
 
     def has(self, path: str, groups: Mapping[str, str | None]) -> bool:
-        """Whether the scenario has what would have kept a copy, by the path of the setting; also where that cannot be told.
+        """Whether the scenario's own value of a setting would have kept the copy. True as well if that cannot be decided.
 
         `groups` names the group that is meant, by section, where the path leaves it open.
         """

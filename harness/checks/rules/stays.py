@@ -60,7 +60,7 @@ class Arrivals:
         return np.searchsorted(self.came_ns, until_ns, side="right") - ahead - 1  # itself does not come after itself
 
     def followed_by_ns(self, sure_ns: Times, count: int) -> Times:
-        """Return by when so many others had surely come after each of some copies, which surely had come by a time; NEVER if that is not known."""
+        """Return when `count` later copies had certainly arrived after each copy, which itself had by `sure_ns`; NEVER if unknown."""
         known = self.sure_ns < AT_LAST
         last_ns = np.append(np.maximum.accumulate(self.sure_ns[known]), NEVER)
         place = np.searchsorted(self.came_ns[known], sure_ns, side="right") + max(count, 1) - 1

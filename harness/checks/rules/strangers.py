@@ -132,7 +132,7 @@ class Strangers:
 
     @cached_property
     def unrouted(self) -> int | None:
-        """How many copies fewer were routed to queues than the run published; None where that cannot be told."""
+        """How many copies fewer were routed to queues than the run published; None if that is not known."""
         tally, routed = self._tally, self._handled("routed")
         messages = tally.messages
         if routed is None or self._shared or self.published != 0 or messages.count(messages.returned):
