@@ -12,7 +12,7 @@ from harness.scenario.routing import Topology, queue_roles
 from harness.scenario.scenario import Scenario
 
 SOON_S: Final = 2.0
-"""A time to live that is waited for even where it leads to no worker."""
+"""A time to live that is waited for even if it leads to no worker, or if messages that were published there only expire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,9 @@ def topology_in_force(scenario: Scenario, look: BrokerLook) -> Topology:
 def flow(scenario: Scenario, look: BrokerLook) -> Flow:
     """Find where messages can still move, given the look before the traffic."""
     topology, consumed = topology_in_force(scenario, look), scenario.consumed_queues
-    reached = topology.reached(position for route in scenario.routes for position in topology.start(route))
+    start = [position for route in scenario.routes for position in topology.start(route)]
+    published_to = {position.queue for position in start}
+    reached = topology.reached(start)
     leads: dict[str, set[str]] = {name: set() for name in scenario.queues}
     for position in reached:
         if not scenario.queues[position.queue].rests:
@@ -49,7 +51,7 @@ def flow(scenario: Scenario, look: BrokerLook) -> Flow:
     soon = {
         name
         for name, policy in policies.items()
-        if policy.has_dead_letter_target and (policy.message_ttl_s or math.inf) <= SOON_S
+        if (policy.has_dead_letter_target or name in published_to) and (policy.message_ttl_s or math.inf) <= SOON_S
     }
     moving = (consumed | delaying | by_others | soon) & scenario.queues.keys()
     ordered = tuple(name for name in _sources_first(leads) if name in moving)

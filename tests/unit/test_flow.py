@@ -56,6 +56,13 @@ def test_a_queue_where_messages_come_to_rest_does_not_move() -> None:
     assert (found.moving, found.returning) == (("tasks",), frozenset())
 
 
+@pytest.mark.parametrize(("ttl", "moving"), [("2s", ("side", "tasks")), ("2001ms", ("tasks",))])
+def test_what_soon_expires_where_it_was_published_is_waited_for(ttl: str, moving: tuple[str, ...]) -> None:
+    queues = {"tasks": {}, "side": {"message_ttl": ttl}}
+    written = scenario(queues=queues, publishers={"messages": 10, "to": ["tasks", "side"]})
+    assert set(flow(written, NOTHING).moving) == set(moving)
+
+
 def test_delay_queues_move_and_are_asked_before_what_they_lead_to() -> None:
     queues = {
         "tasks": {},
