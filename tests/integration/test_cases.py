@@ -142,8 +142,7 @@ def wrong(variant: dict[str, Any], want: Want) -> list[str]:
     causes = variant["causes"]
     for place, setting in want.causes:
         # Where several groups work, the group is named as well: workers.wa.acks.
-        section, _, rest = setting.partition(".")
-        named = re.compile(rf"{section}\.([\w-]+\.)?{re.escape(rest)}")
+        named = re.compile(re.escape(setting).replace(r"\.", r"\.([\w-]+\.)?", 1))
         if not any(cause["place"] == place and named.search(cause["setting"]) for cause in causes):
             found.append(f"no loss at {place} that {setting} would have kept: {causes}")
     sentences = [each["sentence"] for each in (*causes, *variant["not_done"], *variant["duplicate_causes"])]
