@@ -28,6 +28,11 @@ MOST_COMPLAINTS = 60
 _LEVEL = re.compile(r"\S+ \S+ ?(?:[+-]\d\d:\d\d)? \[(warn|warning|error|critical|alert|emergency)\]")
 _TRAFFIC = re.compile(r"client-provided name: chaos-[\w-]+/")
 """What the log says when the first publisher or worker connects. Before that, the harness knocks at the port to see whether the node is up."""
+_BOOT = re.compile(r"Starting RabbitMQ \d")
+_NAMED = re.compile(r"client-provided name: ")
+_ASKING = re.compile(r"client-provided name: chaos(?:-[\w-]+)?$")
+"""What it says when the harness itself connects, to declare, ask or read: that a queue is not there is an answer then, no error."""
+_PROCESS = re.compile(r"<\d+\.\d+\.\d+>")
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) ?([+-]\d\d:\d\d)?")
 
 
@@ -53,6 +58,27 @@ class Complaints:
     """Further lines, that are not shown."""
 
 
+class _Asking:
+    """Knows which of the broker's processes serve the harness itself, and no publisher or worker, as its log goes on."""
+
+    def __init__(self) -> None:
+        self._processes: set[str] = set()
+
+    def is_told_of(self, line: str) -> bool:
+        """Whether a line with a time is about one of them."""
+        processes = _PROCESS.findall(line)
+        if _BOOT.search(line):
+            self._processes.clear()  # names are given anew
+        elif _NAMED.search(line):
+            by = self._processes.update if _ASKING.search(line) else self._processes.difference_update
+            by(processes)
+        elif self._processes.intersection(processes):
+            self._processes.update(processes)  # a channel tells the rest by its own name
+        else:
+            return False
+        return True
+
+
 def complaints(
     logs: Mapping[str, str], *, begin: datetime, end: datetime, local: tzinfo = UTC
 ) -> tuple[Complaints, ...]:
@@ -62,10 +88,11 @@ def complaints(
         entries = _entries(text, begin, local)
         first = next((place for place, (_, line) in enumerate(entries) if _TRAFFIC.search(line)), 0)
         lines: list[str] = []
-        bad = False
-        for at, line in entries[first:]:
+        bad, asking = False, _Asking()
+        for number, (at, line) in enumerate(entries):
             if _STAMP.match(line):
-                bad = begin <= at <= end and _LEVEL.match(line) is not None
+                bad = number >= first and begin <= at <= end and _LEVEL.match(line) is not None
+                bad = not asking.is_told_of(line) and bad
             if bad:
                 lines.append(shortened(line, LINE_LENGTH))
         if lines:

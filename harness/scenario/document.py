@@ -109,7 +109,8 @@ def read(path: FilePath) -> str | Problem:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        place = _place_in(content.decode("latin-1"), error.start)
+        before = content[: error.start].decode("utf-8")
+        place = _place_in(before, len(before))
         message = f"is not UTF-8 text: byte 0x{content[error.start]:02x} is out of place"
         return Problem(str(path), place.line, place.column, "", message)
 

@@ -55,4 +55,4 @@ def test_the_reason_names_both() -> None:
     results = [ExpectationResult("lost", "0", "0 to 3", None, stated=False)]
     figures = {"lost": Bounded(0, 3, NOTHING), "removed": Bounded(0, 3, NOTHING)}
     (found,) = broken_either_way(results, figures, 3)
-    assert found.explanation == "together they are 3, whichever of lost and removed each one is"
+    assert found.explanation == "3 copies are lost or removed, and no division between these is as expected"

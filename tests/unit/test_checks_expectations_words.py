@@ -62,7 +62,8 @@ def test_what_may_have_been_lost_is_not_said_to_have_survived() -> None:
     for seq in (1, 2):
         story.process(seq, of=2)
     found = results(story, {"lost": 0}, queues={"tasks": {"max_length": 2, "overflow": "reject-publish"}})
-    assert words(found["lost"]) == ("0", "0 to 1", "together they are 1, whichever of dropped and lost each one is")
+    why = "1 copy is dropped or lost, and no division between these is as expected"
+    assert words(found["lost"]) == ("0", "0 to 1", why)
 
 
 def test_too_few_done_are_explained_by_those_that_were_lost() -> None:

@@ -76,8 +76,8 @@ def test_a_long_line_is_cut() -> None:
 NAMED = "connection <0.9.0> (127.0.0.1:1 -> 127.0.0.1:2) has a client-provided name: chaos-0a1b2c-0/worker-1.1"
 
 
-def entry(at_s: float, level: str, text: str, *, zone: str = "+00:00") -> str:
-    return f"{ZERO + timedelta(seconds=at_s):%Y-%m-%d %H:%M:%S.%f}{zone} [{level}] <0.1.0> {text}"
+def entry(at_s: float, level: str, text: str, *, zone: str = "+00:00", by: str = "<0.1.0>") -> str:
+    return f"{ZERO + timedelta(seconds=at_s):%Y-%m-%d %H:%M:%S.%f}{zone} [{level}] {by} {text}"
 
 
 def complained(*entries: str) -> list[str]:
@@ -109,6 +109,33 @@ def test_what_the_harness_itself_did_before_the_traffic_is_no_complaint() -> Non
     bad = entry(2, "error", "bad")
     assert complained(knock, entry(-0.5, "info", NAMED), bad) == ["bad"]
     assert complained(knock, bad) == ["client unexpectedly closed TCP connection", "bad"], "no publisher or worker came"
+
+
+def test_what_the_harness_itself_asked_is_no_complaint_and_a_process_of_that_name_later_on_is_another() -> None:
+    asking = "connection <0.7.0> (127.0.0.1:3 -> 127.0.0.1:2) has a client-provided name: chaos-0a1b2c-0"
+    missing = "operation queue.declare caused a channel exception not_found: no queue 'side' in vhost '/'"
+    asked = [
+        entry(3, "info", asking, by="<0.7.0>"),
+        entry(4, "error", "Channel error on connection <0.7.0> (127.0.0.1:3), channel 1:", by="<0.8.0>"),
+        entry(4, "error", missing, by="<0.8.0>"),
+        "  and more of it",
+    ]
+    mine = [
+        entry(5, "error", "Channel error on connection <0.9.0> (127.0.0.1:1), channel 1:", by="<0.10.0>"),
+        entry(5, "error", missing, by="<0.10.0>"),
+    ]
+    again = [
+        entry(6, "info", " Starting RabbitMQ 4.0.5 on Erlang 27.3", by="<0.5.0>"),
+        entry(7, "error", "of a channel", by="<0.8.0>"),
+    ]
+    named_again = [
+        entry(8, "info", asking, by="<0.7.0>"),
+        entry(9, "info", NAMED.replace("<0.9.0>", "<0.7.0>"), by="<0.7.0>"),
+        entry(9, "error", "of a worker", by="<0.7.0>"),
+    ]
+    lines = complained(entry(-0.5, "info", NAMED, by="<0.9.0>"), *asked, *mine, *again, *named_again)
+    told = "Channel error on connection <0.9.0> (127.0.0.1:1), channel 1:"
+    assert lines == [told, missing, "of a channel", "of a worker"]
 
 
 def test_complaints_of_another_time_are_left_out() -> None:

@@ -12,6 +12,7 @@ from math import ceil, floor
 
 from harness.scenario.quantities import Comparison
 from harness.verdict.data import ExpectationResult
+from harness.verdict.words import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ def broken_either_way(
     divisible = sum(least for least, _ in known) <= total <= sum(most for _, most in known)
     if len(known) < len(fulfilling) or divisible:
         return tuple(results)
-    why = f"together they are {total:,}, whichever of {' and '.join(figures)} each one is"
+    copies = plural(total, "copy is", "copies are")
+    why = f"{copies} {' or '.join(figures)}, and no division between these is as expected"
     return tuple(
         replace(each, holds=False, explanation=why) if each.holds is None and each.path in figures else each
         for each in results

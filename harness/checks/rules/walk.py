@@ -33,6 +33,7 @@ from harness.checks.rules.policies_unseen import perhaps_taken_by_policies
 from harness.checks.rules.stays import AT_LAST, NO_ARRIVALS
 from harness.checks.rules.taken import Reason, Taken
 from harness.checks.rules.taken_by_others import taken_by_others
+from harness.checks.rules.unrouted import found_their_queue_gone
 from harness.checks.rules.weigh import InDoubt, weigh
 from harness.checks.tally.deliveries import REJECTED
 from harness.checks.tally.fault_records import WITHIN_NS
@@ -48,6 +49,7 @@ def what_took(missing: NDArray[np.int64], tally: MessageTable, events: Sequence[
     walk = _Walk(missing, tally, events)
     walk.begin()
     weigh(walk.taken, walk.in_doubt, walk.counters, walk.happened, tally, maybe_gone=walk.maybe_gone)
+    found_their_queue_gone(walk.taken, walk.happened, tally, events)
     taken_by_others(walk.taken, walk.counters, tally, events)
     perhaps_taken_by_policies(walk.taken, tally, events)
     return walk.taken

@@ -268,17 +268,30 @@ class RunTopology:
 
     def has_foreign_consumers(self, queue: str) -> bool:
         """Whether the broker knew consumers of a queue that are not the run's."""
-        return any(each.foreign_consumers for look in self.glimpses for each in look.queues if each.name == queue)
+        return queue in self._of_others
+
+    @cached_property
+    def _of_others(self) -> frozenset[str]:
+        return frozenset(each.name for look in self.glimpses for each in look.queues if each.foreign_consumers)
 
     def is_missing(self, queue: str) -> bool:
         """Whether the broker did not know a queue any more after the drain."""
+        return self._left is not None and queue not in self._left
+
+    @cached_property
+    def _left(self) -> frozenset[str] | None:
+        """Which queues the broker knew after the drain; None if it was not asked."""
         after = [look for look in self.glimpses if look.moment == "after the drain"]
-        return bool(after) and queue not in {each.name for each in after[-1].queues}
+        return frozenset(each.name for each in after[-1].queues) if after else None
 
     def held(self, queue: str) -> int:
         """Return how many messages a queue held after the drain for a target that refuses them."""
+        return self._held.get(queue, 0)
+
+    @cached_property
+    def _held(self) -> Mapping[str, int]:
         after = [look for look in self.looks if look.moment == "after the drain"]
-        return next((each.held for look in after for each in look.queues if each.name == queue), 0)
+        return {each.name: each.held for look in reversed(after) for each in look.queues}
 
     def refuses_dead_letters_of(self, queue: str) -> bool:
         """Whether a dead letter target of a queue may refuse what comes: it has a limit, or is not there."""

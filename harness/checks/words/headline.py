@@ -326,4 +326,9 @@ def _printable(text: str) -> str:
 
 
 def _short(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
+    """Cut a text, between two words unless that takes more than a third of it."""
+    if len(text) <= length:
+        return text
+    cut = text[: length - 1]
+    between = cut if text[length - 1] == " " else cut.rpartition(" ")[0]
+    return (between if len(between) > length * 2 // 3 else cut).rstrip(" ,:;(") + "…"
