@@ -163,6 +163,14 @@ class OthersConnected(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogsKept(Event):
+    """Which logs of processes the variant's run left, when all of them had ended: what is missing later was lost after the run."""
+
+    records: dict[str, int]
+    """How many records each one has, by the name of its file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficStarted(Event):
     """Publishers were released: the zero of the timeline's clock."""
 

@@ -30,6 +30,7 @@ from harness.events import (
     Drained,
     InfrastructureFailed,
     Listener,
+    LogsKept,
     MetadataFlushed,
     Phase,
     PhaseChanged,
@@ -362,7 +363,7 @@ class VariantRun:
             self._take_away,
             *(() if self._broker is None else (partial(self._keep_logs, self._broker), self._broker.destroy)),
             *(() if self._facts is None else (self._facts.close,)),
-            *(() if cast is None else (cast.hand.close,)),
+            *(() if cast is None else (cast.hand.close, self._tell_of_logs)),
         )
         for undo in undos:
             try:
@@ -373,6 +374,12 @@ class VariantRun:
         for problem in problems:
             self._outbox.note(f"clean-up: {problem}; `chaos clean` removes what is left")
         self._outbox.pump()
+
+    def _tell_of_logs(self) -> None:
+        from harness.history.history import logs_kept  # noqa: PLC0415 - it takes time to import, and is wanted late
+
+        kept = logs_kept(self._setting.directory)
+        self._outbox.emit(LogsKept(at_ns=_now(), variant=self._setting.name, records=kept))
 
     def _described(self, error: BaseException) -> str:
         return described(error, self._setting.directory)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HistoryError
-from harness.events import Event, TrafficStarted
+from harness.events import Event, LogsKept, TrafficStarted
 from harness.files import open_file
 from harness.history.events_io import EVENTS_FILE, read_events
 from harness.history.read import Log, read_log
@@ -61,7 +61,16 @@ def load(directory: Path, variant: str | None = None) -> History:
         )
     if variant is not None and logs and not found:
         raise HistoryError(f"{events_path} is empty, beside logs that are not")
+    kept = next((event for event in reversed(found) if isinstance(event, LogsKept)), None)
+    if kept is not None:
+        _check_kept(directory / LOGS_FOLDER, logs, kept.records)
     return History(tuple(log for _, log in logs), tuple(found))
+
+
+def logs_kept(directory: Path) -> dict[str, int]:
+    """Return how many records each log in a variant's directory has, by the name of its file. Raises HistoryError."""
+    files = sorted((directory / LOGS_FOLDER).glob("*.log"))
+    return {path.name: len(read_log(path).records) for path in files if not _is_empty(path)}
 
 
 def verify(history: History) -> None:
@@ -78,6 +87,19 @@ def _is_empty(path: Path) -> bool:
             return not head.strip(b"\0") and not file.read(RECORD_BYTES * 32).strip(b"\0")
     except OSError as error:
         raise HistoryError(f"cannot read the event log {path}: {error.strerror}") from error
+
+
+def _check_kept(folder: Path, logs: Sequence[tuple[Path, Log]], kept: Mapping[str, int]) -> None:
+    """Hold the logs against those that the run left. Raises HistoryError."""
+    there = {path.name: len(log.records) for path, log in logs}
+    for name in sorted(kept.keys() | there.keys()):
+        if name not in kept:
+            raise HistoryError(f"the event log {folder / name} was not there when the run ended")
+        had = f"it had {kept[name]:,} records when the run ended"
+        if name not in there:
+            raise HistoryError(f"the event log {folder / name} is missing, or empty: {had}")
+        if there[name] != kept[name]:
+            raise HistoryError(f"the event log {folder / name} is damaged: {had}, and has {there[name]:,}")
 
 
 def _check_together(logs: Sequence[tuple[Path, Log]]) -> None:

@@ -17,10 +17,11 @@ import pytest
 
 from harness.cli import answer
 from harness.errors import HistoryError
-from harness.history.events_io import read_events
-from harness.history.history import load, verify
+from harness.events import LogsKept
+from harness.history.events_io import read_events, to_line
+from harness.history.history import load, logs_kept, verify
 from harness.history.parquet_file import WRITTEN
-from harness.history.read import DTYPE
+from harness.history.read import DTYPE, read_log
 from harness.history.record_check import SLACK
 from harness.history.records import HEADER_BYTES, LAST_ENTRY, LAST_ENTRY_OFFSET, RECORD_BYTES, Kind
 
@@ -417,3 +418,50 @@ def test_a_history_with_nothing_to_plant_in_is_no_fault_of_the_harness(
 ) -> None:
     (reports / "run" / file).unlink()
     assert chaos("selftest") == Said(3, "", f"{why}\n")
+
+
+@pytest.fixture
+def kept(reports: Path) -> Path:
+    """A run whose events say which logs it left."""
+    run = reports / "run"
+    events = list(read_events(run / EVENTS))
+    told = LogsKept(at_ns=events[-1].at_ns, variant="guarantee", records=logs_kept(run / GUARANTEE))
+    with (run / EVENTS).open("a", encoding="utf-8") as file:
+        file.write(f"{to_line(told)}\n")
+    return run
+
+
+@pytest.mark.parametrize("name", ["publisher-1.1.log", "worker-2.1.log", "collector.log"])
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("missing", "missing, or empty"),
+        ("zeros", "missing, or empty"),
+        ("cut", "is damaged"),
+        ("renamed", "was not there"),
+    ],
+)
+def test_a_log_that_was_lost_after_the_run_is_noticed(
+    kept: Path, name: str, damage: str, said: str, chaos: Callable[[str], Said]
+) -> None:
+    path = kept / GUARANTEE / "logs" / name
+    records = len(read_log(path).records)
+    match damage:
+        case "missing":
+            path.unlink()
+        case "zeros":
+            path.write_bytes(bytes(path.stat().st_size))
+        case "cut" if records:
+            os.truncate(path, HEADER_BYTES + (records - 1) * RECORD_BYTES)
+        case "cut":
+            pytest.skip("it has no record")
+        case _:
+            path.rename(path.with_name("another.log"))
+    found = chaos("report")
+    assert found.code == 3
+    assert said in found.err
+    assert len(found.err.splitlines()) == 1
+
+
+def test_a_run_with_all_its_logs_is_reported(kept: Path, chaos: Callable[[str], Said]) -> None:
+    assert chaos("report").code == 0, kept
