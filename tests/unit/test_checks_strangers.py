@@ -16,6 +16,7 @@ from tests.unit.histories import Story, queue_facts, scenario
 STRANGER = "172.17.0.1:60536 -> 172.17.0.4:5672"
 ACCUSED = "This is what a fault of the broker itself looks like"
 SENT = 5
+EARLIER = 1000
 DONE = 2
 """Of the messages that were sent; the others are missing."""
 MISSING = SENT - DONE
@@ -32,7 +33,7 @@ def looks(
     apart_counted: bool = True,
     **after: Any,
 ) -> list[dict[str, Any]]:
-    """What a look after the drain counted, and the one before it with nothing yet."""
+    """What a look after the drain counted beyond the one before it, which counted something already."""
     found: list[dict[str, Any]] = []
     for times in (0, 1):
         apart = {"get_auto_ack": automatic, "consume_manual_ack": acknowledged} if apart_counted else {}
@@ -41,9 +42,9 @@ def looks(
             {
                 "queues": (queue_facts("tasks"),),
                 "own_virtual_host": True,
-                "dead_lettered": {"n1": {"classic/disabled/rejected": times * rejected}},
-                "acknowledged": {"n1": times * acknowledged},
-                "handled": {"n1": {name: times * count for name, count in handled.items()}},
+                "dead_lettered": {"n1": {"classic/disabled/rejected": EARLIER + times * rejected}},
+                "acknowledged": {"n1": EARLIER + times * acknowledged},
+                "handled": {"n1": {name: EARLIER + times * count for name, count in handled.items()}},
                 "node_started": {"n1": str(restarted and times)},
             }
         )

@@ -12,24 +12,28 @@ from harness.verdict.data import Fate, Place, VariantVerdict
 from tests.unit.histories import MS, Story, queue_facts, scenario
 
 SENT = 4
+EARLIER = 1000
+"""What the broker had counted before the run."""
 EXPIRES: dict[str, Any] = {"arguments": {"x-expires": 1000}}
 BINDING = BindingFacts(exchange="ex", destination="other", to_exchange=False, routing_key="", arguments={})
 
 
-def looked(times: int, received: int, routed: int) -> dict[str, Any]:
+def looked(received: int, routed: int) -> dict[str, Any]:
     return {
-        "handled": {"n1": {"received": times * received, "routed": times * routed}},
+        "handled": {"n1": {"received": EARLIER + received, "routed": EARLIER + routed}},
         "node_started": {"n1": "0"},
         "own_virtual_host": True,
     }
 
 
-def judged(routed: int, *, received: int = SENT, before: dict[str, Any] | None = None, **queues: Any) -> VariantVerdict:
+def judged(
+    routed: int, *, received: int = SENT, before: dict[str, Any] | None = None, elsewhere: int = 0, **queues: Any
+) -> VariantVerdict:
     """One message done; then three, half a second apart, to a queue that no worker uses any more: the first one surely found it there."""
     declared = queues or {"tasks": EXPIRES}
     story = Story(queues=tuple(declared))
     there = {name: queue_facts(name) for name in declared}
-    first = looked(0, 0, 0) | {"queues": tuple(there.values())} | (before or {})
+    first = looked(0, 0) | {"queues": tuple(there.values())} | (before or {})
     story.event(BrokerLook, moment="before the traffic", **first)
     story.consume()
     story.sent(0)
@@ -40,9 +44,11 @@ def judged(routed: int, *, received: int = SENT, before: dict[str, Any] | None =
     for seq, at_ns in ((1, gone_ns - 500 * MS), (2, gone_ns + 50 * MS), (3, gone_ns + 500 * MS)):
         story.now = at_ns
         story.sent(seq)
+    for seq in range(SENT, SENT + elsewhere):
+        story.confirm(story.publish(seq, route=1))
     story.drained()
     left = tuple(facts for name, facts in there.items() if name != "tasks")
-    after = looked(1, received, routed) | {"queues": left, "exchanges": {"ex": "direct"}}
+    after = looked(received, routed) | {"queues": left, "exchanges": {"ex": "direct"}}
     story.event(BrokerLook, moment="after the drain", **after)
     return judge(story.history(), scenario(queues=declared), name="guarantee")
 
@@ -74,6 +80,12 @@ def test_as_many_as_were_not_routed_were_sent_after_the_queue_had_gone(
 def test_of_a_queue_that_others_deleted_it_is_known_as_well() -> None:
     found = judged(2, tasks={})
     assert became(found) == {"lost": (2, 2), "removed": (1, 1)}
+
+
+def test_what_is_missing_from_another_queue_is_not_among_them() -> None:
+    found = judged(4, received=5, elsewhere=1, tasks=EXPIRES, other={})
+    assert became(found) == {"lost": (2, 2), "removed": (2, 2)}
+    assert {(cause.place, cause.count) for cause in found.causes} == {(Place.EXCHANGE, 1), (Place.UNKNOWN, 1)}
 
 
 @pytest.mark.parametrize(
