@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+RUN    := $(VENV)/.runs
 STAMP  := $(VENV)/.installed
 # Tests on brokers mostly wait, so several at once are worth it on two cores as well.
 JOBS   ?= 3
@@ -13,17 +14,22 @@ help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
 
 # ensurepip is a package of its own on Debian and Ubuntu.
-$(STAMP): pyproject.toml requirements.lock
+$(RUN): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1)"; exit 1; }
+	@echo "making an environment in $(VENV)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) 2>/dev/null || { \
 	  rm -rf $(VENV); \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install python3-venv >/dev/null && $(PYTHON) -m venv $(VENV); \
 	  else echo "Python's venv module is missing; install it: apt-get install python3-venv"; exit 1; fi; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python tools/install.py requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(STAMP) ## set everything up and run the broker restart scenario
+$(STAMP): $(RUN) requirements-dev.lock
+	@$(BIN)/python tools/install.py requirements-dev.lock
+	@touch $@
+
+demo: $(RUN) ## set everything up and run the broker restart scenario
 	@$(BIN)/chaos setup --if-needed
 	$(BIN)/chaos run scenarios/broker_restart.yaml
 
@@ -92,8 +98,9 @@ schema: $(STAMP) ## write the generated schemas, the scenario reference and the 
 docs: $(STAMP) ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
 
-lock: ## resolve the pinned requirements anew
-	uv pip compile --quiet --universal --generate-hashes --extra dev --python-version 3.11 pyproject.toml -o requirements.lock
+lock: ## resolve the pinned requirements anew, to develop and to run
+	uv pip compile --quiet --universal --generate-hashes --extra dev --python-version 3.11 pyproject.toml -o requirements-dev.lock
+	uv pip compile --quiet --universal --generate-hashes --extra build --python-version 3.11 pyproject.toml -c requirements-dev.lock -o requirements.lock
 
 clean: ## remove what was built
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis site
