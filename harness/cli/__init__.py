@@ -15,7 +15,10 @@ INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run the command line, and leave with its exit code. From here on a request to end is what Ctrl-C is."""
+    from harness.cli.streams import prepare
+
     try:
+        prepare()
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, signal.default_int_handler)
@@ -53,9 +56,5 @@ def _said(error: BaseException) -> int:
     from harness.errors import ChaosError, ExitCode
     from harness.unforeseen import described
 
-    match error:
-        case BrokenPipeError():
-            return int(ExitCode.AS_EXPECTED)
-        case _:
-            say(described(error))
-            return int(error.exit_code if isinstance(error, ChaosError) else ExitCode.INFRASTRUCTURE)
+    say(described(error))
+    return int(error.exit_code if isinstance(error, ChaosError) else ExitCode.INFRASTRUCTURE)

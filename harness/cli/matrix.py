@@ -25,6 +25,7 @@ from harness.cli.options import (
 )
 from harness.cli.several import Batch, JobsAtOnce, Json, NoColor, conclude, jobs_on_broker, write_made
 from harness.errors import Problem, ScenarioError, UsageError
+from harness.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,7 +133,9 @@ def parse_axis(text: str) -> Axis:
 
     path, equals, values = text.partition("=")
     if not (path and equals):
-        raise UsageError(f"--over {text}: a setting and its values are wanted, as in queues.tasks.type=classic,quorum")
+        raise UsageError(
+            f"--over {plain(text)}: a setting and its values are wanted, as in queues.tasks.type=classic,quorum"
+        )
     document = parse(f"{{values: [{values}\n]}}", "")
     match document:
         case Problem(message=wrong):
@@ -144,10 +147,10 @@ def parse_axis(text: str) -> Axis:
         case _:
             wrong = "they are not written as a list in YAML"
     if wrong:
-        raise UsageError(f"--over {text}: the values cannot be read: {wrong}")
+        raise UsageError(f"--over {plain(text)}: the values cannot be read: {wrong}")
     written = [setting_text(value) for value in found]
     if (twice := next((value for value in written if written.count(value) > 1), None)) is not None:
-        raise UsageError(f"--over {text}: {twice} is given twice")
+        raise UsageError(f"--over {plain(text)}: {plain(twice)} is given twice")
     return Axis(path, tuple(found))
 
 
@@ -158,15 +161,15 @@ def _check(axes: Sequence[Axis], options: Mapping[str, str]) -> None:
     paths = [axis.path for axis in axes]
     for path in paths:
         if paths.count(path) > 1:
-            raise UsageError(f"--over {path} is given twice; give all its values at once, with commas between")
+            raise UsageError(f"--over {plain(path)} is given twice; give all its values at once, with commas between")
         if path.split(".")[0] in NOT_SETTABLE:
             hint = "; --repeat runs each combination with fresh seeds" if path == "seed" else ""
             raise UsageError(
-                f"--over {path}: only settings of the queues, the traffic, the broker and the timeline can vary{hint}"
+                f"--over {plain(path)}: only settings of the queues, the traffic, the broker and the timeline can vary{hint}"
             )
         if (option := OVERRIDES.get(path)) is not None and option in options:
             raise UsageError(
-                f"--over {path} and {option} {options[option]} contradict each other; leave one of them away"
+                f"--over {plain(path)} and {option} {options[option]} contradict each other; leave one of them away"
             )
     if (count := math.prod(len(axis.values) for axis in axes)) > MOST_CELLS:
         raise UsageError(f"the axes have {count:,} combinations; at most {MOST_CELLS:,} are run at once")

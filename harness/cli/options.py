@@ -77,6 +77,9 @@ Scheduler = Annotated[
         show_default=False,
     ),
 ]
+WIDTH: Final = 80
+"""Columns of a table where COLUMNS names none that a table could have."""
+WIDEST: Final = 1000
 LARGEST_SEED: Final = 2**63 - 1
 Seed = Annotated[
     int | None,
@@ -192,11 +195,13 @@ def error_console(*, no_color: bool = False) -> Console:
 def _console(stream: IO[str], *, no_color: bool) -> Console:
     from rich.console import Console
 
+    columns = os.environ.get("COLUMNS", "")
     return Console(
         file=cast("IO[str]", _Lasting(stream)),
         no_color=no_color or None,
         highlight=False,
         soft_wrap=not stream.isatty(),
+        width=WIDTH if columns.isdigit() and not 0 < int(columns[:9]) <= WIDEST else None,
     )
 
 

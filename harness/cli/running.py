@@ -128,14 +128,15 @@ def init(
     """Write a scenario to start from, with comments."""
     from harness.scenario.template import TEMPLATE
 
+    named = plain(str(path))
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(TEMPLATE)
     except FileExistsError:
-        raise UsageError(f"{path} exists already; name another file") from None
+        raise UsageError(f"{named} exists already; name another file") from None
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
-    say(f"wrote {path}; try: chaos validate {path}, then chaos run {path}")
+        raise UsageError(f"{named} cannot be written: {error.strerror}") from error
+    say(f"wrote {named}; try: chaos validate {named}, then chaos run {named}")
 
 
 def list_scenarios(

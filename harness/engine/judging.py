@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from harness.engine.outbox import tell
 from harness.engine.rundir import RunDirectory
 from harness.errors import HistoryError
 from harness.events import BrokerStarted, InfrastructureFailed, Listener, Phase, PhaseChanged, VariantFinished
+from harness.history.events_io import EVENTS_FILE
 from harness.scenario.load import Loaded
 from harness.scenario.variants import Variant
 from harness.unforeseen import described
@@ -42,7 +44,8 @@ def judged(
 
     try:
         tell(told, PhaseChanged(at_ns=time.monotonic_ns(), variant=variant.name, phase=Phase.CHECK))
-        history = _with_failures(load(folder), variant, failures)
+        _still_there(folder)
+        history = _with_failures(load(folder, variant.name), variant, failures)
         verdict = _judge(history, variant)
     except Exception as error:  # an error of the harness is a failure of the run, which has its report
         history = _with_failures(History((), ()), variant, [*failures, described(error, folder)])
@@ -54,6 +57,11 @@ def judged(
     with suppress(HistoryError):
         tell(told, finished)
     return history, verdict
+
+
+def _still_there(folder: Path) -> None:
+    if not os.path.lexists(folder / EVENTS_FILE):
+        raise HistoryError(f"{folder} is gone, or what was in it: somebody removed or moved it while the run went on")
 
 
 def _judge(history: History, variant: Variant) -> VariantVerdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import cast
 
@@ -172,3 +173,13 @@ def test_a_suite_goes_on_after_a_run_of_which_everything_failed(
     assert said.out.count(UNFORESEEN) >= 2
     assert "Traceback" not in said.out + said.err
     assert len(list((tmp_path / "reports").glob("2*/report.html"))) == 2
+
+
+def test_a_run_whose_folder_is_removed_while_it_goes_on_says_so(tmp_path: Path) -> None:
+    def remove(_event: Event) -> None:
+        shutil.rmtree(tmp_path / "reports", ignore_errors=True)
+
+    result = run(tmp_path, Faulty(BrokerError("no broker")), remove)
+    assert result.verdict.outcome is Outcome.INFRASTRUCTURE
+    (reason,) = result.verdict.variants[0].reasons
+    assert reason.endswith("is gone, or what was in it: somebody removed or moved it while the run went on")
