@@ -40,7 +40,7 @@ def test_what_is_no_file_is_left_alone(kind: str, tmp_path: Path) -> None:
         case _:
             path.symlink_to("/dev/null")
     before = path.lstat()
-    with pytest.raises(OSError, match="no file|symbolic links"):
+    with pytest.raises(OSError, match=r"no file|symbolic links"):
         replace(path, "text")
     assert path.lstat().st_mode == before.st_mode
     assert [each.name for each in tmp_path.iterdir()] == ["there"]
