@@ -111,6 +111,12 @@ class BrokerSettings:
     """How many nodes form the cluster."""
     start_timeout_s: float = 60.0
     stop_timeout_s: float = 30.0
+    fresh: bool = False
+    """Whether the broker must be the run's alone."""
+    virtual_host: str = "/"
+    """What the run's virtual host is called on a broker that other runs use before and after it."""
+    spoiled_by: str = ""
+    """Why no other run may use the broker after this one; empty if one may."""
 
 
 CONTROL_TIMEOUT_S = 60.0
@@ -171,3 +177,15 @@ class Broker(Protocol):
 
     def destroy(self) -> None:
         """End every node and remove everything `start` made; safe to call at any time, any number of times."""
+
+
+@runtime_checkable
+class Shared(Broker, Protocol):
+    """A broker that was others' before, or will be after this user."""
+
+    @property
+    def origin(self) -> str:
+        """Whether it was booted for this user or others had it before; known once started."""
+
+    def retire(self, why: str) -> None:
+        """Let nobody have it after this user."""

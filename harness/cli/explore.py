@@ -17,6 +17,7 @@ from harness.cli.options import (
     BrokerChoice,
     BrokerOption,
     Client,
+    Fresh,
     Image,
     Reports,
     Scheduler,
@@ -47,6 +48,7 @@ def explore(
     image: Image = None,
     client: Client = None,
     scheduler: Scheduler = None,
+    fresh: Fresh = False,
     reports: Reports = REPORTS,
     seed: Annotated[
         int | None,
@@ -87,6 +89,7 @@ def explore(
         json_output=json_output,
         client=client,
         scheduler=scheduler,
+        fresh=fresh,
     )
     jobs = jobs_on_broker([loaded], option, jobs)
     say_swept(sweep_everything())

@@ -16,6 +16,7 @@ from harness.cli.options import (
     BrokerChoice,
     BrokerOption,
     Client,
+    Fresh,
     Image,
     Reports,
     Scenarios,
@@ -59,6 +60,7 @@ def matrix(
     image: Image = None,
     client: Client = None,
     scheduler: Scheduler = None,
+    fresh: Fresh = False,
     reports: Reports = REPORTS,
     seed: Annotated[
         int | None,
@@ -91,6 +93,7 @@ def matrix(
         json_output=json_output,
         client=client,
         scheduler=scheduler,
+        fresh=fresh,
     )
     jobs = jobs_on_broker([cell.loaded for cell in cells], option, jobs)
     batch = run_matrix(cells, settings, repeat=repeat, jobs=jobs)

@@ -12,6 +12,7 @@ from harness.cli.options import (
     BrokerChoice,
     BrokerOption,
     Client,
+    Fresh,
     Image,
     Reports,
     Scenarios,
@@ -43,6 +44,7 @@ def nightly(
     client: Client = None,
     reports: Reports = REPORTS,
     scheduler: Scheduler = None,
+    fresh: Fresh = False,
     jobs: JobsAtOnce = None,
     json_output: Json = False,
     no_color: NoColor = False,
@@ -66,6 +68,7 @@ def nightly(
         client=client,
         night=datetime.now().astimezone().isoformat(timespec="seconds"),
         scheduler=scheduler,
+        fresh=fresh,
     )
     batch = run_night(loaded, settings, budget_s=budget_s, jobs=jobs_on_broker(loaded, option, jobs))
     code = conclude(

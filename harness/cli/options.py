@@ -80,6 +80,13 @@ Scheduler = Annotated[
 WIDTH: Final = 80
 """Columns of a table where COLUMNS names none that a table could have."""
 WIDEST: Final = 1000
+Fresh = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        help="Boot a broker of its own for each variant, instead of using one again that a variant left healthy.",
+    ),
+]
 LARGEST_SEED: Final = 2**63 - 1
 Seed = Annotated[
     int | None,

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.broker.abilities import abilities
 from harness.broker.protocol import Ability
+from harness.broker.sharing import Foreseen
 from harness.plain import plain
 from harness.scenario.base import Model
 from harness.scenario.load import Loaded
@@ -14,26 +15,28 @@ from harness.scenario.quantities import format_duration
 from harness.scenario.queue_policy import effective_policy
 from harness.scenario.scenario import Scenario
 from harness.scenario.traffic import DotsWork, Publishers, RandomWork, Workers
+from harness.scenario.variants import Variant
 from harness.verdict.words import plural
 
 
-def plan_text(loaded: Loaded, *, backend: str, seed: int | None) -> str:
-    """Describe every variant of a scenario."""
+def plan_text(loaded: Loaded, *, backend: str, seed: int | None, foreseen: Foreseen | None = None) -> str:
+    """Describe every variant of a scenario. `foreseen` knows the broker that the scenario before it leaves, if there is one."""
+    foreseen = Foreseen() if foreseen is None else foreseen
     lines = [f"{loaded.path}: {loaded.scenario.name}"]
     variants = loaded.variants()
     for number, variant in enumerate(variants, start=1):
         settings = ", ".join(f"{path}: {value}" for path, value in variant.settings.items())
         lines.append(f"  {number}. {variant.name}" + (f" ({settings})" if settings else ""))
-        lines += [f"     {line}" for line in _variant(variant.scenario, backend)]
+        lines += [f"     {line}" for line in _variant(variant, backend, foreseen)]
     if seed is not None:
         lines.append(f"  seed {seed}")
     return "\n".join(map(plain, lines))
 
 
-def _variant(scenario: Scenario, backend: str) -> list[str]:
+def _variant(variant: Variant, backend: str, foreseen: Foreseen) -> list[str]:
+    scenario = variant.scenario
     nodes = f", {scenario.broker.nodes} nodes" if scenario.broker.nodes > 1 else ""
-    ours = "started for this variant alone and removed after it"
-    lines = [f"broker: {backend}{nodes}, {ours if backend != 'external' else 'used as it is, and left alone'}"]
+    lines = [f"broker: {backend}{nodes}, {foreseen.next(variant.name, scenario, backend)}"]
     lines += [f"declare {name}: {', '.join(_queue(name, scenario))}" for name in scenario.queues]
     if scenario.settle_s:
         told = scenario.settle is None and Ability.CONTROL in abilities(backend, {})

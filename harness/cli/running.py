@@ -13,6 +13,7 @@ from harness.cli.options import (
     BrokerChoice,
     BrokerOption,
     Client,
+    Fresh,
     Image,
     Reports,
     Scenarios,
@@ -35,6 +36,7 @@ def run(
     image: Image = None,
     client: Client = None,
     scheduler: Scheduler = None,
+    fresh: Fresh = False,
     reports: Reports = REPORTS,
     seed: Seed = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Runs at once.")] = 1,
@@ -82,6 +84,7 @@ def run(
         json_output=json_output,
         client=client,
         scheduler=scheduler,
+        fresh=fresh,
         night=night,
     )
     if len(loaded) > 1:
@@ -112,14 +115,16 @@ def validate(
 def plan(
     scenarios: Scenarios,
     broker: BrokerChoice = None,
+    fresh: Fresh = False,
     seed: Seed = None,
 ) -> None:
     """Say what would happen, without doing it."""
+    from harness.broker.sharing import Foreseen
     from harness.cli.plan_text import plan_text
 
-    option = BrokerOption.parse(broker)
+    option, foreseen = BrokerOption.parse(broker), Foreseen(fresh=fresh)
     for one in load(scenarios, option):
-        echo(plan_text(one, backend=option.backend or one.scenario.broker.backend, seed=seed))
+        echo(plan_text(one, backend=option.backend or one.scenario.broker.backend, seed=seed, foreseen=foreseen))
 
 
 def init(

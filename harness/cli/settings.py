@@ -30,6 +30,8 @@ class Settings:
     """What publishers and workers speak AMQP with, where the command line says it."""
     scheduler: str | None = None
     """The address of the Dask scheduler whose workers take the runs, or the traffic of one; this machine does if None."""
+    fresh: bool = False
+    """Whether each variant gets a broker of its own."""
     night: str | None = None
     """What the runs count for in the trend; each for itself if None."""
 
@@ -40,6 +42,7 @@ class Settings:
     def _arguments(self) -> list[str]:
         given = ["--image", self.image] if self.image is not None else []
         given += ["--client", self.client] if self.client is not None else []
+        given += ["--fresh"] if self.fresh else []
         return given
 
     def run_arguments(self, seed: int) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import leftovers
+from harness.cli.brokers import broker_maker, pooled
 from harness.cli.interruptible import interruptible
 from harness.cli.options import TREND_FOLDER, BrokerOption, error_console, in_ci, result_console, say, say_as_it_is
 from harness.cli.settings import Settings, seed_for
@@ -36,6 +37,7 @@ from harness.verdict.repetitions import by_scenario
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from harness.broker.pool import BrokerPool
     from harness.cli.processes import Ended, Job
 
 
@@ -111,9 +113,10 @@ def _in_turn(
             "interrupted: healing faults, stopping processes, writing the report; press Ctrl-C again to leave at once"
         ),
         closing(WarmUp(_sweep_beside_boot)) as ahead,
+        pooled() as pool,
     ):
         for one in loaded:
-            result = _run_one(one, settings, live, make_hosts, ahead)
+            result = _run_one(one, settings, live, make_hosts, ahead, pool)
             verdicts.append(result.verdict)
             with shielded():
                 problems += _report(result, one, settings, results)
@@ -138,15 +141,20 @@ def _machines(scheduler: str | None) -> Iterator[MakeHosts | None]:
 
 
 def _run_one(
-    loaded: Loaded, settings: Settings, console: Console, make_hosts: MakeHosts | None, ahead: WarmUp
+    loaded: Loaded,
+    settings: Settings,
+    console: Console,
+    make_hosts: MakeHosts | None,
+    ahead: WarmUp,
+    pool: BrokerPool,
 ) -> RunResult:
     with closing(LiveProgress(console, quiet=settings.quiet)) as live:
         return run_one(
             loaded,
             reports=settings.reports,
             seed=settings.seed_of(loaded),
-            make_broker=lambda wanted, book: settings.option.make(
-                loaded.scenario.broker, loaded.path, wanted, book, _quiet if settings.quiet else say
+            make_broker=broker_maker(
+                loaded, settings.option, pool, fresh=settings.fresh, tell=_quiet if settings.quiet else say
             ),
             make_hosts=make_hosts,
             image=settings.image or "",
@@ -189,12 +197,12 @@ def _report(result: RunResult, loaded: Loaded, settings: Settings, console: Cons
 
 def run_quietly(loaded: Loaded, option: BrokerOption, *, reports: Path, seed: int | None) -> tuple[RunVerdict, Path]:
     """Run one scenario without a word, for pytest; returns the verdict and the run's directory."""
-    with closing(WarmUp()) as ahead:
+    with closing(WarmUp()) as ahead, pooled() as pool:
         result = run_one(
             loaded,
             reports=reports,
             seed=seed_for(loaded, seed),
-            make_broker=lambda wanted, book: option.make(loaded.scenario.broker, loaded.path, wanted, book),
+            make_broker=broker_maker(loaded, option, pool),
             listeners=[ahead],
         )
     write_reports(result, loaded, broker_logs(result))

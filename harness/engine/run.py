@@ -1,4 +1,4 @@
-"""A whole run: the guarantee and its controls, one after the other, each on a broker of its own; then the verdict."""
+"""A whole run: the guarantee and its controls, one after the other, each in a virtual host or on a broker of its own; then the verdict."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import secrets
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from harness import __version__
+from harness.broker.making import MakeBroker
 from harness.broker.protocol import Broker, BrokerSettings
+from harness.broker.sharing import ended_because
 from harness.checks.combine import combine
 from harness.engine.host import Host, LocalHost
 from harness.engine.judging import RunResult, broker_versions, judged, never_began
@@ -46,13 +48,6 @@ if TYPE_CHECKING:
 
 SIGN_BYTES: Final = 6
 """Of what tells a run from all others: in the names of what it starts, and in the identities of its messages."""
-
-
-class MakeBroker(Protocol):
-    """Chooses and makes a broker, not started yet, and says in one line which and why."""
-
-    def __call__(self, settings: BrokerSettings, ledger: Ledger) -> tuple[Broker, str]:
-        """Make it. Raises BrokerError."""
 
 
 MakeHosts = Callable[[Path, Target], tuple[Host, ...]]
@@ -115,7 +110,8 @@ def run(
 
     for index, variant in enumerate(variants):
         folder = directory.variant(variant.name)
-        maker = _Maker(make_broker, _settings(variant, f"{run_id}-{slug(variant.name)}", folder, image), ledger)
+        wanted = _settings(variant, f"{run_id}-{slug(variant.name)}", folder, image)
+        maker = _Maker(make_broker, replace(wanted, virtual_host=f"chaos-{sign}-{index}"), ledger)
         ended = _run_variant(
             prepared(index, variant, folder, maker),
             _started(variant, index, len(variants), loaded),
@@ -228,6 +224,8 @@ def _settings(variant: Variant, run_id: str, folder: Path, image: str) -> Broker
         plugins=broker.plugins,
         permit=broker.permit,
         nodes=broker.nodes,
+        fresh=broker.fresh,
+        spoiled_by=ended_because(variant.scenario),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from harness.broker.protocol import Broker
+from harness.broker.protocol import Broker, Shared
 from harness.engine import plan as planning
 from harness.engine.by_hand import ManualPublisher
 from harness.engine.disk_reserve import DiskReserve
@@ -110,9 +110,13 @@ class VariantRun:
         try:
             self._run()
         except Exception as error:
+            self._retire("its last variant failed")
             self._outbox.emit(
                 InfrastructureFailed(at_ns=_now(), variant=self._setting.name, message=self._described(error))
             )
+        except BaseException:
+            self._retire("its last variant was interrupted")
+            raise
         finally:
             with shielded():
                 self._clean_up()
@@ -156,7 +160,7 @@ class VariantRun:
                 at_ns=_now(),
                 variant=self._setting.name,
                 backend=broker.name,
-                reason=reason,
+                reason=f"{reason}; {broker.origin}" if isinstance(broker, Shared) else reason,
                 endpoint=str(broker.endpoint()),
                 nodes=broker.nodes,
                 rabbitmq=versions.rabbitmq,
@@ -361,7 +365,8 @@ class VariantRun:
             *(() if self._links is None else (self._links.close,)),
             self._room.give_up,
             self._take_away,
-            *(() if self._broker is None else (partial(self._keep_logs, self._broker), self._broker.destroy)),
+            *(() if self._broker is None else (partial(self._keep_logs, self._broker),)),
+            *(() if self._broker is None else (partial(self._let_go, self._broker, problems),)),
             *(() if self._facts is None else (self._facts.close,)),
             *(() if cast is None else (cast.hand.close, self._tell_of_logs)),
         )
@@ -380,6 +385,16 @@ class VariantRun:
 
         kept = logs_kept(self._setting.directory)
         self._outbox.emit(LogsKept(at_ns=_now(), variant=self._setting.name, records=kept))
+
+    def _let_go(self, broker: Broker, problems: Sequence[str]) -> None:
+        """End the broker, or give it back: not to be used again if something of this variant may still act on it."""
+        if problems:
+            self._retire("its last variant could not be cleaned up")
+        broker.destroy()
+
+    def _retire(self, why: str) -> None:
+        if isinstance(self._broker, Shared):
+            self._broker.retire(why)
 
     def _described(self, error: BaseException) -> str:
         return described(error, self._setting.directory)

@@ -9,7 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.engine.run import MakeBroker, run
+from harness.broker.making import MakeBroker
+from harness.engine.run import run
 from harness.events import Event, FaultHealed, FaultInjected
 from harness.faults.registry import actions
 from harness.lies.findings import Became, Finding, Findings, Strike, compare, left_as_if

@@ -44,6 +44,9 @@ class BrokerModel(Model):
     """Deprecated features that the scenario needs, e.g. transient_nonexcl_queues for non-durable queues on 4.3."""
     plugins: Many[str] = ()
     """Plugins to enable."""
+    fresh: bool = False
+    """Whether each variant gets a broker of its own. Else a broker that a variant left healthy is used again by the next one that asks for the
+    same, in a virtual host of its own."""
     compose_file: str = "compose.yaml"
     """The compose backend's project file, relative to the scenario."""
     service: str = "rabbitmq"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from harness.broker.making import MakeBroker
 from harness.broker.protocol import Broker, BrokerSettings
-from harness.engine.run import MakeBroker
 from harness.ledger import Ledger
 from harness.scenario.scenario import Scenario
 from harness.traffic import topology

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.broker.sharing import Foreseen
 from harness.cli.plan_text import plan_text
 from harness.faults.registry import actions
 from harness.scenario.load import Loaded, load, load_text
@@ -48,11 +49,61 @@ def test_how_what_is_declared_gets_to_disk_is_told(backend: str, said: str) -> N
 
 @pytest.mark.parametrize(
     ("backend", "said"),
-    [("native", "started for this variant alone and removed after it"), ("external", "used as it is, and left alone")],
+    [
+        ("native", "booted for it; used again by the next variant that asks for the same"),
+        ("external", "used as it is, and left alone"),
+        ("compose", "started for this variant alone and removed after it"),
+    ],
 )
 def test_what_becomes_of_the_broker_is_told(backend: str, said: str) -> None:
     text = plan_text(load(SCENARIOS / "worker_kill.yaml", actions()), backend=backend, seed=None)
     assert f"     broker: {backend}, {said}" in text.splitlines()
+
+
+def brokers(scenario: str, foreseen: Foreseen | None = None) -> list[str]:
+    """What the plan of a scenario says of its variants' brokers."""
+    text = f"name: x\npublishers: {{messages: 9}}\nworkers: {{count: 1}}\n{scenario}"
+    loaded = load_text(text, Path("x.yaml"), actions())
+    lines = map(str.strip, plan_text(loaded, backend="native", seed=None, foreseen=foreseen).splitlines())
+    return [line.removeprefix("broker: native, ") for line in lines if line.startswith("broker: ")]
+
+
+AGAIN = "used again by the next variant that asks for the same"
+ALONE = "booted for this variant alone and removed after it"
+
+
+def test_which_broker_each_variant_gets_is_told_and_why() -> None:
+    one = "controls: {c: {set: {workers.acks: automatic}, expect: {lost: 0}}}"
+    assert brokers(one) == [
+        f"booted for it; {AGAIN}",
+        f"the one that guarantee left, in a virtual host of its own; {AGAIN}",
+    ]
+    other = "controls: {c: {set: {broker.config: {channel_max: 9}}, expect: {lost: 0}}}"
+    assert brokers(other)[1] == f"booted for it, as the one that guarantee left has other settings; {AGAIN}"
+    assert brokers("broker: {fresh: true}") == [f"{ALONE}, as broker.fresh asks for"]
+    assert brokers("", Foreseen(fresh=True)) == [f"{ALONE}, as --fresh asks for"]
+
+
+def test_a_plan_of_several_scenarios_goes_from_one_to_the_next() -> None:
+    foreseen = Foreseen()
+    assert brokers("", foreseen) == [f"booted for it; {AGAIN}"]
+    assert brokers("", foreseen) == [f"the one that guarantee left, in a virtual host of its own; {AGAIN}"]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "why"),
+    [
+        ("timeline: [{at: 1s, close: connections}]", "step 1 (close all connections) runs rabbitmqctl"),
+        ("broker: {nodes: 3}\ntimeline: [{at: 1s, kill: broker}]", "step 1 (kill broker) strikes a node of a cluster"),
+    ],
+)
+def test_why_nobody_has_a_broker_again_is_told(scenario: str, why: str) -> None:
+    (said,) = brokers(scenario)
+    assert said.endswith(f"booted for it; removed after it, as {why}")
+
+
+def test_a_single_node_that_is_killed_is_used_again() -> None:
+    assert brokers("timeline: [{at: 1s, kill: broker}]") == [f"booted for it; {AGAIN}"]
 
 
 def test_what_queues_do_with_messages_is_told() -> None:

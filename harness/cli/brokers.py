@@ -1,0 +1,50 @@
+"""Which brokers the variants of a command run on: the pool's where they may be shared, else their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from harness.cli.options import BrokerOption, say
+from harness.cli.several import SHARED
+from harness.errors import BrokerError
+
+if TYPE_CHECKING:
+    from harness.broker.making import MakeBroker
+    from harness.broker.pool import BrokerPool
+    from harness.broker.protocol import Broker, BrokerSettings
+    from harness.ledger import Ledger
+    from harness.scenario.load import Loaded
+
+
+@contextmanager
+def pooled() -> Iterator[BrokerPool]:
+    """Give the brokers that the runs of the block have one after the other; they end with it."""
+    from harness.broker.pool import BrokerPool
+
+    pool = BrokerPool()
+    try:
+        yield pool
+    finally:
+        try:
+            pool.close()
+        except BrokerError as error:
+            say(f"clean-up: {error}; `chaos clean` removes what is left")
+
+
+def broker_maker(
+    loaded: Loaded,
+    option: BrokerOption,
+    pool: BrokerPool,
+    *,
+    fresh: bool = False,
+    tell: Callable[[str], None] = lambda _line: None,
+) -> MakeBroker:
+    """Return what makes the brokers of a scenario's variants: of their own, or the pool's where they may be shared."""
+
+    def make(settings: BrokerSettings, ledger: Ledger) -> tuple[Broker, str]:
+        return option.make(loaded.scenario.broker, loaded.path, settings, ledger, tell)
+
+    backend = option.backend or loaded.scenario.broker.backend
+    return make if fresh or backend in SHARED else pool.maker(make, backend)
