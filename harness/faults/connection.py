@@ -70,7 +70,9 @@ class CloseConnections(Fault):
                 context.wait(self.every)
                 if context.over():
                     break
-            result = context.broker.control("close_all_connections", "closed by the scenario")
+            result = context.broker.control(
+                "close_all_connections", "--vhost", context.target.virtual_host, "closed by the scenario"
+            )
             if result.exit_code != 0:
                 reason = (result.stderr or result.stdout).strip().splitlines()
                 raise BrokerError(

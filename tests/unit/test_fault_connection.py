@@ -20,7 +20,8 @@ def struck(times: int, *, over_after: int = 100, result: ControlResult | None = 
     """Close with a broker that only answers, in a run that is over after some closings; what was done, in order."""
     done: list[str] = []
 
-    def control(command: str, _reason: str) -> ControlResult:
+    def control(command: str, option: str, virtual_host: str, _reason: str) -> ControlResult:
+        assert (option, virtual_host) == ("--vhost", "chaos-1"), "rabbitmqctl would take / otherwise"
         done.append(command)
         return result or ControlResult(0, "", "")
 
@@ -33,7 +34,7 @@ def struck(times: int, *, over_after: int = 100, result: ControlResult | None = 
         fault=0,
         broker=broker,
         actors=actors,
-        target=Target(addresses=(("127.0.0.1", 5672),), username="", password="", virtual_host="/", tls=False),
+        target=Target(addresses=(("127.0.0.1", 5672),), username="", password="", virtual_host="chaos-1", tls=False),
         queues={},
         random=Random(1),
         error_observed=nothing,
