@@ -16,13 +16,14 @@ from pathlib import Path
 import pytest
 
 from harness import ledger
-from harness.broker.docker_engine import LABEL_RUN, connect
+from harness.broker.docker_engine import LABEL_OWNER, connect
 from harness.broker.native import NativeBroker
 from harness.broker.protocol import BrokerSettings
 from harness.broker.select import select
 from harness.engine.run import run
 from harness.errors import BrokerError
 from harness.faults.registry import actions
+from harness.process_mark import ProcessMark
 from harness.scenario.load import load
 from harness.verdict.data import Outcome
 from tests.integration.backends import BACKENDS, require
@@ -62,15 +63,21 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert list(folder.glob("*.json")) == [], "a run left its ledger behind"
 
 
+OWNERS: dict[Path, ProcessMark] = {}
+"""The harness that was started in a folder, as the labels of its containers name it."""
+
+
 def start(tmp_path: Path, scenario: str, backend: str, *, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
     (tmp_path / "scenario.yaml").write_text(scenario)
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "harness", "run", "scenario.yaml", "--broker", backend],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
     )
+    OWNERS[tmp_path] = ProcessMark.of(process.pid)
+    return process
 
 
 def wait_for(process: subprocess.Popen[str], what: str, seen: Callable[[], bool]) -> None:
@@ -93,18 +100,12 @@ def verdict_of(tmp_path: Path) -> dict[str, object]:
 
 def left_of(tmp_path: Path, backend: str) -> list[str]:
     """What a run left: processes, data of brokers, containers and volumes."""
-    left = [*processes_of(tmp_path), *(str(path) for path in (tmp_path / "data").glob("chaos-broker-*"))]
+    left = [*processes_of(tmp_path), *(str(path) for path in (tmp_path / "data").glob("chaos-*"))]
     if backend == "container":
-        (directory,) = tmp_path.glob("reports/2*")
-        run = json.loads((directory / "run.json").read_text())["run"]
-        runs = [f"{run}-{each.name}" for each in (directory / "variants").iterdir()]
         with closing(connect()) as client:
-            for run_id in runs:
-                filters: dict[str, str | list[str] | bool] = {"label": f"{LABEL_RUN}={run_id}"}
-                left += [
-                    str(each.name) for each in client.containers.list(all=True, filters=filters, ignore_removed=True)
-                ]
-                left += [str(each.name) for each in client.volumes.list(filters=filters)]
+            filters: dict[str, str | list[str] | bool] = {"label": f"{LABEL_OWNER}={OWNERS[tmp_path]}"}
+            left += [str(each.name) for each in client.containers.list(all=True, filters=filters, ignore_removed=True)]
+            left += [str(each.name) for each in client.volumes.list(filters=filters)]
     return left
 
 
