@@ -181,8 +181,6 @@ class BrokerPool:
 def _made_ready(pooled: Pooled, virtual_host: str) -> str:
     """Make the next user's virtual host on a broker that waited; returns why it cannot have the broker, else nothing. Raises BrokerError."""
     broker, booted = pooled.broker, pooled.booted
-    if not all(broker.alive(node) for node in range(len(broker.nodes))):
-        return "one of its nodes is gone"
     if booted is None:
         return "it cannot be asked"
     problem = prepare(broker, virtual_host).problem(booted, len(broker.nodes))

@@ -177,15 +177,3 @@ class Broker(Protocol):
 
     def destroy(self) -> None:
         """End every node and remove everything `start` made; safe to call at any time, any number of times."""
-
-
-@runtime_checkable
-class Shared(Broker, Protocol):
-    """A broker that was others' before, or will be after this user."""
-
-    @property
-    def origin(self) -> str:
-        """Whether it was booted for this user or others had it before; known once started."""
-
-    def retire(self, why: str) -> None:
-        """Let nobody have it after this user."""

@@ -39,7 +39,7 @@ class _Asked:
     """Of the scenario: what is looked at where only AMQP can be asked."""
     variant: str
     own: bool
-    """Whether the broker was started by the run, for itself alone."""
+    """Whether the run made the virtual host, or the broker, and nobody else is meant to be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class BrokerFacts:
     """Takes the looks of one variant's run. A look that cannot be taken says why; none raises BrokerError."""
 
     def __init__(self, broker: Broker, target: Target, queues: dict[str, Queue], *, variant: str, own: bool) -> None:
-        """`own`: the broker was started by the run, for itself alone."""
+        """`own`: the run made the virtual host, or the broker, and nobody else is meant to be there."""
         self._asked = _Asked(broker, target, queues, variant, own)
         self._beginning: Background | None = None
         self._first: Taken | None = None

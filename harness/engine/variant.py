@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from harness.broker.protocol import Broker, Shared
+from harness.broker.lent import LentBroker
+from harness.broker.protocol import Broker
 from harness.engine import plan as planning
 from harness.engine.by_hand import ManualPublisher
 from harness.engine.disk_reserve import DiskReserve
@@ -160,7 +161,7 @@ class VariantRun:
                 at_ns=_now(),
                 variant=self._setting.name,
                 backend=broker.name,
-                reason=f"{reason}; {broker.origin}" if isinstance(broker, Shared) else reason,
+                reason=f"{reason}; {broker.origin}" if isinstance(broker, LentBroker) else reason,
                 endpoint=str(broker.endpoint()),
                 nodes=broker.nodes,
                 rabbitmq=versions.rabbitmq,
@@ -393,7 +394,7 @@ class VariantRun:
         broker.destroy()
 
     def _retire(self, why: str) -> None:
-        if isinstance(self._broker, Shared):
+        if isinstance(self._broker, LentBroker):
             self._broker.retire(why)
 
     def _described(self, error: BaseException) -> str:

@@ -10,8 +10,9 @@ from typing import Any, cast
 
 import pytest
 
+from harness.broker.lent import LentBroker
 from harness.broker.pool import BrokerPool
-from harness.broker.protocol import Ability, Broker, BrokerSettings, Shared
+from harness.broker.protocol import Ability, Broker, BrokerSettings
 from harness.errors import BrokerError
 from harness.ledger import Ledger, state_directory
 from harness.leftovers import stale
@@ -87,7 +88,7 @@ def test_a_broker_is_used_again_in_a_virtual_host_of_its_users_own(command: Comm
 def test_where_a_broker_came_from_is_said(command: Command) -> None:
     origins: list[str] = []
     for _ in range(3):
-        command.run(lambda broker: origins.append(broker.origin if isinstance(broker, Shared) else ""))
+        command.run(lambda broker: origins.append(broker.origin if isinstance(broker, LentBroker) else ""))
     assert origins == [
         "booted for this variant",
         "the broker of 1 earlier variant, in a virtual host of its own",
@@ -137,7 +138,7 @@ def test_an_unhealthy_broker_is_ended_and_another_one_booted(
 
     command.run(harm)
     origins: list[str] = []
-    command.run(lambda broker: origins.append(cast("Shared", broker).origin))
+    command.run(lambda broker: origins.append(cast("LentBroker", broker).origin))
     assert [broker.ended for broker in command.started] == [True, False]
     assert origins[0].startswith("booted for this variant, as the one before could not be used again: ")
     assert said in origins[0]
@@ -234,6 +235,7 @@ def test_two_users_at_once_never_have_the_same_broker(command: Command) -> None:
     for user in users:
         user.join()
     assert len(command.started) == 4, "each of the four that came at once had one, the first of which was there"
+    assert [broker.ended for broker in command.started].count(False) == 1, "one waits for the next user, at most"
     command.pool.close()
     assert all(broker.ended for broker in command.started)
 
@@ -267,6 +269,7 @@ def test_a_broker_that_does_not_boot_is_removed_at_once_and_the_next_one_is_trie
     command.like = {"fails_to_start": True}
     with pytest.raises(BrokerError, match="it does not boot"):
         command.run()
+    assert command.started[0].ended
     command.like = {}
     command.run()
     assert [broker.ended for broker in command.started] == [True, False]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from harness.broker.sharing import Foreseen
 from harness.cli.plan_text import plan_text
+from harness.faults.base import Fault, Injection
+from harness.faults.context import FaultContext
 from harness.faults.registry import actions
 from harness.scenario.load import Loaded, load, load_text
 
@@ -102,8 +105,32 @@ def test_why_nobody_has_a_broker_again_is_told(scenario: str, why: str) -> None:
     assert said.endswith(f"booted for it; removed after it, as {why}")
 
 
-def test_a_single_node_that_is_killed_is_used_again() -> None:
-    assert brokers("timeline: [{at: 1s, kill: broker}]") == [f"booted for it; {AGAIN}"]
+@pytest.mark.parametrize(
+    "scenario",
+    ["timeline: [{at: 1s, kill: broker}]", "broker: {nodes: 3}\ntimeline: [{at: 1s, kill: {worker: any}}]"],
+    ids=["a single node that is killed", "a cluster that no step strikes"],
+)
+def test_a_broker_that_comes_back_whole_is_used_again(scenario: str) -> None:
+    (said,) = brokers(scenario)
+    assert said.endswith(f"booted for it; {AGAIN}")
+
+
+class Unknown(Fault):
+    """A fault of another package that declares nothing."""
+
+    name: ClassVar[str] = "unknown"
+    family = "other"
+    colour = "#000000"
+
+    def inject(self, context: FaultContext) -> Injection:
+        raise NotImplementedError
+
+
+def test_nobody_has_a_broker_again_after_a_fault_that_declares_nothing() -> None:
+    text = "name: x\npublishers: {messages: 9}\nworkers: {count: 1}\ntimeline: [{at: 1s, unknown: {}}]\n"
+    loaded = load_text(text, Path("x.yaml"), {**actions(), "unknown": Unknown})
+    said = plan_text(loaded, backend="native", seed=None)
+    assert "removed after it, as step 1 (unknown) does not declare what it does to a broker" in said
 
 
 def test_what_queues_do_with_messages_is_told() -> None:
