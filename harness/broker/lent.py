@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -58,12 +57,11 @@ class Lender(Protocol):
 class LentBroker:
     """A `Broker`. Starting it borrows one, destroying it gives it back; what it did is passed on to whoever has it meanwhile."""
 
-    def __init__(self, name: str, abilities: frozenset[Ability], lender: Callable[[], Lender], spoiled: str) -> None:
+    def __init__(self, name: str, abilities: frozenset[Ability], lender: Lender, spoiled: str) -> None:
         """Prepare; nothing is borrowed. `spoiled` says why nobody may have it after this user; empty if somebody may."""
         self.name = name
         self.abilities = abilities
-        self._make_lender = lender
-        self._lender: Lender | None = None
+        self._lender = lender
         self._spoiled = spoiled
         self._lent: Pooled | None = None
         self._nodes: tuple[str, ...] = ()
@@ -76,12 +74,11 @@ class LentBroker:
 
     def start(self) -> None:
         """Borrow a broker: one that runs and is healthy, else one that is booted now."""
-        lender = self._lender = self._make_lender()
-        lent = self._lent = lender.take()
+        lent = self._lent = self._lender.take()
         self.retire(self._spoiled)
         if not lent.users:
             try:
-                lender.start(lent)
+                self._lender.start(lent)
             except BaseException:
                 self.retire("it did not start")
                 raise
@@ -94,12 +91,9 @@ class LentBroker:
 
     def destroy(self) -> None:
         """Give it back; nothing happens the second time."""
-        if self._lent is None:
-            return
-        lender, lent = self._lender, self._lent
-        assert lender is not None  # noqa: S101 - it lent the broker
-        self._lent = None
-        lender.give_back(lent)
+        lent, self._lent = self._lent, None
+        if lent is not None:
+            self._lender.give_back(lent)
 
     @property
     def _broker(self) -> Broker:

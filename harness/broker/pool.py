@@ -12,6 +12,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -84,7 +85,7 @@ class BrokerPool:
                 return made or make(*self._for_pool(settings))[0]
 
             loan = _Loan(self, fit, settings.virtual_host, boot)
-            return LentBroker(kind.name, kind.abilities, lambda: loan, settings.spoiled_by), kind.reason
+            return LentBroker(kind.name, kind.abilities, loan, settings.spoiled_by), kind.reason
 
         return lend
 
@@ -102,18 +103,23 @@ class BrokerPool:
                     self.end(pooled)
                 except (BrokerError, OSError) as error:
                     problems.append(str(error))
-            if not problems:
-                self._forget()
+            if not problems and (left := self._forget()):
+                problems.append(left)
         if problems:
             raise BrokerError("; ".join(problems))
 
-    def _forget(self) -> None:
+    def _forget(self) -> str:
+        """Remove the logs, and what is written down; returns what cannot be removed, and stays written down for a sweep."""
         with self._lock:
-            if self._folder is not None:
-                remove_directory(self._folder)
+            if self._folder is not None and self._folder.exists():
+                with suppress(OSError):
+                    remove_directory(self._folder)
+                if self._folder.exists():
+                    return f"{self._folder} could not be removed"
             if self._ledger is not None:
                 self._ledger.close()
             self._folder = self._ledger = None
+        return ""
 
     def _for_pool(self, settings: BrokerSettings) -> tuple[BrokerSettings, Ledger]:
         """Return what a broker that outlives a run is made with: a name, a folder and a ledger of the pool's own."""
