@@ -153,6 +153,45 @@ def test_runs_one_after_the_other_see_neither_queues_nor_counts_nor_clients_of_e
         assert not result.verdict.variants[0].notes
 
 
+def test_what_died_in_an_earlier_run_is_not_counted_in_the_next(shared: Shared) -> None:
+    drops = """
+name: drops
+queues: {tasks: {max_length: 50}}
+publishers: {messages: 400}
+workers: {count: 1, work: 2ms, prefetch: 1}
+expect: {dropped: ">= 1", lost: 0}
+"""
+    first, second = shared.run(drops), shared.run(drops)
+    assert len(shared.brokers) == 1
+    before, _ = looks(second, "guarantee")
+    for result in (first, second):
+        (variant,) = result.verdict.variants
+        assert variant.outcome is Outcome.AS_EXPECTED, variant.headline
+        assert variant.counts.fates[Fate.DROPPED] + variant.counts.fates[Fate.PROCESSED] == 400
+    dropped = first.verdict.variants[0].counts.fates[Fate.DROPPED]
+    counted = sum(
+        count for counts in before.dead_lettered.values() for name, count in counts.items() if "maxlen" in name
+    )
+    assert counted == (dropped if before.dead_lettered else 0), "the broker counted on, and the second run began there"
+
+
+def test_a_step_closes_the_connections_of_its_own_variant(shared: Shared) -> None:
+    closes = """
+name: closes
+publishers: {duration: timeline, rate: 500, confirms: {window: 50}}
+workers: {count: 2, work: 5ms}
+timeline:
+  - after: {confirmed: 500}
+    close: connections
+"""
+    result = shared.run(closes)
+    (variant,) = result.verdict.variants
+    assert variant.outcome is Outcome.AS_EXPECTED, variant.headline
+    assert variant.faults[0].at_risk
+    shared.run(closes)
+    assert len(shared.brokers) == 2, "rabbitmqctl was run on the first one"
+
+
 def test_between_two_variants_a_broker_is_as_it_was_after_its_boot(shared: Shared) -> None:
     shared.run(PLAIN.replace("QUEUE", "first").replace("FRESH", "false"))
     shared.run("{name: quorum, queues: {q: {type: quorum}}, publishers: {messages: 50}, workers: {count: 1}}")
