@@ -1,31 +1,67 @@
 """Collects scenario files as tests: `pytest scenarios/`.
 
 Opt-in: a YAML file is taken only if its name ends in `.chaos.yaml`, or if it lies in a folder that was named on the command line and
-begins with the language's schema line. No other YAML is ever touched. Options: --chaos-broker, --chaos-reports, --chaos-seed.
+begins with the language's schema line. No other YAML is ever touched. Options: --chaos-broker, --chaos-reports, --chaos-seed, which are
+those of `chaos run`, with its variables of the environment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from harness.plain import plain, printed
+
 if TYPE_CHECKING:
+    from harness.cli.settings import Settings
     from harness.scenario.load import Loaded
 
 SUFFIX = ".chaos.yaml"
 MARK = "harness/scenario/schema.json"
 """What the first line of a scenario that opts in names."""
+LONGEST_FIRST_LINE: Final = 1000
+OPTIONS: Final = {"broker": "--chaos-broker", "reports": "--chaos-reports", "seed": "--chaos-seed"}
+"""By their names in `chaos run`."""
+SETTINGS: Final = pytest.StashKey["Settings"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options."""
+    """Add the options; `chaos run` reads them."""
     group = parser.getgroup("chaos", "RabbitMQ reliability scenarios")
-    group.addoption("--chaos-broker", default=None, help="as chaos run --broker")
-    group.addoption("--chaos-reports", default="reports", help="folder of the run directories")
-    group.addoption("--chaos-seed", type=int, default=None, help="seed of all random choices")
+    group.addoption("--chaos-broker", default=None, help="as chaos run --broker (CHAOS_BROKER)")
+    group.addoption("--chaos-reports", default=None, help="folder of the run directories (CHAOS_REPORTS)")
+    group.addoption("--chaos-seed", default=None, help="seed of all random choices")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse wrong options before anything is collected."""
+    if any(config.getoption(option) is not None for option in OPTIONS.values()):
+        _settings(config)
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Refuse a wrong environment at the first scenario, before anything is started: to other tests it is nothing.
+
+    A process of pytest-xdist cannot: its refusal would be lost, so there it is an error of collecting the file.
+    """
+    if isinstance(collector, ScenarioFile) and not hasattr(collector.config, "workerinput"):
+        _settings(collector.config)
+
+
+def _settings(config: pytest.Config) -> Settings:
+    """Return what options and environment say, read once. Raises pytest.UsageError."""
+    from harness.cli.pytest_options import in_pytest, read_options  # noqa: PLC0415 - pytest without scenarios stays quick
+    from harness.errors import ChaosError  # noqa: PLC0415
+
+    if SETTINGS not in config.stash:
+        try:
+            config.stash[SETTINGS] = read_options({name: config.getoption(option) for name, option in OPTIONS.items()})
+        except ChaosError as wrong:
+            raise pytest.UsageError(in_pytest(str(wrong))) from None
+    return config.stash[SETTINGS]
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -39,7 +75,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 def _opted_in(path: Path) -> bool:
     try:
         with path.open(encoding="utf-8") as file:
-            return MARK in file.readline()
+            return MARK in file.readline(LONGEST_FIRST_LINE)
     except (OSError, UnicodeDecodeError):
         return False
 
@@ -48,37 +84,35 @@ class ScenarioFile(pytest.File):
     """One scenario file; a test for each variant would run brokers apart that belong together, so it is one test."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """Load the file; a mistake in it fails the collection with its place."""
-        from harness.faults.registry import actions  # noqa: PLC0415 - pytest runs without scenarios stay quick
-        from harness.scenario.load import load  # noqa: PLC0415
+        """Load and check the file as `chaos run` does."""
+        from harness.cli.running import load  # noqa: PLC0415
 
-        loaded = load(self.path, actions())
-        yield ScenarioItem.from_parent(self, name=loaded.scenario.name, loaded=loaded)
+        settings = _settings(self.config)
+        for loaded in load([self.path], settings.option, to_run=True):
+            yield ScenarioItem.from_parent(self, loaded=loaded, settings=settings)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:  # noqa: ARG002
+        """Show every mistake in the file with its place."""
+        return _sentence(excinfo.value)
 
 
 class ScenarioItem(pytest.Item):
     """A scenario as a test: it passes if the guarantee and all its controls are as expected."""
 
-    def __init__(self, *, loaded: Loaded, **options: Any) -> None:
-        """Keep the scenario."""
-        super().__init__(**options)
+    def __init__(self, *, loaded: Loaded, settings: Settings, **options: Any) -> None:
+        """Keep the scenario. Its name in pytest is harmless, whatever its file says."""
+        super().__init__(name=plain(loaded.scenario.name), **options)
         self._loaded = loaded
+        self._settings = settings
 
     def runtest(self) -> None:
         """Run it; an inconclusive run is a failure here: a test that proved nothing has not passed."""
-        from harness.cli.options import BrokerOption  # noqa: PLC0415
         from harness.cli.suite import run_quietly  # noqa: PLC0415
         from harness.verdict.data import Outcome  # noqa: PLC0415
 
-        config = self.config
-        verdict, directory = run_quietly(
-            self._loaded,
-            BrokerOption.parse(config.getoption("--chaos-broker")),
-            reports=Path(config.getoption("--chaos-reports")),
-            seed=config.getoption("--chaos-seed"),
-        )
+        verdict, directory = run_quietly(self._loaded, self._settings)
         for variant in verdict.variants:
-            self.user_properties.append((f"{variant.name}.outcome", variant.outcome.value))
+            self.user_properties.append((plain(f"{variant.name}.outcome"), variant.outcome.value))
         if verdict.outcome is not Outcome.AS_EXPECTED:
             sentences = [sentence for variant in verdict.variants for sentence in variant.explained]
             said = [
@@ -89,15 +123,32 @@ class ScenarioItem(pytest.Item):
             ]
             raise ScenarioFailedError("\n".join(said))
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """Show the verdict, not a traceback of the harness."""
-        if isinstance(excinfo.value, ScenarioFailedError):
-            return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:  # noqa: ARG002
+        """Show the verdict or what went wrong, and no traceback of the harness, whose arguments may hold a password."""
+        return _sentence(excinfo.value)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Point at the file."""
         return self.path, 0, f"scenario {self.name}"
+
+
+def _sentence(error: BaseException) -> str:
+    from harness.cli.pytest_options import in_pytest  # noqa: PLC0415
+    from harness.errors import UsageError  # noqa: PLC0415
+    from harness.masking import without_passwords  # noqa: PLC0415
+    from harness.unforeseen import described  # noqa: PLC0415
+
+    match error:
+        case ScenarioFailedError():
+            return printed(without_passwords(str(error)))
+        case UsageError():  # repeats no address, and may show how one is written
+            return in_pytest(str(error))
+        case pytest.UsageError():  # refused by `_settings`
+            return str(error)
+        case Exception():
+            return in_pytest(without_passwords(described(error)))
+        case _:  # pytest's own, such as the end of its time limit
+            return in_pytest(without_passwords(str(error)))
 
 
 class ScenarioFailedError(Exception):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import ChaosError
+from harness.masking import without_passwords
 from harness.plain import plain, shortened
 
 TRACEBACK_FILE: Final = "harness-error.txt"
@@ -42,7 +43,7 @@ def where(place: str) -> Iterator[None]:
 
 
 def _unforeseen(error: BaseException, folder: Path | None) -> str:
-    words = plain(str(error))
+    words = plain(without_passwords(str(error)))
     kind = type(error).__name__
     said = shortened(f"{kind}: {words}" if words else kind, WORDS_LENGTH)
     places = "".join(f"{plain(place)}: " for place in getattr(error, "__notes__", ()))
@@ -53,7 +54,7 @@ def _unforeseen(error: BaseException, folder: Path | None) -> str:
 
 def _keep(error: BaseException, folder: Path | None) -> Path | None:
     """Write the traceback to a file, after what is there already; None where nothing can be written."""
-    text = "".join(traceback.format_exception(error))
+    text = without_passwords("".join(traceback.format_exception(error)))
     try:
         if folder is None:
             folder = Path(tempfile.mkdtemp(prefix="chaos-error-"))

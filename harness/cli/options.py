@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Final, Literal, cast
 
@@ -100,7 +100,8 @@ class BrokerOption:
     """What --broker says; None where the scenario decides."""
 
     backend: Backend | None = None
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
+    """May hold a password."""
     compose_file: Path | None = None
     service: str | None = None
 
@@ -115,7 +116,7 @@ class BrokerOption:
             parse_url(text)
             return cls("external", url=text)
         kind, _, rest = text.partition(":")
-        if kind == "compose":
+        if kind == "compose" and "://" not in text:
             file, _, service = rest.partition(":")
             return cls("compose", compose_file=Path(file) if file else None, service=service or None)
         match text:
@@ -183,8 +184,8 @@ class BrokerOption:
 
 
 def _safe(text: str) -> str:
-    """Show what somebody wrote, unless a password may be in it."""
-    return "that" if "@" in text else repr(text)
+    """Show what somebody wrote, unless it may be an address: any part of one may be a password."""
+    return "that" if any(mark in text for mark in "@:/") else repr(text)
 
 
 def _is_file(path: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.cli.options import BrokerOption
@@ -19,7 +19,8 @@ class Settings:
     """Options that hold for every run of a command."""
 
     option: BrokerOption
-    broker: str | None
+    broker: str | None = field(repr=False)
+    """What `option` was read from; may hold a password."""
     image: str | None
     reports: Path
     seed: int | None

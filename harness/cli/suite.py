@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from harness import leftovers
 from harness.cli.brokers import broker_maker, pooled
 from harness.cli.interruptible import interruptible
-from harness.cli.options import TREND_FOLDER, BrokerOption, error_console, in_ci, result_console, say, say_as_it_is
-from harness.cli.settings import Settings, seed_for
+from harness.cli.options import TREND_FOLDER, error_console, in_ci, result_console, say, say_as_it_is
+from harness.cli.settings import Settings
 from harness.cli.warm_up import WarmUp
 from harness.engine.judging import RunResult
 from harness.engine.run import MakeHosts
@@ -195,21 +195,22 @@ def _report(result: RunResult, loaded: Loaded, settings: Settings, console: Cons
     return problems
 
 
-def run_quietly(loaded: Loaded, option: BrokerOption, *, reports: Path, seed: int | None) -> tuple[RunVerdict, Path]:
-    """Run one scenario without a word, for pytest; returns the verdict and the run's directory."""
+def run_quietly(loaded: Loaded, settings: Settings) -> tuple[RunVerdict, Path]:
+    """Run one scenario with quiet settings, for pytest; returns the verdict and the run's directory.
+
+    Raises HistoryError where a report could not be written, unless the verdict is a failure already, which says more.
+    """
     with closing(WarmUp()) as ahead, pooled() as pool:
-        result = run_one(
-            loaded,
-            reports=reports,
-            seed=seed_for(loaded, seed),
-            make_broker=broker_maker(loaded, option, pool),
-            listeners=[ahead],
-        )
-    write_reports(result, loaded, broker_logs(result))
-    add_to_trend(result, reports, None)
+        result = _run_one(loaded, settings, error_console(), None, ahead, pool)
+    problems = (
+        *write_reports(result, loaded, broker_logs(result)),
+        *add_to_trend(result, settings.reports, settings.night),
+    )
     _add_to_job_summary([result.verdict])
     if result.interrupted:
         raise KeyboardInterrupt
+    if problems and result.verdict.outcome is Outcome.AS_EXPECTED:
+        raise HistoryError("\n".join(f"a report could not be written: {problem}" for problem in problems))
     return result.verdict, result.directory.path
 
 

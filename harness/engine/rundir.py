@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
 import shutil
+import stat
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -68,6 +70,29 @@ def _meta(data: Any) -> RunMeta:
     )
 
 
+def check_folder(reports: Path) -> None:
+    """Check that run directories can be made in a folder, which need not be there yet, and make nothing.
+
+    Raises InfrastructureError. Only making one shows all that may be wrong, such as a full disk.
+    """
+    for folder in (reports, *reports.parents):
+        try:
+            is_folder = stat.S_ISDIR(folder.stat().st_mode)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _not_made(reports, error.strerror) from error
+        if not is_folder:
+            raise _not_made(reports, os.strerror(errno.ENOTDIR))
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise _not_made(reports, os.strerror(errno.EACCES))
+        return
+
+
+def _not_made(reports: Path, why: str | None) -> InfrastructureError:
+    return InfrastructureError(f"the run directory cannot be made in {reports}: {why}; choose another with --reports")
+
+
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
     """One run's folder."""
@@ -88,9 +113,7 @@ class RunDirectory:
                     continue
                 return cls(path)
         except OSError as error:
-            raise InfrastructureError(
-                f"the run directory cannot be made in {reports}: {error.strerror}; choose another with --reports"
-            ) from error
+            raise _not_made(reports, error.strerror) from error
         raise InfrastructureError(f"{reports} holds a thousand runs of this very second")
 
     @classmethod

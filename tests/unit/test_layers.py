@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "plain": set(),
     "masking": set(),
     "errors": {"plain"},
-    "unforeseen": {"plain", "errors"},
+    "unforeseen": {"plain", "masking", "errors"},
     "effects": set(),
     "events": {"effects"},
     "interrupts": set(),
