@@ -65,11 +65,20 @@ def test_a_wrong_address_by_hand_is_told_the_same(
     assert "hunter2" not in said
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["ann:hunter2@h", "http://ann:hunter2", "amqp:/hunter2", "AMQP://hunter2", "compose://hunter2:x@h", "hunter2@h"],
+)
 def test_a_broker_that_is_none_of_the_words_is_not_repeated_where_it_may_hold_a_password(
-    capsys: pytest.CaptureFixture[str],
+    text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert answer(["run", "x.yaml", "--broker", "ann:hunter2@h"]) == ExitCode.USAGE
-    assert "hunter2" not in capsys.readouterr().err
+    assert answer(["run", "x.yaml", "--broker", text]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert said.startswith("--broker must be auto, ")
+    assert "hunter2" not in said
+
+
+def test_a_word_that_is_no_broker_is_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(["run", "x.yaml", "--broker", "rabbit"]) == ExitCode.USAGE
     assert "not 'rabbit'" in capsys.readouterr().err
 
