@@ -26,6 +26,7 @@ from ruamel.yaml.scanner import Scanner
 from harness.errors import Problem
 from harness.scenario.mistake import Mistake, Path, Remark, dotted, shown
 
+_LINE_END: Final = re.compile("\r\n|\r|\n")
 LARGEST_FILE: Final = 1 << 20
 """Bytes; the limit also ends the reading of a file that never ends."""
 LONGEST_WAIT_S: Final = 10.0
@@ -267,8 +268,8 @@ def _place(node: Node) -> Place:
 
 
 def _place_in(text: str, position: int) -> Place:
-    before = text[:position]
-    return Place(before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1)
+    lines = _LINE_END.split(text[:position])
+    return Place(len(lines), len(lines[-1]) + 1)
 
 
 def _text(text: str) -> str:

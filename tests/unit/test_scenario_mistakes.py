@@ -49,6 +49,8 @@ def test_the_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     ("content", "expected"),
     [
         (b"name: x\ndescription: \xe2\x98\x83 caf\xe9\n", "2:19: is not UTF-8 text: byte 0xe9 is out of place"),
+        (b"name: x\r\ndescription:\r  caf\xe9\n", "3:6: is not UTF-8 text: byte 0xe9 is out of place"),
+        (b"name: x\rx: a\x00b\n", "2:5: holds the control character U+0000"),
         (b"name: x\ndescription: caf\xe9\n", "2:17: is not UTF-8 text: byte 0xe9 is out of place"),
         ("name: x\n".encode("utf-16"), "1:1: is not UTF-8 text: byte 0xff is out of place"),
         (b"\x7fELF\x02\x01\x01\x00\x00", "1:1: holds the control character U+007F"),
@@ -60,7 +62,21 @@ def test_the_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
         (b"x" * (1 << 20) + b"x", "is larger than 1 MiB: this is no scenario"),
         (b"%YAML 9.9\n---\nname: x\n", "1:1: is no valid YAML: found incompatible YAML document"),
     ],
-    ids=["mixed", "latin-1", "utf-16", "binary", "nul", "surrogate", "brackets", "deep", "digits", "huge", "directive"],
+    ids=[
+        "mixed",
+        "line ends",
+        "nul after one",
+        "latin-1",
+        "utf-16",
+        "binary",
+        "nul",
+        "surrogate",
+        "brackets",
+        "deep",
+        "digits",
+        "huge",
+        "directive",
+    ],
 )
 def test_garbage_is_told_with_its_place(content: bytes, expected: str, tmp_path: Path) -> None:
     path = tmp_path / "scenario.yaml"
