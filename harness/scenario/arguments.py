@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.scenario.mistake import Mistake, Path, enumerated, resting_on, shown
-from harness.scenario.queue_policy import OVERFLOWS, STRATEGIES
+from harness.scenario.queue_policy import LARGEST_INTEGER, OVERFLOWS, STRATEGIES
 from harness.scenario.scenario import Scenario
 from harness.scenario.topology import ALTERNATE_EXCHANGE, QUEUE_TYPE, DeclaredValue, Queue, key_of_argument
 
@@ -30,7 +30,6 @@ HARMLESS: Final = frozenset(
 
 _QUORUM_ONLY: Final = ("x-delivery-limit", "x-dead-letter-strategy")
 _CLASSIC_ONLY: Final = ("x-max-priority", "x-queue-mode")
-_LARGEST_INTEGER: Final = 2**63
 _LARGEST_PRIORITY: Final = 255
 
 
@@ -42,8 +41,8 @@ class _Form:
     fits: Callable[[DeclaredValue], bool]
 
 
-def _whole(least: int, most: int = _LARGEST_INTEGER - 1) -> _Form:
-    text = f"a whole number from {least}" + (f" to {most}" if most < _LARGEST_INTEGER - 1 else "")
+def _whole(least: int, most: int = LARGEST_INTEGER - 1) -> _Form:
+    text = f"a whole number from {least}" + (f" to {most}" if most < LARGEST_INTEGER - 1 else "")
     return _Form(text, lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most)
 
 
@@ -138,5 +137,5 @@ _STREAM: Final = (
 
 def _too_large(path: Path, arguments: Mapping[str, DeclaredValue]) -> Iterator[Mistake]:
     for key, value in arguments.items():
-        if isinstance(value, int) and not -_LARGEST_INTEGER <= value < _LARGEST_INTEGER:
+        if isinstance(value, int) and not -LARGEST_INTEGER <= value < LARGEST_INTEGER:
             yield Mistake((*path, key), "does not fit into the 64 bits of an AMQP integer")

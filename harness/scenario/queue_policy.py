@@ -15,6 +15,8 @@ Overflow = Literal["drop-head", "reject-publish", "reject-publish-dlx"]
 Strategy = Literal["at-most-once", "at-least-once"]
 
 OVERFLOWS: Final[tuple[Overflow, ...]] = ("drop-head", "reject-publish", "reject-publish-dlx")
+LARGEST_INTEGER: Final = 2**63
+"""Beyond what AMQP has room for."""
 STRATEGIES: Final[tuple[Strategy, ...]] = ("at-most-once", "at-least-once")
 DEFAULT_DELIVERY_LIMIT: Final = 20
 """Of quorum queues from RabbitMQ 4.0 on. Measured: 21 deliveries on 4.0.5 and 4.3.6, no limit on 3.8.9 and 3.10.8."""
@@ -142,7 +144,8 @@ def _read(arguments: Mapping[str, ArgumentValue]) -> EffectivePolicy:
 
 
 def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    number = value if isinstance(value, int) and not isinstance(value, bool) else None
+    return number if number is not None and abs(number) <= LARGEST_INTEGER else None
 
 
 def _seconds(value: object) -> float | None:

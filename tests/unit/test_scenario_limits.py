@@ -42,6 +42,20 @@ def problems(text: str) -> list[str]:
         ("settle: .inf", "4:9: settle: must be a finite number, not '.inf'"),
         ("settle: -.nan", "4:9: settle: must be a duration such as 500ms, 2s or 1m, not '-.nan'"),
         ("settle: 1e999", "4:9: settle: must be a finite number, not '1e999'"),
+        *(
+            (
+                f"queues: {{a: {{arguments: {{{key}: 1{'0' * 400}}}}}}}",
+                f"4:{28 + len(key)}: queues.a.arguments.{key}: must be a whole number",
+            )
+            for key in (
+                "x-expires",
+                "x-message-ttl",
+                "x-consumer-timeout",
+                "x-max-length",
+                "x-max-length-bytes",
+                "x-max-priority",
+            )
+        ),
         ("seed: -" + "1" * 400, "4:7: seed: must be at least 0, not -1"),
         ("expect: {lost: '" + "1," * 200_000 + "'}", "4:16: expect.lost: must be a count or a comparison"),
         ("expect: {lost: -" + "1" * 400 + "}", "4:16: expect.lost: must be a count or a comparison"),
