@@ -281,6 +281,19 @@ def test_a_queue_must_have_been_durable(durable: bool, holds: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("persistent", "durable", "holds"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_of_a_remedy_that_takes_two_settings_the_scenario_must_have_had_both(
+    persistent: bool, durable: bool, holds: bool
+) -> None:
+    queues: dict[str, Any] = {"queues": {"tasks": {"durable": False}}}
+    before = {"publishers": {"messages": 2, "persistent": persistent}, "queues": {"tasks": {"durable": durable}}}
+    both = "publishers.persistent", "queues.tasks.durable"
+    found = control(gone_with_a_restart(), *both, expect={"lost": 1}, before=before, **queues)
+    assert held(found, "lost").holds is holds
+
+
+@pytest.mark.parametrize(
     ("before", "holds"),
     [({"dead_letter": "tasks2"}, True), ({}, False)],
 )

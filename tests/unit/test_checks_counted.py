@@ -254,6 +254,13 @@ def test_without_counts_nothing_is_known_of_rejects() -> None:
     )
 
 
+def test_what_a_worker_holds_whose_connection_has_not_ended_has_not_come_back() -> None:
+    story = a_story()
+    story.sent(0)
+    story.complete(0, story.deliver(0))
+    assert bounds(story) == (5, 5)
+
+
 def test_with_automatic_acks_nothing_comes_back() -> None:
     story = a_story()
     story.consume(acks=AckMode.AUTOMATIC)
@@ -280,6 +287,16 @@ def test_what_was_never_promised_nor_done_may_have_died() -> None:
     story.publish(3, route=1)
     story.sent(4)
     assert bounds(story, missing=(4,)) == (3, 5)
+
+
+def test_what_was_refused_at_first_and_never_promised_later_may_have_died() -> None:
+    story = a_story()
+    story.confirm(story.publish(0), nack=True)
+    assert bounds(story) == (5, 5)
+    story = a_story()
+    story.confirm(story.publish(0), nack=True)
+    story.publish(0, attempt=2)
+    assert bounds(story) == (3, 5)
 
 
 def test_what_was_never_promised_may_have_died_where_a_death_led_it() -> None:

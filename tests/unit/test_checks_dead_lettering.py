@@ -191,6 +191,12 @@ def test_a_quorum_queue_may_live_anywhere() -> None:
     assert by(rules, 1000, 999) == -1
 
 
+def test_a_queue_that_cannot_be_reached_yet_loses_what_dies_within_two_seconds_of_its_nodes_return() -> None:
+    rules = in_cluster(TWO_QUEUES, homes={"tasks": "n2", "second": "n1"})  # the node is back at 10 002 ms
+    assert by(rules, 12_002, 12_500) == 0
+    assert by(rules, 12_003, 12_500) == -1
+
+
 def test_what_surely_arrived_was_not_on_its_way() -> None:
     rules = in_cluster(QUORUM_SOURCE, homes={"tasks": "n1", "second": "n2"})
     assert by(rules, 10_000, 10_000) == 0

@@ -348,6 +348,35 @@ def test_a_dead_letter_is_sent_again_if_it_was_sent_within_a_lag_of_the_stroke_o
     assert reason(story, **dead_letters("at-most-once")) is Reason.NOTHING
 
 
+@pytest.mark.parametrize(
+    ("published_ms", "first_ms", "explained"),
+    [
+        (100, 3999, False),
+        (100, 4000, True),
+        (100, 5500, True),
+        (100, 7100, True),
+        (100, 7101, False),
+        (5001, 5500, True),
+        (5002, 5500, False),
+    ],
+)
+def test_a_dead_letter_that_was_sent_about_a_kill_comes_again_if_it_was_in_its_queue_before(
+    published_ms: int, first_ms: int, explained: bool
+) -> None:
+    """The node is back at 5100 ms; two seconds later its queues know how far they had come."""
+    story = at(Story(queues=("tasks", "dead")), published_ms)
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    at(story, first_ms)
+    story.deliver(0, to=2, queue=1, died=True, done=True)
+    at(story, 7500)
+    story.deliver(0, to=3, queue=1, died=True, done=True)
+    struck(story, on_node(Becomes.KILLED), healed_ms=5100)
+    queues = {"tasks": {"type": "quorum", "dead_letter": "dead"}, "dead": {}}
+    expected = (Reason.DIED_AGAIN, 0) if explained else (Reason.NOTHING, -1)
+    assert [(each.reason, each.fault) for each in told(story, queues=queues)] == [expected]
+
+
 def test_a_dead_letter_is_not_sent_again_where_no_node_was_struck() -> None:
     story = Story(queues=("tasks", "dead", "other"))
     story.sent(0)

@@ -313,6 +313,21 @@ def test_an_interrupted_run_is_judged_by_what_is_there(wrong: bool, outcome: Out
     assert verdict(story, end=False).outcome is outcome
 
 
+@pytest.mark.parametrize(
+    ("expect", "holds"), [({}, True), ({"phantom": 0}, True), ({"nacked": 0}, None), ({"nacked": 1}, None)]
+)
+def test_what_the_scenario_says_itself_of_a_run_that_was_interrupted_is_not_yet_decided(
+    expect: dict[str, int], holds: bool | None
+) -> None:
+    """Unless it is of what must never be; and what is expected of every run is not called in doubt for it."""
+    story = Story()
+    story.sent(0)
+    story.process(0)
+    found = {each.path: (each.holds, each.stated) for each in verdict(story, end=False, expect=expect).expectations}
+    for path in expect or found:
+        assert found[path] == (holds, bool(expect))
+
+
 def test_a_history_of_nothing_at_all() -> None:
     story = Story()
     story.events.clear()

@@ -46,6 +46,11 @@ def test_what_came_after_a_copy_until_some_time_is_counted() -> None:
     assert four.after(ns(10, 10, 20, 40), ns(40, 29, 30, 99)).tolist() == [3, 1, 1, 0]
 
 
+def test_what_came_as_a_purge_ended_or_was_there_only_as_the_next_began_came_not_surely_between_them() -> None:
+    three = arrivals((10, 12, NEVER), (11, 13, NEVER), (12, 14, NEVER))
+    assert three.between(10, 14).came_ns.tolist() == [11]
+
+
 def test_one_that_surely_came_at_the_same_moment_may_have_come_after() -> None:
     both = arrivals((10, 22, NEVER), (22, 25, NEVER))
     assert both.after(ns(22), ns(22)).tolist() == [1]

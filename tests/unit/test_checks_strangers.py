@@ -310,3 +310,31 @@ def test_automatic_acknowledgements_that_nobody_of_the_run_used_are_named() -> N
     assert found.not_looked_at == (
         "who received, with automatic acknowledgements, 1 message that no worker of the run did",
     )
+
+
+@pytest.mark.parametrize(
+    ("counted", "said_of"), [(1, ()), (2, ("who rejected 1 message that no worker of the run did",))]
+)
+def test_what_a_worker_of_the_run_rejected_was_not_rejected_by_others(counted: int, said_of: tuple[str, ...]) -> None:
+    story, (before, after) = Story(), looks(acknowledged=0, rejected=counted)
+    story.event(BrokerLook, moment="before the traffic", **before)
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    story.event(BrokerLook, moment="after the drain", **after)
+    assert judge(story.history(), scenario(), name="guarantee").not_looked_at == said_of
+
+
+def test_a_count_that_the_broker_did_not_list_before_began_at_nothing() -> None:
+    before, after = looks(automatic=MISSING)
+    del before["handled"]["n1"]["get_auto_ack"]
+    after["handled"]["n1"]["get_auto_ack"] = MISSING
+    assert fates(verdict([before, after], STRANGER)) == {"removed": (MISSING, MISSING)}
+
+
+def test_what_others_who_stayed_did_not_take_was_lost_to_the_fault_that_may_have_taken_it() -> None:
+    stayed: dict[str, Any] = {
+        "queues": (queue_facts("tasks", foreign_consumers=1),),
+        "foreign_connections": (STRANGER,),
+    }
+    found = verdict(looks(automatic=1, **stayed), STRANGER, struck=True, durable=False)
+    assert fates(found) == {"lost": (2, 2), "removed": (1, 1)}

@@ -55,6 +55,7 @@ def test_where_everything_was_looked_at_nothing_is_said() -> None:
         ({"dead_lettered": {}}, {"dead_lettered": {}}, {"tasks": {"max_length": 9}}, [NOT_COUNTED]),
         ({}, {"node_started": {"n1": "twice"}}, {}, []),
         ({}, {"node_started": {"n1": "twice"}}, {"tasks": {"max_length": 9}}, [BEGAN_ANEW]),
+        ({}, {}, {"tasks": {"max_length": 9}}, []),
     ],
 )
 def test_what_was_not_looked_at_is_said_beside_what_nothing_explains(

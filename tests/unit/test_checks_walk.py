@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -544,6 +544,29 @@ def test_a_dead_letter_that_vanished_long_before_its_queue_did_not_go_with_it() 
     assert ends(story, 0, 1, tasks=LEADING) == ["NONE second", "QUEUE_GONE tasks"]
 
 
+def test_what_is_mandatory_may_have_found_one_of_its_two_queues_gone() -> None:
+    """It does not come back, for the other one took it."""
+    story = Story(queues=("tasks", "second"), routes=("fan/",))
+    for seq, at_ms in enumerate((100, 5500)):
+        story.now = at_ms * MS
+        story.confirm(story.publish(seq, mandatory=True))
+    later(story, 5)
+    story.event(BrokerLook, moment="after the drain", queues=(queue_facts("second"),))
+    of = scenario(
+        queues={"tasks": {"arguments": {"x-expires": 5000}}, "second": {}},
+        exchanges={"fan": {"type": "fanout"}},
+        bindings=[{"exchange": "fan", "queue": name} for name in ("tasks", "second")],
+        publishers={"messages": 2, "exchange": "fan", "mandatory": True},
+        workers={"queue": "tasks"},
+    )
+    history = story.history()
+    table = tabulate(history, of)
+    missing = np.flatnonzero(table.published_to(np.arange(table.total)) == table.queues.index("tasks"))
+    found = what_took(missing, table, history.events)
+    assert [Reason(each).name for each in found.reason] == ["QUEUE_GONE", "QUEUE_GONE"]
+    assert found.possible.tolist() == [False, True]
+
+
 def test_what_is_mandatory_and_did_not_come_back_was_in_its_queue() -> None:
     story = expiring(mandatory=True)
     story.publish(3, mandatory=True)
@@ -606,6 +629,22 @@ def test_somebody_elses_consumer_took_what_nothing_else_did() -> None:
     story.sent(1)
     facts = [queue_facts("tasks", foreign_consumers=1), queue_facts("second")]
     assert ends(story, 0, 1, facts=facts) == ["PURGED tasks", "TAKEN tasks"]
+
+
+def test_what_others_may_have_taken_and_did_not_is_lost_for_certain() -> None:
+    """A dead letter stood where a stranger consumed, a kill may have taken it, and the stranger acknowledged nothing."""
+    story = stories("second")
+    looks = {"dead_lettered": {"n1": {"classic/at_most_once/rejected": 0}}, "acknowledged": {"n1": 0}}
+    there = {
+        "queues": (queue_facts("tasks"), queue_facts("second", foreign_consumers=1)),
+        "node_started": {"n1": "once"},
+    }
+    story.event(BrokerLook, moment="before the traffic", **there, **looks)
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    story.restart_broker(action="kill")
+    story.event(BrokerLook, moment="after the drain", **there, **looks)
+    assert ends(story, tasks={"dead_letter": "second"}) == ["NONE second"]
 
 
 def test_a_queue_that_is_gone_took_what_its_strangers_and_a_restart_left() -> None:
@@ -863,6 +902,45 @@ def test_a_death_that_leads_to_no_queue_ends_there() -> None:
     assert ends(story, tasks={"dead_letter": {"exchange": "", "routing_key": "nowhere"}}) == ["NO_TARGET tasks"]
 
 
+def divided(story: Story, **queues: Mapping[str, object]) -> list[str]:
+    """What took the copy of the only message that nobody saw in `second`: `tasks` dead-letters into that and `third`."""
+    story.queues = ("tasks", "second", "third")
+    declared = {name: dict(queues.get(name, {})) for name in story.queues}
+    declared["tasks"]["dead_letter"] = {"exchange": "fan"}
+    of = scenario(
+        queues=declared,
+        exchanges={"fan": {"type": "fanout"}},
+        bindings=[{"exchange": "fan", "queue": name} for name in ("second", "third")],
+        publishers={"messages": 1, "to": "tasks"},
+        workers={"queue": "tasks"},
+    )
+    history = story.history()
+    table = tabulate(history, of)
+    slots = table.copies.lives[int(table.route[np.arange(1)][0])].slots
+    begins_in = [slots[slot].begins_in for slot in table.copies.slots(np.arange(table.total)).tolist()]
+    found = what_took(np.array([begins_in.index("second")]), table, history.events)
+    return [f"{Reason(found.reason[0]).name} {story.queues[found.queue[0]]}"]
+
+
+def test_a_copy_that_comes_round_to_where_it_died_before_it_was_divided_is_a_cycle() -> None:
+    story = stories("second", "third")
+    story.sent(0)
+    later(story, 2)
+    story.process(0, to=2, queue=2)
+    later(story, 9)
+    assert divided(story, tasks=TTL, second=TTL | {"dead_letter": "tasks"}) == ["CYCLE second"]
+
+
+def test_what_one_of_two_targets_has_not_confirmed_is_held() -> None:
+    story = stories("second", "third")
+    story.sent(0)
+    story.reject(0, story.deliver(0))
+    story.process(0, to=2, queue=2)
+    facts = (queue_facts("tasks", held=1), queue_facts("second"), queue_facts("third"))
+    story.event(BrokerLook, moment="after the drain", queues=facts)
+    assert divided(story, tasks=AT_LEAST_ONCE) == ["UNCONFIRMED tasks"]
+
+
 def test_a_dead_letter_expires_as_long_after_its_last_delivery_as_it_may_stand() -> None:
     def story() -> Story:
         story = stories("second")
@@ -1029,6 +1107,19 @@ def test_of_several_only_those_are_given_up_that_nothing_else_took_and_that_came
     story.sent(2)
     found = ends(story, 0, 1, 2, tasks=quorum(0))
     assert found == ["PURGED tasks", "DELIVERY_LIMIT tasks?", "NONE tasks"]
+
+
+def test_what_came_back_to_a_queue_that_is_gone_and_was_not_given_up_went_with_it() -> None:
+    """Its ack was lost with the connection of its worker, and the broker counted that it gave up on nothing."""
+    key, nodes = "quorum/disabled/delivery_limit", {"n1": "once"}
+    story = stories("second")
+    looks = {"dead_lettered": {"n1": {key: 0}}, "node_started": nodes}
+    story.event(BrokerLook, moment="before the traffic", queues=(queue_facts("tasks"),), **looks)
+    story.sent(0)
+    story.ack(story.deliver(0))
+    story.lose_connection("worker")
+    story.event(BrokerLook, moment="after the drain", queues=(queue_facts("second"),), **looks)
+    assert ends(story, tasks=quorum(0)) == ["QUEUE_GONE tasks?"]
 
 
 def test_what_may_have_been_given_up_goes_where_its_death_leads() -> None:
@@ -1225,6 +1316,23 @@ def test_a_queue_is_full_of_what_rests_there_and_of_what_came_back_to_it(filled:
     assert ends(story, tasks={"type": kind, "max_length": 2, "overflow": "reject-publish"}) == [end]
 
 
+def test_what_is_delivered_again_as_another_comes_leaves_it_room() -> None:
+    story = stories()
+    for seq in (1, 2):
+        story.publish(seq, confirms=False)
+        story.deliver(seq)
+    story.lose_connection("worker")
+    story.now += 2000 * MS
+    came_ns = story.now
+    for worker, seq in ((2, 1), (3, 2)):
+        story.now = came_ns
+        story.process(seq, to=worker)
+    story.now = came_ns
+    story.publish(0, confirms=False)
+    story.finish("publisher")
+    assert ends(story, tasks={"max_length": 2, "overflow": "reject-publish"}) == ["NONE tasks"]
+
+
 @pytest.mark.parametrize(
     ("settings", "restarted", "end"),
     [
@@ -1275,6 +1383,31 @@ def test_a_refusal_is_doubtful_where_a_fault_can_have_taken_what_was_not_refused
     if restarted:
         story.restart_broker()
     assert ends(story, tasks={"max_length": 2, "overflow": "reject-publish"}) == [end]
+
+
+@pytest.mark.parametrize(
+    ("kind", "closed_after_s", "end"),
+    [
+        ("classic", 0, "LENGTH tasks"),
+        ("quorum", 0, "LENGTH tasks?"),  # it may not have come to the leader before its channel closed
+        ("quorum", 2, "LENGTH tasks"),
+    ],
+)
+def test_what_was_refused_was_not_purged_where_all_that_the_purge_took_is_known(
+    kind: str, closed_after_s: float, end: str
+) -> None:
+    story = stories()
+    filled = (1, 2, 3)[: 3 if kind == "quorum" else 2]
+    for seq in filled:
+        story.sent(seq, by=2)
+    story.publish(0, confirms=False)
+    later(story, closed_after_s)
+    story.finish("publisher")
+    later(story, 1)
+    story.fault("purge", "tasks", family="topology", taken=len(filled))
+    numbers = range(len(filled) + 1)
+    found = ends(story, *numbers, tasks={"type": kind, "max_length": 2, "overflow": "reject-publish"})
+    assert found == [end] + ["PURGED tasks"] * len(filled)
 
 
 def test_what_is_refused_is_not_dead_lettered() -> None:

@@ -326,6 +326,21 @@ def test_what_something_else_took_was_not_dropped(
     assert only_possible(found) == possible
 
 
+@pytest.mark.parametrize(("before_s", "possible"), [(2, [2, 3, 4]), (0.5, [0, 1, 2, 3, 4])])
+def test_what_came_shortly_before_the_home_of_its_queue_went_need_not_have_been_dropped(
+    before_s: float, possible: list[int]
+) -> None:
+    """In a cluster, where others go on publishing meanwhile."""
+    story = Story(queues=("tasks",), nodes=("n1", "n2"))
+    story.now += 5000 * MS
+    came = three_and_three(story)
+    story.now += round(before_s * 1000) * MS
+    story.restart_broker()
+    limited: dict[str, dict[str, object]] = {"tasks": {"max_length": 4 if before_s > 1 else 1}}
+    found = weighed([LENGTH] * 5, group(range(5), LENGTH, arrivals=came), queues=limited, story=story)
+    assert only_possible(found) == possible
+
+
 def test_what_must_have_been_dropped_counts_once_for_a_queue() -> None:
     """Of those that were given back to it, and of the others."""
     groups = group([0, 1], LENGTH, arrivals=FIVE_CAME), group([2, 3], LENGTH, arrivals=FIVE_CAME)
@@ -333,20 +348,27 @@ def test_what_must_have_been_dropped_counts_once_for_a_queue() -> None:
     assert only_possible(found) == [3]
 
 
-def test_what_was_dropped_before_the_broker_began_to_count_anew_is_added() -> None:
-    story = Story(queues=("tasks",))
+@pytest.mark.parametrize(("nodes", "possible"), [(("n1",), [4]), (("n1", "n2"), [2, 3, 4])])
+def test_what_was_dropped_before_the_only_node_of_a_broker_began_to_count_anew_is_added(
+    nodes: tuple[str, ...], possible: list[int]
+) -> None:
+    """Two of three were dropped before that; of the three that nobody knows to have come later, two were counted."""
+    story = Story(queues=("tasks",), nodes=nodes)
     came = three_and_three(story)
-    story.now += 10 * MS
+    early = np.arange(6) < 3
+    came_ns = np.where(early, came.came_ns, came.came_ns + 3000 * MS)
+    arrivals = Arrivals.of(came_ns, np.where(early, came.sure_ns, NEVER), came.left_ns)
+    story.now += 2000 * MS
     story.restart_broker()
     found = weighed(
         [LENGTH] * 5,
-        group(range(5), LENGTH, arrivals=came),
-        queues={"tasks": {"max_length": 2}},
-        counted={MAXLEN: 3},
+        group(range(5), LENGTH, arrivals=arrivals),
+        queues={"tasks": {"max_length": 1}},
+        counted={MAXLEN: 2},
         story=story,
         node_started={"n1": "again"},
     )
-    assert only_possible(found) == [4]
+    assert only_possible(found) == possible
 
 
 REFUSES: dict[str, object] = {"max_length": 2, "overflow": "reject-publish"}
@@ -360,6 +382,15 @@ def test_a_purge_took_what_the_broker_says_of_those_that_a_full_queue_seems_to_h
     safe = replace(doubt, safe=np.ones(4, dtype=bool))
     found = weighed([LENGTH] * 4, safe, queues={"tasks": REFUSES}, possible=range(4), story=story)
     assert (ends(found), only_possible(found)) == ([LENGTH, LENGTH, PURGED, PURGED], [])
+
+
+@pytest.mark.parametrize(("safe", "possible"), [(True, []), (False, [0])])
+def test_what_a_full_queue_refused_is_shown_where_nothing_else_can_have_taken_it(
+    safe: bool, possible: list[int]
+) -> None:
+    doubt = replace(group([0, 1], LENGTH), safe=np.full(2, safe))
+    found = weighed([LENGTH] * 2, doubt, queues={"tasks": REFUSES}, possible=[0])
+    assert (ends(found), only_possible(found)) == ([LENGTH] * 2, possible)
 
 
 def test_more_than_seem_to_have_expired_did_if_the_broker_counted_more() -> None:
@@ -436,6 +467,16 @@ def test_no_more_than_a_purge_took_went_with_it_and_the_youngest_did() -> None:
     found = weighed([TTL] * 3, group([0, 1, 2], purged=[0, 1]), counted={EXPIRED: 2}, story=purge_of(1))
     assert ends(found) == [TTL, PURGED, TTL]
     assert only_possible(found) == []
+
+
+def test_a_purge_that_is_known_to_have_taken_others_is_no_reason_for_one_to_be_missing() -> None:
+    """The purge took one, which outgrew no length; then it did not take one of those that seem to have expired."""
+    outgrown = group([0], LENGTH, purged=[0])
+    expired = replace(group([1, 2, 3], purged=[1]), safe=np.full(3, True))
+    found = weighed(
+        [LENGTH, TTL, TTL, TTL], outgrown, expired, queues=BOTH, counted={MAXLEN: 0, EXPIRED: 2}, story=purge_of(1)
+    )
+    assert ends(found) == [PURGED, TTL, TTL, NONE]
 
 
 def test_what_is_beyond_one_purge_went_with_that_of_a_queue_which_it_passed() -> None:
