@@ -12,6 +12,10 @@ NOTHING = Comparison("0", (("==", 0.0),))
 SOME = Comparison(">= 1", ((">=", 1.0),))
 FEW = Comparison("0..100", ((">=", 0.0), ("<=", 100.0)))
 HALF = Comparison("< 150.5", (("<", 150.5),))
+UNDER_HALF = Comparison("< 150", (("<", 150.0),))
+HALF_AND_ONE = Comparison("<= 151", (("<=", 151.0),))
+NO_LESS_THAN_HALF = Comparison("> 149.5", ((">", 149.5),))
+HALF_AND_MORE = Comparison("> 150.5", ((">", 150.5),))
 
 
 def judged(lost: Comparison | None, removed: Comparison | None, *, shown: int = 0) -> list[bool | None]:
@@ -33,6 +37,12 @@ def judged(lost: Comparison | None, removed: Comparison | None, *, shown: int = 
         (HALF, HALF, None),
         (FEW, HALF, False),
         (NOTHING, SOME, None),
+        (SOME, SOME, None),
+        (HALF_AND_MORE, HALF, None),
+        (HALF_AND_MORE, HALF_AND_MORE, False),
+        (NO_LESS_THAN_HALF, NO_LESS_THAN_HALF, None),
+        (UNDER_HALF, HALF_AND_ONE, None),
+        (UNDER_HALF, HALF, False),
         (NOTHING, None, None),
     ],
 )

@@ -219,7 +219,8 @@ class _Pairs:
         deliveries, topology, queues = self._tally.deliveries, self._tally.topology, self._tally.queues
         queue, came_ns = deliveries.queue[self._before], deliveries.at_ns[self._before]
         published_ns = self._tally.first_published_ns[deliveries.copy[self._before]]
-        found = (kill.at_ns <= came_ns) & (came_ns <= over_ns(kill) + BACK_NS) & (published_ns <= kill.struck_ns)
+        found = (came_ns <= over_ns(kill) + BACK_NS) & (published_ns <= kill.struck_ns)
+        found &= kill.at_ns <= came_ns
         found &= deliveries.died[self._rows]
         for place, source in enumerate(queues):
             led_to = np.isin(queue, [queues.index(name) for name in topology.targets(source)])

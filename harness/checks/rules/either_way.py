@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from math import ceil, floor
+from math import floor
 
 from harness.scenario.quantities import Comparison
 from harness.verdict.data import ExpectationResult
@@ -28,10 +28,9 @@ class Bounded:
         """Return the least and the largest figure between the bounds that is as wanted; None if there is none."""
         if self.wanted is None:
             return self.least, self.most
-        ends = [end for _, bound in self.wanted.bounds for end in (floor(bound), ceil(bound))]
-        near = (end + step for end in ends for step in (-1, 0, 1))
-        inside = (value for value in near if self.least < value < self.most)
-        found = [value for value in (self.least, self.most, *inside) if self.wanted.holds(value)]
+        near = (floor(bound) + step for _, bound in self.wanted.bounds for step in (-1, 0, 1))
+        inside = (value for value in (self.least, self.most, *near) if self.least <= value <= self.most)
+        found = [value for value in inside if self.wanted.holds(value)]
         return (min(found), max(found)) if found else None
 
 
