@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.broker.docker_engine import without_engine_password
 from harness.cli import processes
 from harness.cli.options import BrokerOption
 from harness.cli.processes import Job, LocalProcesses
 from harness.cli.settings import Settings
 from harness.faults.registry import actions
-from harness.masking import without_passwords
+from harness.masking import masked_address, without_passwords
 from harness.scale.remote_run import Order
 from harness.scenario.load import load
 
@@ -45,6 +46,29 @@ def test_the_password_of_a_url_is_masked_wherever_it_stands(text: str) -> None:
 )
 def test_what_holds_no_password_stays_as_it_is(text: str) -> None:
     assert without_passwords(text) == text
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"tcp://ann:{SECRET}@127.0.0.1:1",
+        f"ssh://ann:{SECRET}@127.0.0.1",
+        f"ann:{SECRET}@127.0.0.1:1",
+        f"tcp://:{SECRET}@h:1",
+        f"tcp://ann:x {SECRET}@h:1",
+        f"tcp://ann:x/{SECRET}\n@h@h:1",
+    ],
+)
+def test_the_password_of_an_engine_is_masked_whatever_it_holds(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert SECRET not in masked_address(address)
+    assert ":***@" in masked_address(address)
+    monkeypatch.setenv("DOCKER_HOST", address)
+    assert SECRET not in without_engine_password(f"error during connect: Get {address}/v1/info: refused")
+
+
+@pytest.mark.parametrize("address", ["", "tcp://127.0.0.1:2375", "unix:///run/a@b.sock", "unix:///a:b@c", "ssh://u@h"])
+def test_an_engine_without_a_password_is_named_as_it_is(address: str) -> None:
+    assert masked_address(address) == address
 
 
 def settings(reports: Path) -> Settings:
