@@ -10,6 +10,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from harness.errors import UsageError
+from harness.files import open_file, reason
 from harness.plain import plain
 
 MOST_BYTES: Final = 1 << 20
@@ -48,13 +49,32 @@ def _entries(node: Node | None) -> dict[str, Node]:
     return {str(key.value): value for key, value in node.value if isinstance(key, ScalarNode)}
 
 
-def _text(file: Path) -> str:
-    if not file.is_file():
-        raise UsageError(f"there is no compose file {file}; name it with --broker compose:FILE")
+def fault(file: Path) -> str | None:
+    """Say why a compose file cannot be read: it is not there, or is something else. None for a file."""
     try:
-        if file.stat().st_size > MOST_BYTES:
-            raise UsageError(f"{file} is too long for a compose file: more than {MOST_BYTES:,} bytes")
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        what = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise UsageError(f"the compose file {file} cannot be read: {what}") from error
+        open_file(file).close()
+    except (OSError, ValueError) as error:
+        return _fault(file, error)
+    return None
+
+
+def _fault(file: Path, error: OSError | ValueError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"there is no compose file {file}"
+    return f"the compose file {file} cannot be read: {reason(error)}"
+
+
+def _text(file: Path) -> str:
+    try:
+        with open_file(file) as opened:
+            content = opened.read(MOST_BYTES + 1)
+    except FileNotFoundError as error:
+        raise UsageError(f"{_fault(file, error)}; name it with --broker compose:FILE") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(_fault(file, error)) from error
+    if len(content) > MOST_BYTES:
+        raise UsageError(f"{file} is too long for a compose file: more than {MOST_BYTES:,} bytes")
+    try:
+        return content.decode("utf-8")
+    except UnicodeError as error:
+        raise UsageError(f"the compose file {file} cannot be read: it is no UTF-8 text") from error

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.broker.compose_file import check
+from harness.broker.docker_engine import without_engine_password
 from harness.broker.node_files import AMQP_PORT
 from harness.errors import BackendUnavailableError, BrokerError, UsageError
+from harness.plain import shortened
 
 TIMEOUT_S = 300.0
 """How long bringing a project up may take: it may pull and build its images."""
@@ -23,6 +25,8 @@ READ_TIMEOUT_S = 20.0
 """How long it may take to read a project, which compose does within a second; a file of nested aliases takes it minutes."""
 VERSION_TIMEOUT_S = 20.0
 """How long compose may take to say its version, on a machine that is busy."""
+
+COMPLAINT_LENGTH = 500
 
 
 def compose_command() -> list[str]:
@@ -78,7 +82,7 @@ class Compose:
     environment: Mapping[str, str]
 
     def run(self, command: str, *arguments: str, more_files: tuple[Path, ...] = (), within_s: float = TIMEOUT_S) -> str:
-        """Run a command, with all profiles, and return its output. Raises BrokerError with the last line that it said."""
+        """Run a command, with all profiles, and return its output. Raises BrokerError with what it complained of."""
         files = [option for file in (self.file, *more_files) for option in ("--file", str(file))]
         what = f"docker compose {command} of {self.file}"
         try:
@@ -88,9 +92,15 @@ class Compose:
         except subprocess.TimeoutExpired as error:
             raise BrokerError(f"{what} did not end within {within_s:g} s; try it by hand") from error
         if done.returncode != 0:
-            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-            raise BrokerError(f"{what} failed: {lines[-1] if lines else 'it said nothing'}")
+            raise BrokerError(without_engine_password(f"{what} failed: {_complaint(command, done.stderr)}"))
         return done.stdout
+
+
+def _complaint(command: str, said: str) -> str:
+    """Return on one line what compose complained of: all that `config` says, and the last line of a command that shows its progress."""
+    lines = [line.strip() for line in said.splitlines() if line.strip() and "level=warning" not in line]
+    told = lines if command == "config" else lines[-1:]
+    return shortened(" ".join(told), COMPLAINT_LENGTH) or "it said nothing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,7 @@ class BrokerOption:
 
     def _compose_file(self, model: BrokerModel, scenario_file: Path) -> Path:
         beside = scenario_file.parent / model.compose_file
-        return self.compose_file or (beside if _is_file(beside) else Path(model.compose_file))
+        return self.compose_file or (beside if os.path.lexists(beside) else Path(model.compose_file))
 
     def make(
         self,
@@ -166,14 +166,15 @@ class BrokerOption:
         return selection.broker, selection.reason
 
     def missing(self, scenario_file: Path, model: BrokerModel) -> Iterator[Mistake]:
-        """Find the file that the scenario names for its broker and that is not there; one that the option names is checked with it."""
-        from harness.scenario.mistake import Mistake
-
+        """Find the file that the scenario names for its broker and that is not there, or is not a file; one that the option names is checked with it."""
         if (self.backend or model.backend) != "compose" or self.compose_file is not None:
             return
-        file = self._compose_file(model, scenario_file)
-        if not _is_file(file):
-            yield Mistake(("broker", "compose_file"), f"there is no compose file {file}; name one that is there")
+        from harness.broker.compose_file import fault
+        from harness.scenario.mistake import Mistake
+
+        found = fault(self._compose_file(model, scenario_file))
+        if found is not None:
+            yield Mistake(("broker", "compose_file"), f"{found}; name one that is there")
 
     def abilities(self, model: BrokerModel) -> frozenset[str]:
         """Name what can be done to the broker (see harness.broker.protocol.Ability), known before anything is started."""
@@ -186,13 +187,6 @@ class BrokerOption:
 def _safe(text: str) -> str:
     """Show what somebody wrote, unless it may be an address: any part of one may be a password."""
     return "that" if any(mark in text for mark in "@:/") else repr(text)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # too long, or no name of a file
-        return False
 
 
 def error_console(*, no_color: bool = False) -> Console:

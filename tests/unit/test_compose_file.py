@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -12,7 +14,8 @@ import pytest
 
 from harness.broker.compose_file import MOST_BYTES, check
 from harness.broker.compose_project import run_bounded
-from harness.errors import UsageError
+from harness.cli import answer
+from harness.errors import ExitCode, UsageError
 
 HANG_S = 60.0
 BOMB = (
@@ -64,9 +67,29 @@ def test_what_is_no_compose_file_or_has_no_such_service_is_told(tmp_path: Path, 
         check(tmp_path / "compose.yaml", "queue")
 
 
-def test_a_folder_is_no_compose_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no compose file"):
-        check(tmp_path, "queue")
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda _path: None, "there is no compose file"),
+        (Path.mkdir, "cannot be read: it is a directory, and should be a file"),
+        (os.mkfifo, "cannot be read: it is a pipe, and should be a file"),
+        (lambda path: path.symlink_to(path), "cannot be read: Too many levels of symbolic links"),
+    ],
+    ids=["nothing", "folder", "pipe", "loop"],
+)
+def test_what_stands_in_the_place_of_a_compose_file_is_told(
+    tmp_path: Path, make: Callable[[Path], None], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "shop.yaml"
+    make(file)
+    with pytest.raises(UsageError, match=said):
+        check(file, "queue")
+    scenario = tmp_path / "x.yaml"
+    scenario.write_text("{name: x, publishers: {messages: 1}, broker: {backend: compose, compose_file: shop.yaml}}")
+    assert answer(["validate", str(scenario)]) == ExitCode.USAGE
+    told = capsys.readouterr().err
+    assert ": broker.compose_file: " in told
+    assert said in told
 
 
 def test_a_command_that_does_not_end_is_ended_with_the_one_that_it_started(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from harness.broker.compose_contents import Addition, Contents, added
 from harness.broker.compose_project import Compose, Project, compose_command, read
-from harness.errors import BackendUnavailableError, UsageError
+from harness.errors import BackendUnavailableError, BrokerError, UsageError
 
 LOCAL = {"mode": "ingress", "host_ip": "127.0.0.1", "target": 5672, "published": "5672", "protocol": "tcp"}
 
@@ -102,3 +102,27 @@ def test_the_second_version_of_compose_is_found_in_either_form(
         return
     with pytest.raises(BackendUnavailableError, match="chaos setup --compose"):
         compose_command()
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        (
+            "include cycle detected:\n/a/l.yaml\n include /a/l.yaml\n",
+            "include cycle detected: /a/l.yaml include /a/l.yaml",
+        ),
+        ('time="1" level=warning msg="old"\nCircular reference:\n  a in b\n', "Circular reference: a in b"),
+        ("Cannot connect to tcp://u:hunter2@127.0.0.1:1\n", r"Cannot connect to tcp://u:\*\*\*@127\.0\.0\.1:1"),
+        ("", "it said nothing"),
+    ],
+)
+def test_what_compose_complains_of_is_told_as_a_whole_and_without_a_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, complaint: str
+) -> None:
+    (tmp_path / "said").write_text(said)
+    program = tmp_path / "docker"
+    program.write_text(f'#!/bin/sh\n[ "$2" = version ] && echo 2.26.1 && exit\ncat {tmp_path}/said >&2; exit 1\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(BrokerError, match=rf"docker compose config of shop\.yaml failed: {complaint}$"):
+        Compose(Path("shop.yaml"), {"PATH": f"{tmp_path}:/usr/bin:/bin"}).run("config")

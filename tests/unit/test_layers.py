@@ -50,6 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "traffic": {"plain", "errors", "frames", "traffic", "history"},
     "broker": {
         "plain",
+        "files",
         "masking",
         "errors",
         "interrupts",
