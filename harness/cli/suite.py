@@ -24,13 +24,14 @@ from harness.engine.judging import RunResult
 from harness.engine.run import MakeHosts
 from harness.engine.run import run as run_one
 from harness.engine.rundir import HISTORY_FILE
-from harness.errors import ChaosError, ExitCode, HistoryError
+from harness.errors import ExitCode, HistoryError
 from harness.files import read_bytes, reason
 from harness.interrupts import shielded
 from harness.report.markdown import append_to_job_summary, markdown
 from harness.report.suite import print_suite, suite_markdown
 from harness.report.terminal import LiveProgress, print_verdict
 from harness.scenario.load import Loaded
+from harness.unforeseen import described
 from harness.verdict.data import Outcome, RunVerdict, worst
 from harness.verdict.repetitions import by_scenario
 
@@ -248,14 +249,14 @@ def write_reports(result: RunResult, loaded: Loaded, logs: Mapping[str, Mapping[
             line_of=lambda _run, variant, path: find(variant, path),
             scenarios={variant.name: variant.scenario for variant in loaded.variants()},
         )
-    except ChaosError as error:
-        problems.append(str(error))
+    except Exception as error:  # whatever it is, the verdict is shown, and a suite goes on
+        problems.append(described(error, result.directory.path))
     # After the reports: it may be large, and where room is short they matter more.
     for name, history in result.histories.items():
         try:
             write_parquet(history, result.directory.variant(name) / HISTORY_FILE)
-        except ChaosError as error:
-            problems.append(str(error))
+        except Exception as error:
+            problems.append(described(error, result.directory.variant(name)))
     return tuple(problems)
 
 
@@ -267,11 +268,11 @@ def add_to_trend(result: RunResult, reports: Path, night: str | None) -> tuple[s
     if result.interrupted:
         return ()
     run = result.verdict
-    rows = rows_of(run, result.histories, run_id=uuid.uuid4().hex, night=night or run.started_at)
     try:
+        rows = rows_of(run, result.histories, run_id=uuid.uuid4().hex, night=night or run.started_at)
         append(reports / TREND_FOLDER, rows)
-    except ChaosError as error:
-        return (str(error),)
+    except Exception as error:
+        return (described(error, result.directory.path),)
     return ()
 
 

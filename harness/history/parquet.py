@@ -53,7 +53,8 @@ def write(history: History, path: Path) -> None:
     temporary = path.with_suffix(".tmp")
     options = {**WRITTEN, "use_dictionary": list(_WORDS), "column_encoding": dict(_ENCODINGS)}
     try:
-        with pq.ParquetWriter(temporary, _empty().schema, **options) as writer:
+        # A file, for Arrow takes no path whose bytes are not UTF-8.
+        with temporary.open("wb") as file, pq.ParquetWriter(file, _empty().schema, **options) as writer:
             for part in _parts(tables):
                 writer.write_table(part)
         temporary.replace(path)

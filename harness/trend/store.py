@@ -120,8 +120,10 @@ def _write(folder: Path, rows: Sequence[Row]) -> Path:
     name = f"{min(row.started_at for row in rows):%Y%m%d-%H%M%S}-{uuid.uuid4().hex}"
     temporary = folder / f".{name}"
     try:
-        pq.write_table(table, temporary, **WRITTEN)
-        with temporary.open("rb") as file:
+        # A file, for Arrow takes no path whose bytes are not UTF-8.
+        with temporary.open("wb") as file:
+            pq.write_table(table, file, **WRITTEN)
+            file.flush()
             os.fsync(file.fileno())
         return temporary.rename(folder / f"{name}{SUFFIX}")
     finally:

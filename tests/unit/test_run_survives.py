@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
+from types import ModuleType
 from typing import cast
 
 import pytest
 
 from harness.broker.protocol import Broker, BrokerSettings
 from harness.checks import judge
+from harness.cli import answer
 from harness.cli.options import BrokerOption
 from harness.cli.settings import Settings
 from harness.cli.suite import run_all
@@ -18,10 +21,12 @@ from harness.engine.judging import RunResult
 from harness.errors import BrokerError, ExitCode, HistoryError
 from harness.events import Event, Listener
 from harness.faults.registry import actions
-from harness.history import history
+from harness.history import history, parquet
 from harness.history.events_io import EventWriter
 from harness.ledger import Ledger, state_directory
+from harness.report import write
 from harness.scenario.load import load
+from harness.trend import store
 from harness.unforeseen import TRACEBACK_FILE
 from harness.verdict.data import Outcome
 
@@ -157,17 +162,7 @@ def test_a_suite_goes_on_after_a_run_of_which_everything_failed(
         raise KeyError("key")
 
     monkeypatch.setattr(BrokerOption, "make", make)
-    settings = Settings(
-        option=BrokerOption(),
-        broker=None,
-        image=None,
-        reports=tmp_path / "reports",
-        seed=1,
-        controls=False,
-        quiet=True,
-        json_output=False,
-    )
-    code = run_all([KILL, KILL], settings, jobs=1, no_color=True)
+    code = run_all([KILL, KILL], settings(tmp_path / "reports"), jobs=1, no_color=True)
     assert code is ExitCode.INFRASTRUCTURE
     said = capsys.readouterr()
     assert said.out.count(UNFORESEEN) >= 2
@@ -183,3 +178,55 @@ def test_a_run_whose_folder_is_removed_while_it_goes_on_says_so(tmp_path: Path) 
     assert result.verdict.outcome is Outcome.INFRASTRUCTURE
     (reason,) = result.verdict.variants[0].reasons
     assert reason.endswith("is gone, or what was in it: somebody removed or moved it while the run went on")
+
+
+@pytest.mark.parametrize(
+    "place", [(write, "write_all"), (parquet, "write"), (store, "append")], ids=["reports", "history", "trend"]
+)
+def test_a_suite_goes_on_after_a_report_that_fails_unforeseen(
+    place: tuple[ModuleType, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("key")
+
+    monkeypatch.setattr(*place, fail)
+    monkeypatch.setattr(BrokerOption, "make", _no_broker)
+    assert run_all([KILL, KILL], settings(tmp_path / "reports"), jobs=1, no_color=True) is ExitCode.INFRASTRUCTURE
+    said = capsys.readouterr()
+    assert said.out.count("no broker") >= 2
+    assert said.err.count("a report could not be written: KeyError: 'key'") == 2
+
+
+def test_a_reports_folder_whose_name_is_not_utf_8_takes_all_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(BrokerOption, "make", _no_broker)
+    here = tmp_path / os.fsdecode(b"here\xff")
+    here.mkdir()
+    monkeypatch.chdir(here)
+    reports = here / os.fsdecode(b"reports\xfe")
+    assert run_all([KILL, KILL], settings(reports), jobs=1, no_color=True) is ExitCode.INFRASTRUCTURE
+    said = capsys.readouterr()
+    assert said.out.count("no broker") >= 2
+    assert "could not be written" not in said.err
+    for name in ("2*/report.html", "2*/junit.xml", "2*/verdict.json", "2*/**/history.parquet"):
+        assert len(list(reports.glob(name))) == 2
+    assert [answer(["report", str(run)]) for run in reports.glob("2*")] == [ExitCode.AS_EXPECTED] * 2
+    assert UNFORESEEN not in "".join(capsys.readouterr())
+
+
+def _no_broker(*_: object) -> tuple[Broker, str]:
+    raise BrokerError("no broker")
+
+
+def settings(reports: Path) -> Settings:
+    return Settings(
+        option=BrokerOption(),
+        broker=None,
+        image=None,
+        reports=reports,
+        seed=1,
+        controls=False,
+        quiet=True,
+        json_output=False,
+    )

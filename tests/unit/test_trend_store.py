@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -86,6 +87,13 @@ def test_hostile_and_broken_text_is_kept(tmp_path: Path) -> None:
     (found,) = read(tmp_path).rows
     assert found.scenario == samples.HOSTILE
     assert found.file == "half \\udcff"
+
+
+def test_a_store_below_a_folder_whose_name_is_not_utf_8_is_written_and_read(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"trend\xff")
+    append(folder, rows())
+    assert read(folder).rows == rows()
+    assert read(folder).warnings == ()
 
 
 def test_nothing_is_appended_and_nothing_is_read_where_nothing_is(tmp_path: Path) -> None:
