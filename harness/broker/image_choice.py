@@ -15,7 +15,8 @@ from docker.utils import parse_repository_tag
 
 from harness.broker.container import BUILT_IMAGE, DEFAULT_IMAGE
 from harness.broker.docker_engine import image_present
-from harness.errors import BackendUnavailableError
+from harness.errors import BackendUnavailableError, UsageError
+from harness.scenario.broker_config import image_fault
 
 IMAGE_VARIABLE = "CHAOS_IMAGE"
 PULL_TIMEOUT_S = 300.0
@@ -36,9 +37,20 @@ class Chosen:
 
 
 def wanted(asked: str) -> tuple[str, ...]:
-    """Return the images that will do, best first: only the one asked for (CHAOS_IMAGE is the same), else the usual ones."""
-    chosen = asked or os.environ.get(IMAGE_VARIABLE, "")
+    """Return the images that will do, best first: only the one asked for (CHAOS_IMAGE is the same), else the usual ones.
+
+    Raises UsageError for a CHAOS_IMAGE that names no image.
+    """
+    chosen = asked or of_environment()
     return (chosen,) if chosen else (DEFAULT_IMAGE, BUILT_IMAGE)
+
+
+def of_environment() -> str:
+    """Return the image that CHAOS_IMAGE names, or nothing. Raises UsageError."""
+    image = os.environ.get(IMAGE_VARIABLE, "")
+    if image and (fault := image_fault(image)) is not None:
+        raise UsageError(f"{IMAGE_VARIABLE}: {fault}")
+    return image
 
 
 def choose(client: docker.DockerClient, asked: str = "", *, timeout_s: float = PULL_TIMEOUT_S) -> Chosen:

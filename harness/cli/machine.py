@@ -6,8 +6,12 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import echo, say
+from harness.cli.options import check_image, echo, say
 from harness.plain import plain
+
+
+def _check_tag(text: str | None) -> str | None:
+    return check_image(text, "--tag")
 
 
 def setup(
@@ -18,7 +22,7 @@ def setup(
         ),
     ] = False,
     suite: Annotated[str, typer.Option(help="Debian suite of the image: trixie has RabbitMQ 4.0.")] = "trixie",
-    tag: Annotated[str | None, typer.Option(help="Tag of the image.", show_default=False)] = None,
+    tag: Annotated[str | None, typer.Option(help="Tag of the image.", callback=_check_tag, show_default=False)] = None,
     compose: Annotated[bool, typer.Option("--compose", help="Install Docker's compose plugin for this user.")] = False,
     if_needed: Annotated[bool, typer.Option("--if-needed", help="Do nothing if a broker can be had already.")] = False,
 ) -> None:
@@ -47,6 +51,7 @@ def doctor() -> None:
     """Say what is there, what is missing, and what to do about it; one line each."""
     from harness.broker.doctor import examine
 
+    check_image(None)
     findings = examine()
     for finding in findings:
         echo(plain(f"{finding.state:8} {finding.what}" + (f": {finding.advice}" if finding.advice else "")))

@@ -35,6 +35,22 @@ def _scheduler(text: str | None) -> str | None:
     return text
 
 
+def check_image(text: str | None, option: str = "--image") -> str | None:
+    """Check an image's name, and the one in CHAOS_IMAGE, as they are read. Raises UsageError."""
+    if text or os.environ.get("CHAOS_IMAGE"):
+        from harness.broker.image_choice import of_environment
+        from harness.scenario.broker_config import image_fault
+
+        of_environment()
+        if text and (fault := image_fault(text)) is not None:
+            raise UsageError(f"{option}: {fault}")
+    return text
+
+
+def _image(text: str | None) -> str | None:
+    return check_image(text)
+
+
 REPORTS = Path("reports")
 TREND_FOLDER = "trend"
 """Where the trend's rows lie, in the folder of the reports."""
@@ -56,7 +72,10 @@ BrokerChoice = Annotated[
 Image = Annotated[
     str | None,
     typer.Option(
-        "--image", help="Image of the container backend (CHAOS_IMAGE is the same by environment).", show_default=False
+        "--image",
+        callback=_image,
+        help="Image of the container backend (CHAOS_IMAGE is the same by environment).",
+        show_default=False,
     ),
 ]
 Client = Annotated[

@@ -13,6 +13,16 @@ _KEY: Final = re.compile(r"[a-z0-9_$.\-]+", re.IGNORECASE)
 _LISTENER: Final = re.compile(r"(.*\.)?listeners?\.|.*\.(tcp|ssl)\.(ip|port)$")
 _OWN: Final = re.compile(r"cluster_formation\b|loopback_users\b|log\.console$|default_(user|pass|vhost|permissions)\b")
 _LONGEST_VALUE: Final = 10_000
+_PART: Final = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_LABEL: Final = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_REGISTRY: Final = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
+_IMAGE: Final = re.compile(
+    rf"(?:{_REGISTRY}/)?(?P<name>{_PART}(?:/{_PART})*)(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]{{0,127}})?"
+    r"(?:@(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}))?"
+)
+"""As Docker names images: [registry/]repository[:tag][@digest]. Held against what `docker tag` takes."""
+_LONGEST_NAME: Final = 255
+_LONGEST_IMAGE: Final = 1000
 
 
 def config_fault(key: str, value: object) -> str | None:
@@ -47,9 +57,21 @@ def plugin_fault(plugin: str) -> str | None:
     return None if re.fullmatch(r"[a-z0-9_]+", plugin) else f"{shown(plugin)} is not the name of a plugin"
 
 
+def image_fault(image: str) -> str | None:
+    """Say what is wrong with the name of an image; None where nothing is."""
+    found = _IMAGE.fullmatch(image) if len(image) <= _LONGEST_IMAGE else None
+    if found is not None and len(found["name"]) <= _LONGEST_NAME:
+        return None
+    return (
+        f"{shown(image)} is not the name of an image; write repository:tag in small letters, e.g. rabbitmq:4-management"
+    )
+
+
 def config_mistakes(broker: BrokerModel) -> Iterator[Mistake]:
     """Find what cannot be written."""
     at: Path = ("broker",)
+    if broker.image is not None and (fault := image_fault(broker.image)) is not None:
+        yield Mistake((*at, "image"), fault)
     for key, value in broker.config.items():
         if (fault := config_fault(key, value)) is not None:
             yield Mistake((*at, "config", key), fault, about_key=True)

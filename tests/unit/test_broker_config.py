@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from harness.broker import config
 from harness.errors import BrokerError
+from harness.scenario.broker_config import image_fault
 
 
 def settings(text: str) -> dict[str, str]:
@@ -116,3 +117,73 @@ def test_what_is_no_name_is_refused(name: str) -> None:
         config.render_plugins((name,))
     with pytest.raises(BrokerError, match="is not the name of a deprecated feature"):
         config.render_advanced((name,))
+
+
+SHA256 = "a" * 64
+RIGHT = (
+    *(
+        "rabbitmq",
+        "rabbitmq:4-management",
+        "a/b/c:1",
+        "localhost:5000/a:T",
+        "r.io:5000/a/b",
+        "Upper.io/a",
+        "UPPER:5000/a",
+    ),
+    *(
+        "[::1]:5000/a:t",
+        f"a:1@sha256:{SHA256}",
+        f"sha256:{SHA256}",
+        SHA256,
+        "a__b",
+        "a.b",
+        "a---b",
+        "a:_x",
+        f"a:{'t' * 128}",
+    ),
+    f"r.io/{'a' * 251}",
+)
+"""Of these, and of the wrong ones, `docker tag` 20.10 says the same; a digest and a bare id can be run, if not be tagged."""
+WRONG = (
+    *(
+        "",
+        "UPPER",
+        "a/B",
+        "a b",
+        "-x",
+        "@",
+        ":",
+        "a:",
+        "a@",
+        "a:-x",
+        f"a:{'t' * 129}",
+        "a" * 256,
+        "a___b",
+        "a..b",
+        "a-",
+        "a_",
+    ),
+    *("a//b", "/a", "a/", "a:b:c", "é", "a:é", "a\n", "http://a/b", "-r.io/a", "r-.io/a", "r..io/a"),
+    *(
+        f"a@sha256:{'a' * 63}",
+        f"a@md5:{'a' * 32}",
+        f"a@sha256:{SHA256}:x",
+        "[::g]/a",
+        "\udcff",
+        "a" * 1_000_000,
+        "UPPER CASE:\u202e",
+    ),
+)
+
+
+@pytest.mark.parametrize("image", RIGHT)
+def test_what_docker_takes_for_the_name_of_an_image_is_one(image: str) -> None:
+    assert image_fault(image) is None
+
+
+@pytest.mark.parametrize("image", WRONG, ids=lambda image: ascii(image[:20]))
+def test_what_docker_takes_for_no_name_of_an_image_is_none(image: str) -> None:
+    fault = image_fault(image)
+    assert fault is not None
+    assert "is not the name of an image; write repository:tag" in fault
+    assert len(fault) < 200

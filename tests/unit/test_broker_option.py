@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -138,4 +139,47 @@ def test_a_scenario_for_an_external_broker_is_valid_and_does_not_run_without_an_
     assert answer(["validate", "x.yaml"]) == ExitCode.AS_EXPECTED
     assert answer(["run", "x.yaml"]) == ExitCode.USAGE
     assert "an external broker needs its address: --broker amqp://" in capsys.readouterr().err
+    assert sorted(path.name for path in here.iterdir()) == ["x.yaml"]
+
+
+@pytest.mark.parametrize("image", ["a b", "UPPER", "-x", "@", ":", "\udcff"])
+@pytest.mark.parametrize(
+    "command", [["run", "x.yaml"], ["nightly", "x.yaml"], ["explore", "x.yaml"], ["broker"]], ids=lambda each: each[0]
+)
+def test_an_image_that_cannot_be_one_is_told_before_anything_is_started(
+    here: Path, command: list[str], image: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert answer([*command, f"--image={image}"]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert said.startswith("--image: ")
+    assert "is not the name of an image" in said
+    assert said.isascii()
+    assert sorted(path.name for path in here.iterdir()) == ["x.yaml"]
+
+
+@pytest.mark.parametrize("command", [["run", "x.yaml"], ["broker"], ["doctor"], ["setup", "--image"]], ids=str)
+def test_an_image_of_the_environment_that_cannot_be_one_is_told_the_same(
+    here: Path, command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.environ", {**os.environ, "CHAOS_IMAGE": "\udcff"})
+    assert answer(command) == ExitCode.USAGE
+    assert capsys.readouterr().err.startswith("CHAOS_IMAGE: '\\udcff' is not the name of an image")
+    assert sorted(path.name for path in here.iterdir()) == ["x.yaml"]
+
+
+def test_a_tag_for_an_image_to_build_that_cannot_be_one_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(["setup", "--image", "--tag", "a b"]) == ExitCode.USAGE
+    assert capsys.readouterr().err.startswith("--tag: 'a b' is not the name of an image")
+
+
+def test_an_image_of_a_scenario_that_cannot_be_one_is_told_with_its_place(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("x.yaml").write_text(
+        'name: x\npublishers: {messages: 1}\nbroker:\n  image: "UPPER CASE:\\u202e"\n'
+        "controls: {c: {set: {broker.image: a b}, expect: {lost: 0}}}\n"
+    )
+    assert answer(["validate", "x.yaml"]) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert "x.yaml:4:10: broker.image: 'UPPER CASE:\\u202e' is not the name of an image" in said
     assert sorted(path.name for path in here.iterdir()) == ["x.yaml"]
