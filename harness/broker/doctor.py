@@ -17,6 +17,7 @@ from harness.broker.docker_leftovers import left_behind
 from harness.broker.image import DEFAULT_TAG, is_current
 from harness.broker.image_choice import choose, wanted
 from harness.broker.install import find_installation
+from harness.broker.native import data_place, open_files_fault, place_fault
 from harness.errors import BrokerError, ChaosError
 from harness.ledger import state_directory
 from harness.leftovers import stale
@@ -105,6 +106,9 @@ def _native() -> Finding:
     found = find_installation()
     if found is None:
         return Finding("RabbitMQ for the native backend", "missing", "chaos setup")
+    fault = place_fault(data_place()) or open_files_fault()
+    if fault is not None:
+        return Finding(f"RabbitMQ {found.version} for the native backend ({found.home})", "problem", fault)
     return Finding(f"RabbitMQ {found.version} for the native backend ({found.home})", "ok")
 
 

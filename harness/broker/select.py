@@ -13,7 +13,7 @@ from harness.broker.docker_engine import connect
 from harness.broker.external import ExternalBroker
 from harness.broker.image_choice import choose
 from harness.broker.install import find_installation
-from harness.broker.native import NativeBroker
+from harness.broker.native import NativeBroker, data_place, open_files_fault, place_fault
 from harness.broker.protocol import Broker, BrokerSettings
 from harness.errors import BackendUnavailableError, UsageError
 from harness.ledger import Ledger
@@ -86,4 +86,7 @@ def _native(settings: BrokerSettings, ledger: Ledger) -> NativeBroker:
     installation = find_installation()
     if installation is None:
         raise BackendUnavailableError("RabbitMQ is not installed; run `chaos setup`")
+    fault = place_fault(data_place()) or open_files_fault()
+    if fault is not None:
+        raise BackendUnavailableError(fault)
     return NativeBroker(settings, installation, ledger)

@@ -269,3 +269,52 @@ def test_the_recipe_is_another_one_when_anything_of_it_changes(monkeypatch: pyte
         with monkeypatch.context() as changed:
             changed.setattr(f"harness.broker.image.{name}", "other")
             assert recipe() != before, name
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("quo'te", "a single quote"),
+        ('quo"te`', "a double quote and a backquote"),
+        (os.fsdecode(b"\xff\xfe"), "bytes that are not UTF-8"),
+    ],
+)
+def test_a_place_that_rabbitmq_cannot_keep_its_data_in_is_refused_at_once(
+    ask: Choose,
+    native: Callable[[bool], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    said: str,
+) -> None:
+    native(True)
+    (tmp_path / name).mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / name))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    with pytest.raises(
+        BackendUnavailableError, match=f"the name of that folder holds {said}; name another folder in TMPDIR"
+    ) as told:
+        ask("native")
+    assert str(told.value).isprintable()
+
+
+def test_a_place_with_other_marks_in_its_name_will_do(
+    ask: Choose, native: Callable[[bool], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    native(True)
+    place = tmp_path / "a \t\n\\$x;&|<>(){}[]*?~#é\U0001f600"
+    place.mkdir()
+    monkeypatch.setenv("TMPDIR", str(place))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    assert isinstance(ask("native").broker, NativeBroker)
+
+
+def test_a_limit_on_open_files_that_rabbitmq_does_not_boot_with_is_refused_at_once(
+    ask: Choose, native: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    native(True)
+    monkeypatch.setattr("resource.getrlimit", lambda _limit: (20, 20))
+    with pytest.raises(BackendUnavailableError, match=r"a process may have 20 here \(ulimit -H -n\); raise the limit"):
+        ask("native")
+    monkeypatch.setattr("resource.getrlimit", lambda _limit: (20, 4096))
+    assert isinstance(ask("native").broker, NativeBroker)
