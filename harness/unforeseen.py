@@ -1,10 +1,12 @@
 """What people are told of an error; one that nobody foresaw is a fault of the harness, which must not look like a verdict.
 
-Exit code 3, one sentence, and the traceback in a file that a report of the fault can bring along.
+What a limit of the machine ended (memory, open files, threads) is no such fault. Exit code 3, one sentence, and the traceback in a file that a report of the fault can bring along.
 """
 
 from __future__ import annotations
 
+import errno
+import resource
 import tempfile
 import traceback
 from collections.abc import Iterator
@@ -25,6 +27,8 @@ def described(error: BaseException, folder: Path | None = None) -> str:
     match error:
         case ChaosError():
             return str(error)
+        case _ if (limit := _limit(error)) is not None:
+            return limit
         case OSError() if error.strerror:
             place = f" ({plain(str(error.filename))})" if error.filename else ""
             return f"{error.strerror}{place}"
@@ -40,6 +44,34 @@ def where(place: str) -> Iterator[None]:
     except Exception as error:
         error.add_note(place)
         raise
+
+
+def _limit(error: BaseException) -> str | None:
+    """Say which limit of this machine an error comes of, which is no fault of the harness; None for any other error."""
+    match error:
+        case MemoryError() | OSError(errno=errno.ENOMEM):
+            return (
+                f"there is no memory left: this machine's, or what a limit allows ({_allowed(resource.RLIMIT_AS)}, ulimit -v); "
+                "end what needs it, or raise the limit, and try again"
+            )
+        case OSError(errno=errno.EMFILE):
+            return (
+                f"too many open files: a process may have {_allowed(resource.RLIMIT_NOFILE)} here (ulimit -n); "
+                "raise the limit, and try again"
+            )
+        case OSError(errno=errno.ENFILE):
+            return "too many open files on this machine (fs.file-max); end what holds them, or raise the limit, and try again"
+        case RuntimeError() if str(error) == "can't start new thread":
+            return (
+                f"no thread can be started: this machine's memory, or the limit on processes ({_allowed(resource.RLIMIT_NPROC)}, "
+                "ulimit -u), is used up; end what needs it, or raise the limit, and try again"
+            )
+    return None
+
+
+def _allowed(limit: int) -> str:
+    allowed = resource.getrlimit(limit)[0]
+    return "any number" if allowed == resource.RLIM_INFINITY else f"{allowed:,}"
 
 
 def _unforeseen(error: BaseException, folder: Path | None) -> str:

@@ -6,6 +6,7 @@ Eight bytes tell them apart.
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 import ssl
@@ -39,7 +40,10 @@ _BANNERS: Final = (
 
 
 def greet(host: str, port: int, *, tls: bool = False, within_s: float) -> spec.Connection.Start:
-    """Return the greeting of the broker at an address. Raises Unreachable, within `within_s` in all, whatever the other side does."""
+    """Return the greeting of the broker at an address. Raises Unreachable, within `within_s` in all, whatever the other side does.
+
+    Raises OSError where this process may open no more files.
+    """
     deadline = time.monotonic() + within_s
     at = unreachable.where(host, port)
     connection = _connect(host, port, at, deadline)
@@ -61,6 +65,8 @@ def _connect(host: str, port: int, at: str, deadline: float) -> socket.socket:
         try:
             connection = socket.socket(family, kind, protocol)
         except OSError as error:  # a machine without IPv6
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise  # waiting for the broker would open no file
             last = error
             continue
         try:

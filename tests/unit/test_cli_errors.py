@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import signal
 import subprocess
@@ -164,3 +165,50 @@ def test_a_budget_that_is_none_is_refused(command: str, budget: str, capsys: pyt
 
 def test_the_exit_code_of_an_interrupt_is_the_one_that_is_known_everywhere() -> None:
     assert cli.INTERRUPTED == ExitCode.INTERRUPTED
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "there is no memory left"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "there is no memory left"),
+        (OSError(errno.EMFILE, "Too many open files", "x"), "too many open files: a process may have "),
+        (OSError(errno.ENFILE, "Too many open files in system"), "too many open files on this machine"),
+        (RuntimeError("can't start new thread"), "no thread can be started"),
+    ],
+    ids=repr,
+)
+def test_a_limit_of_the_machine_is_told_as_one_and_is_no_fault_of_the_harness(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(monkeypatch, error)
+    assert answer(["validate", "x.yaml"]) == ExitCode.INFRASTRUCTURE
+    told = capsys.readouterr().err
+    assert told.startswith(said)
+    assert told.count("\n") == 1
+    assert "fault of the harness" not in told
+    assert "try again" in told
+
+
+def test_the_password_of_an_address_is_neither_said_nor_kept_with_an_error_that_nobody_foresaw(tmp_path: Path) -> None:
+    assert "hunter2" not in described(ValueError("tcp://u:hunter2@h:1 is odd"), tmp_path)
+    assert "tcp://u:***@h:1 is odd" in (tmp_path / TRACEBACK_FILE).read_text()
+
+
+def test_a_process_that_may_open_no_more_files_does_not_wait_for_the_broker() -> None:
+    program = (
+        "import resource, socket, time\n"
+        "from harness.broker.protocol import Endpoint\n"
+        "from harness.broker.ready import wait_until_ready\n"
+        "import encodings.idna\n"
+        "endpoint = Endpoint('127.0.0.1', 1)\n"
+        "try: wait_until_ready(endpoint, 1)\n"
+        "except Exception: pass\n"
+        "held = [open('/dev/null')]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (held[0].fileno() + 1, held[0].fileno() + 1))\n"
+        "began = time.monotonic()\n"
+        "try: wait_until_ready(endpoint, 60)\n"
+        "except OSError as error: print(error.errno, time.monotonic() - began < 30)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.stdout, done.stderr) == (f"{errno.EMFILE} True\n", "")
