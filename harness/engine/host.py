@@ -167,8 +167,10 @@ class LocalHost:
         """Write a command; see Host."""
         pipe = self._running[process].popen.stdin
         assert pipe is not None  # noqa: S101 - every traffic process has a pipe
+        # A path may hold bytes that are not UTF-8.
+        written = os.fsencode(f"{line}\n")
         try:
-            pipe.write(f"{line}\n".encode())
+            pipe.write(written)
             pipe.flush()
         except (BrokenPipeError, ValueError):
             # It has just ended; the next look will tell.

@@ -14,9 +14,12 @@ import psutil
 import pytest
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
+from harness.engine.host import LocalHost
 from harness.engine.standby import MOST, Standby
+from harness.traffic.spec import Target, WorkerSpec
 
 BOUND_S = 60.0
+WORKER = WorkerSpec(Target((("127.0.0.1", 1),), "u", "p"), "", "worker-1", 1, 1, "tasks", ("tasks",))
 
 
 @pytest.fixture
@@ -81,3 +84,13 @@ def _gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def test_a_process_is_told_a_path_that_is_not_utf_8(tmp_path: Path) -> None:
+    logs = tmp_path / os.fsdecode(b"logs\xff")
+    with closing(LocalHost(logs)) as host:
+        host.start("worker-1.1", WORKER, ())
+        taken = retry(stop=stop_after_delay(BOUND_S), wait=wait_fixed(0.05), retry=retry_if_result(lambda left: left))(
+            (logs / "worker-1.1.json").exists
+        )
+        assert taken() is False
