@@ -2,7 +2,8 @@
 
 RabbitMQ 3.10 and later count how many messages came and in how many queues they were put (dead letters are not among them: measured on 3.10
 and 4.0). Where one queue was gone at the end, and nothing else can have kept copies from theirs, as many as are missing in that count were
-published after it had gone: the last ones. All others that are missing went with it.
+published after it had gone: the last ones. All others that are missing went with it. What came after a queue had expired by itself is said to
+be removed with it, or lost: the same setting would have kept it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.checks.rules.arrival import expired_ns
 from harness.checks.rules.happenings import Happenings
 from harness.checks.rules.latest import last_deliveries, last_publishes
 from harness.checks.rules.strangers import Strangers
@@ -39,11 +39,12 @@ def found_their_queue_gone(taken: Taken, happened: Happenings, tally: MessageTab
     in_order = np.argsort(tally.publishes.at_ns[sent], kind="stable")
     rows, sent = rows[in_order], sent[in_order]
     came, late = np.split(rows, [len(rows) - fewer])
-    expires = topology.policy(queue).expires_s is not None
-    if expires and (tally.publishes.at_ns[sent[len(came) :]] <= expired_ns(queue, tally)[0]).any():
-        return
-    taken.put(late, Reason.NONE, place if expires else -1)
-    taken.possible[late] = False
+    if topology.policy(queue).expires_s is None:
+        taken.put(late, Reason.NONE, -1)
+        taken.possible[late] = False
+    else:  # the queue that it was meant for has taken them along, as some would say
+        taken.put(late, Reason.QUEUE_GONE, place)
+        taken.possible[late] = True
     persistent = tally.publishes.persistent[sent[: len(came)]]
     _, struck_ns = happened.struck_ns(queue, taken.since_ns[came], persistent)
     safe = came[struck_ns == NEVER]
