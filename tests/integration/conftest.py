@@ -66,6 +66,14 @@ def started_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
 
 
 @pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """Each backend that this machine has, by its name."""
+    name: str = request.param
+    require(name)
+    return name
+
+
+@pytest.fixture(params=BACKENDS)
 def broker(request: pytest.FixtureRequest, started_broker: Callable[[str], Broker]) -> Iterator[Broker]:
     """A started broker of one node, shared with other tests; a test may stop, kill or freeze it."""
     broker = started_broker(request.param)

@@ -25,7 +25,7 @@ from harness.faults.registry import actions
 from harness.process_mark import ProcessMark
 from harness.scenario.load import load
 from harness.verdict.data import Fate, Outcome
-from tests.integration.backends import ALONE, BACKENDS, require
+from tests.integration.backends import ALONE
 from tests.integration.stage import wait_until
 from tests.integration.test_runs import chaos, processes_of
 
@@ -51,13 +51,6 @@ publishers: {messages: 200}
 workers: {count: 1}
 """
 BOOTED = "Server startup complete"
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    require(name)
-    return name
 
 
 @pytest.fixture(autouse=True)

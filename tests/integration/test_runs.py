@@ -25,17 +25,10 @@ from harness.history.parquet import to_frame, write
 from harness.process_mark import ProcessMark
 from harness.scenario.load import load
 from harness.verdict.data import Fate, Outcome, Place, RunVerdict, VariantVerdict
-from tests.integration.backends import ALONE, BACKENDS, require
+from tests.integration.backends import ALONE
 from tests.integration.stage import CLIENTS
 
 Run = Callable[[str], RunResult]
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    require(name)
-    return name
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ from harness.faults.registry import actions
 from harness.process_mark import ProcessMark
 from harness.scenario.load import load
 from harness.verdict.data import Outcome
-from tests.integration.backends import BACKENDS, require
+from tests.integration.backends import require
 from tests.integration.test_runs import processes_of
 
 BOUND_S = 240
@@ -42,13 +42,6 @@ timeline:
   - after: {confirmed: 100}
     scale: {to: 4}
 """
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    require(name)
-    return name
 
 
 @pytest.fixture(autouse=True)
