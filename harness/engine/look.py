@@ -8,11 +8,13 @@ Rows = fun(T) -> lists:append([if is_list(R) -> R; true -> error({N, R}) end || 
 Value = fun(K, L) -> proplists:get_value(K, L, undefined) end,
 Named = fun(I) -> case lists:keyfind(<<"connection_name">>, 1, proplists:get_value(client_properties, I, [])) of
   {_, _, N} -> N; _ -> Value(name, I) end end,
+ConsumerRows = [{C, Q} || {{_, W, _, Q}, C, _} <- [element(1, R) || R <- Rows(consumer_created)], W =:= V],
+Channels = maps:from_list([{element(1, R), Value(connection, element(2, R))} || R <- Rows(channel_created)]),
 Connections = maps:from_list([{element(1, R), Named(element(2, R))} || R <- Rows(connection_created),
   Value(vhost, element(2, R)) =:= V]),
-Channels = maps:from_list([{element(1, R), Value(connection, element(2, R))} || R <- Rows(channel_created)]),
-Consumers = [{Q, maps:get(maps:get(C, Channels, C), Connections, <<>>)} ||
-  {{_, W, _, Q}, C, _} <- [element(1, R) || R <- Rows(consumer_created)], W =:= V],
+Lives = fun(P) -> rpc:call(node(P), erlang, is_process_alive, [P]) =:= true end,
+Consumers = [{Q, maps:get(maps:get(C, Channels, C), Connections, <<>>)} || {C, Q} <- ConsumerRows,
+  maps:is_key(maps:get(C, Channels, C), Connections) orelse Lives(C)],
 Count = fun(K, M) -> maps:get(K, M, 0) end,
 Quorum = fun(P) -> case catch ra:leader_query(P, {rabbit_fifo, overview, []}, 5000) of
   {ok, {_, O}, {_, L} = Leader} ->
@@ -53,5 +55,5 @@ Handled = [{N, [{K, lists:sum([Count(K, C) || C <- maps:values(M)])} || K <- [me
   Acknowledged, Handled}
 """
 """Erlang, for the virtual host V; queues in the map First are asked first, in the order of its values. Connections, channels and consumers come from the tables that each node keeps of its own (a connection that
-is busy is not asked), counts from the queues themselves: from a quorum queue's leader, whose statistics are up to 5 s old, and which says from
+is busy is not asked): consumers first, as one that comes meanwhile would have no connection, and one whose connection has ended meanwhile is nobody's; counts from the queues themselves: from a quorum queue's leader, whose statistics are up to 5 s old, and which says from
 4.0 on whether it has applied all that it has taken. From 3.8 to 4.3; labels of counters are maps from 4.3 on, and before 3.10 there are no counters."""
