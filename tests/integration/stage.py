@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pytest
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from harness.broker.flush import flush_metadata
@@ -29,6 +30,15 @@ PATIENCE_S = 90.0
 """Bound of every wait: far beyond what is needed, for machines that are slow."""
 
 CLIENTS: Final[tuple[ClientName, ...]] = ("pika", "fast")
+
+
+def state_below(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have ledgers, and the data of brokers, below a test's own folder; returns that of the ledgers."""
+    state, data = folder / "state", folder / "data"
+    data.mkdir()
+    monkeypatch.setenv("CHAOS_STATE_DIR", str(state))
+    monkeypatch.setenv("TMPDIR", str(data))
+    return state
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:

@@ -26,7 +26,7 @@ from harness.process_mark import ProcessMark
 from harness.scenario.load import load
 from harness.verdict.data import Fate, Outcome
 from tests.integration.backends import ALONE
-from tests.integration.stage import wait_until
+from tests.integration.stage import state_below, wait_until
 from tests.integration.test_runs import chaos, processes_of
 
 KILLED_THEN_WITHOUT = """
@@ -55,11 +55,7 @@ BOOTED = "Server startup complete"
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A state folder of the test's own, and data of brokers where their processes are recognized."""
-    folder = tmp_path / "state"
-    (tmp_path / "data").mkdir()
-    monkeypatch.setenv("CHAOS_STATE_DIR", str(folder))
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "data"))
+    folder = state_below(tmp_path, monkeypatch)
     yield folder
     assert list(folder.glob("*.json")) == [], "a ledger was left behind"
     assert list((tmp_path / "data").glob("chaos-*")) == [], "a folder was left behind"

@@ -27,6 +27,7 @@ from harness.process_mark import ProcessMark
 from harness.scenario.load import load
 from harness.verdict.data import Outcome
 from tests.integration.backends import require
+from tests.integration.stage import state_below
 from tests.integration.test_runs import processes_of
 
 BOUND_S = 240
@@ -46,11 +47,7 @@ timeline:
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A state folder of the test's own, and data of brokers where their processes are recognized."""
-    folder = tmp_path / "state"
-    (tmp_path / "data").mkdir()
-    monkeypatch.setenv("CHAOS_STATE_DIR", str(folder))
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "data"))
+    folder = state_below(tmp_path, monkeypatch)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     yield folder
     assert list(folder.glob("*.json")) == [], "a run left its ledger behind"

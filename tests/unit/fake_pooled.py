@@ -1,4 +1,7 @@
-"""A broker for the pool that runs nothing: it keeps what is done to it, and answers as a healthy node does, or as it is told to."""
+"""A broker that runs nothing, for tests of the pool.
+
+It remembers every call, and answers like a healthy node unless a test tells it otherwise.
+"""
 
 from __future__ import annotations
 

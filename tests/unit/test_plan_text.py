@@ -123,7 +123,7 @@ class Unknown(Fault):
     colour = "#000000"
 
     def inject(self, context: FaultContext) -> Injection:
-        raise NotImplementedError
+        raise AssertionError(f"a plan strikes nothing: {context}")
 
 
 def test_nobody_has_a_broker_again_after_a_fault_that_declares_nothing() -> None:
