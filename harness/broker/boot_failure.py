@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 MOST_LINES = 2
 LONGEST = 400
@@ -14,13 +15,14 @@ _SAYS_NOTHING = re.compile(
 )
 _TELLING = re.compile(
     r"eaddrinuse|eacces|enospc|\bin use\b|you've tried to set|error transforming|cannot|could not|failed to|unable|not_found|no such"
-    r"|invalid|conflict|corrupt|permission|denied|missing|mismatch|inconsisten|incompatible|must be",
+    r"|invalid|conflict|corrupt|\bpermission|denied|missing|mismatch|inconsisten|incompatible|must be",
     re.IGNORECASE,
 )
 _NESTED = re.compile(r"\(#?[\[{].*[\]}]\)")
 """An Erlang term handed to a function: long, and the reason stands behind it."""
 _REPORT = re.compile(r"(reason|exception|CRASH REPORT|Supervisor)\b|(\w+:)?[{\[]")
 """Erlang's own reports and terms say the same again, and in its own words."""
+_LONGEST_TERM = 400
 _ERROR = ("error", "critical", "alert", "emergency")
 
 
@@ -33,9 +35,7 @@ def reason(log: str) -> str:
     """Return why the boot failed that a log tells of: its telling error lines, else its error lines, else its last line."""
     errors: list[str] = []
     others: list[str] = []
-    for raw in log.splitlines():
-        prefix = _PREFIX.match(raw)
-        line = (raw[prefix.end() :] if prefix else raw).strip().removeprefix("- ")
+    for prefix, line in _lines(log):
         if _SAYS_NOTHING.fullmatch(line):
             continue
         is_error = (prefix is not None and prefix["level"] in _ERROR) or line.lower().startswith("error")
@@ -45,3 +45,22 @@ def reason(log: str) -> str:
     chosen = list(dict.fromkeys(next(filter(None, choices), errors or others[-1:])))[:MOST_LINES]
     text = re.sub(r"\s+", " ", "; ".join(chosen)) or "its log is empty"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _lines(log: str) -> Iterator[tuple[re.Match[str] | None, str]]:
+    """Yield each line's prefix, if it has one, and its text; an Erlang term over several lines is one line."""
+    term = ""
+    for raw in log.splitlines():
+        prefix = _PREFIX.match(raw)
+        line = (raw[prefix.end() :] if prefix else raw).strip().removeprefix("- ")
+        term = f"{term} {line}" if term else line
+        if len(term) < _LONGEST_TERM and _open(term):
+            continue
+        yield prefix, term
+        term = ""
+    if term:
+        yield None, term
+
+
+def _open(term: str) -> bool:
+    return sum(map(term.count, "{[")) > sum(map(term.count, "}]"))

@@ -19,9 +19,7 @@ def main() -> NoReturn:
 
     try:
         prepare()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is signal.SIG_DFL:
-                signal.signal(number, signal.default_int_handler)
+        take_requests_to_end()
         code = answer(sys.argv[1:])
     finally:
         # Python looks for garbage before it ends, a tenth of a second after a run; all of it goes with the process.
@@ -32,6 +30,13 @@ def main() -> NoReturn:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def take_requests_to_end() -> None:
+    """Let a request to end be what Ctrl-C is, unless it is ignored (nohup)."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def answer(arguments: Sequence[str]) -> int:

@@ -18,15 +18,24 @@ if TYPE_CHECKING:
     from harness.scenario.load import Loaded
 
 
+_shared: BrokerPool | None = None
+"""The pool of the outermost block of `pooled` that is under way."""
+
+
 @contextmanager
 def pooled() -> Iterator[BrokerPool]:
-    """Give the brokers that the runs of the block have one after the other; they end with it."""
+    """Give the brokers that the runs of the block have one after the other. Blocks within it have the same ones, and they end with it."""
     from harness.broker.pool import BrokerPool
 
-    pool = BrokerPool()
+    global _shared  # noqa: PLW0603 - commands that one process does after each other have nothing else in common
+    if _shared is not None:
+        yield _shared
+        return
+    pool = _shared = BrokerPool()
     try:
         yield pool
     finally:
+        _shared = None
         try:
             pool.close()
         except BrokerError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from harness.cli.processes import Executor, LocalProcesses
 from harness.cli.settings import Settings
@@ -15,7 +15,8 @@ from harness.scenario.load import Loaded
 def executor_for(settings: Settings, loaded: Sequence[Loaded]) -> Iterator[Executor]:
     """Give the crew that the command asks for. Raises UsageError and InfrastructureError before anything is started."""
     if settings.scheduler is None:
-        yield LocalProcesses(settings)
+        with closing(LocalProcesses(settings)) as processes:
+            yield processes
         return
     for one in loaded:
         if (settings.option.backend or one.scenario.broker.backend) == "compose":

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
 from typing import Protocol
 
 from harness.cli.interruptible import interruptible
-from harness.cli.parent import child
+from harness.cli.serving_process import ServingProcess
 from harness.cli.settings import Settings
 from harness.errors import ExitCode, HistoryError
 from harness.scenario.load import Loaded
 from harness.verdict.as_json import from_json
 from harness.verdict.data import Outcome, RunVerdict
 
-PROGRAM = (sys.executable, "-m", "harness")
-"""What runs a scenario in a child process."""
+PROGRAM = (sys.executable, "-m", "harness.cli.serving")
+"""What does the runs in a process of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,40 +96,54 @@ def run_jobs(
 
 @dataclass(slots=True)
 class LocalProcesses:
-    """Runs each job as a process of this machine."""
+    """Does each job in a process of this machine that is free, or in a further one. They keep their brokers from one job to the next."""
 
     settings: Settings
     room: int | None = None
-    _processes: list[subprocess.Popen[str]] = field(default_factory=list)
+    _processes: list[ServingProcess] = field(default_factory=list)
+    _free: list[ServingProcess] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
     _ending: bool = False
 
     def run(self, job: Job) -> Ended | None:
         """Run a job to its end; None if everything is ending."""
-        # The pages' summary is the parent's to write: it knows all runs.
-        environment = {name: value for name, value in os.environ.items() if name != "GITHUB_STEP_SUMMARY"}
-        environment |= self.settings.environment()
         begun = Begun.now()
         options = ["--reports", str(self.settings.reports), *self.settings.run_arguments(job.seed)]
-        command = [*PROGRAM, "run", *options, "--", str(job.loaded.path)]
-        with ExitStack() as stack:
-            with self._lock:
-                if self._ending:
-                    return None
-                process = stack.enter_context(child(command, environment))
-                self._processes.append(process)
-            output, errors = process.communicate()
+        with self._lock:
+            if self._ending:
+                return None
+            process = self._free.pop() if self._free else self._started()
+            process.order(["run", *options, "--", str(job.loaded.path)])
+        done = process.wait()
+        with self._lock:
+            if process.serves:
+                self._free.append(process)
         return ended(
-            job, process.returncode, output, errors, settings=self.settings, begun=begun, interrupted=self._ending
+            job, done.code, done.output, done.errors, settings=self.settings, begun=begun, interrupted=self._ending
         )
+
+    def _started(self) -> ServingProcess:
+        # The pages' summary is the parent's to write: it knows all runs.
+        environment = {name: value for name, value in os.environ.items() if name != "GITHUB_STEP_SUMMARY"}
+        process = ServingProcess(PROGRAM, environment | self.settings.environment())
+        self._processes.append(process)
+        return process
 
     def interrupt(self) -> None:
         """Let no further run begin, and interrupt those that are under way."""
         with self._lock:
             self._ending = True
             for process in self._processes:
-                if process.poll() is None:
-                    process.send_signal(signal.SIGINT)
+                process.interrupt()
+
+    def close(self) -> None:
+        """End the processes, and with them their brokers."""
+        with self._lock:
+            self._ending = True
+            for process in self._processes:
+                process.no_more()
+            for process in self._processes:
+                process.close()
 
 
 @dataclass(frozen=True, slots=True)

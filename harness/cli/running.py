@@ -59,9 +59,6 @@ def run(
     ] = None,
 ) -> None:
     """Run scenarios on a real broker, their controls beside them, and give a verdict."""
-    from harness.cli.parent import end_with_parent
-
-    end_with_parent()
     option = BrokerOption.parse(broker)
     loaded = load(scenarios, option, client, to_run=True)
     if called is not None:

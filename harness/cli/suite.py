@@ -1,4 +1,4 @@
-"""Running one or several scenarios: one after the other from here, or as processes of their own with `-j`.
+"""Running one or several scenarios: one after the other from here, or in several processes at once with `-j`.
 
 On a Dask engine, the traffic of the first is spread over its machines, and the second are farmed out to them.
 """
@@ -303,7 +303,7 @@ def _print_json(verdict: RunVerdict) -> None:
 
 
 def _in_parallel(loaded: Sequence[Loaded], settings: Settings, jobs: int) -> tuple[list[RunVerdict], list[Outcome]]:
-    """Run each as a process of its own; returns the verdicts as `_in_turn` does."""
+    """Run several at once, in processes of their own; returns the verdicts as `_in_turn` does."""
     from harness.cli.executor import executor_for
     from harness.cli.processes import Job, run_jobs
 

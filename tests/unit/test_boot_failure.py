@@ -44,6 +44,15 @@ CRASH = """\
 2026-11-24 11:06:55.002 [error] <0.249.0> CRASH REPORT Process <0.249.0> with 0 neighbours exited with reason: \
 {error,"Ra could not create its data directory. See the log for details."} in ra_system_sup:init/1 line 43
 """
+TERM_OVER_LINES = """\
+2026-11-30 20:46:43.448979+00:00 [error] <0.280.0> Mnesia(rabbit@n1): ** FATAL ** Schema update error {{badmatch,
+2026-11-30 20:46:43.448979+00:00 [error] <0.280.0>                        {error,
+2026-11-30 20:46:43.448979+00:00 [error] <0.280.0>                         {"Cannot create Mnesia dir",
+2026-11-30 20:46:43.448979+00:00 [error] <0.280.0>                          "/Mnesia.rabbit@n1",
+2026-11-30 20:46:43.448979+00:00 [error] <0.280.0>                          eacces}}},
+2026-11-30 20:46:43.448979+00:00 [error] <0.280.0>                       {cstruct, rabbit_user_permission,
+2026-11-30 20:46:43.448979+00:00 [error] <0.280.0>                         set}}
+"""
 
 
 @pytest.mark.parametrize(
@@ -62,6 +71,11 @@ CRASH = """\
         ),
         (DIST_PORT_3_8, "ERROR: distribution port 24374 in use on host localhost (by non-Erlang process?)"),
         (CRASH, "Failed to create Ra data directory at '/d/quorum', file system operation error: enotdir"),
+        (
+            TERM_OVER_LINES,
+            'Mnesia(rabbit@n1): ** FATAL ** Schema update error {{badmatch, {error, {"Cannot create Mnesia dir", "/Mnesia.rabbit@n1", '
+            "eacces}}}, {cstruct, rabbit_user_permission, set}}",
+        ),
         ("/usr/lib/erlang/bin/erl: exec: erlexec: not found\n", "/usr/lib/erlang/bin/erl: exec: erlexec: not found"),
         ("\n====\n", "its log is empty"),
         ("", "its log is empty"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -143,7 +144,7 @@ def test_each_combination_runs_as_often_as_asked_for_with_a_seed_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int | None
 ) -> None:
     crew = Told(lambda loaded: Outcome.VIOLATED if loaded.scenario.workers[0].prefetch == 1 else Outcome.AS_EXPECTED)
-    monkeypatch.setattr("harness.cli.executor.LocalProcesses", lambda _: crew)
+    monkeypatch.setattr("harness.cli.executor.executor_for", lambda *_: nullcontext(crew))
     monkeypatch.setattr("harness.cli.suite.sweep_everything", lambda: ())
     made = cells(tmp_path, "workers.prefetch=1,50")
     batch = run_matrix(made, settings(tmp_path, seed), repeat=3, jobs=1)

@@ -7,10 +7,12 @@ import signal
 import sys
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from harness.cli import nightly, processes, several, suite
@@ -26,27 +28,34 @@ from tests.unit import report_samples as samples
 
 CHILD = """
 import json, os, pathlib, signal, sys, time
-arguments = sys.argv[1:]
-scenario, seed = pathlib.Path(arguments[-1]), int(arguments[arguments.index("--seed") + 1])
+from harness.cli import INTERRUPTED
+from harness.cli.serving import ANSWERS_VARIABLE, serve
+
 here = pathlib.Path(__file__).parent
-(here / f"{scenario.stem}-{seed}.ran").write_text(json.dumps([arguments, "GITHUB_STEP_SUMMARY" in os.environ]))
-kind = scenario.stem.split("_")[0]
-if kind == "killed":
-    os.kill(os.getpid(), signal.SIGKILL)
-if kind == "crashing":
-    sys.exit("the broker could not be found")
-outcome = "violated" if kind == "violated" or (kind == "flaky" and seed % 2) else "as expected"
-if kind == "slow":
-    def on_interrupt(*_):
-        global outcome
-        outcome = "interrupted"
-    signal.signal(signal.SIGINT, on_interrupt)
-    (here / "slow.begun").touch()
-    signal.pause()
-verdict = json.loads((here / "verdict.json").read_text())
-verdict |= {"scenario": kind, "file": str(scenario), "outcome": outcome, "seed": seed, "duration_s": 0.01}
-print(f"{kind} says something", file=sys.stderr)
-print(json.dumps(verdict))
+
+def do(arguments):
+    scenario, seed = pathlib.Path(arguments[-1]), int(arguments[arguments.index("--seed") + 1])
+    ran = [arguments, "GITHUB_STEP_SUMMARY" in os.environ, os.getpid()]
+    (here / f"{scenario.stem}-{seed}.ran").write_text(json.dumps(ran))
+    kind = scenario.stem.split("_")[0]
+    if kind == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "crashing":
+        sys.exit("the broker could not be found")
+    outcome = "violated" if kind == "violated" or (kind == "flaky" and seed % 2) else "as expected"
+    if kind == "slow":
+        try:
+            (here / "slow.begun").touch()
+            signal.pause()
+        except KeyboardInterrupt:
+            outcome = "interrupted"
+    verdict = json.loads((here / "verdict.json").read_text())
+    verdict |= {"scenario": kind, "file": str(scenario), "outcome": outcome, "seed": seed, "duration_s": 0.01}
+    print(f"{kind} says something", file=sys.stderr)
+    print(json.dumps(verdict))
+    return INTERRUPTED if outcome == "interrupted" else 0
+
+serve(do, 0, int(os.environ.pop(ANSWERS_VARIABLE)))
 """
 
 
@@ -80,13 +89,16 @@ def settings(tmp_path: Path, **changes: object) -> Settings:
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
-def run_once(tmp_path: Path, *kinds: str) -> list[Ended]:
+def run_once(tmp_path: Path, *kinds: str, jobs: int = 2) -> list[Ended]:
     waiting = [Job(scenario(tmp_path, kind), seed) for seed, kind in enumerate(kinds)]
     ended: list[Ended] = []
-    assert run_jobs(
-        lambda: waiting.pop(0) if waiting else None, ended.append, LocalProcesses(settings(tmp_path)), jobs=2
-    )
+    with closing(LocalProcesses(settings(tmp_path))) as executor:
+        assert run_jobs(lambda: waiting.pop(0) if waiting else None, ended.append, executor, jobs=jobs)
     return sorted(ended, key=lambda each: each.job.seed)
+
+
+def processes_used(tmp_path: Path) -> set[int]:
+    return {json.loads(path.read_text())[2] for path in tmp_path.glob("*.ran")}
 
 
 def test_each_job_is_run_with_its_seed_and_gives_its_verdict(tmp_path: Path) -> None:
@@ -99,7 +111,24 @@ def test_each_job_is_run_with_its_seed_and_gives_its_verdict(tmp_path: Path) -> 
 def test_a_child_leaves_the_jobs_summary_to_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "page"))
     run_once(tmp_path, "good")
-    assert (tmp_path / "good-0.ran").read_text().endswith("false]")
+    assert json.loads((tmp_path / "good-0.ran").read_text())[1] is False
+
+
+def test_a_process_does_one_job_after_the_other(tmp_path: Path) -> None:
+    ended = run_once(tmp_path, "good", "violated", "good2", jobs=1)
+    assert len(processes_used(tmp_path)) == 1
+    assert [each.errors for each in ended] == [f"{kind} says something\n" for kind in ("good", "violated", "good2")]
+
+
+def test_a_process_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    ended = run_once(tmp_path, "good", "killed", "good2", jobs=1)
+    assert [each.verdict.outcome.value for each in ended] == ["as expected", "infrastructure", "as expected"]
+    assert len(processes_used(tmp_path)) == 2
+
+
+def test_no_process_is_left_when_all_jobs_are_done(tmp_path: Path) -> None:
+    run_once(tmp_path, "good", "good2")
+    assert not [pid for pid in processes_used(tmp_path) if psutil.pid_exists(pid)]
 
 
 @pytest.mark.parametrize(
@@ -140,9 +169,8 @@ def test_an_interrupt_reaches_the_runs_and_their_verdicts_are_kept(tmp_path: Pat
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    whole = run_jobs(
-        lambda: waiting.pop(0) if waiting else None, ended.append, LocalProcesses(settings(tmp_path)), jobs=1
-    )
+    with closing(LocalProcesses(settings(tmp_path))) as executor:
+        whole = run_jobs(lambda: waiting.pop(0) if waiting else None, ended.append, executor, jobs=1)
     thread.join()
     assert not whole
     assert [each.verdict.outcome for each in ended] == [Outcome.INTERRUPTED]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,8 @@ def test_a_child_process_gets_the_address_by_its_environment(tmp_path: Path, mon
         f"import json, os, sys\njson.dump([sys.argv, os.environ['CHAOS_BROKER']], open({str(seen)!r}, 'w'))\n"
     )
     monkeypatch.setattr(processes, "PROGRAM", (sys.executable, str(program)))
-    ended = LocalProcesses(settings(tmp_path)).run(Job(KILL, 1))
+    with closing(LocalProcesses(settings(tmp_path))) as executor:
+        ended = executor.run(Job(KILL, 1))
     arguments, address = json.loads(seen.read_text())
     assert address == URL
     assert SECRET not in " ".join(arguments)
