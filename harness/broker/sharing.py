@@ -73,8 +73,8 @@ def ended_because(scenario: Scenario) -> str:
         effects, named = step.action.effects(), f"step {number} ({step.action.title()})"
         if not effects.declared:
             return f"{named} does not declare what it does to a broker"
-        if "control" in step.action.broker_abilities():
-            return f"{named} runs rabbitmqctl"
+        if left := step.action.leaves_behind():
+            return f"{named} {left}"
         if effects.strikes_node and scenario.broker.nodes > 1:
             return f"{named} strikes a node of a cluster"
     return ""

@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from harness.broker.connections import close_connections
 from harness.effects import AtRisk, Cuts, Effects
-from harness.errors import BrokerError
 from harness.faults.base import Fault, FaultTargets, Injection
 from harness.faults.context import FaultContext
 from harness.scenario.quantities import Duration, format_duration
@@ -42,6 +42,10 @@ class CloseConnections(Fault):
         """It takes rabbitmqctl."""
         return frozenset({"control"})
 
+    def leaves_behind(self) -> str:
+        """It leaves nothing: connections are its own variant's."""
+        return ""
+
     def title(self) -> str:
         """Describe the action as planned."""
         return _title(self.times)
@@ -70,14 +74,7 @@ class CloseConnections(Fault):
                 context.wait(self.every)
                 if context.over():
                     break
-            result = context.broker.control(
-                "close_all_connections", "--vhost", context.target.virtual_host, "closed by the scenario"
-            )
-            if result.exit_code != 0:
-                reason = (result.stderr or result.stdout).strip().splitlines()
-                raise BrokerError(
-                    f"rabbitmqctl could not close the connections: {reason[-1] if reason else 'no reason given'}"
-                )
+            close_connections(context.broker, context.target.virtual_host, "closed by the scenario")
             done += 1
         return Injection(_title(done), context.broker.nodes, times=done)
 

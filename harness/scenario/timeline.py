@@ -59,6 +59,10 @@ class Action(Model):
         """Name the abilities of the broker that this action needs (see harness.broker.protocol.Ability)."""
         return frozenset()
 
+    def leaves_behind(self) -> str:
+        """Say what may change on the broker for whoever has it next, as in `step 1 (kill broker) …`; empty if nothing does."""
+        return "runs rabbitmqctl" if "control" in self.broker_abilities() else ""
+
     def actors(self) -> tuple[tuple[str, str], ...]:
         """Name the (role, name) pairs that must exist, for validation.
 

@@ -9,6 +9,7 @@ import pytest
 
 from harness.broker.sharing import Foreseen
 from harness.cli.plan_text import plan_text
+from harness.effects import HARMLESS, Effects
 from harness.faults.base import Fault, Injection
 from harness.faults.context import FaultContext
 from harness.faults.registry import actions
@@ -96,7 +97,6 @@ def test_a_plan_of_several_scenarios_goes_from_one_to_the_next() -> None:
 @pytest.mark.parametrize(
     ("scenario", "why"),
     [
-        ("timeline: [{at: 1s, close: connections}]", "step 1 (close all connections) runs rabbitmqctl"),
         ("broker: {nodes: 3}\ntimeline: [{at: 1s, kill: broker}]", "step 1 (kill broker) strikes a node of a cluster"),
     ],
 )
@@ -107,8 +107,12 @@ def test_why_nobody_has_a_broker_again_is_told(scenario: str, why: str) -> None:
 
 @pytest.mark.parametrize(
     "scenario",
-    ["timeline: [{at: 1s, kill: broker}]", "broker: {nodes: 3}\ntimeline: [{at: 1s, kill: {worker: any}}]"],
-    ids=["a single node that is killed", "a cluster that no step strikes"],
+    [
+        "timeline: [{at: 1s, kill: broker}]",
+        "broker: {nodes: 3}\ntimeline: [{at: 1s, kill: {worker: any}}]",
+        "timeline: [{at: 1s, close: connections}]",
+    ],
+    ids=["a single node that is killed", "a cluster that no step strikes", "connections that are closed"],
 )
 def test_a_broker_that_comes_back_whole_is_used_again(scenario: str) -> None:
     (said,) = brokers(scenario)
@@ -126,11 +130,25 @@ class Unknown(Fault):
         raise AssertionError(f"a plan strikes nothing: {context}")
 
 
-def test_nobody_has_a_broker_again_after_a_fault_that_declares_nothing() -> None:
+class Declared(Unknown):
+    """A fault of another package that harms nothing, by rabbitmqctl."""
+
+    def broker_abilities(self) -> frozenset[str]:
+        return frozenset({"control"})
+
+    def effects(self) -> Effects:
+        return HARMLESS
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [(Unknown, "does not declare what it does to a broker"), (Declared, "runs rabbitmqctl")],
+)
+def test_nobody_has_a_broker_again_after_a_fault_that_may_leave_something(fault: type[Fault], why: str) -> None:
     text = "name: x\npublishers: {messages: 9}\nworkers: {count: 1}\ntimeline: [{at: 1s, unknown: {}}]\n"
-    loaded = load_text(text, Path("x.yaml"), {**actions(), "unknown": Unknown})
+    loaded = load_text(text, Path("x.yaml"), {**actions(), "unknown": fault})
     said = plan_text(loaded, backend="native", seed=None)
-    assert "removed after it, as step 1 (unknown) does not declare what it does to a broker" in said
+    assert f"removed after it, as step 1 (unknown) {why}" in said
 
 
 def test_what_queues_do_with_messages_is_told() -> None:
