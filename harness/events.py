@@ -60,6 +60,15 @@ class PhaseChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerBooting(Event):
+    """A broker is started for the variant; no such event where one that runs already is used."""
+
+    backend: str
+    reason: str
+    """Why this backend, and what it starts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerStarted(Event):
     """The broker answers: which backend and why it was chosen, and what runs."""
 

@@ -72,10 +72,18 @@ class LentBroker:
         """Where the broker came from; known once started."""
         return "" if self._lent is None else self._lent.origin
 
-    def start(self) -> None:
-        """Borrow a broker: one that runs and is healthy, else one that is booted now."""
+    def borrow(self) -> bool:
+        """Borrow a broker, one that is healthy if there is one; returns whether it runs already. Raises BrokerError."""
         lent = self._lent = self._lender.take()
         self.retire(self._spoiled)
+        return lent.users > 0
+
+    def start(self) -> None:
+        """Have a broker that runs: `borrow` one if that was not done, and boot it if it does not run."""
+        if self._lent is None:
+            self.borrow()
+        lent = self._lent
+        assert lent is not None  # noqa: S101 - borrowed
         if not lent.users:
             try:
                 self._lender.start(lent)

@@ -27,6 +27,7 @@ from harness.engine.traffic import IDLE_POLL_S, Participants, Traffic
 from harness.engine.watch import BrokerWatch
 from harness.errors import BrokerError, InfrastructureError
 from harness.events import (
+    BrokerBooting,
     BrokerStarted,
     Drained,
     InfrastructureFailed,
@@ -152,6 +153,11 @@ class VariantRun:
         if self._standby is not None:
             planned = (*planning.publishers(self._scenario), *planning.workers(self._scenario))
             self._standby.fill(self._setting.directory / "logs", len(planned))
+        runs = broker.borrow() if isinstance(broker, LentBroker) else broker.name == "external"
+        if not runs:
+            self._outbox.emit(
+                BrokerBooting(at_ns=_now(), variant=self._setting.name, backend=broker.name, reason=reason)
+            )
         broker.start()
         self._enter(Phase.READY)
         topology.round_trip(self._target(broker))

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.events import (
+    BrokerBooting,
     BrokerStarted,
     Drained,
     ErrorObserved,
@@ -137,6 +138,8 @@ class LiveProgress:
                 return [Text.assemble((_title(standing), "bold"), (f"  {plain(sets)}" if sets else "", "dim"))]
             case PhaseChanged() if not self._console.is_terminal:
                 return [Text(f"  {event.phase.value}")]
+            case BrokerBooting():
+                return [Text(f"  starting RabbitMQ on the {plain(event.backend)} backend", style="dim")]
             case BrokerStarted():
                 image = f", image {event.image}" if event.image else ""
                 nodes = f", {len(event.nodes)} nodes" if len(event.nodes) > 1 else ""

@@ -20,7 +20,7 @@ from harness.broker.protocol import Broker
 from harness.broker.select import select
 from harness.engine.judging import RunResult
 from harness.engine.run import run
-from harness.events import BrokerLook, BrokerStarted
+from harness.events import BrokerBooting, BrokerLook, BrokerStarted
 from harness.faults.registry import actions
 from harness.process_mark import ProcessMark
 from harness.scenario.load import load
@@ -102,6 +102,10 @@ def origin(result: RunResult, variant: str) -> str:
     return started.reason.partition("; ")[2]
 
 
+def booted(result: RunResult, variant: str) -> bool:
+    return any(isinstance(event, BrokerBooting) for event in result.histories[variant].events)
+
+
 def log(result: RunResult, variant: str) -> str:
     (path,) = (result.directory.variant(variant) / "broker").glob("*.log")
     return path.read_text()
@@ -114,6 +118,8 @@ def test_a_run_with_a_control_has_one_broker_and_a_kill_shows_in_its_own_variant
     assert len(shared.brokers) == 1
     assert guarantee.counts.fates[Fate.PROCESSED] == 1500
     assert control.counts.fates[Fate.LOST] >= 1
+    assert booted(result, "guarantee")
+    assert not booted(result, control.name)
     assert origin(result, control.name) == "the broker of 1 earlier variant, in a virtual host of its own"
     before, after = looks(result, control.name)
     assert before.node_started == after.node_started == looks(result, "guarantee")[1].node_started

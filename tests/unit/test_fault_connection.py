@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from random import Random
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
@@ -16,9 +15,7 @@ from harness.faults.base import Injection
 from harness.faults.connection import CloseConnections
 from harness.faults.context import FaultContext
 from harness.traffic.spec import Target
-
-TWO: Final = base64.b64encode(b"\x83a\x02").decode()
-"""The number 2, as Erlang writes terms."""
+from tests.unit.fake_pooled import printed
 
 
 def struck(times: int, *, over_after: int = 100, result: ControlResult | None = None) -> tuple[Injection, list[str]]:
@@ -29,7 +26,7 @@ def struck(times: int, *, over_after: int = 100, result: ControlResult | None = 
         assert command == "eval"
         assert binary("chaos-1") in expression, "the connections of other virtual hosts are not the variant's"
         done.append("close")
-        return result or ControlResult(0, f'"{TWO}"', "")
+        return result or ControlResult(0, printed(2), "")
 
     def nothing(*_: Any) -> None:
         pass

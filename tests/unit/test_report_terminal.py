@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from harness.events import (
+    BrokerBooting,
     BrokerStarted,
     Drained,
     Event,
@@ -59,6 +60,7 @@ def story(name: str = "worker kill", title: str = "kill worker-1") -> list[Event
     return [
         VariantStarted(at_ns=SECOND, variant=V, scenario=name, index=0, total=2),
         PhaseChanged(at_ns=SECOND, variant=V, phase=Phase.PROVISION),
+        BrokerBooting(at_ns=SECOND, variant=V, backend="native", reason="no Docker engine answers"),
         BrokerStarted(
             at_ns=2 * SECOND,
             variant=V,
@@ -115,6 +117,7 @@ def test_without_a_terminal_a_run_is_a_few_plain_lines() -> None:
     assert [line.strip() for line in text.splitlines()] == [
         "worker kill · guarantee (1 of 2)",
         "provision",
+        "starting RabbitMQ on the native backend",
         "RabbitMQ 4.0.5 (Erlang 27) on the native backend: no Docker engine answers",
         "traffic",
         "traffic begins",
