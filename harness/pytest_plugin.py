@@ -7,7 +7,7 @@ those of `chaos run`, with its variables of the environment.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,6 +49,17 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
     """
     if isinstance(collector, ScenarioFile) and not hasattr(collector.config, "workerinput"):
         _settings(collector.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Let all scenarios of the session have their brokers of one pool, which ends with it."""
+    if not any(isinstance(item, ScenarioItem) for item in session.items):
+        return (yield)
+    from harness.cli.brokers import pooled  # noqa: PLC0415 - pytest without scenarios stays quick
+
+    with pooled():
+        return (yield)
 
 
 def _settings(config: pytest.Config) -> Settings:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from harness.cli.brokers import pooled
 from harness.cli.pytest_options import read_options
 from harness.engine.judging import RunResult
 from harness.engine.rundir import RunDirectory
 from harness.errors import HistoryError
 from harness.faults.registry import actions
-from harness.pytest_plugin import ScenarioFailedError, ScenarioFile, ScenarioItem
+from harness.pytest_plugin import ScenarioFailedError, ScenarioFile, ScenarioItem, pytest_runtestloop
 from harness.scenario.load import load
 from harness.verdict.data import RunVerdict
 from tests.unit import report_samples as samples
@@ -100,6 +102,22 @@ def test_a_report_that_could_not_be_written_fails_a_scenario_that_would_have_pas
     run_started["unwritten"] = ("junit.xml: No space left on device",)
     with pytest.raises(HistoryError, match=r"^a report could not be written: junit.xml: No space left on device$"):
         item.runtest()
+
+
+def test_the_scenarios_of_a_session_share_their_brokers(item: ScenarioItem, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[object] = []
+    monkeypatch.setattr("harness.broker.pool.BrokerPool.close", lambda pool: closed.append(pool))  # noqa: PLW0108
+    session: Any = SimpleNamespace(items=[item, item])
+    loop = pytest_runtestloop(session)
+    next(loop)
+    with pooled() as first:
+        pass
+    with pooled() as second:
+        assert second is first
+    assert not closed
+    with pytest.raises(StopIteration):
+        loop.send(None)
+    assert closed == [first]
 
 
 def test_what_holds_an_address_does_not_show_it() -> None:
