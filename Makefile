@@ -80,8 +80,9 @@ bench-report: $(STAMP) ## measure report.html of a million messages
 bench-judging: $(STAMP) ## measure judging, Parquet and the way to the reports; BENCH="100000000 --only judging" for a hundred million
 	$(BIN)/python -m benchmarks.judging $(BENCH)
 
-bench-turnaround: $(STAMP) ## measure where the time of a whole run goes, on a native and a container broker
+bench-turnaround: $(STAMP) ## measure where the time of a whole run goes, on a native and a container broker; BEFORE=817c0e2 compares whole commands with an earlier version
 	$(BIN)/python -m benchmarks.turnaround
+	@test -z "$(BEFORE)" || $(BIN)/python -m benchmarks.commands --before $(BEFORE)
 
 bench-precision: $(STAMP) ## measure how exactly steps strike at full load
 	$(BIN)/python -m benchmarks.precision --suite trixie
