@@ -8,6 +8,9 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 3
 SPREAD  = --numprocesses $(JOBS) --dist loadgroup
 
+# A run starts ten processes, and the tests thousands: each would compile what it imports, where an image of Python forbids keeping it.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test nightly check unit integration format lint types lies fuzz bench bench-light bench-judging bench-precision bench-report bench-turnaround screenshot schema mutants docs lock clean help
 
 help: ## say what there is
