@@ -33,13 +33,12 @@ _NEWER = "a newer version of the harness may have written it"
 
 
 @cache
-def _adapters() -> dict[str, TypeAdapter[Any]]:
-    classes = [
-        kind
-        for kind in vars(events).values()
-        if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
-    ]
-    return {kind.__name__: TypeAdapter(kind) for kind in classes}
+def _adapter(name: str) -> TypeAdapter[Any] | None:
+    """Return what reads the events of a class back; None if there is no such class."""
+    kind = vars(events).get(name)
+    if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event:
+        return TypeAdapter(kind)
+    return None
 
 
 def to_line(event: Event) -> str:
@@ -56,7 +55,7 @@ def from_line(line: str, upgrade: Upgrade | None = None) -> Event:
     if not isinstance(data, dict) or not isinstance(data.get("event"), str):
         raise ValueError("it is not an event")  # noqa: TRY004 - not JSON of this form, as if it were no JSON
     name = data.pop("event")
-    adapter = _adapters().get(name)
+    adapter = _adapter(name)
     if adapter is None:
         raise ValueError(f"{name!r} is not an event that this harness knows; {_NEWER}")
     if upgrade is not None:
