@@ -122,5 +122,7 @@ def _publishers(group: Publishers) -> str:
         amount = f"{plural(group.messages_each or 0, 'message')} each"
     kind = "persistent" if group.persistent else "transient"
     confirms = f"confirms with a window of {group.window}" if group.window is not None else "no confirms"
-    rate = f", at most {group.rate:g}/s" if group.rate is not None else ""
+    rate = f", at most {group.rate_per_s:g}/s" if group.rate_per_s is not None else ""
+    if group.catches_up:
+        rate = f", {group.rate_per_s:g}/s, caught up with after an outage"
     return f"{group.name} ({group.count}): {amount}, {kind}, {confirms}{rate}"

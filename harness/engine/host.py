@@ -151,7 +151,7 @@ class LocalHost:
         if isinstance(spec, PublisherSpec):
             role = "publisher"
             point = resume_point(past, confirms=spec.confirms)
-            spec = replace(spec, start=point.start, republish=point.republish)
+            spec = replace(spec, start=point.start, republish=point.republish, origin_ns=point.origin_ns)
         elif any(failure.attempts is not None for failure in spec.failures):
             spec = replace(spec, attempted=given_back(past))
         spec_path = self._logs / f"{process}.json"

@@ -21,19 +21,23 @@ class ResumePoint:
 
     start: int
     republish: tuple[tuple[int, int], ...]
+    origin_ns: int | None = None
+    """When message 0 was first published, by the clock of the machine that has the logs; None if it never was."""
 
 
 def resume_point(logs: Sequence[Path], *, confirms: bool) -> ResumePoint:
     """Read the logs of a publisher's earlier incarnations, in their order."""
     attempts: dict[int, int] = {}
     unsettled: set[int] = set()
-    start = 0
+    start, origin_ns = 0, None
     for log in _begun(logs):
         records = log.records
         published = records[records["kind"] == Kind.PUBLISHED]
         if not len(published):
             continue
         start = max(start, int(published["seq"].max()) + 1)
+        if origin_ns is None and published["seq"][0] == 0:
+            origin_ns = int(published["at_ns"][0])
         if not confirms:
             continue
         settled = np.zeros(len(published), dtype=bool)
@@ -47,7 +51,7 @@ def resume_point(logs: Sequence[Path], *, confirms: bool) -> ResumePoint:
                 unsettled.discard(seq)
             else:
                 unsettled.add(seq)
-    return ResumePoint(start, tuple((seq, attempts[seq] + 1) for seq in sorted(unsettled)))
+    return ResumePoint(start, tuple((seq, attempts[seq] + 1) for seq in sorted(unsettled)), origin_ns)
 
 
 def given_back(logs: Sequence[Path]) -> tuple[Attempted, ...]:

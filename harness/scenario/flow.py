@@ -184,8 +184,8 @@ def most_messages(group: Publishers) -> int | None:
 
 def _most_each(group: Publishers) -> int | None:
     """Return how many messages one publisher of a group can publish."""
-    if group.messages_each is None and isinstance(group.duration, float) and group.rate is not None:
-        return int(group.duration * group.rate) + 1
+    if group.messages_each is None and isinstance(group.duration, float) and group.rate_per_s is not None:
+        return int(group.duration * group.rate_per_s) + 1
     return group.messages_each
 
 

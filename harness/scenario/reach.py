@@ -63,8 +63,8 @@ def _endless(scenario: Scenario) -> Iterator[Mistake]:
         if group.duration == "timeline" and not scenario.timeline:
             yield Mistake(("publishers", index, "duration"), "there is no timeline to go by")
         needed = group.duration if isinstance(group.duration, float) else None
-        if group.messages_each is not None and group.rate is not None:
-            needed = group.messages_each / group.rate
+        if group.messages_each is not None and group.rate_per_s is not None:
+            needed = group.messages_each / group.rate_per_s
         if needed is not None and needed > limit:
             key = "duration" if group.duration is not None else "rate"
             message = f"publishing takes {format_duration(needed)}; time_limit is {format_duration(limit)}"

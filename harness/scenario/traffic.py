@@ -26,6 +26,20 @@ class Confirms(Model):
     """Most messages sent and not yet confirmed."""
 
 
+MessagesPerSecond = Annotated[float, Field(gt=0, le=10_000_000)]
+
+
+class Rate(Model):
+    """A rate, and what becomes of a publisher that could not keep to it."""
+
+    per_second: MessagesPerSecond
+    """Messages a second, each publisher."""
+    catch_up: bool = False
+    """Whether a publisher sends late, and as fast as it can, what a lost or blocked connection, a full window of confirms or its own death
+    kept it from sending in time. Message N is due N / per_second after the first one. Otherwise the schedule shifts: a pause of more than
+    0.25 s is not made up for."""
+
+
 class Publishers(Model):
     """A group of publishers that are all alike; each is a process of its own."""
 
@@ -49,8 +63,9 @@ class Publishers(Model):
     """The bodies, in order; with `messages` they are repeated, without it each is sent once."""
     duration: Annotated[Duration, Field(gt=0)] | Literal["timeline"] | None = None
     """Publish for so long, instead of a number of messages; `timeline`: until the last step has struck and healed."""
-    rate: Annotated[float, Field(gt=0, le=10_000_000)] | None = None
-    """Most messages a second, each publisher; as fast as the broker takes them if not given."""
+    rate: MessagesPerSecond | Rate | None = None
+    """Most messages a second, each publisher: a number, or {per_second: number, catch_up: true} for a schedule that is caught up with after
+    an outage. As fast as the broker takes them if not given."""
     body: Annotated[Size, Field(le=LARGEST_BODY)] = 256
     """Size of a body that is not given by `tasks`: pseudo-random bytes."""
     persistent: bool = True
@@ -93,6 +108,16 @@ class Publishers(Model):
                 return Confirms().window
             case _:
                 return None
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """Most messages a second; None for as fast as the broker takes them."""
+        return self.rate.per_second if isinstance(self.rate, Rate) else self.rate
+
+    @property
+    def catches_up(self) -> bool:
+        """Whether it sends late what it could not send in time."""
+        return isinstance(self.rate, Rate) and self.rate.catch_up
 
     @property
     def messages_each(self) -> int | None:

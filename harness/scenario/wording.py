@@ -146,6 +146,10 @@ def _word_union(findings: list[_Finding], model: type[BaseModel], data: Mapping[
     if isinstance(value, list) and inside:
         yield _word(inside[0], model, data)
         return
+    out_of_bounds = (each for each in findings if each.path == union and each.error["type"] in _BOUNDS)
+    if (bounded := next(out_of_bounds, None)) is not None:
+        yield _word(bounded, model, data)
+        return
     yield _not_the_form(union, value, options, findings[0].error)
 
 

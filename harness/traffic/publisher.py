@@ -21,6 +21,7 @@ from harness.history.records import Flag, Kind, LogHeader
 from harness.traffic import identity
 from harness.traffic.connection import Client, serve
 from harness.traffic.log import EventLog
+from harness.traffic.pace import pace
 from harness.traffic.spec import PublisherSpec, Route, read_publisher_spec
 from harness.traffic.wire import PublishEncoder
 
@@ -30,8 +31,6 @@ UNCONFIRMED_WINDOW = 2000
 """Without confirms: most publishes between two round trips, so that pika's output buffer stays bounded."""
 NACK_PAUSE_S = 0.1
 """How long a nacked message rests before it is published again: a queue that is full refuses at once, again and again."""
-CATCH_UP_S = 0.25
-"""How much of a pause a rate makes up for; what a longer one (a lost connection) has cost stays unsent for good."""
 
 
 class Publisher(Client):
@@ -54,7 +53,7 @@ class Publisher(Client):
         self._turn_pending = False
         self._sent_since_sync = 0
         self._syncing = False
-        self._next_due_s = 0.0
+        self._pace = pace(spec)
         self._body_source = random.Random(f"{spec.seed}/{spec.number}").randbytes(spec.body_bytes + 1024)  # noqa: S311
         self._texts = tuple(text.encode() for text in spec.texts)
         self._flags = int(
@@ -123,7 +122,7 @@ class Publisher(Client):
     def on_go(self) -> None:
         """Begin publishing."""
         self._released = True
-        self._next_due_s = time.monotonic()
+        self._pace.begin(time.monotonic_ns())
         self._schedule()
 
     def on_enough(self) -> None:
@@ -171,15 +170,9 @@ class Publisher(Client):
             allowed = min(BATCH, self._spec.window - len(self._outstanding))
         else:
             allowed = min(BATCH, UNCONFIRMED_WINDOW - self._sent_since_sync)
-        rate = self._spec.rate_per_s
-        if rate is None or allowed <= 0:
+        if allowed <= 0:
             return allowed, 0.0
-        now = time.monotonic()
-        self._next_due_s = max(self._next_due_s, now - CATCH_UP_S)
-        due = int((now - self._next_due_s) * rate) + 1 if now >= self._next_due_s else 0
-        allowed = min(allowed, due)
-        self._next_due_s += allowed / rate
-        return allowed, max(0.0, self._next_due_s - now)
+        return self._pace.allowance(time.monotonic_ns(), allowed, self._next_seq, len(self._again))
 
     def _sendable(self) -> bool:
         """Whether there is something to publish now."""

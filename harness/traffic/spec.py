@@ -87,6 +87,12 @@ class PublisherSpec:
     body_bytes: int = 256
     rate_per_s: float | None = None
     """Upper bound on publishes a second; None: as fast as the window allows."""
+    catch_up: bool = False
+    """With a rate: whether message `seq` is due `seq / rate_per_s` after the first one, and is sent late if it could not be sent then. Otherwise
+    what a long pause has cost is not made up for.
+    """
+    origin_ns: int | None = None
+    """When an earlier incarnation first published message 0, by this machine's clock (time.monotonic_ns); None if none did."""
     persistent: bool = True
     mandatory: bool = False
     confirms: bool = True

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 
+import numpy as np
 import pytest
 
 from harness.broker.protocol import Broker
 from harness.history.records import Kind
-from harness.traffic.publisher import CATCH_UP_S, UNCONFIRMED_WINDOW
+from harness.traffic.pace import CATCH_UP_S
+from harness.traffic.publisher import UNCONFIRMED_WINDOW
 from harness.traffic.spec import Route
 from tests.integration.stage import Process, Stage, wait_until
 
@@ -216,6 +218,37 @@ def test_a_blocked_publisher_waits_and_goes_on(stage: Stage, broker: Broker) -> 
     kinds = records["kind"].tolist()
     assert Kind.PUBLISHED not in kinds[kinds.index(Kind.BLOCKED) : kinds.index(Kind.UNBLOCKED)]
     assert publisher.confirmed() == set(publisher.published())
+
+
+def test_a_publisher_with_a_schedule_catches_up_with_what_a_lost_connection_kept_it_from_sending(
+    stage: Stage, broker: Broker
+) -> None:
+    stage.declare()
+    stage.settle()
+    publisher = stage.publisher(rate_per_s=200.0, catch_up=True, window=50)
+
+    def first() -> np.ndarray:
+        """Return the first publish of each message."""
+        published = publisher.of(Kind.PUBLISHED)
+        found: np.ndarray = published[published["attempt"] == 1]
+        return found
+
+    def late_s() -> np.ndarray:
+        sent = first()
+        late: np.ndarray = (sent["at_ns"] - sent["at_ns"][0]) / 1e9 - sent["seq"] / 200.0
+        return late
+
+    publisher.await_records(Kind.CONFIRMED, 10)
+    broker.pause(0)
+    wait_until(lambda: len(publisher.published()) - len(publisher.confirmed()) >= 50, "a full window")
+    at_outage = len(first())
+    broker.kill(0)
+    broker.start_node(0)
+    wait_until(lambda: len(first()) > at_outage + 50 and late_s()[-1] < 0.1, "a publisher that is back on schedule")
+    assert publisher.stop() == 0, publisher.said
+    assert first()["seq"].tolist() == list(range(len(first())))
+    assert late_s().min() > -0.001
+    assert late_s().max() == pytest.approx(float(np.diff(first()["at_ns"]).max()) / 1e9, rel=0.2), "the outage"
 
 
 @pytest.mark.parametrize("how", ["stop", "SIGTERM"])

@@ -161,6 +161,26 @@ MISTAKES: tuple[Case, ...] = (
         schema=True,
     ),
     _case(
+        "rates",
+        """
+        name: x
+        publishers:
+          - {name: a, messages: 5, rate: -1}
+          - {name: b, messages: 5, rate: fast}
+          - {name: c, messages: 5, rate: {catch_up: true}}
+          - {name: d, messages: 5, rate: {per_second: 0}}
+          - {name: e, messages: 5, rate: {per_second: 5, catchup: true}}
+          - {name: f, messages: 5, rate: {per_second: 5, catch_up: yes}}
+        """,
+        "3:34: publishers.0.rate: must be more than 0, not -1",
+        "4:34: publishers.1.rate: must be a number or a mapping with per_second, not 'fast'",
+        "5:28: publishers.2.rate.per_second: is missing; it is a number",
+        "6:47: publishers.3.rate.per_second: must be more than 0, not 0",
+        "7:50: publishers.4.rate.catchup: unknown key, did you mean catch_up?",
+        "8:60: publishers.5.rate.catch_up: must be true or false, not 'yes'; did you mean true?",
+        schema=True,
+    ),
+    _case(
         "empty",
         "",
         "is empty; `chaos init` writes a scenario to start from",

@@ -35,6 +35,15 @@ def test_a_later_incarnations_confirm_settles_an_earlier_attempt(tmp_path: Path)
     assert (point.start, point.republish) == (2, ((1, 2),))
 
 
+def test_the_schedule_of_a_publisher_begins_with_its_first_message_in_whichever_life(tmp_path: Path) -> None:
+    first, second, third = (log(tmp_path / f"{number}.log") for number in (1, 2, 3))
+    first.write(Kind.CONNECTED, connection=1)
+    second.write(Kind.PUBLISHED, at_ns=1000, seq=0, tag=1, publisher=1, attempt=1, connection=1)
+    third.write(Kind.PUBLISHED, at_ns=2000, seq=0, tag=1, publisher=1, attempt=2, connection=1)
+    logs = [tmp_path / f"{number}.log" for number in (1, 2, 3)]
+    assert [resume_point(logs[:count], confirms=True).origin_ns for count in range(4)] == [None, None, 1000, 1000]
+
+
 def test_without_confirms_nothing_is_repeated(tmp_path: Path) -> None:
     first = log(tmp_path / "1.log")
     first.write(Kind.PUBLISHED, seq=0, publisher=1, attempt=1, connection=1)

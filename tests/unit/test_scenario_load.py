@@ -122,6 +122,24 @@ def test_unset_and_whole_sections_can_be_taken_away(tmp_path: Path) -> None:
     assert control.settings == {"timeline": "[]", "publishers.rate": "10"}
 
 
+@pytest.mark.parametrize(
+    ("rate", "per_second", "catches_up"),
+    [
+        ("100", 100, False),
+        ("{per_second: 100}", 100, False),
+        ("{per_second: 0.5, catch_up: true}", 0.5, True),
+        ("null", None, False),
+    ],
+)
+def test_a_rate_is_a_bound_or_a_schedule_that_is_caught_up_with(
+    tmp_path: Path, rate: str, per_second: float | None, catches_up: bool
+) -> None:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(f"name: x\npublishers: {{messages: 5, rate: {rate}}}\nworkers: {{}}", encoding="utf-8")
+    (group,) = load(path, actions()).scenario.publishers
+    assert (group.rate_per_s, group.catches_up) == (per_second, catches_up)
+
+
 def _only_a_scenario_error(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     problems: tuple[Problem, ...] | None = None

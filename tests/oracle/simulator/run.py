@@ -378,7 +378,7 @@ def _publisher_settings(group: Publishers, scenario: Scenario) -> PublisherSetti
     else:
         to = (group.to,) if isinstance(group.to, str) else (group.to or (scenario.first_queue,))
         routes = tuple((queue, "", queue) for queue in to)  # type: ignore[assignment]
-    gap = 200 * US if group.rate is None else round(S / group.rate)
+    gap = 200 * US if group.rate_per_s is None else round(S / group.rate_per_s)
     return PublisherSettings(
         messages=group.messages_each or 0,
         routes=routes,
