@@ -185,6 +185,13 @@ class TrafficStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishingEnded(Event):
+    """The time of a group of publishers that go by time was over: they were told to send nothing new."""
+
+    group: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessStarted(Event):
     """An incarnation of a publisher or worker began. Names are like `worker-2`; incarnations count from 1."""
 

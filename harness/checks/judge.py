@@ -29,6 +29,8 @@ from harness.checks.rules.observed import Observed
 from harness.checks.rules.outcome import decide, expects_refusals, is_cut_short, unless_cut_short
 from harness.checks.rules.precision import Precision, precision
 from harness.checks.rules.risk import at_risk
+from harness.checks.rules.schedule import kept as schedule_kept
+from harness.checks.rules.schedule import schedules
 from harness.checks.rules.taken import Taken
 from harness.checks.rules.timing import outages, recovery_s, speed_up
 from harness.checks.rules.unseen import not_looked_at
@@ -75,6 +77,12 @@ def judge(
     completion, completion_detail = latency(
         seen.first_published_ns, seen.first_completed_ns, struck, zero_ns=seen.zero_ns
     )
+    scheduled = schedules(seen, scenario)
+    due, due_detail = (
+        (None, None)
+        if scheduled is None
+        else latency(scheduled.due_by_copy, seen.first_completed_ns, struck, zero_ns=seen.zero_ns)
+    )
     fates = find_fates(seen, events)
     twice = find_duplicates(seen, events)
     kept = kept_after_ack(seen, events)
@@ -100,6 +108,7 @@ def judge(
         outages=without_service,
         confirm_latency=confirm,
         completion_latency=completion,
+        completion_due_latency=due,
         errors=(*(event for event in events if isinstance(event, ErrorObserved)), *seen.errors),
         undisturbed_out_of_order=out_of_order(seen, undisturbed=True) if counts.out_of_order else 0,
         in_turn=strictly_in_turn(seen) if scenario.expect.round_robin is not None else (False, ""),
@@ -170,6 +179,9 @@ def judge(
         backend=started.backend if started else "",
         rabbitmq=started.rabbitmq if started else "",
         not_looked_at=unseen,
+        completion_due_latency=due,
+        completion_due_latency_detail=due_detail,
+        schedule=None if scheduled is None or gone else schedule_kept(scheduled, seen, scenario, events),
     )
 
 

@@ -15,7 +15,7 @@ from harness.engine.processes import Processes
 from harness.engine.realtime import realtime_priority
 from harness.engine.timeline import Timeline
 from harness.errors import InfrastructureError
-from harness.events import CutOff, Note, TrafficStarted
+from harness.events import CutOff, Note, PublishingEnded, TrafficStarted
 from harness.scenario.scenario import Scenario
 from harness.scenario.traffic import Publishers
 
@@ -144,7 +144,9 @@ class Traffic:
         for group in self._going_by_time.copy():
             if _published_enough(group, elapsed_s, self._cast.timeline):
                 self._going_by_time.remove(group)
+                at_ns = time.monotonic_ns()
                 self._cast.processes.end_publishing(group)
+                self._outbox.emit(PublishingEnded(at_ns=at_ns, variant=self._variant, group=group.name))
 
     def _start_workers(self) -> None:
         self._workers_started = True

@@ -47,6 +47,8 @@ LATENCY: Final = {
     "max": ("longest", "#d9534f"),
 }
 """The lines of the latency charts: what each is called, and its colour."""
+DUE: Final = "completion from due"
+"""What the latency is called that counts from when a message was due by its publisher's rate."""
 QUEUES: Final = ("#d9822b", "#4c78a8", "#54a24b", "#b3446c", "#8e6bbf", "#3fa7a0", "#a87b5b", "#d9a514")
 """The colours of the queues' lines, in the order of the scenario; the first again after the last."""
 HIDDEN_AT_FIRST: Final = ("delivered", "acknowledged")
@@ -106,7 +108,11 @@ def timeline(variant: VariantVerdict, data: Series | None, spans: Sequence[Span]
 
 def latency(variant: VariantVerdict) -> dict[str, Any] | None:
     """Draw a variant's latencies over time; the JSON that BokehJS embeds, or None if there are none."""
-    kinds = {"confirm": variant.confirm_latency_detail, "completion": variant.completion_latency_detail}
+    kinds = {
+        "confirm": variant.confirm_latency_detail,
+        "completion": variant.completion_latency_detail,
+        DUE: variant.completion_due_latency_detail,
+    }
     found = {name: each for name, each in kinds.items() if each is not None}
     if not found:
         return None
@@ -134,7 +140,10 @@ def _latency(name: str, detail: LatencyDetail, window: Window) -> Plot:
     for key, (_, shade) in LATENCY.items():
         plot.line(steps, "x", key, line_color=shade, line_width=1.8)
         plot.marks("Scatter", steps, x=Field("x"), y=Field(key), size=3.5, line_color=shade, fill_color=shade)
-    tips = [("published at", "@x{0,0.00} s"), *((said, f"@{key}{{0,0.[00]}} ms") for key, (said, _) in LATENCY.items())]
+    tips = [
+        ("due at" if name == DUE else "published at", "@x{0,0.00} s"),
+        *((said, f"@{key}{{0,0.[00]}} ms") for key, (said, _) in LATENCY.items()),
+    ]
     tips.append(("messages", "@count{0,0}"))
     answer(plot, steps, ("x", "p50"), tips)
     return plot

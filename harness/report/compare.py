@@ -135,16 +135,21 @@ def _of_variant(variant: VariantVerdict | None, *, across: bool) -> dict[str, st
         found["processed twice or more"] = f"{counts.duplicates:,}"
     found["deliveries"] = f"{counts.deliveries:,}"
     found["redelivered"] = f"{counts.redelivered:,}"
-    for kind, figures, detail in (
-        ("confirm", variant.confirm_latency, variant.confirm_latency_detail),
-        ("completion", variant.completion_latency, variant.completion_latency_detail),
+    for name, figures, detail in (
+        ("publish to confirm", variant.confirm_latency, variant.confirm_latency_detail),
+        ("publish to completion", variant.completion_latency, variant.completion_latency_detail),
+        ("due to completion", variant.completion_due_latency, variant.completion_due_latency_detail),
     ):
         # Of a message with several copies, version 1 knew the first completion only.
-        if across and kind == "completion":
+        if across and name == "publish to completion":
             continue
-        found |= _latency(f"publish to {kind}", figures)
+        found |= _latency(name, figures)
         if detail is not None and variant.faults:
-            found |= _latency(f"publish to {kind}, during faults", detail.during_faults)
+            found |= _latency(f"{name}, during faults", detail.during_faults)
+    if variant.schedule is not None:
+        found["not sent in time"] = f"{variant.schedule.late:,}"
+        found["sent late, at most by"] = seconds(variant.schedule.most_late_s)
+        found["never sent"] = NOTHING if variant.schedule.never_sent is None else f"{variant.schedule.never_sent:,}"
     for who in ("publishers", "workers"):
         lengths = [outage.end_s - outage.begin_s for outage in variant.outages if outage.who == who]
         found[f"outages of {who}"] = f"{len(lengths):,}"

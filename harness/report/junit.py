@@ -93,7 +93,11 @@ def _properties(run: RunVerdict) -> Any:
 
 
 def _times(variant: VariantVerdict) -> Iterator[tuple[str, float]]:
-    for name, latency in (("confirm", variant.confirm_latency), ("completion", variant.completion_latency)):
+    for name, latency in (
+        ("confirm", variant.confirm_latency),
+        ("completion", variant.completion_latency),
+        ("completion_due", variant.completion_due_latency),
+    ):
         if latency is not None:
             yield f"{name}_p50_s", latency.p50
             yield f"{name}_p99_s", latency.p99

@@ -121,8 +121,14 @@ def _families(run: RunVerdict) -> Iterator[Family]:
     for name, help_text, of in (
         ("chaos_confirm_latency_seconds", "From publish to confirm.", "confirm_latency"),
         ("chaos_completion_latency_seconds", "From publish to completed work.", "completion_latency"),
+        (
+            "chaos_completion_due_latency_seconds",
+            "From when a message was due by its publisher's rate to completed work.",
+            "completion_due_latency",
+        ),
     ):
         yield Family(name, help_text, tuple(_latencies(variants, of)), "seconds")
+    yield from _schedules(variants)
     yield Family(
         "chaos_outage_seconds",
         "Times without service, of half a second or longer, in all.",
@@ -134,6 +140,28 @@ def _families(run: RunVerdict) -> Iterator[Family]:
         "seconds",
     )
     yield from _faults(variants)
+
+
+def _schedules(variants: Iterable[tuple[dict[str, str], VariantVerdict]]) -> Iterator[Family]:
+    kept = [(labels, variant.schedule) for labels, variant in variants if variant.schedule is not None]
+    yield Family(
+        "chaos_late_messages",
+        "Messages that were not sent in time, by their publisher's rate.",
+        tuple((labels, schedule.late) for labels, schedule in kept),
+        "messages",
+    )
+    yield Family(
+        "chaos_most_late_seconds",
+        "From when a message was due until it was sent, at the most.",
+        tuple((labels, schedule.most_late_s) for labels, schedule in kept),
+        "seconds",
+    )
+    yield Family(
+        "chaos_never_sent_messages",
+        "Messages of the publishers' schedules that were never sent.",
+        tuple((labels, schedule.never_sent) for labels, schedule in kept if schedule.never_sent is not None),
+        "messages",
+    )
 
 
 def _faults(variants: Iterable[tuple[dict[str, str], VariantVerdict]]) -> Iterator[Family]:

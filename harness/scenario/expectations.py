@@ -65,6 +65,9 @@ class Latency(Model):
     """From publish to confirm."""
     completion: Percentiles | None = None
     """From publish to the completion of the work."""
+    completion_due: Percentiles | None = None
+    """From when a message was due to the completion of its work, over all publishers with a `rate`: message N is due N / rate after its
+    publisher's first one. Unlike `completion` it counts what an outage kept a publisher from sending in time."""
 
 
 class Outage(Model):

@@ -144,6 +144,9 @@ def _without_workers(scenario: Scenario, reach: _Reach) -> Iterator[Mistake]:
             yield Mistake(("expect", "outage", "publishers"), "nothing waits for a confirm: publishers.confirms is off")
         if expect.latency is not None and expect.latency.confirm is not None:
             yield Mistake(("expect", "latency", "confirm"), "nothing is confirmed: publishers.confirms is off")
+    unscheduled = all(group.rate_per_s is None for group in scenario.publishers)
+    if unscheduled and expect.latency is not None and expect.latency.completion_due is not None:
+        yield Mistake(("expect", "latency", "completion_due"), "nothing is due: no publishers have a rate")
     if reach.workers < 2:
         for name in ("fairness", "round_robin"):
             if getattr(expect, name) is not None:

@@ -295,7 +295,7 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class LatencyStep:
-    """A latency's distribution over the messages that were published in one step of time."""
+    """A latency's distribution over the messages that were published, or due, in one step of time."""
 
     begin_s: float
     count: int
@@ -307,13 +307,27 @@ class LatencyStep:
 
 @dataclass(frozen=True, slots=True)
 class LatencyDetail:
-    """A latency taken apart: by whether a fault was acting while a message waited, and by when it was published."""
+    """A latency taken apart: by whether a fault was acting while a message waited, and by when it was published, or due."""
 
     during_faults: Percentiles | None
     outside_faults: Percentiles | None
     step_s: float
     steps: tuple[LatencyStep, ...]
     """Steps in which nothing was published that had both ends are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How publishers kept to their rates: message N of each is due N / rate after its first one. Messages, of publishers with a rate only."""
+
+    sent: int
+    late: int
+    """Sent more than `tolerance_s` after they were due."""
+    most_late_s: float
+    """From when one was due until it was sent, at the most."""
+    tolerance_s: float
+    never_sent: int | None
+    """Of the messages that the publishers had to send or, where they go by time, that were due well before its end; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -491,6 +505,11 @@ class VariantVerdict:
     """The first of those that were done more than once; `counts` says how many copies there are."""
     not_looked_at: tuple[str, ...] = ()
     """What nobody asked, or could ask, and might have explained something."""
+    completion_due_latency: Percentiles | None = None
+    """From when a message was due by its publisher's rate to the completion of its work; None where no publisher has a rate."""
+    completion_due_latency_detail: LatencyDetail | None = None
+    schedule: Schedule | None = None
+    """None where no publisher has a rate."""
 
     @property
     def explained(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from harness.verdict.data import (
     RunVerdict,
     VariantVerdict,
 )
-from tests.unit.histories import Story, V, scenario
+from tests.unit.histories import MS, Story, V, scenario
 
 HOSTILE = (
     "<script>document.title='hacked'</script></script><!--\"'`&lt;\x1b[31mred\x00\x07\u202eevil\u2066 \ufffe"
@@ -205,6 +205,19 @@ NOT_DONE = {
 """By what copies were not done, and what would have kept them."""
 
 
+def scheduled() -> Sample:
+    """A publisher has a schedule: four messages are sent late, and three never."""
+    story = Story()
+    for seq in range(7):
+        story.now = (999 + 10 * seq if seq < 3 else 1990 + 3 * seq) * MS
+        story.sent(seq)
+    for seq in range(7):
+        story.process(seq)
+    rate = {"per_second": 100, "catch_up": True}
+    asked = scenario(publishers={"messages": 10, "rate": rate}, expect={"latency": {"completion_due": {"max": "< 5s"}}})
+    return _sample([(story.history(), judge(story.history(), asked, name="guarantee"))], "schedule")
+
+
 def every_fate() -> Sample:
     """A run in which copies have every fate, some are only possible, and some were done twice."""
     sample = failing(3)
@@ -310,6 +323,7 @@ ALL = {
     "fan-out": fan_out,
     "every fate": every_fate,
     "huge": huge,
+    "scheduled": scheduled,
 }
 
 

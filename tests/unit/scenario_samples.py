@@ -835,7 +835,7 @@ MISTAKES: tuple[Case, ...] = (
         name: x
         publishers: {messages: 50, confirms: false}
         workers: {count: 2}
-        expect: {confirmed: 50, returned: '>= 1', expired: 1, dead_lettered: 2, lost: '>= 51', nacked: 0, latency: {confirm: {p99: < 1s}}}
+        expect: {confirmed: 50, returned: '>= 1', expired: 1, dead_lettered: 2, lost: '>= 51', nacked: 0, latency: {confirm: {p99: < 1s}, completion_due: {max: < 1s}}}
         """,
         "4:21: expect.confirmed: can never hold: publishers.confirms is off",
         "4:35: expect.returned: can never hold: publishers.mandatory is off",
@@ -843,6 +843,7 @@ MISTAKES: tuple[Case, ...] = (
         "4:70: expect.dead_lettered: can never hold: nothing comes to rest in a queue without workers",
         "4:79: expect.lost: can never hold: 50 messages are published in all",
         "4:118: expect.latency.confirm: nothing is confirmed: publishers.confirms is off",
+        "4:147: expect.latency.completion_due: nothing is due: no publishers have a rate",
     ),
     _case(
         "too slow to end",

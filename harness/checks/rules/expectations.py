@@ -285,6 +285,7 @@ def _times(expect: Expectations, observed: Observed) -> Iterator[ExpectationResu
     if expect.latency is not None:
         yield from _latency("latency.confirm", expect.latency.confirm, observed.confirm_latency)
         yield from _latency("latency.completion", expect.latency.completion, observed.completion_latency)
+        yield from _latency("latency.completion_due", expect.latency.completion_due, observed.completion_due_latency)
     if expect.recovery is not None:
         recovered = [fault for fault in observed.faults if fault.recovery_s is not None]
         slowest = max(recovered, key=lambda fault: fault.recovery_s or 0.0, default=None)

@@ -25,6 +25,7 @@ class Observed:
     outages: Outages
     confirm_latency: Percentiles | None
     completion_latency: Percentiles | None
+    completion_due_latency: Percentiles | None
     errors: tuple[ErrorObserved | TrafficError, ...]
     """Of steps, then of publishers and workers."""
     undisturbed_out_of_order: int

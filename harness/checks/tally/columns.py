@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from harness.checks.tally.copies import Copies
 from harness.checks.tally.counting import Counts, Mark
-from harness.checks.tally.times import Times
 
 Here = slice | NDArray[np.int64]
 """Some messages or copies: a slice of their numbers, or numbers in any order."""
@@ -84,7 +83,7 @@ class CountsByCopy:
 class TimesByCopy:
     """Times of each message."""
 
-    def __init__(self, times: Times, copies: Copies) -> None:
+    def __init__(self, times: TimeColumn, copies: Copies) -> None:
         """Read `times` by copy."""
         self._times, self._copies = times, copies
 
