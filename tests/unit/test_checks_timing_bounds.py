@@ -13,23 +13,26 @@ from harness.checks.rules.timing import FEWEST_FOR_A_RATE, LISTED_OUTAGE_S, LIST
 from harness.checks.rules.timing import recovery_s as recovery
 from harness.checks.tally.fault_records import FaultRecord, fault_records
 from harness.checks.tally.message_table import MessageTable, tabulate
-from harness.checks.tally.times import NEVER
 from tests.unit.histories import MS, Story, noted, scenario
 
 Spans = Sequence[tuple[int, int]]
 
 
 def table(begun_ms: np.ndarray | Sequence[int], done_ms: np.ndarray | Sequence[int]) -> MessageTable:
-    """Messages that were published and completed at some times; none was confirmed."""
+    """Messages that were published and completed at some times, and confirmed as they were completed; no worker tells of them."""
     begun, done = (noted(np.asarray(each, dtype=np.int64) * MS) for each in (begun_ms, done_ms))
-    messages = SimpleNamespace(first_published_ns=begun, first_confirmed_ns=noted([NEVER] * len(begun_ms)))
+    messages = SimpleNamespace(first_published_ns=begun, first_confirmed_ns=done)
     known = {"first_published_ns": begun, "first_completed_ns": done}
-    nobody = {"sessions": (), "all_deliveries": lambda _: ()}
+    nobody = {
+        "sessions": (),
+        "all_deliveries": lambda _: (),
+        "flow": SimpleNamespace(completed=np.zeros(1), invented=0),
+    }
     made = SimpleNamespace(messages=messages, seconds=lambda at_ns: at_ns / 1e9, **known, **nobody)
     return cast("MessageTable", made)
 
 
-def of_workers(begun_ms: np.ndarray | Sequence[int], done_ms: np.ndarray | Sequence[int]) -> Outages:
+def of_publishers(begun_ms: np.ndarray | Sequence[int], done_ms: np.ndarray | Sequence[int]) -> Outages:
     return outages(table(begun_ms, done_ms))
 
 
@@ -45,27 +48,27 @@ def test_the_figures_that_the_documentation_names() -> None:
 
 
 def test_half_a_second_is_listed_and_less_is_not() -> None:
-    found = of_workers([1, 1, 1], [10, 510, 1009])
+    found = of_publishers([1, 1, 1], [10, 510, 1009])
     assert lengths(found) == [0.5]
-    assert found.longest_workers_s == 0.5
-    assert found.longest_publishers_s is None
+    assert found.longest_publishers_s == 0.5
+    assert found.longest_workers_s is None
 
 
 def test_the_longest_is_known_where_none_is_listed() -> None:
-    found = of_workers([1, 1, 1, 1], [10, 210, 509, 600])
+    found = of_publishers([1, 1, 1, 1], [10, 210, 509, 600])
     assert lengths(found) == []
-    assert found.longest_workers_s == 0.299
+    assert found.longest_publishers_s == 0.299
 
 
 def test_what_begins_after_the_last_end_was_not_waiting() -> None:
-    found = of_workers([1, 300, 1000], [10, 1010, 1020])
+    found = of_publishers([1, 300, 1000], [10, 1010, 1020])
     assert [(each.begin_s, each.end_s) for each in found.listed] == [(0.3, 1.01)]
 
 
 @pytest.mark.parametrize("descending", [True, False])
 def test_of_more_than_a_hundred_the_longest_are_listed(descending: bool) -> None:
     gaps = np.arange(600, 1010, 4)[:: -1 if descending else 1]
-    found = of_workers([1] * (len(gaps) + 1), np.append(10, 10 + np.cumsum(gaps)))
+    found = of_publishers([1] * (len(gaps) + 1), np.append(10, 10 + np.cumsum(gaps)))
     assert len(gaps) == 103
     assert sorted(lengths(found)) == [each / 1000 for each in sorted(gaps.tolist())[3:]]
     assert [each.begin_s for each in found.listed] == sorted(each.begin_s for each in found.listed)
@@ -85,21 +88,21 @@ def with_gaps(*gaps: tuple[int, int]) -> np.ndarray:
 
 def test_gaps_are_found_in_every_slice_of_a_long_run() -> None:
     begun = np.zeros(SLICES, dtype=np.int64)
-    found = of_workers(begun, with_gaps((1000, 700), (SLICES - 1000, 600)))
+    found = of_publishers(begun, with_gaps((1000, 700), (SLICES - 1000, 600)))
     assert lengths(found) == [0.7, 0.6]
-    assert found.longest_workers_s == 0.7
+    assert found.longest_publishers_s == 0.7
 
 
 def test_the_longest_of_a_long_run_may_be_in_its_first_slice() -> None:
     begun = np.zeros(SLICES, dtype=np.int64)
-    found = of_workers(begun, with_gaps((1000, 400), (SLICES - 1000, 300)))
+    found = of_publishers(begun, with_gaps((1000, 400), (SLICES - 1000, 300)))
     assert lengths(found) == []
-    assert found.longest_workers_s == 0.4
+    assert found.longest_publishers_s == 0.4
 
 
 def test_every_gap_of_a_long_run_is_one_between_neighbours_even_where_slices_meet() -> None:
     done = np.arange(SLICES, dtype=np.int64) * 600
-    assert of_workers(done - 1, done).longest_workers_s == 0.001
+    assert of_publishers(done - 1, done).longest_publishers_s == 0.001
 
 
 # Recovery.

@@ -24,7 +24,7 @@ def with_schedule(schedule: Schedule | None) -> samples.Sample:
 def test_the_page_says_how_many_were_sent_late_and_how_many_never() -> None:
     said = Page(rendered(samples.scheduled())).text
     assert (
-        "4 of 7 messages with a rate were not sent in time: more than 100 ms after they were due, by 970 ms at most."
+        "4 of 7 messages with a rate were not sent in time: more than 250 ms after they were due, by 970 ms at most."
         in said
     )
     assert "3 messages of the schedule were never sent." in said
@@ -35,12 +35,12 @@ def test_the_page_says_how_many_were_sent_late_and_how_many_never() -> None:
     ("schedule", "said"),
     [
         (
-            Schedule(8, 0, 0.02, 0.1, 0),
+            Schedule(8, 0, 0.02, 0.25, 0),
             "Every message with a rate that was sent was sent in time: at most 20 ms after it was due.",
         ),
         (
-            Schedule(8, 1, 0.2, 0.1, 1),
-            "1 of 8 messages with a rate was not sent in time: more than 100 ms after it was due, by 200 ms",
+            Schedule(8, 1, 0.3, 0.25, 1),
+            "1 of 8 messages with a rate was not sent in time: more than 250 ms after it was due, by 300 ms",
         ),
     ],
 )
@@ -70,7 +70,7 @@ def test_a_comparison_has_the_figures_of_the_schedule() -> None:
     assert (found["not sent in time"], found["sent late, at most by"], found["never sent"]) == ("4", "970 ms", "3")
     assert found["due to completion: longest"] == "1.01 s"
     assert "not sent in time" not in rows(samples.passing().run)
-    unknown = with_schedule(Schedule(8, 4, 0.97, 0.1, None)).run
+    unknown = with_schedule(Schedule(8, 4, 0.97, 0.25, None)).run
     assert rows(unknown)["never sent"] == "—"
 
 
@@ -81,7 +81,7 @@ def test_metrics_have_them_and_leave_out_what_is_not_known() -> None:
     assert f"chaos_most_late_seconds{labels} 0.97" in said
     assert f"chaos_never_sent_messages{labels} 3" in said
     assert any(line.startswith("chaos_completion_due_latency_seconds{") for line in said)
-    assert "chaos_never_sent_messages" not in openmetrics(with_schedule(Schedule(8, 4, 0.97, 0.1, None)).run)
+    assert "chaos_never_sent_messages" not in openmetrics(with_schedule(Schedule(8, 4, 0.97, 0.25, None)).run)
     assert "chaos_late_messages" not in openmetrics(samples.passing().run)
 
 

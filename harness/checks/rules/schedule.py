@@ -18,9 +18,9 @@ from harness.scenario.scenario import Scenario
 from harness.scenario.traffic import Publishers
 from harness.verdict.data import Schedule
 
-TOLERANCE_S: Final = 0.1
-"""A message that was sent so long after it was due, and no longer, counts as sent in time: the system lets processes wait that long when it is
-busy."""
+TOLERANCE_S: Final = 0.25
+"""A message that was sent so long after it was due, and no longer, counts as sent in time. A busy machine lets processes wait: on two cores
+beside four busy processes and eight publishers, 0.2 s at the most was measured. What is less is also made up for without `catch_up`."""
 
 
 class DueTimes:

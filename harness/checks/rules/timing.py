@@ -1,4 +1,4 @@
-"""TimeColumn without service, recoveries, and the rate of work before and after a step."""
+"""Times without service, recoveries, and the rate of work before and after a step."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.checks.rules.in_order import in_order
+from harness.checks.rules.waiting import unattended
 from harness.checks.tally.columns import TimeColumn
 from harness.checks.tally.fault_records import FaultRecord, over_ns
 from harness.checks.tally.message_table import MessageTable
@@ -33,25 +34,35 @@ class Outages:
 def outages(tally: MessageTable) -> Outages:
     """Find the times without service.
 
-    Of publishers: messages were waiting for a confirm, and none came. Of workers: messages were published and not completed, and
-    none was completed. Only between the first and the last confirm (or completion): the start and the end of a run are no outage.
+    Of publishers: messages were waiting for a confirm, and none came. Of workers: work was waiting, and no worker was at work. Only between the
+    first and the last confirm (for workers, the first delivery and the last completion): the start and the end of a run are no outage.
     Messages that were never confirmed (or completed) do not count as waiting: they would wait for ever.
     """
-    listed: list[Outage] = []
-    longest: list[float | None] = []
-    sides: tuple[tuple[str, TimeColumn, TimeColumn], ...] = (
-        ("publishers", tally.messages.first_published_ns, tally.messages.first_confirmed_ns),
-        ("workers", tally.first_published_ns, tally.first_completed_ns),
+    gaps = {
+        "publishers": _gaps(tally.messages.first_published_ns, tally.messages.first_confirmed_ns),
+        "workers": _unattended(tally),
+    }
+    listed = [
+        Outage(who, tally.seconds(begin), tally.seconds(end))
+        for who, found in gaps.items()
+        for begin, end in found or ()
+        if end - begin >= LISTED_OUTAGE_S * 1e9
+    ]
+    longest_publishers_s, longest_workers_s = (
+        None if found is None else max((end - begin for begin, end in found), default=0) / 1e9
+        for found in gaps.values()
     )
-    for who, begun_ns, done_ns in sides:
-        gaps = _gaps(begun_ns, done_ns)
-        longest.append(None if gaps is None else max((end - begin for begin, end in gaps), default=0) / 1e9)
-        listed += [
-            Outage(who, tally.seconds(begin), tally.seconds(end))
-            for begin, end in gaps or ()
-            if end - begin >= LISTED_OUTAGE_S * 1e9
-        ]
-    return Outages(longest[0], longest[1], tuple(sorted(listed, key=lambda outage: (outage.begin_s, outage.who))))
+    in_time = sorted(listed, key=lambda outage: (outage.begin_s, outage.who))
+    return Outages(longest_publishers_s, longest_workers_s, tuple(in_time))
+
+
+def _unattended(tally: MessageTable) -> list[tuple[int, int]] | None:
+    """Return the spans in which work waited and no worker was at work, the longest ones; None if nothing was ever completed."""
+    if tally.flow.completed.sum() <= tally.flow.invented:
+        return None
+    spans = unattended(tally)
+    kept = spans[np.argsort(spans[:, 1] - spans[:, 0], kind="stable")[-LISTED_OUTAGES:]]
+    return [(begin, end) for begin, end in kept.tolist()]
 
 
 def _gaps(begun_ns: TimeColumn, done_ns: TimeColumn) -> list[tuple[int, int]] | None:

@@ -34,6 +34,7 @@ from harness.checks.tally.diverted import after_expiry, diverted
 from harness.checks.tally.existing import branched, existing
 from harness.checks.tally.fault_records import FaultRecord, over_ns
 from harness.checks.tally.found import Found, read_found
+from harness.checks.tally.idle import Spans, pauses
 from harness.checks.tally.learned import learn_targets
 from harness.checks.tally.messages import Messages
 from harness.checks.tally.numbering import Numbering
@@ -92,6 +93,8 @@ class MessageTable:
     """By the time at which a fault was over, the next completion; NEVER if none came."""
     held: dict[int, np.ndarray]
     """By moment at which a fault met what workers had in hand: see `Received.held`."""
+    idle: Spans
+    """When no worker was at work."""
     zero_ns: int
     publisher_logs: tuple[PublisherLog, ...]
     worker_logs: tuple[WorkerLog, ...]
@@ -326,7 +329,8 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
     copies = Copies(offsets, sizes, routes_of, lives)
     struck = topology.faults
     marks = sent.marks if copies.single else Marks(copies.total)
-    received = Received(copies.total, sessions, marks, [over_ns(each) for each in struck], _moments_ns(struck))
+    marks_ns = [over_ns(each) for each in struck]
+    received = Received(copies.total, sessions, marks, marks_ns, _moments_ns(struck), pauses(history.events))
     worker_logs = []
     for log in workers:
         finder = DeliveredCopies(log, numbering, copies, sent.route, carried)
@@ -373,6 +377,7 @@ def tabulate(history: History, scenario: Scenario) -> MessageTable:
         misroutings=received.misroutings,
         served_ns=received.served_ns(),
         held=received.held,
+        idle=received.idle,
         zero_ns=history.zero_ns,
         publisher_logs=publisher_logs,
         worker_logs=tuple(worker_logs),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 from harness.checks.tally.copies import DeliveredCopies
 from harness.checks.tally.counting import Counts, Marks, are_distinct, consecutive, numbers
 from harness.checks.tally.deliveries import KEPT, DeliverySettlements, settlements
+from harness.checks.tally.idle import IdleTimes, Spans, both, either, nobody_yet
 from harness.checks.tally.outline import Outline, groups_of
 from harness.checks.tally.sessions import Sessions, Survey
 from harness.checks.tally.times import NEVER, Times
@@ -89,10 +90,12 @@ class Received:
         marks: Marks,
         marks_ns: Iterable[int],
         moments_ns: Mapping[str, Collection[int]],
+        pauses_ns: Mapping[tuple[str, int], Sequence[tuple[int, int]]],
     ) -> None:
         """Begin with nothing received; `sessions` has those of the publishers, and `marks` room for each copy and two marks more.
 
-        The first completion behind each mark is noted, and by worker what it held at some moments.
+        The first completion behind each mark is noted, and by worker what it held at some moments. `pauses_ns` says when workers stood still,
+        by actor and incarnation.
         """
         self.delivered = Counts(total, marks.column())
         self.completions = Counts(total, marks.column())
@@ -106,6 +109,9 @@ class Received:
         self.held: dict[int, np.ndarray] = {}
         """By moment an array of 3 by sessions: deliveries that were not rejected and, of those that had come by then, how many were not
         completed, and how many were not completed or never acknowledged; how many of all were acknowledged at some time."""
+        self.idle: Spans = nobody_yet()
+        """When no worker was at work."""
+        self._pauses_ns = pauses_ns
         self._moments_ns = moments_ns
         self._sessions = sessions
         self._sums = np.zeros((5, 0), dtype=np.int64)
@@ -124,9 +130,11 @@ class Received:
         # One array for the copies of all parts: many small ones would leave holes in the memory of the process.
         copies = np.empty(len(log.records), dtype=np.min_scalar_type(-len(self.completed_in) - 2))
         astray: list[tuple[int, int, int, int]] = []
+        idle = IdleTimes(forgets=self._sessions.forgets_on_loss(log))
 
         def visit(block: np.ndarray, kinds: np.ndarray, deliveries: np.ndarray) -> None:
             survey.see(block, kinds)
+            idle.see(block, kinds)
             if len(deliveries):
                 message = finder.messages(deliveries)
                 copy = finder.copies(deliveries, message)
@@ -145,6 +153,8 @@ class Received:
 
         settled = settlements(log, acked_ns=False, visit=visit)
         table = self._sessions.add(log, survey)
+        paused = self._pauses_ns.get((log.header.actor, log.header.incarnation), ())
+        self.idle = both(self.idle, either(idle.finish(self._sessions.death_ns(log)), paused))
         self._make_room(len(self._sessions.all), moments_ns)
         self.misroutings += len(astray)
         for message_number, queue, connection, at_ns in astray[: LISTED_MESSAGES - len(self.misrouted)]:

@@ -194,6 +194,15 @@ class Sessions:
             )
         return table
 
+    def death_ns(self, log: Log) -> int:
+        """Return when the process of a log died; NEVER if it ended in order."""
+        return self._died.get((log.header.actor, log.header.incarnation), NEVER)
+
+    def forgets_on_loss(self, log: Log) -> bool:
+        """Whether a worker drops what it holds when its connection is lost, as the broker will send it again; not with automatic or early acks."""
+        group = workers_of(log.header.actor, self._scenario)
+        return group is None or group.acks == "manual"
+
     def _consumed(
         self, log: Log, consumers: Sequence[tuple[int, int, int, int]]
     ) -> tuple[tuple[str, ...], AckMode, int, int]:
