@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from harness.checks.rules.acknowledged import kept_after_ack
+from harness.checks.rules.broker_down import broker_down
 from harness.checks.rules.causes import find_causes
 from harness.checks.rules.controls import TakenAway
 from harness.checks.rules.distribution import (
@@ -98,6 +99,7 @@ def judge(
         *_fault_outcomes(seen, causes, fates.taken, twice, struck, precision(seen, scenario, struck)),
         *(_missed_outcome(each) for each in missed(events)),
     )
+    down = broker_down(seen, struck, events)
     taken_away = TakenAway(settings or {}, scenario, before, seen.topology.rabbitmq)
     observed = Observed(
         tally=seen,
@@ -106,6 +108,7 @@ def judge(
         faults=faults,
         workers=worker_figures(seen, scenario, events),
         outages=without_service,
+        broker_down=down,
         confirm_latency=confirm,
         completion_latency=completion,
         completion_due_latency=due,
@@ -181,6 +184,7 @@ def judge(
         not_looked_at=unseen,
         completion_due_latency=due,
         completion_due_latency_detail=due_detail,
+        broker_down=down,
         schedule=None if scheduled is None or gone else schedule_kept(scheduled, seen, scenario, events),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -59,16 +59,18 @@ def comparison(left: Side, right: Side) -> tuple[Section, ...]:
         Section("Runs", tuple(_rows(_of_run(left.run), _of_run(right.run)))),
         Section("Settings that differ", settings),
     ]
-    across = left.run.schema_version != right.run.schema_version
-    if across:
-        units = (_unit(side.run) for side in (left, right))
-        sections.append(
-            Section("Not compared", (Row("fates, duplicates, losses by step, completion latency", *units),))
-        )
+    versions = frozenset({left.run.schema_version, right.run.schema_version})
+    not_compared = [
+        Row(what, *(words(side.run.schema_version) for side in (left, right)))
+        for since, what, words in _CHANGED
+        if min(versions) < since <= max(versions)
+    ]
+    if not_compared:
+        sections.append(Section("Not compared", tuple(not_compared)))
     mine = {variant.name: variant for variant in left.run.variants}
     theirs = {variant.name: variant for variant in right.run.variants}
     for name in dict.fromkeys((*mine, *theirs)):
-        rows = _rows(_of_variant(mine.get(name), across=across), _of_variant(theirs.get(name), across=across))
+        rows = _rows(_of_variant(mine.get(name), versions), _of_variant(theirs.get(name), versions))
         sections.append(Section(name, tuple(rows)))
     return tuple(sections)
 
@@ -116,16 +118,26 @@ def _of_run(run: RunVerdict) -> dict[str, str]:
     }
 
 
-def _unit(run: RunVerdict) -> str:
-    counted = "messages" if run.schema_version == 1 else "copies"
-    return f"counts {counted} (verdict version {run.schema_version})"
+def _unit(version: int) -> str:
+    return f"counts {'messages' if version < 2 else 'copies'} (verdict version {version})"
 
 
-def _of_variant(variant: VariantVerdict | None, *, across: bool) -> dict[str, str]:
-    """Return a variant's figures; `across` versions of the verdict, without those whose meaning changed."""
+def _outage(version: int) -> str:
+    return f"{'no work was completed' if version < 3 else 'no worker was at work'} (verdict version {version})"
+
+
+_CHANGED: Final[tuple[tuple[int, str, Callable[[int], str]], ...]] = (
+    (2, "fates, duplicates, losses by step, completion latency", _unit),
+    (3, "outages of workers", _outage),
+)
+"""What has meant something else since a version of the verdict, and what it means in each."""
+
+
+def _of_variant(variant: VariantVerdict | None, versions: frozenset[int]) -> dict[str, str]:
+    """Return a variant's figures, without those whose meaning differs between the versions of the verdict."""
     if variant is None:
         return {}
-    counts = variant.counts
+    counts, across = variant.counts, min(versions) < 2 <= max(versions)
     found = {"outcome": variant.outcome.value, **variant.settings}
     found["published"] = f"{counts.published:,}"
     if not across:
@@ -151,9 +163,13 @@ def _of_variant(variant: VariantVerdict | None, *, across: bool) -> dict[str, st
         found["sent late, at most by"] = seconds(variant.schedule.most_late_s)
         found["never sent"] = NOTHING if variant.schedule.never_sent is None else f"{variant.schedule.never_sent:,}"
     for who in ("publishers", "workers"):
+        if who == "workers" and min(versions) < 3 <= max(versions):
+            continue
         lengths = [outage.end_s - outage.begin_s for outage in variant.outages if outage.who == who]
         found[f"outages of {who}"] = f"{len(lengths):,}"
         found[f"longest outage of {who}"] = seconds(max(lengths, default=None))
+    if variant.broker_down is not None:
+        found["broker down for"] = seconds(variant.broker_down.total_s)
     for fault in variant.faults:
         said = f"step {fault.fault + 1} ({fault.action})"
         found[f"{said} struck at"] = clock(fault.injected_s)

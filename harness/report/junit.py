@@ -103,6 +103,8 @@ def _times(variant: VariantVerdict) -> Iterator[tuple[str, float]]:
             yield f"{name}_p99_s", latency.p99
     for who in ("publishers", "workers"):
         yield f"outage_{who}_s", sum(each.end_s - each.begin_s for each in variant.outages if each.who == who)
+    if variant.broker_down is not None:
+        yield "broker_down_s", variant.broker_down.total_s
     for fault in variant.faults:
         if fault.recovery_s is not None:
             yield f"recovery_{fault.fault + 1}_s", fault.recovery_s

@@ -18,7 +18,7 @@ STATES: Final = {"alive": "#54a24b", "reconnecting": "#4c9be8", "paused": "#d9a5
 LOST: Final = "#e0241b"
 SHOWN_LANES: Final = 40
 """Processes beyond this many are in the tables only."""
-OUTAGES: Final = {"publishers": "no confirms", "workers": "no work done"}
+OUTAGES: Final = {"publishers": "no confirms", "workers": "no worker busy"}
 """The lanes of times without service, by who was without it."""
 _OUTAGE_COLOUR: Final = "#7f5a83"
 _HATCHES: Final = {"alive": " ", "reconnecting": ".", "paused": "|", "down": "/"}

@@ -139,6 +139,12 @@ def _families(run: RunVerdict) -> Iterator[Family]:
         ),
         "seconds",
     )
+    yield Family(
+        "chaos_broker_down_seconds",
+        "For how long no node of the broker answered, in all.",
+        tuple((labels, variant.broker_down.total_s) for labels, variant in variants if variant.broker_down is not None),
+        "seconds",
+    )
     yield from _faults(variants)
 
 

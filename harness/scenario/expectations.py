@@ -76,7 +76,9 @@ class Outage(Model):
     publishers: TimeComparison | None = None
     """Longest time in which messages waited for a confirm and none came."""
     workers: TimeComparison | None = None
-    """Longest time in which work was waiting and none was completed."""
+    """Longest time in which work was waiting and no worker was at work on any."""
+    broker: TimeComparison | None = None
+    """Longest time in which no node of the broker answered, as steps had taken all of them down or frozen them."""
 
 
 class Order(Model):

@@ -71,6 +71,11 @@ def _notes(scenario: Scenario, at: Path) -> Iterator[Remark]:
             names = enumerated(stated, "and")
             message = f"a message that is put in several queues counts once for each of them ({names})"
             yield Remark((*at, "expect", stated[0]), message, severity=Severity.NOTE)
+    if expect.outage is not None and expect.outage.workers is not None:
+        message = (
+            "a time in which a worker is at work is no outage, as long as its task may take; in earlier versions it was"
+        )
+        yield Remark((*at, "expect", "outage", "workers"), message, severity=Severity.NOTE)
     if isinstance(expect.order, bool) and _redelivers(scenario):
         message = "redelivered messages count: `order: {ignore: redelivered}` leaves them out, as earlier versions did"
         yield Remark((*at, "expect", "order"), message, severity=Severity.NOTE)

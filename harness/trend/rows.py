@@ -13,14 +13,26 @@ from typing import Final
 from harness.history.history import History
 from harness.history.records import Kind
 from harness.scenario.scenario import GUARANTEE
-from harness.verdict.data import Fate, RunVerdict, VariantVerdict
+from harness.verdict.data import Fate, Percentiles, RunVerdict, VariantVerdict
 
-SCHEMA_VERSION: Final = 2
-"""Since 2, `processed`, `lost`, `loss_rate`, `duplicates` and `stranded` count copies, not messages."""
-READ_VERSIONS: Final = frozenset({1, 2})
-"""What a store may hold; the columns are the same."""
-CHANGED_COLUMNS: Final = frozenset({"processed", "lost", "loss_rate", "duplicates", "stranded"})
-"""What means something else in the rows of each version, and is not compared across them."""
+SCHEMA_VERSION: Final = 3
+"""Since 2, `processed`, `lost`, `loss_rate`, `duplicates` and `stranded` count copies, not messages. Since 3 a time in which a worker was at work
+is no outage of workers."""
+READ_VERSIONS: Final = frozenset({1, 2, 3})
+"""What a store may hold."""
+ADDED_COLUMNS: Final = frozenset({"completion_due_p99_s", "broker_down_s"})
+"""What files have since version 3, and rows of older ones have not."""
+_CHANGED_COLUMNS: Final = {
+    2: frozenset({"processed", "lost", "loss_rate", "duplicates", "stranded"}),
+    3: frozenset({"outage_workers_s"}),
+}
+"""By version, what has meant something else since then."""
+
+
+def is_comparable(column: str, version: int, other: int) -> bool:
+    """Whether a column means the same in the rows of two versions."""
+    least, most = sorted((version, other))
+    return not any(column in _CHANGED_COLUMNS.get(each, ()) for each in range(least + 1, most + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +72,12 @@ class Row:
     outage_publishers_s: float | None
     outage_workers_s: float | None
     """Times without service, of half a second or longer, in all; None where no fault struck."""
+    broker_down_s: float | None
+    """For how long no node of the broker answered, in all; None where no fault struck."""
     confirm_p99_s: float | None
     completion_p99_s: float | None
+    completion_due_p99_s: float | None
+    """From when messages were due by their publishers' rates; None without a rate."""
     throughput: float | None
     """Completions a second, from the release of the publishers to the last completion."""
     duration_s: float
@@ -108,8 +124,10 @@ def rows_of(run: RunVerdict, histories: Mapping[str, History], *, run_id: str, n
             ),
             outage_publishers_s=_outage_s(variant, "publishers"),
             outage_workers_s=_outage_s(variant, "workers"),
-            confirm_p99_s=variant.confirm_latency.p99 if variant.confirm_latency is not None else None,
-            completion_p99_s=variant.completion_latency.p99 if variant.completion_latency is not None else None,
+            broker_down_s=variant.broker_down.total_s if variant.broker_down is not None and _struck(variant) else None,
+            confirm_p99_s=_p99(variant.confirm_latency),
+            completion_p99_s=_p99(variant.completion_latency),
+            completion_due_p99_s=_p99(variant.completion_due_latency),
             throughput=_throughput(histories[variant.name]) if variant.name in histories else None,
             duration_s=variant.duration_s,
         )
@@ -122,8 +140,16 @@ def _lost(variant: VariantVerdict) -> int:
     return variant.counts.fates.get(Fate.LOST, 0)
 
 
+def _p99(latency: Percentiles | None) -> float | None:
+    return None if latency is None else latency.p99
+
+
+def _struck(variant: VariantVerdict) -> bool:
+    return any(fault.injected_s is not None for fault in variant.faults)
+
+
 def _outage_s(variant: VariantVerdict, who: str) -> float | None:
-    if not any(fault.injected_s is not None for fault in variant.faults):
+    if not _struck(variant):
         return None
     return sum((outage.end_s - outage.begin_s for outage in variant.outages if outage.who == who), 0.0)
 

@@ -22,7 +22,7 @@ from harness.files import MOST_NUMBER
 from harness.history.arrow import flags, numbers, texts
 from harness.history.parquet_file import WRITTEN, parquet_file
 from harness.plain import plain, shortened
-from harness.trend.rows import COLUMNS, READ_VERSIONS, SCHEMA_VERSION, Row
+from harness.trend.rows import ADDED_COLUMNS, COLUMNS, READ_VERSIONS, SCHEMA_VERSION, Row
 from harness.verdict.data import Outcome
 
 SUFFIX: Final = ".parquet"
@@ -54,14 +54,18 @@ SCHEMA: Final = pa.schema(
                 "recovery_s",
                 "outage_publishers_s",
                 "outage_workers_s",
+                "broker_down_s",
                 "confirm_p99_s",
                 "completion_p99_s",
+                "completion_due_p99_s",
                 "throughput",
             )
         ),
         pa.field("duration_s", _FIGURE, nullable=False),
     ]
 )
+_OLDER_SCHEMA: Final = pa.schema([field for field in SCHEMA if field.name not in ADDED_COLUMNS])
+"""What files of the versions 1 and 2 have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +179,12 @@ def _rows(path: Path) -> tuple[Row, ...]:
         if versions - READ_VERSIONS:
             others = ", ".join(sorted(str(version) for version in versions - READ_VERSIONS))
             raise ValueError(f"its rows have schema version {others}; this harness reads 1 to {SCHEMA_VERSION}")
-        if not schema.equals(SCHEMA):
+        older = max(versions, default=SCHEMA_VERSION) < SCHEMA_VERSION and schema.equals(_OLDER_SCHEMA)
+        if not schema.equals(SCHEMA) and not older:
             raise ValueError(f"its columns are not those of schema version {SCHEMA_VERSION}")
         table = file.read()
         table.validate(full=True)
-        rows = tuple(Row(**{name: values[name] for name in COLUMNS}) for values in table.to_pylist())
+        rows = tuple(Row(**{name: values.get(name) for name in COLUMNS}) for values in table.to_pylist())
         for row in rows:
             _check(row)
     return rows

@@ -11,7 +11,7 @@ from datetime import datetime
 from statistics import median
 from typing import Final, Literal
 
-from harness.trend.rows import CHANGED_COLUMNS, Row
+from harness.trend.rows import Row, is_comparable
 from harness.verdict.data import Outcome, worst
 
 
@@ -108,7 +108,7 @@ def _line(by_night: Sequence[Sequence[Row]]) -> Line:
                     [
                         getattr(row, measure.column)
                         for row in rows
-                        if measure.column not in CHANGED_COLUMNS or row.schema_version == newest.schema_version
+                        if is_comparable(measure.column, row.schema_version, newest.schema_version)
                     ]
                 )
                 for rows in by_night

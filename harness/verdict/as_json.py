@@ -42,7 +42,7 @@ def _texts(value: Any) -> Any:
 
 
 def from_json(text: str) -> RunVerdict:
-    """Read a verdict, of this version or 1: what version 1 does not have is empty. Raises HistoryError for anything else."""
+    """Read a verdict, of this version or an older one: what that does not have is empty. Raises HistoryError for anything else."""
     try:
         data = parse_json(text)
         version = data.get("schema_version")
@@ -53,7 +53,7 @@ def from_json(text: str) -> RunVerdict:
                 for cause in variant["causes"]:
                     cause.setdefault("settings", [])
             return _adapter().validate_json(json.dumps(data))
-        if version != SCHEMA_VERSION:
+        if version not in (2, SCHEMA_VERSION):
             raise HistoryError(f"the verdict has schema version {version}; this harness reads 1 to {SCHEMA_VERSION}")
         return _adapter().validate_json(text)
     except (ValueError, AttributeError, KeyError, TypeError, ValidationError) as error:

@@ -10,8 +10,8 @@ from enum import StrEnum
 
 from harness.errors import ExitCode
 
-SCHEMA_VERSION = 2
-"""Since 2 the fates, duplicates and losses count copies, not messages."""
+SCHEMA_VERSION = 3
+"""Since 2 the fates, duplicates and losses count copies, not messages. Since 3 a time in which a worker was at work is no outage of workers."""
 
 
 class Fate(StrEnum):
@@ -274,12 +274,29 @@ class FaultOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A time without service."""
+    """A time without service: publishers waited for confirms and none came, or work waited and no worker was at work."""
 
     who: str
     """`publishers` or `workers`."""
     begin_s: float
     end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSpan:
+    """A stretch of time."""
+
+    begin_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerDown:
+    """For how long no node of the broker answered, as faults had taken all of them down or frozen them."""
+
+    total_s: float
+    longest_s: float
+    times: tuple[TimeSpan, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -509,7 +526,9 @@ class VariantVerdict:
     """From when a message was due by its publisher's rate to the completion of its work; None where no publisher has a rate."""
     completion_due_latency_detail: LatencyDetail | None = None
     schedule: Schedule | None = None
-    """None where no publisher has a rate."""
+    """None where no publisher has a rate, and where a machine was lost."""
+    broker_down: BrokerDown | None = None
+    """None where no broker was started."""
 
     @property
     def explained(self) -> tuple[str, ...]:

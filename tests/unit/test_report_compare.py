@@ -74,11 +74,21 @@ def test_what_counts_messages_in_one_run_and_copies_in_the_other_is_not_compared
     rows = {row.what for row in found["guarantee"].rows}
     assert not rows & CHANGED
     assert {"published", "deliveries", "publish to confirm: 99%", "step 1 (kill): next work after its end"} <= rows
-    (row,) = found["Not compared"].rows
-    assert (row.left, row.right) == (
-        "counts messages (verdict version 1)",
-        "counts copies (verdict version 2)",
-    )
+    assert [(row.left, row.right) for row in found["Not compared"].rows] == [
+        ("counts messages (verdict version 1)", "counts copies (verdict version 3)"),
+        ("no work was completed (verdict version 1)", "no worker was at work (verdict version 3)"),
+    ]
+
+
+def test_outages_of_workers_are_not_compared_with_those_of_version_2() -> None:
+    _, right = both()
+    old = replace(samples.every_fate().run, schema_version=2)
+    found = sections(Side("old", old, {}), right)
+    rows = {row.what for row in found["guarantee"].rows}
+    assert rows >= CHANGED
+    assert {"outages of publishers", "broker down for"} <= rows
+    assert not {"outages of workers", "longest outage of workers"} & rows
+    assert [row.what for row in found["Not compared"].rows] == ["outages of workers"]
 
 
 def test_two_runs_of_version_1_are_compared_in_full() -> None:

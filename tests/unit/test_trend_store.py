@@ -123,7 +123,7 @@ def test_what_cannot_be_read_is_left_out_with_a_warning(tmp_path: Path) -> None:
     assert found.rows == rows()
     told = {re.search(r"(\w+)\.parquet was left out: .+", warning)[1] for warning in found.warnings}  # type: ignore[index]
     assert told == {"cut", "empty", "text", "flipped", "other", "old", "fewer", "odd", "folder"}
-    assert any("schema version 0; this harness reads 1 to 2" in warning for warning in found.warnings)
+    assert any("schema version 0; this harness reads 1 to 3" in warning for warning in found.warnings)
 
 
 def test_a_store_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -63,6 +63,17 @@ def test_a_verdict_of_version_1_is_read_with_nothing_where_it_has_no_figure(run:
     assert found.variants[0].counts.fates == run.variants[0].counts.fates
 
 
+def test_a_verdict_of_version_2_is_read_without_the_figures_that_came_later(run: RunVerdict) -> None:
+    data = json.loads(to_json(run))
+    data["schema_version"] = 2
+    for variant in data["variants"]:
+        for later in ("completion_due_latency", "completion_due_latency_detail", "schedule", "broker_down"):
+            del variant[later]
+    found = from_json(json.dumps(data))
+    assert found.schema_version == 2
+    assert {each.broker_down for each in found.variants} == {None}
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 99}', "nonsense"])
 def test_what_is_no_verdict_is_refused(text: str) -> None:
     with pytest.raises(HistoryError):

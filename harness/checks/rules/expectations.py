@@ -282,6 +282,8 @@ def _times(expect: Expectations, observed: Observed) -> Iterator[ExpectationResu
     if expect.outage is not None:
         yield from _time("outage.publishers", expect.outage.publishers, observed.outages.longest_publishers_s)
         yield from _time("outage.workers", expect.outage.workers, observed.outages.longest_workers_s)
+        down = observed.broker_down
+        yield from _time("outage.broker", expect.outage.broker, None if down is None else down.longest_s)
     if expect.latency is not None:
         yield from _latency("latency.confirm", expect.latency.confirm, observed.confirm_latency)
         yield from _latency("latency.completion", expect.latency.completion, observed.completion_latency)

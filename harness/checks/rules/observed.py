@@ -10,7 +10,7 @@ from harness.checks.rules.timing import Outages
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.sessions import TrafficError
 from harness.events import ErrorObserved
-from harness.verdict.data import Counts, FaultOutcome, Percentiles, Place, WorkerFigures
+from harness.verdict.data import BrokerDown, Counts, FaultOutcome, Percentiles, Place, WorkerFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Observed:
     faults: tuple[FaultOutcome, ...]
     workers: tuple[WorkerFigures, ...]
     outages: Outages
+    broker_down: BrokerDown | None
     confirm_latency: Percentiles | None
     completion_latency: Percentiles | None
     completion_due_latency: Percentiles | None
