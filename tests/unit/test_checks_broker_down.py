@@ -71,6 +71,14 @@ def test_a_node_that_was_never_healed_is_down_until_the_last_event() -> None:
     assert times(story) == [(1001, 7001)]
 
 
+def test_a_node_that_lets_a_worker_consume_is_up_whenever_the_harness_learns_of_it() -> None:
+    story = a_run()
+    story.events += strike(KILL, "n1", at_ns=1000 * MS, healed_ns=4000 * MS)
+    story.now = 3199 * MS
+    story.consume(1, connection=2)
+    assert times(story) == [(1001, 3200)]
+
+
 @pytest.mark.parametrize("target", ["worker-1", "n2"])
 def test_other_faults_leave_it_up(target: str) -> None:
     story = a_run(nodes=2)

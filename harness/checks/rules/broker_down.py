@@ -15,8 +15,8 @@ from harness.verdict.data import BrokerDown, TimeSpan
 def broker_down(tally: MessageTable, struck: Sequence[FaultRecord], events: Sequence[Event]) -> BrokerDown | None:
     """Find the times in which every node was down or frozen; None if no broker was started.
 
-    A node is down from when the first connection was seen to end, or else from the end of the strike, until it was started again and answered,
-    or was thawed. One that was never healed is down until the last event.
+    A node is down from when the first connection was seen to end, or else from the end of the strike, until it was started again and answered
+    the harness or let a worker consume, or was thawed. One that was never healed is down until the last event.
     """
     nodes = next((event.nodes for event in events if isinstance(event, BrokerStarted)), ())
     if not nodes:
@@ -32,7 +32,9 @@ def broker_down(tally: MessageTable, struck: Sequence[FaultRecord], events: Sequ
         if down == len(nodes):
             times.append((since_ns, at_ns))
         down, since_ns = down + change, at_ns
-    spans = tuple(TimeSpan(tally.seconds(begin), tally.seconds(end)) for begin, end in _merged(times))
+    served_ns = sorted(session.since_ns for session in tally.sessions)
+    ends = ((begin, next((at_ns for at_ns in served_ns if at_ns > begin), NEVER), end) for begin, end in _merged(times))
+    spans = tuple(TimeSpan(tally.seconds(begin), tally.seconds(min(served, end))) for begin, served, end in ends)
     lengths = [span.end_s - span.begin_s for span in spans]
     return BrokerDown(sum(lengths, 0.0), max(lengths, default=0.0), spans)
 
