@@ -17,6 +17,7 @@ from harness.events import Event, FaultHealed, FaultInjected, FaultMissed
 from harness.faults.registry import actions
 from harness.scenario.scenario import scenario_model
 from harness.traffic.spec import Target
+from tests.unit.fake_pooled import printed
 
 
 class Told(list[Event]):
@@ -31,7 +32,9 @@ class Told(list[Event]):
                 "timeline": [step if len(step) == 2 else {"close": "connections"} | step for step in steps],
             }
         )
-        broker = broker or SimpleNamespace(nodes=("n1",), control=lambda *_: ControlResult(0, "", ""))
+        broker = broker or SimpleNamespace(
+            nodes=("n1",), alive=lambda _node: True, control=lambda *_, **_options: ControlResult(0, printed(0), "")
+        )
         processes: Any = SimpleNamespace(pause=None, kill=None, resume=None)
         return Timeline(
             scenario,
