@@ -17,38 +17,44 @@ help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
 
 # ensurepip is a package of its own on Debian and Ubuntu.
-$(RUN): pyproject.toml requirements.lock
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1)"; exit 1; }
 	@echo "making an environment in $(VENV)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) 2>/dev/null || { \
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { \
 	  rm -rf $(VENV); \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install python3-venv >/dev/null && $(PYTHON) -m venv $(VENV); \
 	  else echo "Python's venv module is missing; install it: apt-get install python3-venv"; exit 1; fi; }
+
+EDITABLE = @$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+
+$(RUN): pyproject.toml requirements.lock | $(BIN)/python
 	@$(BIN)/python tools/install.py requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(EDITABLE)
 	@touch $@
 
-$(STAMP): $(RUN) requirements-dev.lock
+# What developing needs holds all that a run needs: one installation makes both.
+$(STAMP): pyproject.toml requirements.lock requirements-dev.lock | $(BIN)/python
 	@$(BIN)/python tools/install.py requirements-dev.lock
-	@touch $@
+	$(EDITABLE)
+	@touch $(RUN) $@
 
 demo: $(RUN) ## set everything up and run the broker restart scenario
 	@$(BIN)/chaos setup --if-needed
 	$(BIN)/chaos run scenarios/broker_restart.yaml
 
-test: $(STAMP) ## set everything up and run all tests
+test: $(STAMP) ## set everything up and run the tests of every change: all but the slow ones
 	@$(BIN)/chaos setup --if-needed
 	$(BIN)/python -m pytest $(SPREAD)
 
-nightly: $(STAMP) ## tests that take many minutes: cases and drawn scenarios on real brokers, held against the oracle
-	$(BIN)/python -m pytest $(SPREAD) -m nightly
+nightly: $(STAMP) ## the slow tests: every backend, client and version, cases and drawn scenarios held against the oracle
+	EXAMPLES_OF_100=1000 $(BIN)/python -m pytest $(SPREAD) -m "slow or hypothesis"
 
 check: $(STAMP) lint types unit ## format, lint, types and unit tests, in seconds
 
-unit: $(STAMP) ## tests that need no broker and no browser, but for the slow ones
-	$(BIN)/python -m pytest $(SPREAD) -m "not browser and not slow" tests/unit
+unit: $(STAMP) ## tests that need no broker, no browser and no second
+	$(BIN)/python -m pytest $(SPREAD) -m "not browser and not seconds and not slow" tests/unit
 
-integration: $(STAMP) ## tests on real brokers
+integration: $(STAMP) ## tests on real brokers, but for the slow ones
 	$(BIN)/python -m pytest $(SPREAD) tests/integration
 
 format: $(STAMP)

@@ -7,9 +7,13 @@ import signal
 
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.examples import examples
+
 # A loaded machine is slow, and no example is wrong for it.
 SLOW_IS_NOT_WRONG = [HealthCheck.too_slow]
-settings.register_profile("any machine", deadline=None, suppress_health_check=SLOW_IS_NOT_WRONG)
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=SLOW_IS_NOT_WRONG, max_examples=examples(30)
+)
 # Whoever runs the same tests again and again asks whether they fail, not what fails at the least.
 settings.register_profile(
     "repeatable",

@@ -47,7 +47,6 @@ class Case:
     """Queues that another program consumes from."""
     own_broker: bool = False
     """Whether it needs a broker of its own: a cluster, or settings of its own."""
-    slow: bool = False
     since: str = ""
     """The first version of RabbitMQ that knows what it needs."""
     before: str = ""
@@ -796,7 +795,6 @@ controls:
         Want(RED, {DONE: (300, 2999), LOST: (1, 2700)}, causes=(("exchange", "quorum"),)),
         controls={"mandatory": Want(GREEN, {DONE: (300, 3000)}, figures={"returned": (1, 3000)})},
         own_broker=True,
-        slow=True,
         before="4.0",
     ),
     Case(
@@ -816,7 +814,6 @@ timeline:
 """,
         Want(RED, {DONE: (1800, 3599), LOST: (1, 1800)}, causes=(("exchange", "quorum"),)),
         own_broker=True,
-        slow=True,
         before="4.0",
     ),
     Case(
@@ -825,7 +822,6 @@ timeline:
         HOME_NODE_DOWN,
         Want(GREEN, {DONE: 3000}),
         own_broker=True,
-        slow=True,
         since="4.0",
     ),
     Case(
@@ -847,7 +843,6 @@ expect: {lost: 0, duplicates: 0}
             figures={"duplicates": (1, 80), "unexplained_duplicates": 0},
         ),
         own_broker=True,
-        slow=True,
     ),
     Case(
         "consumer timeout",
@@ -867,7 +862,6 @@ expect: {lost: 0, duplicates: ">= 1"}
             figures={"duplicates": (1, 140), "unexplained_duplicates": 0},
         ),
         own_broker=True,
-        slow=True,
         since="3.12",
     ),
 )

@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from harness.broker.making import MakeBroker
+from harness.broker.pool import BrokerPool
 from harness.broker.protocol import Broker, BrokerSettings
 from harness.broker.select import select
 from harness.ledger import Ledger
-from tests.integration.backends import BACKENDS, require
+from tests.integration.backends import BACKENDS, EVERY_CHANGE, require
 from tests.integration.stage import CLIENTS, Stage
 
 HERE = Path(__file__).parent
-SHARED = {"broker", "lasting", "one", "booted", "theirs"}
+SHARED = {"broker", "lasting", "one", "booted", "theirs", "lend"}
 """Fixtures that are, or give, a broker which several tests use one after the other."""
 
 
@@ -36,13 +38,20 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share a broker in one process where pytest-xdist spreads them over several."""
+    """Keep the tests that share a broker in one process, and leave to the night what repeats a test on another pair of client and broker."""
     for item in items:
+        if item.path.parent != HERE:
+            continue
+        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         shared = SHARED & set(getattr(item, "fixturenames", ()))
-        if item.path.parent == HERE and shared and item.get_closest_marker("xdist_group") is None:
-            parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-            which = "-".join(str(parameters[name]) for name in sorted(shared & parameters.keys()))
+        if shared and item.get_closest_marker("xdist_group") is None:
+            named = sorted((shared | {"backend"}) & parameters.keys())
+            which = "-".join(str(parameters[name]) for name in named)
             item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{which}"))
+        if {"stage", "broker"} <= parameters.keys():
+            pair = (parameters["stage"], parameters["broker"])
+            if pair not in EVERY_CHANGE:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +72,23 @@ def started_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
             return broker
 
         yield started
+
+
+@pytest.fixture(scope="session")
+def lend() -> Iterator[Callable[[str], MakeBroker]]:
+    """Gives what makes the brokers of a backend for whole runs: one run after the other has the same broker, in a virtual host of its own."""
+    with ExitStack() as stack:
+        ledgers = iter([Ledger(f"brokers-{secrets.token_hex(6)}") for _ in BACKENDS])  # among the session's own
+
+        @cache
+        def maker(backend: str) -> MakeBroker:
+            require(backend)
+            pool = stack.enter_context(closing(BrokerPool(next(ledgers))))
+            return pool.maker(lambda settings, ledger: (select(backend, settings, ledger).broker, "test"), backend)
+
+        yield maker
+        for unused in ledgers:
+            unused.close()
 
 
 @pytest.fixture(params=BACKENDS)

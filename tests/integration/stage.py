@@ -49,7 +49,7 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 
     Retrying(
         stop=stop_after_delay(PATIENCE_S),
-        wait=wait_fixed(0.005),
+        wait=wait_fixed(0.02),
         retry=retry_if_result(lambda result: not result),
         retry_error_callback=give_up,
     )(condition)

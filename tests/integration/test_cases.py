@@ -26,7 +26,7 @@ from tests.integration.backends import BACKENDS
 from tests.integration.cases import ACCUSES, CASES, Case, Range, Want
 from tests.integration.lent import lent
 
-pytestmark = pytest.mark.nightly
+pytestmark = pytest.mark.slow
 
 TOGETHER = [
     pytest.param(*each.values, marks=[*each.marks, pytest.mark.xdist_group(f"lent {each.values[0]}")])
@@ -98,9 +98,7 @@ def executed(case: Case, backend: str, started_broker: Callable[[str], Broker], 
 
 
 @pytest.mark.parametrize("backend", TOGETHER)
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, id=str(case), marks=[pytest.mark.slow] * case.slow) for case in CASES]
-)
+@pytest.mark.parametrize("case", [pytest.param(case, id=str(case)) for case in CASES])
 def test_the_verdict_is_true(case: Case, backend: str, started_broker: Callable[[str], Broker], tmp_path: Path) -> None:
     if case.since and is_older(backend, case.since):
         pytest.skip(f"the {backend} broker is older than RabbitMQ {case.since}")

@@ -209,6 +209,7 @@ def test_three_nodes_are_one_cluster_and_survive_the_loss_of_one(
     assert things(client, label) == {"containers": 0, "volumes": 0, "networks": 0}
 
 
+@pytest.mark.slow
 def test_three_nodes_that_are_killed_at_once_come_back_with_what_they_had(make: Make) -> None:
     broker = make(nodes=3)
     broker.start()

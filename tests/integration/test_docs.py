@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import os
 import re
 import shlex
@@ -13,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.backends import require
-from tests.unit.doc_blocks import OUTPUT, PAGES, PART, ROOT, Block, blocks, commands
-from tests.unit.test_docs_recipes import EXTENDING, install_fault
+from tests.unit.doc_blocks import OUTPUT, PAGES, PART, ROOT, blocks, commands
+from tests.unit.test_docs_recipes import install_fault
 
 pytestmark = pytest.mark.native
 
@@ -59,8 +60,8 @@ def test_the_first_run_goes_as_its_page_says(tmp_path: Path) -> None:
     )
 
 
-WHOLE = [
-    pytest.param(page, block, id=f"{page.stem}-{block.title or block.line}")
+WHOLE = {
+    f"{page.stem}-{block.title or block.line}".removesuffix(".yaml"): block
     for page in PAGES
     for block in blocks(page.read_text(encoding="utf-8"))
     if block.language == "yaml"
@@ -69,14 +70,30 @@ WHOLE = [
     and "jobs:" not in block.text
     and block.title not in CHANGED
     and not block.title.startswith("wrong")
-]
+}
+"""Every whole scenario, by its page and its title or line."""
 
 
-@pytest.mark.parametrize(("page", "block"), WHOLE)
-def test_a_scenario_that_a_page_shows_comes_out_as_expected(page: Path, block: Block, tmp_path: Path) -> None:
+RESTARTS = {name for name, block in WHOLE.items() if "restart: broker" in block.text}
+"""Each takes as long as all others together."""
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(sorted(WHOLE.keys() - RESTARTS), id="without a restart"),
+        pytest.param(sorted(RESTARTS), id="with a restart", marks=pytest.mark.slow),
+    ],
+)
+def test_the_scenarios_that_pages_show_come_out_as_expected(names: list[str], tmp_path: Path) -> None:
+    """All in one command, so that they share its brokers."""
     require("native")
-    library = install_fault(tmp_path) if page == EXTENDING else None
-    path = tmp_path / "scenario.yaml"
-    path.write_text(block.text, encoding="utf-8")
-    result = chaos(["run", path.name, "--quiet"], tmp_path, library)
-    assert result.returncode == (1 if block.title in VIOLATED else 0), result.stdout
+    library = install_fault(tmp_path)
+    for name in names:
+        (tmp_path / f"{name}.yaml").write_text(WHOLE[name].text, encoding="utf-8")
+    result = chaos(["run", *(f"{name}.yaml" for name in names), "--quiet"], tmp_path, library)
+    verdicts = [json.loads(path.read_text(encoding="utf-8")) for path in tmp_path.glob("reports/2*/verdict.json")]
+    outcomes = {Path(verdict["file"]).stem: verdict["outcome"] for verdict in verdicts}
+    expected = {name: "violated" if WHOLE[name].title in VIOLATED else "as expected" for name in names}
+    assert outcomes == expected, result.stdout
+    assert result.returncode == ("violated" in expected.values()), result.stdout

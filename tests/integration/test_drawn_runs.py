@@ -22,13 +22,12 @@ from tests.oracle.judged import disagreements
 from tests.oracle.oracle import Oracle
 from tests.oracle.real import draw_real
 
-pytestmark = pytest.mark.nightly
+pytestmark = pytest.mark.slow
 
 FIRST = int(os.environ.get("DRAWN_FIRST_SEED", "0"))
 SEEDS = range(FIRST, FIRST + int(os.environ.get("DRAWN_RUNS", "8")))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", TOGETHER[:1])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_judge_agrees_with_the_oracle_on_a_real_run(

@@ -198,7 +198,7 @@ def test_a_queue_beyond_the_quick_way_is_looked_at_too(stage: Stage, monkeypatch
     assert queue(look(stage), stage.queue).ready == 3
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=[BACKENDS[0], pytest.param("container", marks=[pytest.mark.container, pytest.mark.slow])])
 def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
     """Three nodes of a test's own."""
     require(request.param)

@@ -100,6 +100,7 @@ def test_a_night_is_spread_over_the_workers_and_its_runs_lie_here(engine: DaskEn
     wait_for_nothing_left(engine)
 
 
+@pytest.mark.slow
 def test_a_matrix_is_spread_over_the_workers(engine: DaskEngine, tmp_path: Path) -> None:
     command = Command(engine, tmp_path, "matrix", QUICK[0], "--over", "queues.tasks.type=classic,quorum")
     wait_for_runs(engine, 2)
@@ -124,6 +125,7 @@ KILLS_AT_FIRST = "34"
 """A seed of which the first schedule of one step kills a worker of `worker_kill.yaml` that holds deliveries."""
 
 
+@pytest.mark.slow
 def test_an_exploration_runs_on_the_workers_and_is_seen_to_catch_the_loss_of_the_control(
     engine: DaskEngine, tmp_path: Path
 ) -> None:
@@ -139,6 +141,7 @@ def test_an_exploration_runs_on_the_workers_and_is_seen_to_catch_the_loss_of_the
     wait_for_nothing_left(engine)
 
 
+@pytest.mark.slow
 def test_a_loss_is_found_on_the_workers_and_shrunk(engine: DaskEngine, tmp_path: Path) -> None:
     scenario = tmp_path / "automatic.yaml"
     text = Path("scenarios/worker_kill.yaml").read_text().partition("controls:")[0]
@@ -154,6 +157,7 @@ def test_a_loss_is_found_on_the_workers_and_shrunk(engine: DaskEngine, tmp_path:
     wait_for_nothing_left(engine)
 
 
+@pytest.mark.slow
 def test_ctrl_c_reaches_the_run_and_its_report_lies_here(engine: DaskEngine, tmp_path: Path) -> None:
     command = Command(engine, tmp_path, "nightly", QUICK[0], "--budget", "1s")
     wait_for_runs(engine, 1)

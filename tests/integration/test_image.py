@@ -10,6 +10,7 @@ from pathlib import Path
 import docker
 import pika
 import pytest
+from _pytest.mark.structures import ParameterSet
 from docker.models.containers import Container
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
@@ -86,7 +87,15 @@ def client() -> Iterator[docker.DockerClient]:
         yield client
 
 
-@pytest.fixture(scope="module", params=images() or [NONE])
+IMAGES = images()
+
+
+def each_of(found: list[str]) -> list[ParameterSet]:
+    """Every change looks at the last one, the newest; the night at the others."""
+    return [*(pytest.param(image, marks=pytest.mark.slow) for image in found[:-1]), *map(pytest.param, found[-1:])]
+
+
+@pytest.fixture(scope="module", params=each_of(IMAGES or [NONE]))
 def booted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
     require("container")
     if request.param == NONE:
@@ -175,7 +184,7 @@ def test_the_data_lie_in_the_volume(booted: Booted, client: docker.DockerClient)
     assert {"5672/tcp", "15672/tcp"} <= client.images.get(booted.image).attrs["Config"]["ExposedPorts"].keys()
 
 
-@pytest.mark.parametrize("image", [image for image in images() if image.startswith(REPOSITORY)] or [BUILT_IMAGE])
+@pytest.mark.parametrize("image", each_of([image for image in IMAGES if image.startswith(REPOSITORY)] or [BUILT_IMAGE]))
 def test_a_built_image_tells_when_it_is_healthy(image: str, client: docker.DockerClient) -> None:
     assert client.images.get(image).attrs["Config"].get("Healthcheck"), (
         "it is of before the health check; build it again"

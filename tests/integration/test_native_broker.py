@@ -332,6 +332,7 @@ def test_three_nodes_form_a_cluster(make: Make) -> None:
     assert [broker.alive(node) for node in range(3)] == [True, True, True]
 
 
+@pytest.mark.slow
 def test_three_nodes_that_are_killed_at_once_come_back_with_what_they_had(make: Make) -> None:
     """Each waits for the others when it boots: none comes back that is waited for before the next is started."""
     broker = make(nodes=3, start_timeout_s=120.0)

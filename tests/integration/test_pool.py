@@ -25,7 +25,7 @@ from harness.faults.registry import actions
 from harness.process_mark import ProcessMark
 from harness.scenario.load import load
 from harness.verdict.data import Fate, Outcome
-from tests.integration.backends import ALONE
+from tests.integration.backends import ALONE, BACKENDS, first_on
 from tests.integration.stage import state_below, wait_until
 from tests.integration.test_runs import chaos, processes_of
 
@@ -111,6 +111,7 @@ def log(result: RunResult, variant: str) -> str:
     return path.read_text()
 
 
+@first_on("container")
 def test_a_run_with_a_control_has_one_broker_and_a_kill_shows_in_its_own_variant_alone(shared: Shared) -> None:
     result = shared.run(KILLED_THEN_WITHOUT)
     guarantee, control = result.verdict.variants
@@ -133,6 +134,7 @@ def test_a_run_with_a_control_has_one_broker_and_a_kill_shows_in_its_own_variant
     assert of_control in log(result, control.name)
 
 
+@first_on("native")
 def test_runs_one_after_the_other_see_neither_queues_nor_counts_nor_clients_of_each_other(shared: Shared) -> None:
     first = shared.run(PLAIN.replace("QUEUE", "first").replace("FRESH", "false"))
     second = shared.run(PLAIN.replace("QUEUE", "second").replace("FRESH", "false"))
@@ -148,6 +150,7 @@ def test_runs_one_after_the_other_see_neither_queues_nor_counts_nor_clients_of_e
         assert not result.verdict.variants[0].notes
 
 
+@first_on("container")
 def test_what_died_in_an_earlier_run_is_not_counted_in_the_next(shared: Shared) -> None:
     drops = """
 name: drops
@@ -170,6 +173,7 @@ expect: {dropped: ">= 1", lost: 0}
     assert counted == (dropped if before.dead_lettered else 0), "the broker counted on, and the second run began there"
 
 
+@first_on("native")
 def test_a_step_closes_the_connections_of_its_own_variant(shared: Shared) -> None:
     closes = """
 name: closes
@@ -187,6 +191,7 @@ timeline:
     assert len(shared.brokers) == 1
 
 
+@first_on("native")
 def test_between_two_variants_a_broker_is_as_it_was_after_its_boot(shared: Shared) -> None:
     shared.run(PLAIN.replace("QUEUE", "first").replace("FRESH", "false"))
     shared.run("{name: quorum, queues: {q: {type: quorum}}, publishers: {messages: 50}, workers: {count: 1}}")
@@ -200,28 +205,31 @@ def _hosts(broker: Broker) -> list[bytes]:
     return found
 
 
-@pytest.mark.parametrize(
-    "harm",
-    [
-        ("set_policy", "p", ".*", '{"max-length": 5}'),
-        ("add_user", "somebody", "secret"),
-        ("set_vm_memory_high_watermark", "0.0001"),
-        ("add_vhost", "left"),
-    ],
-    ids=lambda harm: harm[0],
+HARMS = (
+    ("set_policy", "p", ".*", '{"max-length": 5}'),
+    ("add_user", "somebody", "secret"),
+    ("set_vm_memory_high_watermark", "0.0001"),
+    ("add_vhost", "left"),
 )
-def test_what_was_left_on_a_broker_costs_it_its_next_user(shared: Shared, harm: tuple[str, ...]) -> None:
+
+
+@first_on("native")
+@pytest.mark.parametrize(
+    "harms", [pytest.param(HARMS[:1], id="one"), pytest.param(HARMS, id="all", marks=pytest.mark.slow)]
+)
+def test_what_was_left_on_a_broker_costs_it_its_next_user(shared: Shared, harms: tuple[tuple[str, ...], ...]) -> None:
     """Also where nobody saw how it came there."""
     plain = PLAIN.replace("QUEUE", "other").replace("FRESH", "false")
     shared.run(plain)
-    (broker,) = shared.brokers
-    assert broker.control(*harm).exit_code == 0
-    result = shared.run(plain)
-    assert result.verdict.outcome is Outcome.AS_EXPECTED, result.verdict.headline
-    assert len(shared.brokers) == 2
-    assert "could not be used again" in origin(result, "guarantee")
+    for boots, harm in enumerate(harms, start=2):
+        assert shared.brokers[-1].control(*harm).exit_code == 0
+        result = shared.run(plain)
+        assert result.verdict.outcome is Outcome.AS_EXPECTED, result.verdict.headline
+        assert (harm[0], len(shared.brokers)) == (harm[0], boots)
+        assert "could not be used again" in origin(result, "guarantee")
 
 
+@first_on("native")
 def test_each_variant_that_wants_a_fresh_broker_boots_one(shared: Shared) -> None:
     scenario = PLAIN.replace("QUEUE", "other").replace("FRESH", "true")
     scenario += "controls: {again: {set: {workers.prefetch: 3}, expect: {lost: 0}}}\n"
@@ -235,7 +243,11 @@ def test_each_variant_that_wants_a_fresh_broker_boots_one(shared: Shared) -> Non
 
 
 @ALONE
-@pytest.mark.parametrize(("options", "boots"), [((), 1), (("--fresh",), 2)], ids=["shared", "fresh"])
+@first_on("native")
+@pytest.mark.parametrize(
+    ("options", "boots"),
+    [pytest.param((), 1, id="shared"), pytest.param(("--fresh",), 2, id="fresh", marks=pytest.mark.slow)],
+)
 def test_a_command_boots_one_broker_or_one_for_each_variant(
     backend: str, tmp_path: Path, options: tuple[str, ...], boots: int
 ) -> None:
@@ -252,7 +264,15 @@ def test_a_command_boots_one_broker_or_one_for_each_variant(
 
 
 @ALONE
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "Ctrl-C"])
+@pytest.mark.parametrize(
+    ("backend", "number"),
+    [
+        pytest.param(*each.values, number, id=f"{each.values[0]}-{name}", marks=[*each.marks, *marks])
+        for each in BACKENDS
+        for name, number, marks in (("SIGKILL", signal.SIGKILL, []), ("Ctrl-C", signal.SIGINT, [pytest.mark.slow]))
+    ],
+    indirect=["backend"],
+)
 def test_a_command_that_ends_in_its_second_variant_leaves_nothing(
     backend: str, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from harness.broker.docker_engine import LABEL_OWNER, connect
-from harness.broker.select import select
+from harness.broker.making import MakeBroker
 from harness.engine.judging import RunResult, judge_again
 from harness.engine.run import run
 from harness.events import FaultInjected
@@ -25,8 +25,7 @@ from harness.history.parquet import to_frame, write
 from harness.process_mark import ProcessMark
 from harness.scenario.load import load
 from harness.verdict.data import Fate, Outcome, Place, RunVerdict, VariantVerdict
-from tests.integration.backends import ALONE
-from tests.integration.stage import CLIENTS
+from tests.integration.backends import ALONE, EVERY_CHANGE, each_pair, first_on
 
 Run = Callable[[str], RunResult]
 
@@ -40,16 +39,11 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def run_text(backend: str, tmp_path: Path) -> Run:
+def run_text(backend: str, lend: Callable[[str], MakeBroker], tmp_path: Path) -> Run:
     def execute(text: str) -> RunResult:
         path = tmp_path / "scenario.yaml"
         path.write_text(text)
-        return run(
-            load(path, actions()),
-            reports=tmp_path / "reports",
-            seed=7,
-            make_broker=lambda settings, book: (select(backend, settings, book).broker, "test"),
-        )
+        return run(load(path, actions()), reports=tmp_path / "reports", seed=7, make_broker=lend(backend))
 
     return execute
 
@@ -59,7 +53,7 @@ def only(result: RunResult) -> VariantVerdict:
     return variant
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@each_pair(EVERY_CHANGE[:1])
 def test_a_restart_and_a_kill_lose_nothing_and_the_control_shows_the_loss(run_text: Run, client: str) -> None:
     result = run_text(
         f"client: {client}"
@@ -86,7 +80,7 @@ controls:
     assert control.counts.fates[Fate.LOST] == control.faults[1].taken > 0
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@each_pair()
 def test_automatic_acks_lose_exactly_what_the_worker_held(run_text: Run, client: str) -> None:
     variant = only(
         run_text(
@@ -109,13 +103,12 @@ expect: {lost: ">= 1", lost_at: {worker: ">= 1", broker: 0, publisher: 0, unknow
     assert cause.count == killed.delivered - killed.processed == variant.counts.fates[Fate.LOST]
 
 
+@first_on("container")
 def test_a_violated_expectation_is_told_with_its_cause(run_text: Run) -> None:
     result = run_text(
         """
 name: violated
-queues: {tasks: {durable: false}}
-broker: {permit: [transient_nonexcl_queues]}
-publishers: {messages: 500}
+publishers: {messages: 500, persistent: false}
 workers: {count: 1, work: 2ms}
 timeline:
   - after: {confirmed: 500}
@@ -124,9 +117,10 @@ timeline:
     )
     variant = only(result)
     assert result.verdict.outcome is Outcome.VIOLATED
-    assert {cause.setting for cause in variant.causes} == {"queues.tasks.durable: true"}
+    assert {cause.setting for cause in variant.causes} == {"publishers.persistent: true"}
 
 
+@first_on("native")
 def test_publishers_go_on_until_the_last_step_has_struck_and_others_keep_their_own_end(
     run_text: Run, tmp_path: Path
 ) -> None:
@@ -134,15 +128,15 @@ def test_publishers_go_on_until_the_last_step_has_struck_and_others_keep_their_o
         """
 name: as long as the timeline
 publishers:
-  - {name: open, count: 2, duration: timeline, rate: 300}
+  - {name: open, count: 2, duration: timeline, rate: 100}
   - {name: short, duration: 100ms, rate: 100}
   - {name: counted, messages: 300, rate: 200}
 workers: {count: 2, work: 4ms}
 timeline:
   - at: 500ms
     close: {connections: all, times: 2, every: 100ms}
-  - after: {processed: 600}
-    pause: {worker: any, for: 1s}
+  - after: {processed: 500}
+    pause: {worker: any, for: 500ms}
 """
     )
     variant = only(result)
@@ -161,6 +155,7 @@ timeline:
     assert {each.action: each.times for each in variant.faults} == {"pause": 1, "close": 2}
 
 
+@first_on("container")
 def test_a_killed_publisher_goes_on_where_it_was(run_text: Run) -> None:
     variant = only(
         run_text(
@@ -179,6 +174,7 @@ timeline:
     assert variant.counts.publishes > 2000, "what was unsettled must have been published again"
 
 
+@first_on("container")
 def test_a_second_declaration_is_refused_and_harms_nothing(run_text: Run) -> None:
     variant = only(
         run_text(
@@ -196,12 +192,13 @@ expect: {errors: {code: 406, text: PRECONDITION_FAILED}}
     assert variant.outcome is Outcome.AS_EXPECTED, variant.headline
 
 
+@first_on("native")
 def test_pause_and_scale_and_by_hand_and_connections(run_text: Run) -> None:
     variant = only(
         run_text(
             """
 name: many
-publishers: {messages: 5000, rate: 2000}
+publishers: {messages: 2500, rate: 2000}
 workers: {count: 2, work: 4ms, prefetch: 5}
 timeline:
   - after: {processed: 100}
@@ -214,18 +211,19 @@ timeline:
     close: connections
   - after: {confirmed: 1200}
     pause: {broker: any, for: 300ms}
-  - after: {processed: 4000}
+  - after: {processed: 2000}
     pause: {worker: worker-3, for: 300ms}
-  - after: {confirmed: 5003}
+  - after: {confirmed: 2503}
     publish: the last one
 """
         )
     )
     assert variant.outcome is Outcome.AS_EXPECTED, variant.headline
-    assert variant.counts.published == 5004
+    assert variant.counts.published == 2504
     assert len(variant.workers) == 3
 
 
+@first_on("native")
 def test_a_quorum_queue_gives_up_on_a_poison_message(run_text: Run) -> None:
     variant = only(
         run_text(
@@ -244,6 +242,7 @@ expect: {dead_lettered: 1, processed: 3}
     assert variant.workers[0].incarnations == 4
 
 
+@first_on("container")
 def test_a_poison_message_of_two_attempts_is_done_by_the_third_process(run_text: Run) -> None:
     variant = only(
         run_text(
@@ -259,6 +258,7 @@ expect: {processed: 4}
     assert variant.workers[0].incarnations == 3
 
 
+@first_on("native")
 def test_work_that_fails_three_times_is_done_after_three_rounds_of_a_retry_loop(run_text: Run) -> None:
     result = run_text(
         """
@@ -276,6 +276,7 @@ expect: {processed: 40}
     assert sum(worker.rejected for worker in variant.workers) == 30
 
 
+@first_on("container")
 def test_an_idle_kill_is_inconclusive(run_text: Run) -> None:
     variant = only(
         run_text(
@@ -293,6 +294,7 @@ timeline:
     assert "at risk" in " ".join(variant.reasons)
 
 
+@first_on("native")
 def test_the_history_tells_the_same_again(run_text: Run, tmp_path: Path) -> None:
     result = run_text("{name: again, publishers: {messages: 300}, workers: {count: 2}}")
     again = judge_again(result.directory, load(result.directory.path / "scenario.yaml", actions()))
@@ -358,6 +360,7 @@ def processes_of(tmp_path: Path) -> list[str]:
 
 
 @ALONE
+@first_on("native")
 def test_ctrl_c_heals_cleans_up_and_still_reports(backend: str, tmp_path: Path) -> None:
     process = started(tmp_path, backend)
     process.send_signal(signal.SIGINT)
@@ -371,6 +374,7 @@ def test_ctrl_c_heals_cleans_up_and_still_reports(backend: str, tmp_path: Path) 
 
 
 @ALONE
+@first_on("container")
 def test_machine_output_is_pure_and_human_text_is_on_stderr(backend: str, tmp_path: Path) -> None:
     (tmp_path / "short.yaml").write_text("{name: short, publishers: {messages: 50}, workers: {count: 1}}")
     done = chaos("run", "short.yaml", "--broker", backend, "--client", "fast", "--json", cwd=tmp_path)
@@ -391,6 +395,7 @@ def test_machine_output_is_pure_and_human_text_is_on_stderr(backend: str, tmp_pa
 
 
 @ALONE
+@first_on("native")
 def test_an_unwritable_report_folder_is_infrastructure(backend: str, tmp_path: Path) -> None:
     (tmp_path / "short.yaml").write_text("{name: short, publishers: {messages: 5}, workers: {count: 1}}")
     (tmp_path / "file").write_text("in the way")
@@ -401,6 +406,7 @@ def test_an_unwritable_report_folder_is_infrastructure(backend: str, tmp_path: P
 
 
 @ALONE
+@first_on("container")
 def test_a_broker_that_dies_by_itself_is_infrastructure(backend: str, tmp_path: Path) -> None:
     process = started(tmp_path, backend)
     if backend == "native":

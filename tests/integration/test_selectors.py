@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from harness.broker.select import select
+from harness.broker.making import MakeBroker
 from harness.engine.run import run
 from harness.events import Event, FaultInjected, FaultMissed
 from harness.faults.registry import actions
 from harness.scenario.load import load
 from harness.verdict.data import Fate
-from tests.integration.backends import require
 
 GAP, GAP_S = 400, 1.5
 """From one step to the next, in messages and in seconds."""
@@ -36,19 +36,29 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAOS_STATE_DIR", str(tmp_path / "state"))
 
 
-def scenario(action: str, options: str, undone_by: str) -> str:
-    """Every selector of an action, one after the other while messages flow."""
+BACK = ", back_after: 100ms"
+OPTIONS = {"kill": BACK, "stop": BACK, "restart": "", "pause": ""}
+"""What each action is given besides its target."""
+
+
+def in_turn(names: Sequence[str]) -> list[str]:
+    """The action of each strike."""
+    return [names[number % len(names)] for number in range(len(STRIKES))]
+
+
+def scenario(names: Sequence[str], undone_by: str) -> str:
+    """Every selector, one after the other while messages flow, of the actions in turn."""
     steps = []
-    for number, (target, _, _) in enumerate(STRIKES, start=1):
+    for number, ((target, _, _), action) in enumerate(zip(STRIKES, in_turn(names), strict=True), start=1):
         # Who was ended must be back: on a busy machine that takes longer, and so does what only they can do.
         progress = "processed" if target.startswith("worker") else "published"
         when = f"at: {number * GAP_S:g}s" if undone_by else f"after: {{{progress}: {number * GAP}}}"
-        steps.append(f"  - {when}\n    {action}: {{{target}{options}}}")
+        steps.append(f"  - {when}\n    {action}: {{{target}{OPTIONS[action]}}}")
         if undone_by:
             steps.append(f"  - at: {(number + 0.4) * GAP_S:g}s\n    {undone_by}: {{{target}}}")
     return "\n".join(
         [
-            f"name: {action} whomever",
+            f"name: {' and '.join(names)} whomever",
             "publishers: {count: 2, duration: timeline, rate: 150, confirms: {window: 50}}",
             "workers: {count: 2, prefetch: 10, work: 6ms}",
             "timeline:",
@@ -57,10 +67,11 @@ def scenario(action: str, options: str, undone_by: str) -> str:
     )
 
 
-def must_have_struck(action: str, events: tuple[Event, ...]) -> None:
-    struck = [event for event in events if isinstance(event, FaultInjected) and event.action == action]
-    assert len(struck) == len(STRIKES)
-    for event, (target, count, prefix) in zip(sorted(struck, key=lambda each: each.fault), STRIKES, strict=True):
+def must_have_struck(names: Sequence[str], events: tuple[Event, ...]) -> None:
+    struck = [event for event in events if isinstance(event, FaultInjected) and event.action in names]
+    struck.sort(key=lambda each: each.fault)
+    assert [event.action for event in struck] == in_turn(names)
+    for event, (target, count, prefix) in zip(struck, STRIKES, strict=True):
         beginnings = {name.startswith(prefix) for name in event.targets}
         assert (target, len(event.targets), beginnings) == (target, count, {True})
         if "holding" in target:
@@ -69,28 +80,24 @@ def must_have_struck(action: str, events: tuple[Event, ...]) -> None:
 
 @pytest.mark.native
 @pytest.mark.parametrize(
-    ("action", "options", "undone_by"),
+    ("names", "undone_by"),
     [
-        ("kill", ", back_after: 100ms", ""),
-        ("stop", ", back_after: 100ms", ""),
-        ("restart", "", ""),
-        ("pause", "", "resume"),
+        pytest.param(["kill", "stop", "restart"], "", id="in turn"),
+        *(pytest.param([name], "", marks=pytest.mark.slow, id=name) for name in ("kill", "stop", "restart")),
+        pytest.param(["pause"], "resume", marks=pytest.mark.slow, id="pause"),
     ],
 )
-def test_an_action_strikes_whom_each_selector_names(action: str, options: str, undone_by: str, tmp_path: Path) -> None:
-    require("native")
+@pytest.mark.parametrize("backend", ["native"])
+def test_an_action_strikes_whom_each_selector_names(
+    names: list[str], undone_by: str, backend: str, lend: Callable[[str], MakeBroker], tmp_path: Path
+) -> None:
     path = tmp_path / "scenario.yaml"
-    path.write_text(scenario(action, options, undone_by))
-    result = run(
-        load(path, actions()),
-        reports=tmp_path / "reports",
-        seed=7,
-        make_broker=lambda settings, book: (select("native", settings, book).broker, "test"),
-    )
+    path.write_text(scenario(names, undone_by))
+    result = run(load(path, actions()), reports=tmp_path / "reports", seed=7, make_broker=lend(backend))
     events = result.histories["guarantee"].events
     assert [event.reason for event in events if isinstance(event, FaultMissed)] == []
-    must_have_struck(action, events)
+    must_have_struck(names, events)
     if undone_by:
-        must_have_struck(undone_by, events)
+        must_have_struck([undone_by], events)
     (variant,) = result.verdict.variants
     assert variant.counts.fates[Fate.PROCESSED] == variant.counts.published > 0

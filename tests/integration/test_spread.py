@@ -163,6 +163,7 @@ def test_a_machine_that_is_lost_makes_no_loss_and_no_violation(engine: DaskEngin
     assert [each for each in left(engine) if "/doomed/" not in each] == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_what_runs_elsewhere_and_brings_its_records_here(engine: DaskEngine, tmp_path: Path) -> None:
     process = in_the_traffic(engine, tmp_path)
     process.send_signal(signal.SIGINT)

@@ -15,7 +15,7 @@ MESSAGES = 4000
 
 
 @pytest.mark.parametrize("kind", ["classic", "quorum"])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_nothing_confirmed_is_lost_whatever_is_killed(stage: Stage, broker: Broker, kind: str, seed: int) -> None:
     chance = random.Random(f"{kind}/{seed}")
     stage.declare(queue_type=kind)

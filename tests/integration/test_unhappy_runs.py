@@ -26,7 +26,7 @@ from harness.faults.registry import actions
 from harness.process_mark import ProcessMark
 from harness.scenario.load import load
 from harness.verdict.data import Outcome
-from tests.integration.backends import require
+from tests.integration.backends import BACKENDS, first_on, require
 from tests.integration.stage import state_below
 from tests.integration.test_runs import processes_of
 
@@ -99,14 +99,30 @@ def left_of(tmp_path: Path, backend: str) -> list[str]:
     return left
 
 
+MOMENTS = [
+    ("container", "Ctrl-C while the broker boots", LONG, '"phase": "provision"', signal.SIGINT),
+    ("native", "SIGTERM in the traffic", LONG, '"phase": "traffic"', signal.SIGTERM),
+    ("container", "Ctrl-C in the drain", SHORT, '"phase": "drain"', signal.SIGINT),
+    ("native", "Ctrl-C while it cleans up", SHORT, '"phase": "clean up"', signal.SIGINT),
+]
+"""Each with the backend that every change meets it on."""
+
+
 @pytest.mark.parametrize(
-    ("scenario", "moment", "number"),
+    ("backend", "scenario", "moment", "number"),
     [
-        pytest.param(LONG, '"phase": "provision"', signal.SIGINT, id="Ctrl-C while the broker boots"),
-        pytest.param(LONG, '"phase": "traffic"', signal.SIGTERM, id="SIGTERM in the traffic"),
-        pytest.param(SHORT, '"phase": "drain"', signal.SIGINT, id="Ctrl-C in the drain"),
-        pytest.param(SHORT, '"phase": "clean up"', signal.SIGINT, id="Ctrl-C while it cleans up"),
+        pytest.param(
+            *each.values,
+            scenario,
+            moment,
+            number,
+            id=f"{each.values[0]}-{what}",
+            marks=[*each.marks, *([] if each.values == (first,) else [pytest.mark.slow])],
+        )
+        for first, what, scenario, moment, number in MOMENTS
+        for each in BACKENDS
     ],
+    indirect=["backend"],
 )
 def test_an_interrupt_at_any_moment_leaves_a_report_and_nothing_else(
     backend: str, tmp_path: Path, scenario: str, moment: str, number: signal.Signals
@@ -122,6 +138,7 @@ def test_an_interrupt_at_any_moment_leaves_a_report_and_nothing_else(
     assert left_of(tmp_path, backend) == []
 
 
+@first_on("native")
 def test_a_terminal_that_is_closed_ends_the_run_in_order(backend: str, tmp_path: Path) -> None:
     terminal, end = os.openpty()
     process = start(tmp_path, LONG, backend, stderr=end)
@@ -135,6 +152,7 @@ def test_a_terminal_that_is_closed_ends_the_run_in_order(backend: str, tmp_path:
     assert left_of(tmp_path, backend) == []
 
 
+@first_on("container")
 def test_a_second_ctrl_c_leaves_at_once_and_clean_removes_the_rest(backend: str, tmp_path: Path) -> None:
     process = start(tmp_path, LONG, backend)
     wait_for(process, "processed messages", lambda: '"processed": 1' in events_of(tmp_path))
@@ -148,6 +166,7 @@ def test_a_second_ctrl_c_leaves_at_once_and_clean_removes_the_rest(backend: str,
     assert left_of(tmp_path, backend) == []
 
 
+@first_on("native")
 def test_a_harness_that_is_killed_leaves_nothing_after_clean(backend: str, tmp_path: Path, state: Path) -> None:
     process = start(tmp_path, LONG, backend)
     wait_for(process, "processed messages", lambda: '"processed": 1' in events_of(tmp_path))

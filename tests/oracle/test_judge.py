@@ -13,7 +13,7 @@ from tests.oracle.simulator.run import Simulation
 from tests.oracle.story import setting
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize(("shape", "seed"), CASES)
 def test_the_judge_agrees_with_the_oracle(shape: str, seed: int) -> None:
     plan = draw(shape, seed)

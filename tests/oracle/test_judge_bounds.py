@@ -12,7 +12,7 @@ from tests.oracle.seeds import CASES
 from tests.oracle.simulator.run import Plan, Simulation
 from tests.oracle.story import setting
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.seconds
 
 
 def mistakes(plan: Plan, simulation: Simulation) -> list[str]:

@@ -10,7 +10,7 @@ from tests.oracle.lies import BESIDE, named_by, tell, wrong
 from tests.oracle.simulator.lying import Lie
 from tests.oracle.test_lies import shape_of
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.seconds
 
 
 @pytest.mark.parametrize("beside", BESIDE)

@@ -15,7 +15,7 @@ from tests.oracle.simulator.run import Simulation
 from tests.oracle.simulator.world import NEVER
 from tests.oracle.test_judge_bounds import mistakes
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.seconds
 
 NOT_COUNTED = {"expiring"}
 """Shapes in which an honest broker leaves the same history: no counter tells what went with its queue."""

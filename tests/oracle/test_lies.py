@@ -8,7 +8,7 @@ from tests.oracle.lies import BESIDE, SHAPES, named, tell, wrong
 from tests.oracle.oracle import Oracle
 from tests.oracle.simulator.lying import Lie
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.seconds
 
 
 def shape_of(lie: Lie, beside: str) -> str:

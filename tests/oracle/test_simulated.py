@@ -12,7 +12,7 @@ from tests.oracle.simulator.run import Simulation
 from tests.oracle.story import setting
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 @pytest.mark.parametrize(("shape", "seed"), CASES)
 def test_the_oracle_says_of_every_copy_what_became_of_it(shape: str, seed: int) -> None:
     plan = draw(shape, seed)

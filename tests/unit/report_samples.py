@@ -1,9 +1,10 @@
-"""Runs to render: each judged from a history in memory, so that its figures belong together."""
+"""Runs to render: each judged once, from a history in memory, so that its figures belong together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from harness.checks.combine import combine
@@ -49,6 +50,7 @@ class Sample:
     scenarios: Mapping[str, Scenario] = field(default_factory=dict)
 
 
+@cache
 def passing() -> Sample:
     """A broker restart that loses nothing, and two controls that show the loss."""
     kept = _restarted(lost=0)
@@ -69,6 +71,7 @@ def passing() -> Sample:
     return _sample(variants, "broker restart")
 
 
+@cache
 def failing(lost: int = 312) -> Sample:
     """A worker is killed, and what it held is lost although nothing may be."""
     story = Story()
@@ -87,6 +90,7 @@ def failing(lost: int = 312) -> Sample:
     return replace(sample, scenarios={V: asked})
 
 
+@cache
 def interrupted() -> Sample:
     """Interrupted in the traffic of the guarantee."""
     story = Story()
@@ -96,6 +100,7 @@ def interrupted() -> Sample:
     return _sample([(history, judge(history, scenario(), name=V))], "interrupted", interrupted=True)
 
 
+@cache
 def infrastructure() -> Sample:
     """The broker does not come back; nothing was published."""
     story = Story()
@@ -104,11 +109,13 @@ def infrastructure() -> Sample:
     return _sample([(history, judge(history, scenario(), name=V))], "infrastructure")
 
 
+@cache
 def without_variants() -> Sample:
     """Interrupted before anything was judged."""
     return _sample([], "nothing", interrupted=True)
 
 
+@cache
 def hostile() -> Sample:
     """A failing run in which every text from outside is hostile."""
     plain = failing(3)
@@ -170,6 +177,7 @@ def hostile() -> Sample:
     return Sample(run, {HOSTILE: History(logs, events)}, {HOSTILE: {HOSTILE: log}}, HOSTILE, {HOSTILE: asked})
 
 
+@cache
 def fan_out() -> Sample:
     """Each message goes to two queues, and the worker of one of them is killed with what it held."""
     asked = scenario(
@@ -205,6 +213,7 @@ NOT_DONE = {
 """By what copies were not done, and what would have kept them."""
 
 
+@cache
 def scheduled() -> Sample:
     """A publisher has a schedule: four messages are sent late, and three never."""
     story = Story()
@@ -218,6 +227,7 @@ def scheduled() -> Sample:
     return _sample([(story.history(), judge(story.history(), asked, name="guarantee"))], "schedule")
 
 
+@cache
 def every_fate() -> Sample:
     """A run in which copies have every fate, some are only possible, and some were done twice."""
     sample = failing(3)
@@ -270,6 +280,7 @@ def every_fate() -> Sample:
     return replace(sample, run=replace(sample.run, variants=(changed,)))
 
 
+@cache
 def huge() -> Sample:
     """A run with counts that need room."""
     sample = failing(3)
@@ -287,6 +298,7 @@ def huge() -> Sample:
 SHIPPED = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 
 
+@cache
 def shipped(path: Path) -> Sample:
     """A small run that might be one of a scenario that ships, with every step of its timeline and all its controls."""
     loaded = load(path, actions())

@@ -6,13 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.checks.words.headline import LONGEST, NOT_DONE, headline, name_in_line, run_headline
 from harness.plain import plain
 from harness.verdict.data import Counts, ExpectationResult, Fate, LossCause, NotDone, Outcome, Place, VariantVerdict
-from tests.examples import examples
 from tests.unit.report_samples import passing
 
 NAMES = st.text(max_size=60) | st.sampled_from(["tasks", "a" * 80, "x\ny", "\u202eevil\x1b[31m", "`code`"])
@@ -170,7 +169,6 @@ def verdicts(draw: st.DrawFn) -> VariantVerdict:
     )
 
 
-@settings(max_examples=examples(100))
 @given(verdicts())
 def test_a_line_of_anything_has_at_most_120_printable_characters_and_all_counts(found: VariantVerdict) -> None:
     said = line(

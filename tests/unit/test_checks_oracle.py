@@ -19,7 +19,7 @@ from tests.examples import examples
 from tests.unit.histories import FOREIGN, MS, Story, scenario
 from tests.unit.oracle import Oracle
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.seconds
 
 SEQS, PUBLISHERS, WORKERS = 9, 2, 2
 QUEUES = ("tasks", "other", "dead")
@@ -128,7 +128,7 @@ def shuffled(story: Story, order: list[int]) -> Story:
     return story
 
 
-@settings(max_examples=examples(3000))
+@settings(max_examples=examples(300))
 @given(st.lists(step, max_size=70), st.booleans(), st.lists(st.integers(0, 9), max_size=6))
 def test_the_judge_agrees_with_the_oracle(steps: list[Step], confirms: bool, order: list[int]) -> None:
     history = shuffled(tell(steps, confirms=confirms), order).history()
@@ -171,7 +171,7 @@ faulty = st.one_of(
 )
 
 
-@settings(max_examples=examples(600))
+@settings(max_examples=examples(100))
 @given(st.lists(faulty, max_size=60), st.booleans(), st.sampled_from(["manual", "automatic", "early"]), st.booleans())
 def test_a_cause_does_not_depend_on_what_else_was_lost(
     steps: list[Step], confirms: bool, acks: str, durable: bool
@@ -216,7 +216,7 @@ def test_a_cause_does_not_depend_on_what_else_was_lost(
 _FAULTS = ("kill", "restart", "purge", "close", "pause")
 
 
-@settings(max_examples=examples(200))
+@settings(max_examples=examples(50))
 @given(st.lists(step, max_size=40))
 def test_records_in_a_torn_tail_change_nothing(steps: list[Step]) -> None:
     """A log that was cut before its last record is judged as if that had not happened, and never fails."""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.seconds
+
 SCENARIO = "name: quick\npublishers: {messages: 20}\nworkers: {count: 1}\n"
 CHAOS = f"{sys.executable} -m harness"
 

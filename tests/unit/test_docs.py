@@ -15,7 +15,7 @@ from tests.unit.doc_blocks import PAGES, ROOT, Checker, blocks
 from tests.unit.test_docs_recipes import EXTENDING, FOREIGN
 from tools.message_lives import FATES, pictures
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.seconds
 
 TARGET = re.compile(r"\]\(([^)#:\s]+)")
 

@@ -20,7 +20,7 @@ from harness.faults.context import FaultContext
 from harness.traffic.spec import Target
 from tests.unit.doc_blocks import ROOT, Block, blocks
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.seconds
 
 EXTENDING = ROOT / "docs/recipes-extending.md"
 FOREIGN = frozenset({"disk_alarm.yaml", "out_of_order.yaml"})

@@ -18,7 +18,7 @@ import pytest
 from tests.browser import chromium
 from tests.unit.doc_blocks import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.seconds
 
 LOADS = {
     "script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "audio": "src", "embed": "src",

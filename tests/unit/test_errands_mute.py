@@ -71,7 +71,7 @@ def test_nonsense_ends_the_errand(until: type[spec.Method] | None, then: bytes) 
             topology.declare(target(port), [], [QueueDeclaration("tasks")], [])
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_a_broker_that_falls_silent_ends_the_errand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(errands, "HEARTBEAT_S", 1)
     with (

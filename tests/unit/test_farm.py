@@ -48,6 +48,8 @@ BOUND_S = 60.0
 
 CHILD = """
 import json, pathlib, signal, sys, time
+
+pytestmark = pytest.mark.seconds
 arguments = sys.argv[1:]
 here = pathlib.Path(__file__).parent
 called = next(word.removeprefix("--called=") for word in arguments if word.startswith("--called="))

@@ -20,7 +20,7 @@ def test_it(number):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_tests_of_one_group_run_in_one_process(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(TEST)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--numprocesses", "2", "--dist", "loadgroup"]

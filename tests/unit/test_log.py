@@ -30,6 +30,7 @@ from harness.history.records import (
     Table,
 )
 from harness.traffic.log import BLOCK_BYTES, EventLog
+from tests.examples import rounds
 
 HEADER = LogHeader("publisher", "publisher-1", 1, 2, 4242, ("tasks", "späte"))
 RECORDS_A_BLOCK = BLOCK_BYTES // RECORD_BYTES
@@ -93,7 +94,7 @@ def test_a_log_grows_over_blocks_and_is_cut_to_its_records(tmp_path: Path) -> No
     assert read_log(tmp_path / "a.log").records["seq"].tolist() == list(range(count))
 
 
-@pytest.mark.parametrize("round_", range(20))
+@pytest.mark.parametrize("round_", rounds(5, of=20))
 def test_a_sigkill_loses_and_tears_nothing(tmp_path: Path, round_: int) -> None:
     path = tmp_path / "killed.log"
     child = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)
@@ -288,7 +289,7 @@ for number in range(30_000):
 """
 
 
-@pytest.mark.parametrize("round_", range(10))
+@pytest.mark.parametrize("round_", rounds(3, of=10))
 def test_a_sigkill_loses_no_entry_that_a_record_names(tmp_path: Path, round_: int) -> None:
     path = tmp_path / "killed.log"
     child = subprocess.Popen([sys.executable, "-c", DEFINER, str(path)], stdout=subprocess.PIPE)

@@ -149,7 +149,7 @@ def ends(output: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_mistakes_that_no_test_notices_are_survivors(toy: Path) -> None:
     done = campaign(toy)
     assert ends(done.stdout) == {
@@ -177,7 +177,7 @@ def test_mistakes_that_no_test_notices_are_survivors(toy: Path) -> None:
     assert done.returncode == 1
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_a_project_whose_tests_fail_by_themselves_is_refused(toy: Path) -> None:
     (toy / "tests/test_rules.py").write_text(TESTS + "\ndef test_wrong():\n    assert is_late(2)\n")
     done = campaign(toy)

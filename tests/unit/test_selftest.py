@@ -24,7 +24,7 @@ def test_the_recorded_history_is_as_expected() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=examples(8))
+@settings(max_examples=examples(3))
 @given(seed=st.integers(0, 10**6))
 def test_every_planted_fault_is_found(kind: str, seed: int) -> None:
     history, scenario = recorded()

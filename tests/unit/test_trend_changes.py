@@ -58,7 +58,7 @@ def test_holms_correction_gives_the_known_values() -> None:
     assert holm([]) == ()
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_where_nothing_changes_hardly_anything_is_flagged() -> None:
     alarms = sum(bool(changes(drawn_table(seed)).changed) for seed in range(NULL_STORES))
     tested = changes(drawn_table(0)).tested

@@ -100,7 +100,7 @@ def test_with_too_few_nights_the_page_is_not_green() -> None:
     assert '<p class="verdict unsure">' in trend_page(found, changes(found))
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_the_page_fetches_nothing_and_stays_small() -> None:
     rows = nights(60, seed=5, scenarios=12)
     found = table(rows)

@@ -142,7 +142,7 @@ for number in range(10):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.seconds
 def test_several_processes_append_at_once_and_lose_nothing(tmp_path: Path) -> None:
     processes = [
         subprocess.Popen([sys.executable, "-c", APPENDING, str(tmp_path), name], cwd=DOCUMENT.parents[1])

@@ -28,7 +28,7 @@ TESTS: Final = (
 """The tests that judge histories: without brokers, and without the nightly ones."""
 EQUIVALENT: Final = "tests/mutants_equivalent.toml"
 LEAST_KILLED: Final = 0.9
-ENVIRONMENT: Final = {"HYPOTHESIS_PROFILE": "repeatable", "EXAMPLES_OF_100": "10", "ORACLE_SEEDS": "1"}
+ENVIRONMENT: Final = {"HYPOTHESIS_PROFILE": "repeatable", "ORACLE_SEEDS": "1"}
 """What makes the tests repeatable and quick."""
 
 
