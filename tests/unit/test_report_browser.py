@@ -76,6 +76,7 @@ def test_a_page_opens_from_disk_draws_every_chart_and_is_accessible(
         assert "hacked" not in found.page.title().split(":")[0]
 
 
+@pytest.mark.slow  # every change has those of real runs: tests/integration/test_shipped_reports.py
 @pytest.mark.parametrize("scenario", samples.SHIPPED, ids=lambda path: path.stem)
 def test_the_report_of_every_scenario_that_ships_is_good(tmp_path: Path, scenario: Path) -> None:
     sample = samples.shipped(scenario)

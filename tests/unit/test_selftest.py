@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import cache
 from random import Random
 
 import pytest
@@ -12,7 +13,7 @@ from harness.checks.selftest.recorded import recorded
 from harness.checks.selftest.selftest import selftest
 from harness.history.narrow import narrowed
 from harness.history.trace import life
-from harness.verdict.data import Outcome
+from harness.verdict.data import Outcome, VariantVerdict
 from tests.examples import examples
 
 
@@ -23,21 +24,26 @@ def test_the_recorded_history_is_as_expected() -> None:
     assert verdict.counts.published == 2000
 
 
+@cache
+def before() -> VariantVerdict:
+    """What is said of the history that nothing was planted in."""
+    history, scenario = recorded()
+    return judge(history, scenario, name="before")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=examples(3))
 @given(seed=st.integers(0, 10**6))
 def test_every_planted_fault_is_found(kind: str, seed: int) -> None:
     history, scenario = recorded()
-    before = judge(history, scenario, name="before")
     planted = KINDS[kind](history, Random(seed))
-    assert planted.found(before, judge(planted.history, scenario, name="after")), planted.what
+    assert planted.found(before(), judge(planted.history, scenario, name="after")), planted.what
 
 
 def test_a_history_without_a_fault_is_not_taken_for_one_with() -> None:
-    history, scenario = recorded()
-    before = judge(history, scenario, name="before")
+    history, _ = recorded()
     for kind, plant in KINDS.items():
-        assert not plant(history, Random(1)).found(before, before), kind
+        assert not plant(history, Random(1)).found(before(), before()), kind
 
 
 def test_the_report_of_the_selftest_counts() -> None:
