@@ -198,6 +198,7 @@ def test_a_worker_with_another_harness_is_refused(tmp_path: Path) -> None:
         engine.close()
 
 
+@pytest.mark.slow
 def test_runs_whose_workers_are_lost_are_not_repeated_and_the_others_end_at_once(
     engine: DaskEngine, tmp_path: Path
 ) -> None:

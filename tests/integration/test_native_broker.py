@@ -411,7 +411,7 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("frozen", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_what_a_killed_harness_left_is_swept(
     tmp_path: Path, installation: Installation, frozen: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

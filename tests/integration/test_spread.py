@@ -176,6 +176,7 @@ def test_ctrl_c_ends_what_runs_elsewhere_and_brings_its_records_here(engine: Das
     assert [each for each in left(engine) if "/here/" in each] == []
 
 
+@pytest.mark.slow
 def test_what_runs_elsewhere_ends_with_a_harness_that_is_killed(engine: DaskEngine, tmp_path: Path) -> None:
     process = in_the_traffic(engine, tmp_path)
     process.kill()

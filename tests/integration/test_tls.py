@@ -20,7 +20,6 @@ from harness.broker.protocol import BrokerSettings
 from harness.broker.select import select
 from harness.ledger import Ledger
 from tests.integration.backends import ALONE, require
-from tests.integration.stage import CLIENTS
 from tests.required import lacking
 
 pytestmark = [pytest.mark.native, ALONE]
@@ -85,7 +84,7 @@ def run(secured: Secured, folder: Path, *options: str, trusting: bool = True) ->
     )
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", ["fast", pytest.param("pika", marks=pytest.mark.slow)])
 def test_a_run_behind_tls_comes_out_as_any_other(secured: Secured, tmp_path: Path, client: str) -> None:
     done = run(secured, tmp_path, "--client", client)
     assert done.returncode == 0, done.stderr

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from tests.oracle.shapes import SHAPES
 
 FIRST = int(os.environ.get("ORACLE_FIRST_SEED", "0"))
 SEEDS = range(FIRST, FIRST + int(os.environ.get("ORACLE_SEEDS", "3")))
 SHAPE = os.environ.get("ORACLE_SHAPE")
-CASES = [(shape, seed) for shape in ([SHAPE] if SHAPE else sorted(SHAPES)) for seed in SEEDS]
-"""Shape and seed of each."""
+AT_ONCE = SEEDS if "ORACLE_SEEDS" in os.environ else SEEDS[:1]
+CASES = [
+    pytest.param(shape, seed, marks=[] if seed in AT_ONCE else [pytest.mark.slow])
+    for shape in ([SHAPE] if SHAPE else sorted(SHAPES))
+    for seed in SEEDS
+]
+"""Shape and seed of each: one seed for every change, the others for the night."""

@@ -22,7 +22,7 @@ NOT_COUNTED = {"expiring"}
 
 
 @pytest.mark.parametrize("lie", [Lie.DROP_BEFORE, Lie.DROP_AFTER])
-@pytest.mark.parametrize(("shape", "seed"), [case for case in CASES if case[0] not in NOT_COUNTED])
+@pytest.mark.parametrize(("shape", "seed"), [case for case in CASES if case.values[0] not in NOT_COUNTED])
 def test_the_truth_of_a_run_in_which_messages_vanish_is_within_the_figures(shape: str, seed: int, lie: Lie) -> None:
     plan = replace(draw(shape, seed, faults=False), foreign_consumers=(), broker=BrokerPlan())
     wrong = mistakes(plan, Simulation(plan, partial(LyingBroker, lie=lie, when=((0, NEVER),))))

@@ -129,6 +129,7 @@ def test_a_compose_file_that_an_option_or_a_control_names_is_looked_for_as_well(
     assert f"there is no compose file {tmp_path / 'none.yaml'}" in capfd.readouterr().err
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
     "module", ["harness.errors", "harness.cli.app", "harness.scenario.load", "pydantic", "of compiled text"]

@@ -13,6 +13,8 @@ from harness.cli.running import load
 from harness.cli.several import jobs_on_broker
 from harness.errors import UsageError
 
+pytestmark = pytest.mark.seconds
+
 SCENARIO = "name: {name}\npublishers: {{messages: 1}}\nworkers: {{}}\n"
 EXTERNAL = "amqp://guest:guest@127.0.0.1:1/"
 

@@ -25,6 +25,8 @@ from harness.history.read import DTYPE, read_log
 from harness.history.record_check import SLACK
 from harness.history.records import HEADER_BYTES, LAST_ENTRY, LAST_ENTRY_OFFSET, RECORD_BYTES, Kind
 
+pytestmark = pytest.mark.seconds
+
 DATA = Path(__file__).parents[1] / "data/version-2"
 GUARANTEE = Path("variants/guarantee")
 PUBLISHER = GUARANTEE / "logs/publisher-1.1.log"

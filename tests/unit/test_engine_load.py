@@ -12,6 +12,8 @@ import pytest
 from harness.engine.host import HostLoad, machine_id, machine_s
 from harness.engine.load import LoadMeter
 
+pytestmark = pytest.mark.seconds
+
 BURN = """
 import sys, time
 while time.process_time() < float(sys.argv[1]): pass

@@ -43,13 +43,13 @@ from harness.verdict.as_json import to_json
 from harness.verdict.data import Outcome
 from tests.unit import report_samples as samples
 
+pytestmark = pytest.mark.seconds
+
 ONE, TWO = DaskWorker("one", "tcp://127.0.0.1:1"), DaskWorker("two", "tcp://127.0.0.1:2")
 BOUND_S = 60.0
 
 CHILD = """
 import json, pathlib, signal, sys, time
-
-pytestmark = pytest.mark.seconds
 arguments = sys.argv[1:]
 here = pathlib.Path(__file__).parent
 called = next(word.removeprefix("--called=") for word in arguments if word.startswith("--called="))

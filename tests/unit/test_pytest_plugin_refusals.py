@@ -14,6 +14,8 @@ from harness.errors import BrokerError
 from harness.verdict.data import RunVerdict
 from tests.unit import report_samples as samples
 
+pytestmark = pytest.mark.seconds
+
 pytest_plugins = ["pytester"]
 
 SECRET = "hunter2"  # noqa: S105 - looked for below

@@ -66,7 +66,7 @@ def page_of(sample: samples.Sample, folder: Path) -> Path:
         ("every fate", 2),
     ],
 )
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_a_page_opens_from_disk_draws_every_chart_and_is_accessible(
     tmp_path: Path, name: str, charts: int, scheme: str
 ) -> None:
