@@ -25,6 +25,8 @@ from harness.trend.table import table
 from tests.unit import report_samples as samples
 from tests.unit import trend_samples
 
+pytestmark = pytest.mark.seconds
+
 
 def unknown(written: Any) -> Iterator[str]:
     """Name the attributes that their models do not have; the library leaves them out with a word in its log."""

@@ -13,6 +13,8 @@ from harness.cli import answer
 from harness.errors import ExitCode
 from tests.hostile_broker import MODES, Mode, hostile_broker
 
+pytestmark = pytest.mark.seconds
+
 HANG_S = 60.0
 SCENARIO = """
 name: unreachable

@@ -19,6 +19,8 @@ from harness.scenario.routing import topic_matches
 from harness.scenario.scenario import MOST_NAMES
 from harness.scenario.schema import schema
 
+pytestmark = pytest.mark.seconds
+
 FILE = Path("x.yaml")
 BASE = "name: x\npublishers: {messages: 1}\nworkers: {}\n"
 BOUND_S = 30.0

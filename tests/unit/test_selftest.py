@@ -16,6 +16,8 @@ from harness.history.trace import life
 from harness.verdict.data import Outcome, VariantVerdict
 from tests.examples import examples
 
+pytestmark = pytest.mark.seconds
+
 
 def test_the_recorded_history_is_as_expected() -> None:
     history, scenario = recorded()

@@ -13,6 +13,8 @@ from harness.trend.table import MEASURES, table
 from harness.verdict.data import Outcome
 from tests.unit.trend_samples import drawn_table, nights, noise, shifted
 
+pytestmark = pytest.mark.seconds
+
 NULL_STORES = 400
 POWER_STORES = 100
 
@@ -58,7 +60,6 @@ def test_holms_correction_gives_the_known_values() -> None:
     assert holm([]) == ()
 
 
-@pytest.mark.seconds
 def test_where_nothing_changes_hardly_anything_is_flagged() -> None:
     alarms = sum(bool(changes(drawn_table(seed)).changed) for seed in range(NULL_STORES))
     tested = changes(drawn_table(0)).tested

@@ -16,6 +16,8 @@ from ruamel.yaml import YAML
 from harness.cli.app import app
 from harness.cli.options import REPORTS, TREND_FOLDER
 
+pytestmark = pytest.mark.seconds
+
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 NIGHTLY = ROOT / ".github" / "workflows" / "nightly.yml"
