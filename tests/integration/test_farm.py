@@ -39,12 +39,15 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskEngine]:
     made.close()
 
 
-def wait_for_runs(engine: DaskEngine, count: int) -> None:
-    """Wait until so many runs have publishers or workers."""
+def wait_for_runs(engine: DaskEngine, count: int, *, at_once: bool = False) -> None:
+    """Wait until so many runs have had publishers or workers, or have them at the same time: what a run left goes with its end."""
+    seen: set[Path] = set()
 
     def begun() -> int:
         logs = engine.folder.glob("*/dask-scratch-space/*/chaos-*/reports/2*/variants/*/logs/*.log")
-        return len({path.parents[5] for path in logs})
+        now = {path.parents[5] for path in logs}
+        seen.update(now)
+        return len(now if at_once else seen)
 
     wait_until(lambda: begun() == count, f"{count} runs")
 
@@ -204,7 +207,7 @@ def test_runs_whose_workers_are_lost_are_not_repeated_and_the_others_end_at_once
 ) -> None:
     """The last test: it takes the engine's workers."""
     command = Command(engine, tmp_path, "run", *QUICK, "scenarios/worker_kill.yaml", "-j", "2")
-    wait_for_runs(engine, 2)
+    wait_for_runs(engine, 2, at_once=True)
     engine.kill("one")
     engine.kill("two")
     assert command.end() == ExitCode.INFRASTRUCTURE, command.said
