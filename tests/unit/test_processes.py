@@ -26,6 +26,8 @@ from harness.verdict.as_json import to_json
 from harness.verdict.data import Outcome
 from tests.unit import report_samples as samples
 
+pytestmark = pytest.mark.seconds
+
 CHILD = """
 import json, os, pathlib, signal, sys, time
 from harness.cli import INTERRUPTED

@@ -20,6 +20,8 @@ from harness.trend.rows import COLUMNS, Row, rows_of
 from harness.trend.store import SCHEMA, append, compact, read
 from tests.unit import report_samples as samples
 
+pytestmark = pytest.mark.seconds
+
 DOCUMENT = Path(__file__).parents[2] / "docs" / "trend-schema.md"
 
 
@@ -142,7 +144,6 @@ for number in range(10):
 """
 
 
-@pytest.mark.seconds
 def test_several_processes_append_at_once_and_lose_nothing(tmp_path: Path) -> None:
     processes = [
         subprocess.Popen([sys.executable, "-c", APPENDING, str(tmp_path), name], cwd=DOCUMENT.parents[1])
