@@ -19,7 +19,7 @@ from harness.broker.docker_engine import LABEL_OWNER, connect
 from harness.broker.making import MakeBroker
 from harness.engine.judging import RunResult, judge_again
 from harness.engine.run import run
-from harness.events import FaultInjected
+from harness.events import FaultInjected, PublishingEnded
 from harness.faults.registry import actions
 from harness.history.parquet import to_frame, write
 from harness.process_mark import ProcessMark
@@ -143,6 +143,11 @@ timeline:
     assert result.verdict.outcome is Outcome.AS_EXPECTED, variant.headline
     events = result.histories["guarantee"].events
     struck = {event.action: event.struck_at_ns for event in events if isinstance(event, FaultInjected)}
+    ended = {event.group: event.at_ns for event in events if isinstance(event, PublishingEnded)}
+    assert ended.keys() == {"open", "short"}
+    assert ended["short"] < struck["close"] < struck["pause"] <= ended["open"]
+    assert variant.schedule is not None
+    assert variant.schedule.never_sent is not None
     write(result.histories["guarantee"], tmp_path / "history.parquet")
     history = to_frame(tmp_path / "history.parquet")
     published = history[history["event"] == "published"].groupby("actor", observed=True)["at_ns"]
