@@ -16,6 +16,7 @@ from harness.cli.interruptible import interruptible
 from harness.cli.serving_process import ServingProcess
 from harness.cli.settings import Settings
 from harness.errors import ExitCode, HistoryError
+from harness.plain import plain
 from harness.scenario.load import Loaded
 from harness.verdict.as_json import from_json
 from harness.verdict.data import Outcome, RunVerdict
@@ -112,7 +113,7 @@ class LocalProcesses:
         with self._lock:
             if self._ending:
                 return None
-            process = self._free.pop() if self._free else self._started()
+            process = self._free_one()
             process.order(["run", *options, "--", str(job.loaded.path)])
         done = process.wait()
         with self._lock:
@@ -121,6 +122,13 @@ class LocalProcesses:
         return ended(
             job, done.code, done.output, done.errors, settings=self.settings, begun=begun, interrupted=self._ending
         )
+
+    def _free_one(self) -> ServingProcess:
+        while self._free:
+            process = self._free.pop()
+            if process.lives():
+                return process
+        return self._started()
 
     def _started(self) -> ServingProcess:
         # The pages' summary is the parent's to write: it knows all runs.
@@ -171,6 +179,7 @@ def ended(
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         headline = f"the run's process {how} and gave no verdict" + (f": {said[-1]}" if said else "")
         verdict = no_verdict(job, headline, settings=settings, begun=begun, interrupted=interrupted)
+        errors += f"{plain(str(job.loaded.path))}: {plain(headline)}\n"
     return Ended(job, verdict, output, errors, failed=code == ExitCode.INFRASTRUCTURE)
 
 

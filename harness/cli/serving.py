@@ -21,6 +21,7 @@ from harness.cli import INTERRUPTED, answer, take_requests_to_end
 from harness.cli.brokers import pooled
 from harness.cli.interruptible import is_interrupted
 from harness.cli.streams import prepare
+from harness.interrupts import SIGNALS
 
 ANSWERS_VARIABLE: Final = "CHAOS_ANSWERS"
 """Number of the file descriptor that exit codes are written to."""
@@ -65,6 +66,8 @@ class _Orders:
 
 def serve(do: Callable[[Sequence[str]], int], orders: int, answers: int) -> None:
     """Do the commands that come on one file descriptor, and answer their exit codes on another, until the input ends or one was interrupted."""
+    # Blocked by whoever started this process, so that no import before this was cut short.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     waiting = _Orders(orders)
     with os.fdopen(answers, "w", encoding="utf-8") as told, pooled():
         code = 0
@@ -81,6 +84,8 @@ def main() -> None:
     """Serve whoever started this process."""
     prepare()
     take_requests_to_end()
+    if ANSWERS_VARIABLE not in os.environ:
+        sys.exit("this is started by chaos itself, for runs at once (-j)")
     answers = int(os.environ.pop(ANSWERS_VARIABLE))
     os.set_inheritable(answers, False)
     # No process that a command starts may read the commands to come.

@@ -14,6 +14,7 @@ from typing import IO
 
 from harness.cli import INTERRUPTED
 from harness.cli.serving import ANSWERS_VARIABLE
+from harness.interrupts import SIGNALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class ServingProcess:
             self._errors = _Printed(stack.enter_context(tempfile.TemporaryFile()))
             reading, writing = os.pipe()
             self._answers = stack.enter_context(os.fdopen(reading, encoding="utf-8"))
+            # A signal waits until the process has imported what it needs; it inherits this thread's mask.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
             try:
                 self._process = subprocess.Popen(
                     program,
@@ -51,10 +54,15 @@ class ServingProcess:
                     start_new_session=True,
                 )
             finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
                 os.close(writing)
             self._files = stack.pop_all()
         assert self._process.stdin is not None  # noqa: S101 - a pipe
         self._orders = self._process.stdin
+
+    def lives(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
 
     def order(self, arguments: Sequence[str]) -> None:
         """Have a command begin, given its command line without the program's name."""
@@ -71,7 +79,7 @@ class ServingProcess:
 
     def interrupt(self) -> None:
         """Interrupt the command under way; the process ends with it, or at once."""
-        if self._process.poll() is None:
+        if self.lives():
             self._process.send_signal(signal.SIGINT)
 
     def no_more(self) -> None:

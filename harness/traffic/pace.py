@@ -81,5 +81,7 @@ class Schedule:
         since_ns = now_ns - self._origin_ns
         due = max(0, int(since_ns * self._per_ns) + 1 - next_seq)
         allowed = min(most, again + due)
-        new = next_seq + max(0, allowed - again)
+        if allowed < again:
+            return allowed, 0.0
+        new = next_seq + allowed - again
         return allowed, max(0.0, (new / self._per_ns - since_ns) / 1e9)

@@ -10,6 +10,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,9 @@ class Publisher(Client):
         self._next_tag = 1
         self._released = False
         self._turn_pending = False
+        self._turn_waits = False
+        """Whether the pending turn is for a new message to be due, which what is to be sent again need not wait for."""
+        self._turns = 0
         self._sent_since_sync = 0
         self._syncing = False
         self._pace = pace(spec)
@@ -138,12 +142,17 @@ class Publisher(Client):
     # Publishing.
 
     def _schedule(self, delay_s: float = 0.0) -> None:
-        if self._turn_pending or not self._released or self.stopping or self.channel is None:
+        if not self._released or self.stopping or self.channel is None:
             return
-        self._turn_pending = True
-        self.call_later(delay_s, self._turn)
+        if self._turn_pending and not (self._turn_waits and self._again):
+            return
+        self._turn_pending, self._turn_waits = True, delay_s > 0
+        self._turns += 1
+        self.call_later(delay_s, partial(self._turn, self._turns))
 
-    def _turn(self) -> None:
+    def _turn(self, number: int) -> None:
+        if number != self._turns:
+            return  # an earlier one was put in its place
         self._turn_pending = False
         channel = self.channel
         if channel is None or not channel.is_open or self.blocked or self.stopping:

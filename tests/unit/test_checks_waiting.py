@@ -92,6 +92,18 @@ def test_a_worker_that_stands_still_is_not_at_work() -> None:
     assert found(story) == [(200, 1500)]
 
 
+def test_a_worker_whose_work_takes_no_time_has_an_outage_while_it_stands_still() -> None:
+    story = Story()
+    for seq in range(3):
+        story.sent(seq)
+        at(story, 100 + seq).deliver(seq, done=True)
+    at(story, 1000).event(ProcessPaused, actor="worker-1", incarnation=1)
+    at(story, 1100).sent(3)
+    at(story, 5000).event(ProcessResumed, actor="worker-1", incarnation=1)
+    story.deliver(3, done=True)
+    assert found(story) == [(1100, 5001)]
+
+
 def test_another_worker_that_is_at_work_makes_it_no_outage_whatever_its_queue() -> None:
     story = Story(queues=("tasks", "others"))
     story.publish(0)
@@ -114,6 +126,28 @@ def test_a_worker_whose_connection_is_lost_finishes_what_it_has_begun() -> None:
         tag = story.deliver(seq, redelivered=True, connection=2)
         story.complete(seq, tag, connection=2)
     assert found(story) == [(1200, 2000)]
+
+
+def test_a_worker_whose_connections_are_lost_one_after_the_other_is_at_work_on_what_it_began_first() -> None:
+    story = begun()
+    tag = at(story, 110).deliver(1)
+    at(story, 1000).lose_connection("worker")
+    at(story, 1010).connect("worker", connection=2)
+    at(story, 3000).lose_connection("worker", connection=2)
+    at(story, 5000).complete(1, tag)
+    tag = story.deliver(2, connection=3)
+    story.complete(2, tag, connection=3)
+    assert found(story) == []
+
+
+def test_a_worker_is_at_work_on_what_it_has_begun_until_its_death_though_its_connection_is_lost() -> None:
+    story = begun()
+    at(story, 110).deliver(1)
+    at(story, 1000).lose_connection("worker")
+    at(story, 4000).exited("worker")
+    at(story, 6000).process(1, incarnation=2, redelivered=True)
+    story.process(2, incarnation=2)
+    assert found(story) == [(4000, 6000)]
 
 
 def test_a_worker_with_automatic_acks_works_off_what_it_holds_when_its_connection_is_lost() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from harness.cli import INTERRUPTED
 from harness.cli.brokers import pooled
+from harness.cli.processes import PROGRAM
 from harness.cli.serving_process import ServingProcess
 
 SERVER = """
@@ -48,6 +49,7 @@ serve(do, 0, int(os.environ.pop(ANSWERS_VARIABLE)))
 """
 PARENT = """
 import os, sys
+from harness.cli.processes import PROGRAM
 from harness.cli.serving_process import ServingProcess
 
 process = ServingProcess([sys.executable, "-c", sys.argv[1]], os.environ)
@@ -128,6 +130,14 @@ def test_a_process_without_a_command_ends_when_it_is_interrupted(
     process.wait()
     process.interrupt()
     assert process.wait().code in (INTERRUPTED, -signal.SIGINT, 1)
+
+
+def test_an_interrupt_while_the_process_still_imports_is_quiet() -> None:
+    with closing(ServingProcess(PROGRAM, os.environ)) as process:
+        process.order(["--version"])
+        process.interrupt()
+        done = process.wait()
+    assert (done.code, done.errors) == (INTERRUPTED, "")
 
 
 def test_commands_of_one_process_share_their_brokers(monkeypatch: pytest.MonkeyPatch) -> None:

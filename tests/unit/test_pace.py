@@ -89,3 +89,10 @@ def test_without_a_rate_all_may_be_sent_at_once() -> None:
 )
 def test_the_spec_chooses(changes: dict[str, object], kind: type[Pace]) -> None:
     assert isinstance(pace(replace(SPEC, **changes)), kind)  # type: ignore[arg-type]
+
+
+def test_what_is_to_be_sent_again_waits_for_no_new_message() -> None:
+    schedule = Schedule(1, BEGIN_NS)
+    assert schedule.allowance(BEGIN_NS + 100 * MS, 100, 1, 250) == (100, 0.0)
+    allowed, wait_s = schedule.allowance(BEGIN_NS + 100 * MS, 100, 1, 50)
+    assert (allowed, round(wait_s, 6)) == (50, 0.9)

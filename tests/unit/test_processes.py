@@ -128,6 +128,17 @@ def test_a_process_that_was_killed_is_replaced(tmp_path: Path) -> None:
     assert len(processes_used(tmp_path)) == 2
 
 
+def test_a_process_that_ended_while_it_was_free_takes_no_run_with_it(tmp_path: Path) -> None:
+    with closing(LocalProcesses(settings(tmp_path))) as executor:
+        executor.run(Job(scenario(tmp_path, "good"), 0))
+        (free,) = processes_used(tmp_path)
+        os.kill(free, signal.SIGKILL)
+        psutil.wait_procs([psutil.Process(free)], timeout=30)
+        ended = executor.run(Job(scenario(tmp_path, "good2"), 1))
+    assert ended is not None
+    assert ended.verdict.outcome is Outcome.AS_EXPECTED
+
+
 def test_no_process_is_left_when_all_jobs_are_done(tmp_path: Path) -> None:
     run_once(tmp_path, "good", "good2")
     assert not [pid for pid in processes_used(tmp_path) if psutil.pid_exists(pid)]
@@ -141,6 +152,7 @@ def test_a_process_without_a_verdict_is_broken_infrastructure(tmp_path: Path, ki
     (ended,) = run_once(tmp_path, kind)
     assert ended.verdict.outcome is Outcome.INFRASTRUCTURE
     assert said in ended.verdict.headline
+    assert ended.errors.endswith(f"{kind}.yaml: {ended.verdict.headline}\n"), "it is shown"
     assert ended.verdict.replay.endswith("--seed 0 --broker 'amqp://me:***@127.0.0.1'")
 
 

@@ -39,8 +39,11 @@ class IdleTimes:
         self._since_ns: int = -NEVER
         """Since when it is idle, while nothing is left to be done."""
         self._last_ns: int = -NEVER
-        self._lost: tuple[int, int] = (-1, 0)
-        """The number of the connection that was last lost, and when."""
+        self._lost_ns: dict[int, int] = {}
+        """When each connection was lost, by its number."""
+        self._last_lost = -1
+        self._unfinished_ns: int = NEVER
+        """When the connection was lost of what it may still be doing; NEVER if that is nothing."""
         self._found: list[Spans] = []
         self._late: list[tuple[int, int]] = []
         """When it finished what it had begun on a connection that was then lost."""
@@ -64,14 +67,18 @@ class IdleTimes:
             return
         change, at_ns = change[rows], np.ascontiguousarray(block["at_ns"][rows])
         change[(block["flags"][rows] & np.uint8(Flag.DONE) != 0) & (change > 0)] = 0
-        connection, lost_ns = self._lost
-        if connection >= 0:
-            old = block["connection"][rows] <= connection
+        if self._last_lost >= 0:
+            connection = block["connection"][rows]
+            old = connection <= self._last_lost
             if old.any():
-                self._late += [(lost_ns, end) for end in at_ns[old].tolist()]
+                ended = zip(connection[old].tolist(), at_ns[old].tolist(), strict=True)
+                self._late += [(self._lost_ns[number], end) for number, end in ended if number in self._lost_ns]
+                self._unfinished_ns = NEVER
                 change, at_ns = change[~old], at_ns[~old]
                 if not len(at_ns):
                     return
+            if (change < 0).any():
+                self._unfinished_ns = NEVER  # one task at a time
         left = np.cumsum(change) + self._left
         idle = np.flatnonzero(left[:-1] <= 0)
         if self._left <= 0:
@@ -82,7 +89,9 @@ class IdleTimes:
     def _lose(self, connection: int, at_ns: int) -> None:
         if self._left > 0:
             self._left, self._since_ns = 0, at_ns
-        self._lost = (connection, at_ns)
+            self._unfinished_ns = min(self._unfinished_ns, at_ns)
+        self._lost_ns[connection] = at_ns
+        self._last_lost = connection
 
     def _keep(self, spans: Spans) -> None:
         long = spans[spans[:, 1] - SHORTEST_NS >= spans[:, 0]]
@@ -95,6 +104,8 @@ class IdleTimes:
         """Return the spans; `death_ns` is when its process was killed, NEVER if it ended in order."""
         if self._left > 0:
             self._since_ns = death_ns if death_ns != NEVER else self._last_ns
+        if NEVER not in (self._unfinished_ns, death_ns):
+            self._late.append((self._unfinished_ns, death_ns))
         found = [*self._found, np.array([[self._since_ns, NEVER]], dtype=np.int64)]
         return without(longest(np.concatenate(found)), self._late)
 
@@ -134,13 +145,13 @@ def both(spans: Spans, others: Spans) -> Spans:
 
 
 def either(spans: Spans, others: Sequence[tuple[int, int]]) -> Spans:
-    """Return the times that are in one or the other, or in both."""
+    """Return the times that are in one or the other, or in both. Two that only meet stay apart: what is done as it comes takes no time."""
     if not others:
         return spans
     found = np.concatenate([spans, np.array(others, dtype=np.int64)])
     found = found[np.argsort(found[:, 0], kind="stable")]
     end = np.maximum.accumulate(found[:, 1])
-    first = np.flatnonzero(np.append(True, found[1:, 0] > end[:-1]))
+    first = np.flatnonzero(np.append(True, found[1:, 0] >= end[:-1]))
     return np.stack([found[first, 0], end[np.append(first[1:] - 1, len(end) - 1)]], axis=1)
 
 
