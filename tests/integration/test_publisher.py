@@ -251,6 +251,17 @@ def test_a_publisher_with_a_schedule_catches_up_with_what_a_lost_connection_kept
     assert late_s().max() == pytest.approx(float(np.diff(first()["at_ns"]).max()) / 1e9, rel=0.2), "the outage"
 
 
+def test_what_the_broker_refuses_is_sent_again_before_the_next_message_is_due(stage: Stage) -> None:
+    stage.declare(max_length=1, overflow="reject-publish")
+    stage.publish(1)
+    publisher = stage.publisher(rate_per_s=0.01, catch_up=True)
+    publisher.await_records(Kind.NACKED, 3)
+    sent = publisher.of(Kind.PUBLISHED)
+    assert set(sent["seq"].tolist()) == {0}
+    assert sent["at_ns"][2] - sent["at_ns"][0] < 90e9, "the next message is due after 100 s"
+    publisher.kill()
+
+
 @pytest.mark.parametrize("how", ["stop", "SIGTERM"])
 def test_a_stop_sends_no_more_and_waits_for_what_is_outstanding(stage: Stage, how: str) -> None:
     stage.declare()
