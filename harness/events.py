@@ -186,7 +186,7 @@ class TrafficStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishingEnded(Event):
-    """The time of a group of publishers that go by time was over: they were told to send nothing new."""
+    """The duration of a group of publishers is over: they publish nothing new."""
 
     group: str
 

@@ -17,8 +17,8 @@ length(Pids)
 def close_connections(broker: Broker, virtual_host: str, why: str) -> int:
     """Close every connection to a virtual host, on all nodes, and return how many there were; takes the ability CONTROL.
 
-    It is what `rabbitmqctl close_all_connections` does (source: its ctl command of RabbitMQ 3.8 to 4.3), without an Erlang VM of its own,
-    whose start takes longer than a connection that was closed takes to be back. `why` is what the clients are told. Raises BrokerError.
+    It does the same as `rabbitmqctl close_all_connections` (source: that command in RabbitMQ 3.8 to 4.3), but asks the broker's Erlang VM
+    directly. rabbitmqctl starts a VM of its own, and clients reconnect before that is up. Clients see `why` as the reason. Raises BrokerError.
     """
     closed: int = evaluate(broker, f"V = {binary(virtual_host)}, Why = {binary(why)}, {_CLOSE}")
     return closed

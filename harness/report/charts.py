@@ -28,7 +28,8 @@ from harness.report.plots import (
     stacked,
     struck,
 )
-from harness.verdict.data import FaultOutcome, LatencyDetail, LatencyStep, VariantVerdict
+from harness.verdict.data import FaultOutcome, VariantVerdict
+from harness.verdict.times import LatencyDetail, LatencyStep
 
 LINES: Final = {
     "published": "#4c78a8",

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from harness.plain import plain, shortened
 from harness.report.figures import NOTHING, clock, figure, lost_figure, seconds
-from harness.verdict.data import Fate, Percentiles, RunVerdict, VariantVerdict
+from harness.verdict.data import Fate, RunVerdict, VariantVerdict
+from harness.verdict.times import Percentiles
 
 if TYPE_CHECKING:
     from rich.console import Console

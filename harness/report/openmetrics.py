@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Final
 
 from harness.plain import plain
-from harness.verdict.data import Fate, Outcome, Percentiles, RunVerdict, VariantVerdict
+from harness.verdict.data import Fate, Outcome, RunVerdict, VariantVerdict
+from harness.verdict.times import Percentiles
 
 Sample = tuple[dict[str, str], float]
 """Labels and value."""

@@ -13,7 +13,8 @@ from typing import Final
 from harness.history.history import History
 from harness.history.records import Kind
 from harness.scenario.scenario import GUARANTEE
-from harness.verdict.data import Fate, Percentiles, RunVerdict, VariantVerdict
+from harness.verdict.data import Fate, RunVerdict, VariantVerdict
+from harness.verdict.times import Percentiles
 
 SCHEMA_VERSION: Final = 3
 """Since 2, `processed`, `lost`, `loss_rate`, `duplicates` and `stranded` count copies, not messages. Since 3 a time in which a worker was at work

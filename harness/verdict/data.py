@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from harness.errors import ExitCode
+from harness.verdict.times import BrokerDown, LatencyDetail, Outage, Percentiles, Schedule
 
 SCHEMA_VERSION = 3
 """Since 2 the fates, duplicates and losses count copies, not messages. Since 3 a time in which a worker was at work is no outage of workers."""
@@ -270,81 +271,6 @@ class FaultOutcome:
     """From the moment at which its trigger was met to the begin of its injection; None where the history does not tell that moment."""
     counted: dict[str, int] = field(default_factory=dict)
     """What its trigger counts, as far as it had come when the injection began."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """A time without service: publishers waited for confirms and none came, or work waited and no worker was at work."""
-
-    who: str
-    """`publishers` or `workers`."""
-    begin_s: float
-    end_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class TimeSpan:
-    """A stretch of time."""
-
-    begin_s: float
-    end_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerDown:
-    """For how long no node of the broker answered, as faults had taken all of them down or frozen them."""
-
-    total_s: float
-    longest_s: float
-    times: tuple[TimeSpan, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Percentiles:
-    """A latency's distribution, in seconds."""
-
-    count: int
-    p50: float
-    p95: float
-    p99: float
-    max: float
-
-
-@dataclass(frozen=True, slots=True)
-class LatencyStep:
-    """A latency's distribution over the messages that were published, or due, in one step of time."""
-
-    begin_s: float
-    count: int
-    p50: float
-    p95: float
-    p99: float
-    max: float
-
-
-@dataclass(frozen=True, slots=True)
-class LatencyDetail:
-    """A latency taken apart: by whether a fault was acting while a message waited, and by when it was published, or due."""
-
-    during_faults: Percentiles | None
-    outside_faults: Percentiles | None
-    step_s: float
-    steps: tuple[LatencyStep, ...]
-    """Steps in which nothing was published that had both ends are left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How publishers kept to their rates: message N of each is due N / rate after its first one. Messages, of publishers with a rate only."""
-
-    sent: int
-    late: int
-    """Sent more than `tolerance_s` after they were due."""
-    most_late_s: float
-    """From when one was due until it was sent, at the most."""
-    tolerance_s: float
-    never_sent: int | None
-    """Of the messages that the publishers had to send or, where they go by time, that were due well before its end; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskEngine]:
 
 
 def wait_for_runs(engine: DaskEngine, count: int, *, at_once: bool = False) -> None:
-    """Wait until so many runs have had publishers or workers, or have them at the same time: what a run left goes with its end."""
+    """Wait until this many runs have started their processes, in all or at the same time. A run's files are removed at its end, so runs seen once are remembered."""
     seen: set[Path] = set()
 
     def begun() -> int:

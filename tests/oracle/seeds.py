@@ -20,4 +20,4 @@ CASES = [
     for shape in ([SHAPE] if SHAPE else sorted(SHAPES))
     for seed in SEEDS
 ]
-"""Shape and seed of each: one seed for every change, the others for the night."""
+"""Pairs of shape and seed. Every change runs the first seed of each shape; the nightly run has the others."""

@@ -6,7 +6,7 @@ import pytest
 
 from harness.checks.judge import judge
 from harness.effects import Becomes, on_node, on_process
-from harness.verdict.data import BrokerDown, TimeSpan
+from harness.verdict.times import BrokerDown, TimeSpan
 from tests.unit.histories import MS, Story, scenario, strike
 
 KILL, FREEZE, THAW, STOP = (on_node(each) for each in (Becomes.KILLED, Becomes.FROZEN, Becomes.THAWED, Becomes.STOPPED))

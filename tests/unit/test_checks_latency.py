@@ -13,7 +13,7 @@ from harness.checks.rules.latency import STEPS, latency
 from harness.checks.tally.fault_records import FaultRecord
 from harness.checks.tally.times import NEVER, Times
 from harness.effects import Becomes, on_node
-from harness.verdict.data import LatencyDetail, Percentiles
+from harness.verdict.times import LatencyDetail, Percentiles
 from tests.unit.histories import noted
 
 SECOND = 1_000_000_000

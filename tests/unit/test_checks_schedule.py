@@ -14,7 +14,8 @@ from harness.checks.rules.schedule import TOLERANCE_S, schedules
 from harness.checks.tally.message_table import tabulate
 from harness.checks.tally.times import NEVER
 from harness.events import HostLost, PublishingEnded
-from harness.verdict.data import Schedule, VariantVerdict
+from harness.verdict.data import VariantVerdict
+from harness.verdict.times import Schedule
 from tests.unit.histories import MS, Story, scenario
 
 RATE = {"rate": {"per_second": 100, "catch_up": True}}

@@ -12,7 +12,7 @@ from harness.checks.rules.timing import outages, speed_up
 from harness.checks.tally.fault_records import fault_records
 from harness.checks.tally.message_table import tabulate
 from harness.checks.tally.times import NEVER
-from harness.verdict.data import Outage
+from harness.verdict.times import Outage
 from tests.unit.histories import MS, Story, noted, scenario
 
 

@@ -27,7 +27,7 @@ def found(story: Story, **changes: Any) -> list[tuple[int, int]]:
 
 
 def at(story: Story, ms: int) -> Story:
-    """The next record or event is at so many milliseconds after the release (which is at 2 ms)."""
+    """Set the time of the next record or event, in milliseconds after the release (which is at 2 ms)."""
     story.now = (ms + 1) * MS
     return story
 

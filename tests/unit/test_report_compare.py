@@ -13,7 +13,7 @@ from harness.cli.app import app
 from harness.report.compare import Row, Section, Side, comparison, comparison_page, print_comparison
 from harness.scenario.resolve import flat
 from harness.verdict.as_json import to_json
-from harness.verdict.data import Outage
+from harness.verdict.times import Outage
 from tests.unit import report_samples as samples
 
 SETTINGS = {"workers.0.acks": "manual", "workers.0.count": "2"}

@@ -18,7 +18,8 @@ from harness.report.html import LISTED_MESSAGES, html
 from harness.report.lanes import lanes
 from harness.report.markdown import markdown
 from harness.report.templates import embedded_json
-from harness.verdict.data import Fate, Outage, Outcome
+from harness.verdict.data import Fate, Outcome
+from harness.verdict.times import Outage
 from tests.unit import report_samples as samples
 from tests.unit.histories import V
 

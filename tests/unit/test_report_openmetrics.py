@@ -10,7 +10,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as newer
 
 from harness.report.openmetrics import openmetrics
-from harness.verdict.data import Fate, Outage
+from harness.verdict.data import Fate
+from harness.verdict.times import Outage
 from tests.unit import report_samples as samples
 
 # The parsers have no types.

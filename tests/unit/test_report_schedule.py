@@ -10,7 +10,8 @@ from harness.report.charts import latency
 from harness.report.compare import Side, comparison
 from harness.report.junit import junit
 from harness.report.openmetrics import openmetrics
-from harness.verdict.data import RunVerdict, Schedule
+from harness.verdict.data import RunVerdict
+from harness.verdict.times import Schedule
 from tests.unit import report_samples as samples
 from tests.unit.test_report_html import Page, rendered
 

@@ -9,7 +9,7 @@ from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
 from harness.effects import Becomes
 from harness.events import BrokerStarted, Event
-from harness.verdict.data import BrokerDown, TimeSpan
+from harness.verdict.times import BrokerDown, TimeSpan
 
 
 def broker_down(tally: MessageTable, struck: Sequence[FaultRecord], events: Sequence[Event]) -> BrokerDown | None:

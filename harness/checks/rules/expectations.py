@@ -13,7 +13,8 @@ from harness.scenario import expectations as language
 from harness.scenario.expectations import Expectations
 from harness.scenario.quantities import Comparison, format_duration
 from harness.scenario.scenario import Scenario
-from harness.verdict.data import Counts, ExpectationResult, Fate, Percentiles, Place
+from harness.verdict.data import Counts, ExpectationResult, Fate, Place
+from harness.verdict.times import Percentiles
 from harness.verdict.words import plural
 
 SHOWN_ERRORS: Final = 3

@@ -10,7 +10,7 @@ from harness.checks.rules.percentiles import Ranked
 from harness.checks.tally.columns import TimeColumn
 from harness.checks.tally.fault_records import FaultRecord
 from harness.checks.tally.times import NEVER
-from harness.verdict.data import LatencyDetail, LatencyStep, Percentiles
+from harness.verdict.times import LatencyDetail, LatencyStep, Percentiles
 
 PERCENTILES = (50, 95, 99, 100)
 """Those that are told; the last one is the most."""

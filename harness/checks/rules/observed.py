@@ -10,7 +10,8 @@ from harness.checks.rules.timing import Outages
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.sessions import TrafficError
 from harness.events import ErrorObserved
-from harness.verdict.data import BrokerDown, Counts, FaultOutcome, Percentiles, Place, WorkerFigures
+from harness.verdict.data import Counts, FaultOutcome, Place, WorkerFigures
+from harness.verdict.times import BrokerDown, Percentiles
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from harness.checks.tally.times import NEVER
 from harness.events import Event, PublishingEnded
 from harness.scenario.scenario import Scenario
 from harness.scenario.traffic import Publishers
-from harness.verdict.data import Schedule
+from harness.verdict.times import Schedule
 
 TOLERANCE_S: Final = 0.25
 """A message that was sent so long after it was due, and no longer, counts as sent in time. A busy machine lets processes wait: on two cores
@@ -24,7 +24,7 @@ beside four busy processes and eight publishers, 0.2 s at the most was measured.
 
 
 class DueTimes:
-    """When each message was due: its publisher's first message, and so many intervals of the rate as its sequence number says.
+    """When each message was due: message N is due N / rate seconds after its publisher's first message.
 
     NEVER where its publisher has no rate, or is not known to have begun.
     """

@@ -12,7 +12,7 @@ from harness.checks.tally.columns import TimeColumn
 from harness.checks.tally.fault_records import FaultRecord, over_ns
 from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
-from harness.verdict.data import Outage
+from harness.verdict.times import Outage
 
 LISTED_OUTAGE_S = 0.5
 """Shorter times without service are not listed one by one; the longest is always known."""
@@ -36,7 +36,7 @@ def outages(tally: MessageTable) -> Outages:
 
     Of publishers: messages were waiting for a confirm, and none came. Of workers: work was waiting, and no worker was at work. Only between the
     first and the last confirm (for workers, the first delivery and the last completion): the start and the end of a run are no outage.
-    Messages that were never confirmed (or completed) do not count as waiting: they would wait for ever.
+    Messages that were never confirmed (or completed) do not count as waiting, because their wait has no end.
     """
     gaps = {
         "publishers": _gaps(tally.messages.first_published_ns, tally.messages.first_confirmed_ns),

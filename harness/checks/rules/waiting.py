@@ -17,14 +17,14 @@ from harness.checks.tally.message_table import MessageTable
 from harness.checks.tally.times import NEVER
 
 Waits = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""When work began to wait, and when work ended or ceased to be there for a worker. Each end has a begin; they are in no order."""
+"""When work began to wait, and when it ended or was out of the workers' reach. Each end has a begin; they are in no order."""
 
 
 def unattended(tally: MessageTable) -> Spans:
     """Return the spans in which work was waiting and no worker was at work, between the first delivery and the last completion.
 
-    Work waits from its first publish to its first completion. What was never completed does not count: it would wait for ever. Nor does
-    what may be in a queue from which no worker can get it: see `_waits`.
+    Work waits from its first publish to its first completion. What was never completed does not count, because its
+    wait has no end. Nor does what may be in a queue from which no worker can get it: see `_waits`.
     """
     idle: Spans = tally.idle[(tally.idle[:, 0] != -NEVER) & (tally.idle[:, 1] != NEVER)]
     if not len(idle):
