@@ -49,6 +49,22 @@ def test_a_node_that_is_frozen_does_not_answer_until_it_is_thawed_by_whichever_s
     assert times(story) == [(1001, 3001)]
 
 
+def test_a_node_that_is_struck_again_is_down_until_the_last_of_it_is_over() -> None:
+    story = a_run()
+    story.events += strike(FREEZE, "n1", at_ns=1000 * MS, healed_ns=9000 * MS)
+    story.events += strike(STOP, "n1", at_ns=3000 * MS, healed_ns=3500 * MS, fault=1)
+    story.events += strike(KILL, "n1", at_ns=8000 * MS, healed_ns=9500 * MS, fault=2)
+    assert times(story) == [(1001, 9500)]
+
+
+def test_a_thaw_is_of_the_nodes_that_it_names() -> None:
+    story = a_run(nodes=2)
+    story.events += strike(FREEZE, "n1", "n2", at_ns=1000 * MS, healed_ns=9000 * MS)
+    story.events += strike(THAW, "n2", at_ns=3000 * MS, fault=1, healable=False)
+    story.events += strike(FREEZE, "n2", at_ns=5000 * MS, healed_ns=9000 * MS, fault=2)
+    assert times(story) == [(1001, 3001), (5001, 9000)]
+
+
 def test_a_cluster_is_down_while_all_of_its_nodes_are() -> None:
     story = a_run(nodes=3)
     for fault, (node, begin, end) in enumerate(

@@ -143,6 +143,8 @@ def test_of_publishers_that_go_by_time_what_was_due_well_before_its_end_should_h
     story.now = 2249 * MS
     story.event(PublishingEnded, group="publisher")
     assert kept(story, **by_time).never_sent == 100 - 5
+    both = {"publishers": {"count": 2, "duration": "2s"} | RATE}
+    assert kept(story, **both).never_sent == 100 - 5, "the schedule of the second one never began"
 
 
 def test_a_run_that_lost_a_machine_says_nothing_of_its_schedules() -> None:

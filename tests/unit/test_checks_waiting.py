@@ -211,6 +211,27 @@ def test_what_lies_in_a_queue_with_a_delay_does_not_wait() -> None:
     assert found(story, **DELAY, publishers={"messages": 10, "to": ["tasks", "delay"]}) == []
 
 
+@pytest.mark.parametrize(
+    ("tasks", "outage"),
+    [
+        ({"dead_letter": "dead"}, [(99, 2000)]),
+        ({"message_ttl": "60s"}, [(99, 2000)]),
+        ({"max_length": 5}, [(99, 2000)]),
+        ({"dead_letter": "dead", "message_ttl": "60s"}, []),
+        ({"dead_letter": "dead", "max_length": 5}, []),
+    ],
+)
+def test_work_is_out_of_reach_where_a_queue_may_pass_it_on(
+    tasks: dict[str, Any], outage: list[tuple[int, int]]
+) -> None:
+    story = Story(queues=("tasks", "dead"))
+    story.publish(0)
+    story.publish(1)
+    at(story, 98).process(0)
+    at(story, 2000).process(1)
+    assert found(story, queues={"tasks": tasks, "dead": {}}) == outage
+
+
 def test_a_rejected_task_waits_again_from_its_next_delivery_on() -> None:
     story = Story(queues=("tasks", "delay"))
     story.publish(0)
